@@ -1,0 +1,234 @@
+//! The engine: n pinned children in one place, each polled only when it was woken, in the order
+//! of the wakes, its panics contained.
+//!
+//! The combinators stand on [`Children`] and know nothing of wakers; the engine knows nothing of
+//! runtimes, names or errors. What comes from above is a [`Schedule`].
+
+mod slots;
+mod wake;
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::Context;
+
+use pin_project::pin_project;
+
+pub(crate) use self::slots::List;
+pub use self::slots::{End, Holds, Link, Links, Row, Seat, Slot, Slots};
+use self::wake::WakeQueue;
+use crate::panic::{FirstPanic, Panic};
+
+/// Decides which of the woken children is polled next, and when a turn ends.
+///
+/// One value serves one turn, which is one poll of the combinator.
+pub(crate) trait Schedule {
+    /// Takes the next child to poll out of `woken`, which holds the children in the order of
+    /// their wakes and is not empty. `None` ends the turn; the rest stays for the next one.
+    fn next(&mut self, woken: &mut VecDeque<usize>) -> Option<usize>;
+}
+
+/// What a turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Every child has settled.
+    Settled,
+    /// Each child that was woken before the turn began has been polled. The parent is woken when
+    /// there is more to do.
+    Waiting,
+    /// The schedule ended the turn with woken children left. The parent was woken already.
+    Paused,
+}
+
+/// How things stand with one child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It was never polled.
+    Unstarted,
+    /// It was woken, or is about to have its first poll.
+    Woken,
+    /// It was not woken, and something holds its waker.
+    Waiting,
+    /// It was not woken, and nothing holds its waker: it will never be polled again.
+    Unwakeable,
+    /// It is done.
+    Done,
+    /// It has panicked.
+    Panicked,
+    /// It was given up, or what it came to was taken.
+    Gone,
+}
+
+impl State {
+    /// Whether the child came to its end by itself.
+    pub(crate) fn is_settled(self) -> bool {
+        matches!(self, Self::Done | Self::Panicked)
+    }
+}
+
+/// The children of one combinator, from the first poll to the last.
+#[pin_project]
+pub(crate) struct Children<S: Slots> {
+    #[pin]
+    slots: S,
+    wakes: WakeQueue,
+    /// The children to be polled, in the order of their wakes: those of an earlier turn that was
+    /// ended before their turn came, then those taken from the queue.
+    woken: VecDeque<usize>,
+    /// How many have been queued for their first poll, in the order of their indices.
+    started: usize,
+    limit: usize,
+    /// The indices of those that have ended, in the order in which they did.
+    completed: Vec<usize>,
+}
+
+impl<S: Slots> Children<S> {
+    pub(crate) fn new(slots: S) -> Self {
+        let len = slots.count();
+        Self {
+            slots,
+            wakes: WakeQueue::new(len),
+            woken: VecDeque::new(),
+            started: 0,
+            limit: usize::MAX,
+            completed: Vec::with_capacity(len),
+        }
+    }
+
+    /// Lets at most `at_most` children be in flight at once: started and not at their end.
+    pub(crate) fn limit(&mut self, at_most: usize) {
+        self.limit = at_most;
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.count()
+    }
+
+    /// The indices of the children that have ended, in the order in which they did.
+    pub(crate) fn completed(&self) -> &[usize] {
+        &self.completed
+    }
+
+    /// As [`completed`](Self::completed), by value.
+    pub(crate) fn into_completed(self) -> Vec<usize> {
+        self.completed
+    }
+
+    /// The slots, for what their own type knows.
+    pub(crate) fn slots_mut(self: Pin<&mut Self>) -> Pin<&mut S> {
+        self.project().slots
+    }
+
+    /// Gives each woken child one poll, in the order that `schedule` decides.
+    ///
+    /// A child that is woken meanwhile has its next poll in the next turn, so that a turn ends
+    /// whatever the children do.
+    pub(crate) fn turn(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        schedule: &mut impl Schedule,
+    ) -> Turn {
+        let mut this = self.project();
+        let len = this.slots.count();
+        // First the waker, then the queue: a wake between the two is taken, one after them finds
+        // the waker.
+        this.wakes.register(context.waker());
+        this.wakes.take(this.woken);
+        loop {
+            while *this.started < len && *this.started - this.completed.len() < *this.limit {
+                this.woken.push_back(*this.started);
+                *this.started += 1;
+            }
+            if this.woken.is_empty() {
+                break;
+            }
+            let Some(index) = schedule.next(this.woken) else {
+                context.waker().wake_by_ref();
+                return Turn::Paused;
+            };
+            if this.slots.slot(index).holds() != Holds::Future {
+                continue;
+            }
+            let waker = this.wakes.begin_poll(index);
+            let seat = this.slots.as_mut().slot_mut(index);
+            if seat.poll(&mut Context::from_waker(waker)).is_ready() {
+                this.wakes.retire(index);
+                this.completed.push(index);
+            }
+        }
+        if this.completed.len() == len {
+            Turn::Settled
+        } else {
+            Turn::Waiting
+        }
+    }
+
+    /// Says how things stand with child `index`.
+    pub(crate) fn state(&self, index: usize) -> State {
+        match self.slots.slot(index).holds() {
+            Holds::Output => State::Done,
+            Holds::Panic => State::Panicked,
+            Holds::Nothing => State::Gone,
+            Holds::Future if self.polls(index) == 0 => State::Unstarted,
+            // Who holds a waker is asked first: the last holder may be about to wake and let go.
+            Holds::Future => match (self.wakes.is_held(index), self.wakes.is_woken(index)) {
+                (_, true) => State::Woken,
+                (true, false) => State::Waiting,
+                (false, false) => State::Unwakeable,
+            },
+        }
+    }
+
+    /// How often child `index` was polled.
+    pub(crate) fn polls(&self, index: usize) -> usize {
+        self.slots.slot(index).polls()
+    }
+
+    /// Drops every child that has not ended, in the order of their indices. One whose drop panics
+    /// has ended thereby.
+    pub(crate) fn abandon(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        for index in 0..this.slots.count() {
+            if this.slots.slot(index).holds() != Holds::Future {
+                continue;
+            }
+            this.slots.as_mut().slot_mut(index).abandon();
+            this.wakes.retire(index);
+            if this.slots.slot(index).holds() == Holds::Panic {
+                this.completed.push(index);
+            }
+        }
+    }
+
+    /// Takes the panic of child `index`, if it ended by one.
+    pub(crate) fn take_panic(self: Pin<&mut Self>, index: usize) -> Option<Panic> {
+        self.project().slots.slot_mut(index).take_panic()
+    }
+
+    /// Lets the first panic go on, after everything else was dropped. Does nothing if no child
+    /// has panicked.
+    pub(crate) fn resume_first_panic(mut self: Pin<&mut Self>) {
+        let mut panics = FirstPanic::default();
+        for at in 0..self.completed.len() {
+            let index = self.completed[at];
+            if let Some(panic) = self.as_mut().take_panic(index) {
+                panics.note(panic);
+            }
+        }
+        if panics.is_some() {
+            self.clear(&mut panics);
+            panics.resume();
+        }
+    }
+
+    /// Drops whatever is left of each child, in the order of their indices, and keeps the first
+    /// panic.
+    pub(crate) fn clear(self: Pin<&mut Self>, panics: &mut FirstPanic) {
+        let mut this = self.project();
+        for index in 0..this.slots.count() {
+            if let Some(panic) = this.slots.as_mut().slot_mut(index).clear() {
+                panics.note(panic);
+            }
+            this.wakes.retire(index);
+        }
+    }
+}

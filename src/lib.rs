@@ -1,0 +1,27 @@
+#![doc = include_str!("../README.md")]
+#![doc(test(no_crate_inject, attr(deny(warnings))))]
+
+mod barrier;
+mod children;
+mod deadline;
+mod join_macros;
+mod names;
+mod panic;
+mod settle;
+mod settled;
+mod turn;
+mod unsettled;
+
+pub use self::barrier::{Barrier, barrier};
+pub use self::deadline::Deadline;
+pub use self::panic::Panic;
+pub use self::settle::{Catch, CatchUnwind, OnPanic, Resume, SettleAll, settle_all};
+pub use self::settled::{AggregateError, Settled};
+pub use self::unsettled::{Pending, Unsettled};
+
+/// What the macros expand to. Not part of the API.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::children::{End, Holds, Link, Links, Row, Seat, Slot, Slots};
+    pub use crate::join_macros::{BarrierRow, Outputs, Results, SettleRow, barrier, settle};
+}

@@ -1,0 +1,419 @@
+//! `settle_all`: waits for every future, whatever becomes of the others, and keeps every output.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem;
+use std::num::NonZeroUsize;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::children::{Children, List, Slots, Turn};
+use crate::deadline::Deadline;
+use crate::names::{Named, Names};
+use crate::panic::Panic;
+use crate::settled::Settled;
+use crate::turn::InWakeOrder;
+use crate::unsettled::{Pending, Unsettled};
+
+/// Waits for every future to come to its end, and returns every output in input order.
+///
+/// No future is dropped half-way because of another: an `Err` is an output like any other, and a
+/// panic goes on only when all have settled. So when `settle_all` is done, nothing that it was
+/// given is still at work.
+///
+/// - Of no futures it is ready at once, with no outputs.
+/// - The futures run concurrently on the task that awaits them, and start at the first poll. Each
+///   is polled once, in input order; from then on only those that were woken are polled, in the
+///   order in which they were woken. Each is dropped as soon as it is done.
+/// - "First" means first in time: [`Settled::completion_order`], [`Settled::first_error`] and
+///   [`Settled::into_result`] go by the order in which the futures came to their ends.
+/// - One poll polls at most 128 of the futures before it lets the executor go on, and each of
+///   them once; with the feature `tokio` it also ends when tokio's cooperative budget is spent.
+///   So neither a future that wakes itself for ever nor one that uses up the budget starves the
+///   others.
+/// - A future that returns `Poll::Pending` and never wakes its waker keeps `settle_all` waiting,
+///   as it would keep anybody waiting who awaits it; [`deadline`](SettleAll::deadline) and
+///   [`timeout`](SettleAll::timeout) end that and say which one it was.
+///
+/// The items of the input may be anything that is [`IntoFuture`], also borrowed. For futures of
+/// different types there is [`settle!`](crate::settle!); to go on with the values alone, or the
+/// first error, there is [`barrier`](crate::barrier()).
+///
+/// # Panics
+///
+/// `settle_all` itself panics only if the iterator does; the futures it had yielded are dropped,
+/// unpolled.
+///
+/// The returned future panics when polled
+/// - if one of the futures panicked, while it was polled or while it was dropped: after all have
+///   settled, the panic that was first in time goes on with its original payload. The panic hook
+///   ran once, when it happened. The outputs of the others are dropped.
+///   [`catch_unwind`](SettleAll::catch_unwind) turns panics into values instead.
+/// - if it is polled again after it was ready.
+///
+/// With `panic = "abort"` no panic can be contained: the process aborts at the first.
+///
+/// # Cancel safety
+///
+/// Not cancel safe: dropping the returned future drops every future that is still pending, and
+/// the outputs of those that are done. All of them are dropped, also if some panic in `drop`; the
+/// first of these panics goes on, unless the thread unwinds already. A future that is kept
+/// elsewhere and passed as `&mut` can be gone on with.
+///
+/// # Examples
+///
+/// ```
+/// use straggler::settle_all;
+///
+/// async fn parse(text: &str) -> Result<u8, std::num::ParseIntError> {
+///     text.parse()
+/// }
+///
+/// # tokio_test::block_on(async {
+/// let settled = settle_all([parse("7"), parse("x"), parse("9")]).await;
+///
+/// assert_eq!(settled.len(), 3);
+/// assert_eq!(settled[2], Ok(9));
+/// assert_eq!(settled.err_count(), 1);
+/// # });
+/// ```
+#[track_caller]
+pub fn settle_all<I>(futures: I) -> SettleAll<<I::Item as IntoFuture>::IntoFuture>
+where
+    I: IntoIterator,
+    I::Item: IntoFuture,
+{
+    SettleAll {
+        children: Some(Children::new(List::collect(futures))),
+        names: Names::None,
+        place: Location::caller(),
+        on_panic: PhantomData,
+    }
+}
+
+/// Future for the [`settle_all`] function.
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub struct SettleAll<F: Future, P = Resume> {
+    /// `None` once the future was ready.
+    children: Option<Children<List<F>>>,
+    names: Names,
+    place: &'static Location<'static>,
+    on_panic: PhantomData<fn() -> P>,
+}
+
+/// Future for the [`catch_unwind`](SettleAll::catch_unwind) method: a [`SettleAll`] whose outputs
+/// are `Result<F::Output, Panic>`.
+pub type CatchUnwind<F> = SettleAll<F, Catch>;
+
+/// Says what becomes of a panic in one of the futures of a [`SettleAll`].
+pub trait OnPanic: sealed::Sealed {
+    /// What is kept of a future that returned an `O`.
+    type Output<O>;
+
+    /// Whether the first panic goes on when all futures have settled.
+    #[doc(hidden)]
+    const RESUMES: bool;
+
+    /// Makes the output of a future. A panic that is not turned into an output goes on.
+    #[doc(hidden)]
+    fn output<O>(outcome: Result<O, Panic>) -> Self::Output<O>;
+}
+
+/// Lets the first panic go on when all futures have settled, as [`settle_all`] does.
+#[derive(Clone, Copy, Debug)]
+pub enum Resume {}
+
+/// Keeps panics as values, as [`SettleAll::catch_unwind`] asks for.
+#[derive(Clone, Copy, Debug)]
+pub enum Catch {}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "this is what seals `OnPanic`")]
+    pub trait Sealed {}
+    impl Sealed for super::Resume {}
+    impl Sealed for super::Catch {}
+}
+
+impl OnPanic for Resume {
+    type Output<O> = O;
+
+    const RESUMES: bool = true;
+
+    fn output<O>(outcome: Result<O, Panic>) -> O {
+        outcome.unwrap_or_else(|panic| panic.resume())
+    }
+}
+
+impl OnPanic for Catch {
+    type Output<O> = Result<O, Panic>;
+
+    const RESUMES: bool = false;
+
+    fn output<O>(outcome: Result<O, Panic>) -> Result<O, Panic> {
+        outcome
+    }
+}
+
+impl<F: Future> SettleAll<F> {
+    /// Turns a panic in one of the futures into an output: `Err` with the [`Panic`].
+    ///
+    /// A future counts as panicked also if it was done and then panicked when it was dropped; its
+    /// output is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// let settled = straggler::settle_all([1, 0].map(|divisor| async move { 6 / divisor }))
+    ///     .catch_unwind()
+    ///     .await;
+    ///
+    /// assert_eq!(settled[0].as_ref().unwrap(), &6);
+    /// let panic = settled.first_error().unwrap();
+    /// assert_eq!(panic.message(), Some("attempt to divide by zero"));
+    /// # });
+    /// ```
+    pub fn catch_unwind(self) -> CatchUnwind<F> {
+        SettleAll {
+            children: self.children,
+            names: self.names,
+            place: self.place,
+            on_panic: PhantomData,
+        }
+    }
+}
+
+impl<F: Future, P: OnPanic> SettleAll<F, P> {
+    /// Lets at most `at_most` futures be in flight at once: started and not at their end.
+    ///
+    /// They are started in input order, the next one as soon as one has ended. By default all are
+    /// started at the first poll, and so they are if `at_most` is not below their number.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    /// let calls = (0..10).map(|_| async {
+    ///     most.fetch_max(now.fetch_add(1, Relaxed) + 1, Relaxed);
+    ///     tokio::task::yield_now().await;
+    ///     now.fetch_sub(1, Relaxed);
+    /// });
+    ///
+    /// let two = NonZeroUsize::new(2).unwrap();
+    /// let settled = straggler::settle_all(calls).limit(two).await;
+    /// assert_eq!((settled.len(), most.into_inner()), (10, 2));
+    /// # });
+    /// ```
+    pub fn limit(mut self, at_most: NonZeroUsize) -> Self {
+        if let Some(children) = &mut self.children {
+            children.limit(at_most.get());
+        }
+        self
+    }
+
+    /// Gives each future a name for reports, by its index.
+    ///
+    /// The names are made at once. By default there are none, and reports tell the futures apart
+    /// by their indices.
+    ///
+    /// # Panics
+    ///
+    /// If `name` does. The futures are dropped, unpolled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// let users = ["ada", "bob"];
+    /// let settled = straggler::settle_all(users.map(|user| async { user.len() }))
+    ///     .named(|index| users[index])
+    ///     .await;
+    /// assert_eq!(settled.name(1), Some("bob"));
+    /// # });
+    /// ```
+    pub fn named<L>(mut self, name: impl FnMut(usize) -> L) -> Self
+    where
+        L: Into<Cow<'static, str>>,
+    {
+        let len = self.children.as_ref().map_or(0, Children::len);
+        self.names = Names::Given((0..len).map(name).map(Into::into).collect());
+        self
+    }
+
+    /// Gives up when `give_up` is ready: returns [`Unsettled`] if not all futures have settled by
+    /// then.
+    ///
+    /// Any future may be the clock: a timer of any runtime, a channel, a counter. Every future
+    /// that was woken before `give_up` was ready is polled once more before it counts as
+    /// unsettled, so a future that is done in the same poll is done in time, and with a deadline
+    /// that is already over each future still gets its first poll (as far as
+    /// [`limit`](Self::limit) lets it start).
+    ///
+    /// # Errors
+    ///
+    /// The returned future's output is [`Unsettled`] if the deadline passed: it keeps the outputs
+    /// of the futures that did settle, and says of each other one how far it came. Those are
+    /// dropped before it is returned.
+    ///
+    /// # Panics
+    ///
+    /// As [`settle_all`] does. A panic outranks a deadline that passed: if one of the futures has
+    /// panicked by then, the others are dropped and the first panic goes on. After
+    /// [`catch_unwind`](SettleAll::catch_unwind) it is among the outputs that `Unsettled` keeps.
+    /// A panic of `give_up` itself is not contained.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe, as [`settle_all`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::pending;
+    /// use straggler::settle_all;
+    ///
+    /// # tokio_test::block_on(async {
+    /// let give_up = tokio::task::yield_now();
+    /// let unsettled = settle_all([pending::<()>()]).deadline(give_up).await.unwrap_err();
+    /// assert!(!unsettled.pending()[0].can_be_woken());
+    /// # });
+    /// ```
+    pub fn deadline<D: Future>(self, give_up: D) -> Deadline<F, D, P> {
+        Deadline::new(self, give_up)
+    }
+
+    /// Gives up after a time, counted on tokio's clock from this call on.
+    ///
+    /// It is [`deadline`](Self::deadline) with [`tokio::time::sleep`], and so goes by a clock
+    /// that is paused.
+    ///
+    /// # Errors
+    ///
+    /// As [`deadline`](Self::deadline).
+    ///
+    /// # Panics
+    ///
+    /// As [`tokio::time::sleep`], at once: if there is no tokio runtime, or none with timers. The
+    /// returned future panics as that of [`deadline`](Self::deadline).
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe, as [`settle_all`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use straggler::settle_all;
+    ///
+    /// # tokio_test::block_on(async {
+    /// let settling = settle_all([std::future::pending::<()>()]).timeout(Duration::from_millis(1));
+    /// assert_eq!(settling.await.unwrap_err().pending().len(), 1);
+    /// # });
+    /// ```
+    #[cfg(feature = "tokio")]
+    #[track_caller]
+    pub fn timeout(self, after: std::time::Duration) -> Deadline<F, tokio::time::Sleep, P> {
+        self.deadline(tokio::time::sleep(after))
+    }
+
+    /// Gives each woken future a poll.
+    pub(crate) fn turn(&mut self, context: &mut Context<'_>) -> Turn {
+        let Some(children) = &mut self.children else {
+            panic!(
+                "the set of futures made at {} was polled again after it had settled",
+                self.place
+            );
+        };
+        Pin::new(children).turn(context, &mut InWakeOrder::default())
+    }
+
+    /// What came out of the futures, all of which have settled.
+    pub(crate) fn settled(&mut self) -> Settled<P::Output<F::Output>> {
+        let (mut children, names) = self.end();
+        let outputs = (0..children.len())
+            .filter_map(|index| take_output::<F, P>(&mut children, index))
+            .collect();
+        Settled::new(outputs, children.into_completed(), names)
+    }
+
+    /// What came out of the futures so far. Those that have not settled are dropped, unless this
+    /// settles them: by a panic in `drop`.
+    pub(crate) fn give_up(&mut self) -> Deadlined<F, P> {
+        let mut pending = Vec::new();
+        if let Some(children) = &mut self.children {
+            // First the report: dropping a future lets go of the wakers it holds.
+            pending.extend((0..children.len()).filter_map(|index| {
+                let state = children.state(index);
+                let polls = children.polls(index);
+                (!state.is_settled()).then(|| Pending::new(&self.names.label(index), polls, state))
+            }));
+            Pin::new(&mut *children).abandon();
+            pending.retain(|child| !children.state(child.index()).is_settled());
+        }
+        if pending.is_empty() {
+            return Ok(self.settled());
+        }
+        let (mut children, names) = self.end();
+        let settled = children.completed().to_owned();
+        let settled = settled
+            .into_iter()
+            .filter_map(|index| Some((index, take_output::<F, P>(&mut children, index)?)))
+            .collect();
+        Err(Unsettled::new(settled, pending, names, self.place))
+    }
+
+    /// Takes what is needed for the last output. A panic that outranks it goes on here.
+    fn end(&mut self) -> (Children<List<F>>, Names) {
+        let Some(mut children) = self.children.take() else {
+            unreachable!("a turn was made just before");
+        };
+        if P::RESUMES {
+            Pin::new(&mut children).resume_first_panic();
+        }
+        (children, mem::take(&mut self.names))
+    }
+}
+
+/// What comes out of a [`Deadline`].
+pub(crate) type Deadlined<F, P> = Result<
+    Settled<<P as OnPanic>::Output<<F as Future>::Output>>,
+    Unsettled<<P as OnPanic>::Output<<F as Future>::Output>>,
+>;
+
+fn take_output<F: Future, P: OnPanic>(
+    children: &mut Children<List<F>>,
+    index: usize,
+) -> Option<P::Output<F::Output>> {
+    let slot = Pin::new(children).slots_mut().slot_mut(index);
+    slot.take_outcome().map(P::output)
+}
+
+impl<F: Future, P: OnPanic> Future for SettleAll<F, P> {
+    type Output = Settled<P::Output<F::Output>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.turn(context) {
+            Turn::Settled => Poll::Ready(self.settled()),
+            Turn::Waiting | Turn::Paused => Poll::Pending,
+        }
+    }
+}
+
+impl<F: Future, P> fmt::Debug for SettleAll<F, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = &self.names;
+        let children = self.children.as_ref();
+        let children = children.map(|children| Named { children, names });
+        f.debug_struct("SettleAll")
+            .field("place", &format_args!("{}", self.place))
+            .field("children", &children)
+            .finish()
+    }
+}

@@ -1,0 +1,426 @@
+//! What came out of a combinator whose every future has come to its end.
+
+use std::fmt;
+use std::ops::Deref;
+use std::slice;
+use std::vec;
+
+use crate::names::{Names, list};
+use crate::panic::{FirstPanic, text};
+
+/// The outputs of [`settle_all`](crate::settle_all): one for each future, in input order.
+///
+/// It is a slice of outputs to read, an iterator to take apart, and remembers in which order the
+/// futures came to their ends. Where the outputs are [`Result`]s there is more: what went right,
+/// what went wrong, and what went wrong first.
+///
+/// # Examples
+///
+/// ```
+/// use straggler::settle_all;
+///
+/// # tokio_test::block_on(async {
+/// let settled = settle_all(["7", "x", "9"].map(|text| async { text.parse::<u8>() })).await;
+///
+/// assert_eq!(settled[0], Ok(7));
+/// assert_eq!(settled.ok_count(), 2);
+/// assert!(settled.into_result().is_err());
+/// # });
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "it holds every output, and with them every error: look at them or call `.into_result()?`"]
+pub struct Settled<O> {
+    outputs: Vec<O>,
+    /// The index of each child, in the order in which they ended.
+    completed: Vec<usize>,
+    names: Names,
+}
+
+impl<O> Settled<O> {
+    pub(crate) fn new(outputs: Vec<O>, completed: Vec<usize>, names: Names) -> Self {
+        Self {
+            outputs,
+            completed,
+            names,
+        }
+    }
+
+    /// Returns the outputs in input order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// let settled = straggler::settle_all([async { 1 }]).await;
+    /// assert_eq!(settled.into_vec(), [1]);
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn into_vec(self) -> Vec<O> {
+        self.outputs
+    }
+
+    /// Returns the index of each future, in the order in which they came to their ends.
+    ///
+    /// Of two futures that ended within one poll of the combinator, the one that was polled first
+    /// comes first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tokio::task::yield_now;
+    ///
+    /// # tokio_test::block_on(async {
+    /// let settled = straggler::settle_all([3, 1, 2].map(|times| async move {
+    ///     for _ in 0..times {
+    ///         yield_now().await;
+    ///     }
+    /// }))
+    /// .await;
+    /// assert_eq!(settled.completion_order(), [1, 2, 0]);
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn completion_order(&self) -> &[usize] {
+        &self.completed
+    }
+
+    /// Returns the name that [`named`](crate::SettleAll::named) gave to future `index`, or `None`
+    /// if there are no names or not so many futures.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// let settled = straggler::settle_all([async { 1 }]).named(|_| "one").await;
+    /// assert_eq!(settled.name(0), Some("one"));
+    /// assert_eq!(settled.name(1), None);
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn name(&self, index: usize) -> Option<&str> {
+        self.names.get(index)
+    }
+}
+
+impl<T, E> Settled<Result<T, E>> {
+    /// Returns how many futures returned `Ok`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// let settled = straggler::settle_all([Ok(1), Err("no")].map(std::future::ready)).await;
+    /// assert_eq!(settled.ok_count(), 1);
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn ok_count(&self) -> usize {
+        self.oks().count()
+    }
+
+    /// Returns how many futures returned `Err`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// let settled = straggler::settle_all([Ok(1), Err("no")].map(std::future::ready)).await;
+    /// assert_eq!(settled.err_count(), 1);
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn err_count(&self) -> usize {
+        self.errors().count()
+    }
+
+    /// Returns the values, each with the index of its future, in completion order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// let settled = straggler::settle_all([Err("no"), Ok(1)].map(std::future::ready)).await;
+    /// assert!(settled.oks().eq([(1, &1)]));
+    /// # });
+    /// ```
+    pub fn oks(&self) -> impl Iterator<Item = (usize, &T)> {
+        self.in_completion_order()
+            .filter_map(|(index, output)| Some((index, output.as_ref().ok()?)))
+    }
+
+    /// Returns the errors, each with the index of its future, in completion order: the first in
+    /// time comes first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// let settled = straggler::settle_all([Ok(1), Err("no")].map(std::future::ready)).await;
+    /// assert!(settled.errors().eq([(1, &"no")]));
+    /// # });
+    /// ```
+    pub fn errors(&self) -> impl Iterator<Item = (usize, &E)> {
+        self.in_completion_order()
+            .filter_map(|(index, output)| Some((index, output.as_ref().err()?)))
+    }
+
+    /// Returns the error that was first in time, or `None` if there is none.
+    ///
+    /// Its index is in [`errors`](Self::errors).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// let settled = straggler::settle_all([Ok(1), Err("no")].map(std::future::ready)).await;
+    /// assert_eq!(settled.first_error(), Some(&"no"));
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn first_error(&self) -> Option<&E> {
+        self.errors().next().map(|(_, error)| error)
+    }
+
+    /// Returns every value in input order, or the error that was first in time.
+    ///
+    /// Nothing to settle is no error: of no futures it returns `Ok` with an empty `Vec`.
+    ///
+    /// # Errors
+    ///
+    /// If any future returned `Err`. The other outputs are dropped; to keep all errors call
+    /// [`into_result_all`](Self::into_result_all).
+    ///
+    /// # Panics
+    ///
+    /// If it returns an error and one of the other outputs panics when it is dropped. All of them
+    /// are dropped in any case, and the first of their panics goes on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// let settled = straggler::settle_all([Ok(1), Err("no")].map(std::future::ready)).await;
+    /// assert_eq!(settled.into_result(), Err("no"));
+    /// # });
+    /// ```
+    pub fn into_result(self) -> Result<Vec<T>, E> {
+        let Some(first) = self.errors().next().map(|(index, _)| index) else {
+            return self.outputs.into_iter().collect();
+        };
+        let mut panics = FirstPanic::default();
+        let mut first_error = None;
+        for (index, output) in self.outputs.into_iter().enumerate() {
+            match output {
+                Err(error) if index == first => first_error = Some(error),
+                other => panics.drop_value(other),
+            }
+        }
+        panics.or_resume(first_error).map_or(Ok(Vec::new()), Err)
+    }
+
+    /// Returns every value in input order, or every error in completion order.
+    ///
+    /// Nothing to settle is no error: of no futures it returns `Ok` with an empty `Vec`.
+    ///
+    /// # Errors
+    ///
+    /// If any future returned `Err`. The values of the others are dropped; to keep them too call
+    /// [`partition`](Self::partition).
+    ///
+    /// # Panics
+    ///
+    /// If it returns an error and one of the values panics when it is dropped. All of them are
+    /// dropped in any case, and the first of their panics goes on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// let outcomes = [Err("no"), Ok(1), Err("never")];
+    /// let settled = straggler::settle_all(outcomes.map(std::future::ready)).await;
+    ///
+    /// let errors = settled.into_result_all().unwrap_err();
+    /// assert_eq!(errors.to_string(), "2 of 3 futures failed\n  #0: no\n  #2: never");
+    /// # });
+    /// ```
+    pub fn into_result_all(self) -> Result<Vec<T>, AggregateError<E>> {
+        if self.first_error().is_none() {
+            return Ok(self.outputs.into_iter().filter_map(Result::ok).collect());
+        }
+        let total = self.outputs.len();
+        let (oks, errors, names) = self.split();
+        let mut panics = FirstPanic::default();
+        panics.drop_each(oks);
+        Err(panics.or_resume(AggregateError {
+            errors,
+            total,
+            names,
+        }))
+    }
+
+    /// Returns the values in input order and the errors in completion order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// let settled = straggler::settle_all([Ok(1), Err("no")].map(std::future::ready)).await;
+    /// assert_eq!(settled.partition(), (vec![1], vec!["no"]));
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn partition(self) -> (Vec<T>, Vec<E>) {
+        let (oks, errors, _) = self.split();
+        (oks, errors.into_iter().map(|(_, error)| error).collect())
+    }
+
+    fn in_completion_order(&self) -> impl Iterator<Item = (usize, &Result<T, E>)> {
+        self.completed
+            .iter()
+            .map(|&index| (index, &self.outputs[index]))
+    }
+
+    /// The values in input order, the errors with their indices in completion order.
+    fn split(self) -> (Vec<T>, Vec<(usize, E)>, Names) {
+        let mut oks = Vec::new();
+        let mut errors: Vec<_> = self.outputs.iter().map(|_| None).collect();
+        for (index, output) in self.outputs.into_iter().enumerate() {
+            match output {
+                Ok(value) => oks.push(value),
+                Err(error) => errors[index] = Some(error),
+            }
+        }
+        let errors = self
+            .completed
+            .into_iter()
+            .filter_map(|index| Some((index, errors[index].take()?)))
+            .collect();
+        (oks, errors, self.names)
+    }
+}
+
+impl<O> Deref for Settled<O> {
+    type Target = [O];
+
+    fn deref(&self) -> &[O] {
+        &self.outputs
+    }
+}
+
+impl<O> IntoIterator for Settled<O> {
+    type Item = O;
+    type IntoIter = vec::IntoIter<O>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.outputs.into_iter()
+    }
+}
+
+impl<'a, O> IntoIterator for &'a Settled<O> {
+    type Item = &'a O;
+    type IntoIter = slice::Iter<'a, O>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.outputs.iter()
+    }
+}
+
+/// Every error of a set of futures, in completion order.
+///
+/// Returned by [`Settled::into_result_all`]. There is always at least one. `Display` and `Debug`
+/// both list them, a line each with index and name, since tests `unwrap()`; of more than 20
+/// errors they list the first 20 and say how many there are more.
+///
+/// # Examples
+///
+/// ```
+/// # tokio_test::block_on(async {
+/// let settled = straggler::settle_all([Ok(1), Err("no")].map(std::future::ready))
+///     .named(|index| format!("call {index}"))
+///     .await;
+/// let errors = settled.into_result_all().unwrap_err();
+///
+/// assert_eq!(errors.first(), &"no");
+/// assert_eq!(errors.to_string(), "1 of 2 futures failed\n  #1 `call 1`: no");
+/// # });
+/// ```
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+pub struct AggregateError<E> {
+    /// Never empty.
+    errors: Vec<(usize, E)>,
+    total: usize,
+    names: Names,
+}
+
+impl<E> AggregateError<E> {
+    /// Returns the error that was first in time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// let settled = straggler::settle_all([Err::<(), _>("no")].map(std::future::ready)).await;
+    /// assert_eq!(settled.into_result_all().unwrap_err().first(), &"no");
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn first(&self) -> &E {
+        &self.errors[0].1
+    }
+
+    /// Returns the errors, each with the index of its future, in completion order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// let settled = straggler::settle_all([Ok(1), Err("no")].map(std::future::ready)).await;
+    /// assert_eq!(settled.into_result_all().unwrap_err().errors(), [(1, "no")]);
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn errors(&self) -> &[(usize, E)] {
+        &self.errors
+    }
+
+    /// Returns the errors by value, each with the index of its future, in completion order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// let settled = straggler::settle_all([Ok(1), Err("no")].map(std::future::ready)).await;
+    /// assert_eq!(settled.into_result_all().unwrap_err().into_errors(), [(1, "no")]);
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn into_errors(self) -> Vec<(usize, E)> {
+        self.errors
+    }
+
+    fn fmt_with(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        error_text: impl Fn(&E) -> String,
+    ) -> fmt::Result {
+        write!(f, "{} of {} futures failed", self.errors.len(), self.total)?;
+        let lines = self.errors.iter();
+        list(
+            f,
+            lines.map(|(index, error)| (self.names.label(*index), error_text(error))),
+        )
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for AggregateError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_with(f, |error| text(format_args!("{error}")))
+    }
+}
+
+impl<E: fmt::Debug> fmt::Debug for AggregateError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_with(f, |error| text(format_args!("{error:?}")))
+    }
+}

@@ -1,0 +1,239 @@
+//! What came out of a combinator whose deadline passed before every future had come to its end.
+
+use std::fmt;
+use std::panic::Location;
+
+use crate::children::State;
+use crate::names::{Label, Names, list};
+use crate::panic::text;
+
+/// The error of a set of futures that had not all settled when the deadline passed.
+///
+/// It keeps the outputs of those that did settle, and says of each other one how far it came.
+/// Those were dropped. `Display` and `Debug` both tell all of this, since tests `unwrap()`; of
+/// more than 20 futures in one state they list the first 20 and say how many there are more.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::{pending, ready};
+/// use straggler::settle_all;
+///
+/// # tokio_test::block_on(async {
+/// let reader = async { Ok::<_, &str>(pending().await) };
+/// let writer = async { Err("disk full") };
+/// let unsettled = settle_all([Box::pin(reader) as std::pin::Pin<Box<dyn Future<Output = _>>>, Box::pin(writer)])
+///     .named(|index| ["reader", "writer"][index])
+///     .deadline(ready(()))
+///     .await
+///     .unwrap_err();
+///
+/// assert_eq!(unsettled.settled(), [(1, Err::<(), _>("disk full"))]);
+/// assert_eq!(unsettled.pending()[0].name(), Some("reader"));
+/// # });
+/// ```
+#[derive(thiserror::Error)]
+pub struct Unsettled<O> {
+    /// In completion order.
+    settled: Vec<(usize, O)>,
+    /// In input order. Never empty.
+    pending: Vec<Pending>,
+    names: Names,
+    place: &'static Location<'static>,
+}
+
+impl<O> Unsettled<O> {
+    pub(crate) fn new(
+        settled: Vec<(usize, O)>,
+        pending: Vec<Pending>,
+        names: Names,
+        place: &'static Location<'static>,
+    ) -> Self {
+        Self {
+            settled,
+            pending,
+            names,
+            place,
+        }
+    }
+
+    /// Returns the outputs of the futures that did settle, each with its index, in completion
+    /// order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{pending, ready};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let settling = straggler::settle_all([pending::<u8>()]).deadline(ready(()));
+    /// assert!(settling.await.unwrap_err().settled().is_empty());
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn settled(&self) -> &[(usize, O)] {
+        &self.settled
+    }
+
+    /// Returns the outputs of the futures that did settle by value, each with its index, in
+    /// completion order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{pending, ready};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let settling = straggler::settle_all([pending::<u8>()]).deadline(ready(()));
+    /// assert!(settling.await.unwrap_err().into_settled().is_empty());
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn into_settled(self) -> Vec<(usize, O)> {
+        self.settled
+    }
+
+    /// Returns what is known of the futures that did not settle, in input order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{pending, ready};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let settling = straggler::settle_all([pending::<u8>()]).deadline(ready(()));
+    /// let unsettled = settling.await.unwrap_err();
+    /// assert_eq!(unsettled.pending().len(), 1);
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn pending(&self) -> &[Pending] {
+        &self.pending
+    }
+}
+
+impl<O: fmt::Debug> fmt::Display for Unsettled<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {} futures did not settle before the deadline, started at {}",
+            self.pending.len(),
+            self.pending.len() + self.settled.len(),
+            self.place
+        )?;
+        let lines = self.pending.iter();
+        list(f, lines.map(|child| (child.label(), child.progress())))?;
+        if self.settled.is_empty() {
+            return Ok(());
+        }
+        write!(f, "\nthese did, in this order:")?;
+        let lines = self.settled.iter();
+        list(
+            f,
+            lines.map(|(index, output)| {
+                (self.names.label(*index), text(format_args!("{output:?}")))
+            }),
+        )
+    }
+}
+
+impl<O: fmt::Debug> fmt::Debug for Unsettled<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What is known of a future that had not come to its end when the deadline passed.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::{pending, ready};
+///
+/// # tokio_test::block_on(async {
+/// let settling = straggler::settle_all([pending::<u8>()]).deadline(ready(()));
+/// let unsettled = settling.await.unwrap_err();
+/// let child = &unsettled.pending()[0];
+///
+/// assert_eq!((child.index(), child.name()), (0, None));
+/// assert_eq!(child.polls(), 1);
+/// assert!(!child.can_be_woken());
+/// # });
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pending {
+    index: usize,
+    name: Option<String>,
+    polls: usize,
+    state: State,
+}
+
+impl Pending {
+    pub(crate) fn new(label: &Label<'_>, polls: usize, state: State) -> Self {
+        Self {
+            index: label.index,
+            name: label.name.map(str::to_owned),
+            polls,
+            state,
+        }
+    }
+
+    /// Returns the future's place in the input, counted from 0.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Returns the name that [`named`](crate::SettleAll::named) gave to the future, if any.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Returns how often the future was polled. It is 0 for one that was never started, because
+    /// of a [`limit`](crate::SettleAll::limit).
+    #[must_use]
+    pub fn polls(&self) -> usize {
+        self.polls
+    }
+
+    /// Returns whether the future could still have gone on: it was woken already, or something
+    /// held its waker, or it was not started yet.
+    ///
+    /// `false` is certain: the future returned `Poll::Pending` and nothing held its waker any
+    /// more, so that nothing could ever have woken it. `true` is not: what holds a waker may never
+    /// use it.
+    #[must_use]
+    pub fn can_be_woken(&self) -> bool {
+        self.state != State::Unwakeable
+    }
+
+    pub(crate) fn label(&self) -> Label<'_> {
+        Label {
+            index: self.index,
+            name: self.name(),
+        }
+    }
+
+    /// How far the future came, in words.
+    fn progress(&self) -> String {
+        let polled = match self.polls {
+            0 => "never polled".to_owned(),
+            1 => "polled once".to_owned(),
+            times => format!("polled {times} times"),
+        };
+        let stands = match self.state {
+            State::Unstarted => "was waiting for its turn under the limit",
+            State::Woken => "was woken again and is not stuck: it was busy",
+            State::Unwakeable => "nothing holds its waker, so nothing can wake it any more",
+            _ => "was waiting to be woken",
+        };
+        format!("{polled}, {stands}")
+    }
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.label(), self.progress())
+    }
+}
