@@ -189,7 +189,7 @@ impl<F: Future> fmt::Debug for Slot<F> {
         f.debug_struct("Slot")
             .field("holds", &self.holds())
             .field("polls", &self.polls)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

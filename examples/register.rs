@@ -1,0 +1,163 @@
+//! Two registrations at once: what `try_join_all` leaves behind, what `barrier` does not, and who
+//! wins when both want the same address.
+//!
+//! `cargo run --example register` tells the story; with `-- --serve` the service stays up.
+
+use std::fmt::{Debug, Display};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use futures::future::try_join_all;
+use straggler::{barrier, settle, settle_all};
+use straggler_examples::registration::{ClientError, HeldWrites, Locking, Trial, User};
+use tokio::signal;
+
+/// A user-registration service on an embedded database, and the race in it.
+#[derive(Parser)]
+struct Arguments {
+    /// Serve until Ctrl-C instead of telling the story
+    #[arg(long)]
+    serve: bool,
+    /// Listen on this port; 0 is any free one
+    #[arg(long, default_value_t = 0, requires = "serve")]
+    port: u16,
+    /// Serve with the bug: without the lock around look-up and insert
+    #[arg(long, requires = "serve")]
+    without_lock: bool,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if arguments.serve {
+        return serve(arguments.port, arguments.without_lock).await;
+    }
+    what_try_join_all_leaves_behind().await?;
+    what_barrier_does_not().await?;
+    who_wins(Locking::Without).await?;
+    who_wins(Locking::With).await
+}
+
+async fn serve(port: u16, without_lock: bool) -> Result<()> {
+    let locking = if without_lock {
+        Locking::Without
+    } else {
+        Locking::With
+    };
+    let trial = Trial::start(port, locking).await?;
+    let url = trial.url();
+    // In this order: whoever has read the first line may already press Ctrl-C.
+    let (interrupted, ()) = settle!(signal::ctrl_c(), async {
+        println!("listening on {url}");
+        println!(
+            "curl -i {url}/user -H 'content-type: application/json' -d '{{\"email\": \"ada@example.com\"}}'"
+        );
+    });
+    interrupted.context("cannot wait for Ctrl-C")?;
+    Ok(trial.end().await?)
+}
+
+async fn what_try_join_all_leaves_behind() -> Result<()> {
+    println!("1. try_join_all registers bob, and ada, who is registered already");
+    let (trial, writes) = trial_with_a_busy_database().await?;
+
+    let joined = try_join_all(bob_and_ada(&trial)).await;
+
+    say("it returned", outcome(&joined));
+    say("still at work", trial.activity().at_work);
+    say("in the database", accounts(&trial).await?);
+    println!("   Here the test ends. During the next one the database is free again:");
+    writes.release().await?;
+    trial.until(|activity| activity.at_work == 0).await;
+    say(
+        "in the database",
+        accounts(&trial).await? + "  <- left behind",
+    );
+    Ok(trial.end().await?)
+}
+
+async fn what_barrier_does_not() -> Result<()> {
+    println!("\n2. barrier does the same");
+    let (trial, writes) = trial_with_a_busy_database().await?;
+
+    let ((joined, at_work), released) = settle!(
+        async { (barrier(bob_and_ada(&trial)).await, trial.activity().at_work) },
+        async {
+            trial.until(|activity| activity.refused == 1).await;
+            println!("   Ada is refused, bob is at work. Now the database is free again:");
+            writes.release().await
+        },
+    );
+    released?;
+
+    say("it returned", outcome(&joined));
+    say("still at work", at_work);
+    say("in the database", accounts(&trial).await?);
+    Ok(trial.end().await?)
+}
+
+async fn who_wins(locking: Locking) -> Result<()> {
+    // Without the lock both find the address free before either inserts it.
+    let found_free = match locking {
+        Locking::Without => {
+            println!("\n3. settle_all registers eve twice, and the service takes no lock");
+            2
+        }
+        Locking::With => {
+            println!("\n4. settle_all registers eve twice, and the service takes a lock");
+            1
+        }
+    };
+    let trial = Trial::start(0, locking).await?;
+    let writes = trial.users().hold_writes().await?;
+
+    let twice = ["eve@example.com"; 2].map(|email| trial.client.register(email));
+    let (settled, released) = settle!(settle_all(twice), async {
+        trial
+            .until(|activity| activity.found_free == found_free)
+            .await;
+        writes.release().await
+    });
+    released?;
+
+    for (index, result) in settled.iter().enumerate() {
+        say(&format!("registration {index}"), outcome(result));
+    }
+    match settled.oks().map(|(index, _)| index).collect::<Vec<_>>()[..] {
+        [winner] => say("the winner", format!("registration {winner}")),
+        _ => say("the winner", "both: one address, two accounts"),
+    }
+    say("in the database", accounts(&trial).await?);
+    Ok(trial.end().await?)
+}
+
+/// A service that knows ada, on a database to which nobody can write for now. It takes no lock, so
+/// that ada's look-up need not wait for bob's insert.
+async fn trial_with_a_busy_database() -> Result<(Trial, HeldWrites)> {
+    let trial = Trial::start(0, Locking::Without).await?;
+    trial.client.register("ada@example.com").await?;
+    let writes = trial.users().hold_writes().await?;
+    Ok((trial, writes))
+}
+
+/// Registers bob, who has to wait for the database, and ada again when bob is at work.
+fn bob_and_ada(trial: &Trial) -> [impl Future<Output = Result<User, ClientError>>; 2] {
+    [("bob@example.com", 1), ("ada@example.com", 2)].map(|(email, found_free)| {
+        trial.register_after(move |activity| activity.found_free >= found_free, email)
+    })
+}
+
+async fn accounts(trial: &Trial) -> Result<String> {
+    Ok(trial.users().emails().await?.join(", "))
+}
+
+fn outcome<T: Debug>(result: &Result<T, ClientError>) -> String {
+    match result {
+        Ok(value) => format!("Ok: {value:?}"),
+        Err(error) => format!("Err: {error}"),
+    }
+}
+
+fn say(what: &str, is: impl Display) {
+    println!("   {what:<16} {is}");
+}

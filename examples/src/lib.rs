@@ -1,0 +1,3 @@
+//! The systems that the examples of `straggler` run and test.
+
+pub mod registration;

@@ -1,0 +1,240 @@
+//! The registration service on a real database, over HTTP: what each join leaves behind.
+
+use std::collections::HashMap;
+use std::pin::pin;
+
+use futures::future::{select, try_join_all};
+use futures::poll;
+use straggler::{barrier, settle, settle_all};
+use straggler_examples::registration::{ClientError, Email, HeldWrites, Locking, Trial, User};
+
+type Outcome = anyhow::Result<()>;
+
+/// A service that knows ada, on a database to which nobody can write for now. It takes no lock, so
+/// that ada's look-up need not wait for bob's insert.
+async fn trial_with_a_busy_database() -> anyhow::Result<(Trial, HeldWrites)> {
+    let trial = Trial::start(0, Locking::Without).await?;
+    trial.client.register("ada@example.com").await?;
+    let writes = trial.users().hold_writes().await?;
+    Ok((trial, writes))
+}
+
+/// Registers bob, who has to wait for the database, and ada again when bob is at work.
+fn bob_and_ada(trial: &Trial) -> [impl Future<Output = Result<User, ClientError>>; 2] {
+    [("bob@example.com", 1), ("ada@example.com", 2)].map(|(email, found_free)| {
+        trial.register_after(move |activity| activity.found_free >= found_free, email)
+    })
+}
+
+#[track_caller]
+fn assert_refused<T: std::fmt::Debug>(result: Result<T, ClientError>, with: u16, because: &str) {
+    match result {
+        Err(ClientError::Refused { status, message }) => {
+            assert_eq!((status.as_u16(), message.as_str()), (with, because));
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+const ADA_IS_REGISTERED: &str = "ada@example.com is already registered";
+
+#[tokio::test]
+async fn try_join_all_returns_while_a_registration_is_at_work() -> Outcome {
+    let (trial, writes) = trial_with_a_busy_database().await?;
+
+    let joined = try_join_all(bob_and_ada(&trial)).await;
+
+    assert_refused(joined, 409, ADA_IS_REGISTERED);
+    assert_eq!(trial.activity().at_work, 1, "bob's registration goes on");
+    assert_eq!(trial.users().emails().await?, ["ada@example.com"]);
+
+    // A test that ended here would disturb the next one: bob turns up in its database.
+    writes.release().await?;
+    trial.until(|activity| activity.at_work == 0).await;
+    assert_eq!(
+        trial.users().emails().await?,
+        ["ada@example.com", "bob@example.com"]
+    );
+    Ok(trial.end().await?)
+}
+
+#[tokio::test]
+async fn barrier_returns_when_no_registration_is_at_work() -> Outcome {
+    let (trial, writes) = trial_with_a_busy_database().await?;
+    {
+        let mut joining = pin!(barrier(bob_and_ada(&trial)));
+        let refused = pin!(trial.until(|activity| activity.refused == 1));
+        select(&mut joining, refused).await;
+        assert!(poll!(&mut joining).is_pending(), "barrier waits for bob");
+        assert_eq!(trial.activity().at_work, 1);
+
+        writes.release().await?;
+        assert_refused(joining.await, 409, ADA_IS_REGISTERED);
+    }
+    assert_eq!(trial.activity().at_work, 0, "nothing is left behind");
+    assert_eq!(
+        trial.users().emails().await?,
+        ["ada@example.com", "bob@example.com"]
+    );
+    Ok(trial.end().await?)
+}
+
+#[tokio::test]
+async fn settle_all_shows_that_one_of_two_registrations_wins() -> Outcome {
+    let trial = Trial::start(0, Locking::With).await?;
+
+    let twice = ["eve@example.com"; 2].map(|email| trial.client.register(email));
+    let settled = settle_all(twice).await;
+
+    assert_eq!((settled.ok_count(), settled.err_count()), (1, 1));
+    assert_eq!(trial.activity().at_work, 0);
+    let error = settled.into_result();
+    assert_refused(error, 409, "eve@example.com is already registered");
+    assert_eq!(trial.users().emails().await?, ["eve@example.com"]);
+    Ok(trial.end().await?)
+}
+
+#[tokio::test]
+async fn of_many_registrations_with_the_lock_exactly_one_wins() -> Outcome {
+    let trial = Trial::start(0, Locking::With).await?;
+
+    let settled = settle_all((0..20).map(|_| trial.client.register("eve@example.com"))).await;
+
+    assert_eq!((settled.ok_count(), settled.err_count()), (1, 19));
+    assert_eq!(trial.users().emails().await?, ["eve@example.com"]);
+    Ok(trial.end().await?)
+}
+
+#[tokio::test]
+async fn without_the_lock_two_registrations_both_win() -> Outcome {
+    let trial = Trial::start(0, Locking::Without).await?;
+    let writes = trial.users().hold_writes().await?;
+
+    let twice = ["eve@example.com"; 2].map(|email| trial.client.register(email));
+    let (settled, released) = settle!(settle_all(twice), async {
+        trial.until(|activity| activity.found_free == 2).await;
+        writes.release().await
+    });
+
+    released?;
+    assert_eq!(settled.ok_count(), 2);
+    assert_eq!(trial.users().emails().await?, ["eve@example.com"; 2]);
+    Ok(trial.end().await?)
+}
+
+#[tokio::test]
+async fn with_the_lock_the_second_look_up_waits_for_the_first_insert() -> Outcome {
+    let trial = Trial::start(0, Locking::With).await?;
+    let writes = trial.users().hold_writes().await?;
+
+    let twice = ["eve@example.com"; 2].map(|email| trial.client.register(email));
+    let (settled, released) = settle!(settle_all(twice), async {
+        trial
+            .until(|activity| activity.at_work == 2 && activity.found_free == 1)
+            .await;
+        writes.release().await
+    });
+
+    released?;
+    assert_eq!(settled.ok_count(), 1);
+    assert_eq!(trial.activity().found_free, 1);
+    Ok(trial.end().await?)
+}
+
+#[tokio::test]
+async fn an_address_is_registered_in_lower_case() -> Outcome {
+    let trial = Trial::start(0, Locking::With).await?;
+
+    let ada = trial.client.register("Ada@Example.COM").await?;
+    assert_eq!(ada.email, "ada@example.com");
+    assert_refused(
+        trial.client.register("aDA@example.com").await,
+        409,
+        ADA_IS_REGISTERED,
+    );
+    Ok(trial.end().await?)
+}
+
+#[tokio::test]
+async fn addresses_of_the_company_skip_the_check() -> Outcome {
+    let trial = Trial::start(0, Locking::With).await?;
+
+    let emails = [
+        "boss@mycompany.com",
+        "Boss@MyCompany.com",
+        "boss@mycompany.com",
+    ];
+    let users = barrier(emails.map(|email| trial.client.register(email))).await?;
+
+    assert_eq!(users.len(), 3);
+    assert_eq!(trial.users().emails().await?, ["boss@mycompany.com"; 3]);
+    let similar = ["x@notmycompany.com"; 2].map(|email| trial.client.register(email));
+    assert_eq!(
+        settle_all(similar).await.ok_count(),
+        1,
+        "only the very domain skips it"
+    );
+    Ok(trial.end().await?)
+}
+
+#[tokio::test]
+async fn what_is_no_address_is_refused_by_name() -> Outcome {
+    let trial = Trial::start(0, Locking::With).await?;
+
+    for text in ["", "ada", "@example.com", "ada@", "ada <ada@example.com>"] {
+        let reason = text.parse::<Email>().unwrap_err().to_string();
+        assert!(
+            reason.starts_with(&format!("{text:?} is not an email address: ")),
+            "{reason}"
+        );
+        assert_refused(trial.client.register(text).await, 422, &reason);
+    }
+    assert!(trial.users().emails().await?.is_empty());
+    Ok(trial.end().await?)
+}
+
+#[tokio::test]
+async fn a_body_without_an_address_is_refused() -> Outcome {
+    let trial = Trial::start(0, Locking::With).await?;
+
+    let body = HashMap::from([("mail", "ada@example.com")]);
+    match trial.client.post(&body).await {
+        Err(ClientError::Refused { status, message }) => {
+            assert_eq!(status.as_u16(), 422);
+            assert!(message.contains("missing field `email`"), "{message}");
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+    assert!(trial.users().emails().await?.is_empty());
+    Ok(trial.end().await?)
+}
+
+#[tokio::test]
+async fn a_registration_that_has_begun_is_finished_before_the_server_stops() -> Outcome {
+    let trial = Trial::start(0, Locking::With).await?;
+    let writes = trial.users().hold_writes().await?;
+    {
+        let registering = pin!(trial.client.register("bob@example.com"));
+        let at_work = pin!(trial.until(|activity| activity.found_free == 1));
+        // The client hangs up here, when its future is dropped.
+        select(registering, at_work).await;
+    }
+    let activity = trial.watch();
+    let (ended, released) = settle!(trial.end(), writes.release());
+
+    ended?;
+    released?;
+    assert_eq!(activity.borrow().at_work, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named() -> Outcome {
+    let trial = Trial::start(0, Locking::With).await?;
+    let port = trial.url().rsplit(':').next().unwrap_or_default().parse()?;
+
+    let error = Trial::start(port, Locking::With).await.unwrap_err();
+
+    assert_eq!(error.to_string(), format!("cannot listen on port {port}"));
+    Ok(trial.end().await?)
+}
