@@ -38,11 +38,13 @@ impl<F: Future, D: Future, P: OnPanic> Future for Deadline<F, D, P> {
         let this = self.project();
         // The clock comes first: behind futures that use up tokio's budget, turn after turn, a
         // tokio timer would never get to say that its time has come.
-        if !*this.passed {
-            *this.passed = this.give_up.poll(context).is_ready();
+        if !*this.passed && this.give_up.poll(context).is_ready() {
+            *this.passed = true;
+            this.settling.begin_batch();
         }
         match this.settling.turn(context) {
             Turn::Settled => Poll::Ready(Ok(this.settling.settled())),
+            // Each future that was woken before the deadline passed has had its poll.
             Turn::Waiting if *this.passed => Poll::Ready(this.settling.give_up()),
             Turn::Waiting | Turn::Paused => Poll::Pending,
         }

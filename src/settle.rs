@@ -323,6 +323,13 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         self.deadline(tokio::time::sleep(after))
     }
 
+    /// Makes the next turn begin a batch of all futures that are woken by then.
+    pub(crate) fn begin_batch(&mut self) {
+        if let Some(children) = &mut self.children {
+            children.begin_batch();
+        }
+    }
+
     /// Gives each woken future a poll.
     pub(crate) fn turn(&mut self, context: &mut Context<'_>) -> Turn {
         let Some(children) = &mut self.children else {
@@ -337,9 +344,10 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     /// What came out of the futures, all of which have settled.
     pub(crate) fn settled(&mut self) -> Settled<P::Output<F::Output>> {
         let (mut children, names) = self.end();
-        let outputs = (0..children.len())
-            .filter_map(|index| take_output::<F, P>(&mut children, index))
-            .collect();
+        let mut outputs = Vec::with_capacity(children.len());
+        outputs.extend(
+            (0..children.len()).filter_map(|index| take_output::<F, P>(&mut children, index)),
+        );
         Settled::new(outputs, children.into_completed(), names)
     }
 

@@ -116,7 +116,7 @@ impl<O: fmt::Debug> fmt::Display for Unsettled<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} of {} futures did not settle before the deadline, started at {}",
+            "{} of {} futures did not settle before the deadline (settle_all at {})",
             self.pending.len(),
             self.pending.len() + self.settled.len(),
             self.place
@@ -218,17 +218,17 @@ impl Pending {
     /// How far the future came, in words.
     fn progress(&self) -> String {
         let polled = match self.polls {
-            0 => "never polled".to_owned(),
+            0 => return "never polled: the limit left it no turn".to_owned(),
             1 => "polled once".to_owned(),
+            2 => "polled twice".to_owned(),
             times => format!("polled {times} times"),
         };
-        let stands = match self.state {
-            State::Unstarted => "was waiting for its turn under the limit",
-            State::Woken => "was woken again and is not stuck: it was busy",
-            State::Unwakeable => "nothing holds its waker, so nothing can wake it any more",
-            _ => "was waiting to be woken",
+        let then = match self.state {
+            State::Woken => "and woken again: it was busy, not stuck",
+            State::Unwakeable => "then nothing held its waker: nothing could ever wake it",
+            _ => "then waited to be woken",
         };
-        format!("{polled}, {stands}")
+        format!("{polled}, {then}")
     }
 }
 

@@ -27,15 +27,14 @@ pub(crate) trait Schedule {
     fn next(&mut self, woken: &mut VecDeque<usize>) -> Option<usize>;
 }
 
-/// What a turn came to.
+/// What a turn came to. Where there is more to do the parent was woken, or will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// Every child has settled.
     Settled,
-    /// Each child that was woken before the turn began has been polled. The parent is woken when
-    /// there is more to do.
+    /// The batch is at its end: each child that was woken before it began has been polled.
     Waiting,
-    /// The schedule ended the turn with woken children left. The parent was woken already.
+    /// The schedule ended the turn before the batch was at its end.
     Paused,
 }
 
@@ -71,9 +70,11 @@ pub(crate) struct Children<S: Slots> {
     #[pin]
     slots: S,
     wakes: WakeQueue,
-    /// The children to be polled, in the order of their wakes: those of an earlier turn that was
-    /// ended before their turn came, then those taken from the queue.
+    /// The children to be polled, in the order of their wakes.
     woken: VecDeque<usize>,
+    /// How many polls are left of the batch: of the children that were woken before it began. A
+    /// batch may take several turns but has an end, even if children wake themselves for ever.
+    batch: usize,
     /// How many have been queued for their first poll, in the order of their indices.
     started: usize,
     limit: usize,
@@ -88,6 +89,7 @@ impl<S: Slots> Children<S> {
             slots,
             wakes: WakeQueue::new(len),
             woken: VecDeque::new(),
+            batch: 0,
             started: 0,
             limit: usize::MAX,
             completed: Vec::with_capacity(len),
@@ -118,10 +120,13 @@ impl<S: Slots> Children<S> {
         self.project().slots
     }
 
-    /// Gives each woken child one poll, in the order that `schedule` decides.
-    ///
-    /// A child that is woken meanwhile has its next poll in the next turn, so that a turn ends
-    /// whatever the children do.
+    /// Makes the next turn begin a batch of all children that are woken by then.
+    pub(crate) fn begin_batch(&mut self) {
+        self.batch = 0;
+    }
+
+    /// Gives each child of the batch one poll, in the order that `schedule` decides; if the last
+    /// turn came to the end of its batch, begins the next.
     pub(crate) fn turn(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -133,18 +138,23 @@ impl<S: Slots> Children<S> {
         // the waker.
         this.wakes.register(context.waker());
         this.wakes.take(this.woken);
+        if *this.batch == 0 {
+            *this.batch = this.woken.len();
+        }
         loop {
             while *this.started < len && *this.started - this.completed.len() < *this.limit {
                 this.woken.push_back(*this.started);
                 *this.started += 1;
+                *this.batch += 1;
             }
-            if this.woken.is_empty() {
+            if *this.batch == 0 {
                 break;
             }
             let Some(index) = schedule.next(this.woken) else {
-                context.waker().wake_by_ref();
-                return Turn::Paused;
+                break;
             };
+            *this.batch -= 1;
+            // One that has ended since its wake has nothing to poll.
             if this.slots.slot(index).holds() != Holds::Future {
                 continue;
             }
@@ -156,9 +166,15 @@ impl<S: Slots> Children<S> {
             }
         }
         if this.completed.len() == len {
-            Turn::Settled
-        } else {
+            return Turn::Settled;
+        }
+        if !this.woken.is_empty() {
+            context.waker().wake_by_ref();
+        }
+        if *this.batch == 0 {
             Turn::Waiting
+        } else {
+            Turn::Paused
         }
     }
 
