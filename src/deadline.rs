@@ -11,7 +11,7 @@ use crate::settle::{OnPanic, Resume, SettleAll};
 use crate::settled::Settled;
 use crate::unsettled::Unsettled;
 
-/// Future for the [`deadline`](SettleAll::deadline) and [`timeout`](SettleAll::timeout) methods.
+/// Future for the [`deadline`](SettleAll::deadline) and `timeout` methods.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 #[pin_project]
 pub struct Deadline<F: Future, D, P = Resume> {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use pin_project::pin_project;
 
-use crate::children::{Children, End, Link, Links, Row, Turn};
+use crate::children::{Children, End, Link, Links, Row, Slot, Turn};
 use crate::names::{Named, Names};
 use crate::panic::FirstPanic;
 use crate::turn::InWakeOrder;
@@ -20,8 +20,8 @@ use crate::turn::InWakeOrder;
 ///
 /// The futures are any expressions that are [`IntoFuture`], also borrowed ones, evaluated from
 /// left to right before the first is polled. What an expression borrows from a temporary value
-/// may live until all have settled. In reports each is called by its source text. There may be as
-/// many as the compiler's recursion limit allows, which is more than 100 by default.
+/// may live until all have settled. The source text of each is its name. There may be as many as the
+/// compiler's recursion limit allows, which is more than 100 by default.
 ///
 /// Of no futures it is `()`.
 ///
@@ -45,7 +45,7 @@ use crate::turn::InWakeOrder;
 macro_rules! settle {
     ($($future:expr),* $(,)?) => {
         match $crate::__private::settle(
-            $crate::__private::Row::empty()$(.and($future))*,
+            $crate::__private::Row::empty()$(.and($crate::__private::slot($future)))*,
             &[$(::core::stringify!($future)),*],
         )
         .await
@@ -60,7 +60,7 @@ macro_rules! settle {
 ///
 /// It is [`barrier`](crate::barrier()) for futures of different types, awaited in place, as
 /// `tokio::try_join!` is, and has the same result: `Ok` with a tuple, or `Err`. The values may
-/// differ in type, the errors may not. How the futures are written and called is described at
+/// differ in type, the errors may not. How the futures are written and named is described at
 /// [`settle!`](crate::settle!).
 ///
 /// Of no futures it is `Ok(())`.
@@ -92,16 +92,19 @@ macro_rules! settle {
 #[macro_export]
 macro_rules! barrier {
     ($($future:expr),* $(,)?) => {
-        match $crate::__private::barrier(
-            $crate::__private::Row::empty()$(.and($future))*,
-            &[$(::core::stringify!($future)),*],
-        )
-        .await
-        {
-            ::core::result::Result::Ok(values) => {
-                ::core::result::Result::Ok($crate::__flatten!(values; () (); $($future,)*))
-            }
-            ::core::result::Result::Err(error) => ::core::result::Result::Err(error),
+        match $crate::__private::Errors::new() {
+            errors => match $crate::__private::barrier(
+                &errors,
+                $crate::__private::Row::empty()$(.and(errors.slot($future)))*,
+                &[$(::core::stringify!($future)),*],
+            )
+            .await
+            {
+                ::core::result::Result::Ok(values) => {
+                    ::core::result::Result::Ok($crate::__flatten!(values; () (); $($future,)*))
+                }
+                ::core::result::Result::Err(error) => ::core::result::Result::Err(error),
+            },
         }
     };
 }
@@ -120,6 +123,11 @@ macro_rules! __flatten {
     };
 }
 
+/// Makes the slot of one of the futures of `settle!`: an error points at the one that is none.
+pub fn slot<F: IntoFuture>(future: F) -> Slot<F::IntoFuture> {
+    Slot::new(future.into_future())
+}
+
 /// Makes the future that `settle!` awaits.
 pub fn settle<L: Outputs>(row: Row<L>, names: &'static [&'static str]) -> SettleRow<L> {
     SettleRow {
@@ -128,8 +136,33 @@ pub fn settle<L: Outputs>(row: Row<L>, names: &'static [&'static str]) -> Settle
     }
 }
 
+/// The error type of a `barrier!`: an error points at the future that has another, or none.
+#[derive(Debug)]
+pub struct Errors<E>(PhantomData<fn() -> E>);
+
+impl<E> Errors<E> {
+    /// Makes the type that the first future decides on.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "only the macro makes one")]
+    pub fn new() -> Self {
+        Self(PhantomData)
+    }
+
+    /// Makes the slot of one of the futures of `barrier!`.
+    pub fn slot<F, T>(&self, future: F) -> Slot<F::IntoFuture>
+    where
+        F: IntoFuture<Output = Result<T, E>>,
+    {
+        Slot::new(future.into_future())
+    }
+}
+
 /// Makes the future that `barrier!` awaits.
-pub fn barrier<L: Results<E>, E>(row: Row<L>, names: &'static [&'static str]) -> BarrierRow<L, E> {
+pub fn barrier<L: Results<E>, E>(
+    _: &Errors<E>,
+    row: Row<L>,
+    names: &'static [&'static str],
+) -> BarrierRow<L, E> {
     BarrierRow {
         settling: settle(row, names),
         error: PhantomData,
@@ -256,11 +289,6 @@ impl<Init: Outputs, F: Future> Outputs for Link<Init, F> {
 }
 
 /// Futures that all return a `Result` with the error type `E`.
-#[diagnostic::on_unimplemented(
-    message = "`barrier!` takes futures that return a `Result`, all with the same error type",
-    label = "one of the futures does not return a `Result<_, {E}>`",
-    note = "`settle!` takes futures with any output"
-)]
 pub trait Results<E>: Outputs {
     /// The values, nested: `((((), A), B), C)`.
     type Values;

@@ -23,5 +23,7 @@ pub use self::unsettled::{Pending, Unsettled};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::children::{End, Holds, Link, Links, Row, Seat, Slot, Slots};
-    pub use crate::join_macros::{BarrierRow, Outputs, Results, SettleRow, barrier, settle};
+    pub use crate::join_macros::{
+        BarrierRow, Errors, Outputs, Results, SettleRow, barrier, settle, slot,
+    };
 }

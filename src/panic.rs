@@ -161,8 +161,14 @@ impl FirstPanic {
         }
     }
 
+    /// Whether there was a panic.
     pub(crate) fn is_some(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Whether there was a panic, and [`resume`](Self::resume) lets it go on.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.is_some() && !std::thread::panicking()
     }
 
     /// Lets the panic go on, if there was one. A thread that already unwinds is left to do so: a
@@ -177,19 +183,14 @@ impl FirstPanic {
         }
     }
 
-    /// Returns `value` if there was no panic; else drops it too and lets the panic go on.
-    pub(crate) fn or_resume<T>(self, value: T) -> T {
-        let Some(panic) = self.0 else {
-            return value;
-        };
-        if std::thread::panicking() {
-            discard(panic);
-            return value;
+    /// Returns `value`, unless there was a panic to go on: then drops it too.
+    pub(crate) fn or_resume<T>(mut self, value: T) -> T {
+        let mut value = Some(value);
+        if self.goes_on() {
+            self.drop_value(value.take());
         }
-        if let Err(later) = contain(|| drop(value)) {
-            discard(later);
-        }
-        panic.resume()
+        self.resume();
+        value.expect("a value is dropped only if a panic goes on")
     }
 }
 

@@ -35,7 +35,7 @@ use crate::unsettled::{Pending, Unsettled};
 ///   others.
 /// - A future that returns `Poll::Pending` and never wakes its waker keeps `settle_all` waiting,
 ///   as it would keep anybody waiting who awaits it; [`deadline`](SettleAll::deadline) and
-///   [`timeout`](SettleAll::timeout) end that and say which one it was.
+///   `timeout` end that and say which one it was.
 ///
 /// The items of the input may be anything that is [`IntoFuture`], also borrowed. For futures of
 /// different types there is [`settle!`](crate::settle!); to go on with the values alone, or the
@@ -58,9 +58,10 @@ use crate::unsettled::{Pending, Unsettled};
 /// # Cancel safety
 ///
 /// Not cancel safe: dropping the returned future drops every future that is still pending, and
-/// the outputs of those that are done. All of them are dropped, also if some panic in `drop`; the
-/// first of these panics goes on, unless the thread unwinds already. A future that is kept
-/// elsewhere and passed as `&mut` can be gone on with.
+/// the outputs of those that are done. All of them are dropped, also if some panic in `drop`. The
+/// first panic goes on, be it one of these or one that was held back until all had settled, unless
+/// the thread unwinds already. A future that is kept elsewhere and passed as `&mut` can be gone on
+/// with.
 ///
 /// # Examples
 ///
@@ -112,10 +113,6 @@ pub trait OnPanic: sealed::Sealed {
     /// What is kept of a future that returned an `O`.
     type Output<O>;
 
-    /// Whether the first panic goes on when all futures have settled.
-    #[doc(hidden)]
-    const RESUMES: bool;
-
     /// Makes the output of a future. A panic that is not turned into an output goes on.
     #[doc(hidden)]
     fn output<O>(outcome: Result<O, Panic>) -> Self::Output<O>;
@@ -139,8 +136,6 @@ mod sealed {
 impl OnPanic for Resume {
     type Output<O> = O;
 
-    const RESUMES: bool = true;
-
     fn output<O>(outcome: Result<O, Panic>) -> O {
         outcome.unwrap_or_else(|panic| panic.resume())
     }
@@ -148,8 +143,6 @@ impl OnPanic for Resume {
 
 impl OnPanic for Catch {
     type Output<O> = Result<O, Panic>;
-
-    const RESUMES: bool = false;
 
     fn output<O>(outcome: Result<O, Panic>) -> Result<O, Panic> {
         outcome
@@ -175,7 +168,10 @@ impl<F: Future> SettleAll<F> {
     /// assert_eq!(panic.message(), Some("attempt to divide by zero"));
     /// # });
     /// ```
-    pub fn catch_unwind(self) -> CatchUnwind<F> {
+    pub fn catch_unwind(mut self) -> CatchUnwind<F> {
+        if let Some(children) = &mut self.children {
+            children.catch_panics();
+        }
         SettleAll {
             children: self.children,
             names: self.names,
@@ -334,7 +330,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     pub(crate) fn turn(&mut self, context: &mut Context<'_>) -> Turn {
         let Some(children) = &mut self.children else {
             panic!(
-                "the set of futures made at {} was polled again after it had settled",
+                "the combinator made at {} was polled again after it was ready",
                 self.place
             );
         };
@@ -348,7 +344,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         outputs.extend(
             (0..children.len()).filter_map(|index| take_output::<F, P>(&mut children, index)),
         );
-        Settled::new(outputs, children.into_completed(), names)
+        Settled::new(outputs, children.take_completed(), names)
     }
 
     /// What came out of the futures so far. Those that have not settled are dropped, unless this
@@ -369,8 +365,8 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
             return Ok(self.settled());
         }
         let (mut children, names) = self.end();
-        let settled = children.completed().to_owned();
-        let settled = settled
+        let completed = children.take_completed();
+        let settled = completed
             .into_iter()
             .filter_map(|index| Some((index, take_output::<F, P>(&mut children, index)?)))
             .collect();
@@ -382,9 +378,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         let Some(mut children) = self.children.take() else {
             unreachable!("a turn was made just before");
         };
-        if P::RESUMES {
-            Pin::new(&mut children).resume_first_panic();
-        }
+        Pin::new(&mut children).resume_first_panic();
         (children, mem::take(&mut self.names))
     }
 }

@@ -28,7 +28,7 @@ use crate::panic::{FirstPanic, text};
 /// # });
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "it holds every output, and with them every error: look at them or call `.into_result()?`"]
+#[must_use = "it may hold errors: look at it, or ignore them with `let _ =`"]
 pub struct Settled<O> {
     outputs: Vec<O>,
     /// The index of each child, in the order in which they ended.
@@ -249,14 +249,18 @@ impl<T, E> Settled<Result<T, E>> {
             return Ok(self.outputs.into_iter().filter_map(Result::ok).collect());
         }
         let total = self.outputs.len();
-        let (oks, errors, names) = self.split();
+        let (oks, mut errors, names) = self.split();
         let mut panics = FirstPanic::default();
         panics.drop_each(oks);
-        Err(panics.or_resume(AggregateError {
+        if panics.goes_on() {
+            panics.drop_each(errors.drain(..));
+        }
+        panics.resume();
+        Err(AggregateError {
             errors,
             total,
             names,
-        }))
+        })
     }
 
     /// Returns the values in input order and the errors in completion order.

@@ -224,11 +224,11 @@ impl Pending {
             times => format!("polled {times} times"),
         };
         let then = match self.state {
-            State::Woken => "and woken again: it was busy, not stuck",
-            State::Unwakeable => "then nothing held its waker: nothing could ever wake it",
-            _ => "then waited to be woken",
+            State::Woken => " and woken again: it was busy, not stuck",
+            State::Unwakeable => ", then nothing held its waker: nothing could ever wake it",
+            _ => ", then waited to be woken",
         };
-        format!("{polled}, {then}")
+        polled + then
     }
 }
 

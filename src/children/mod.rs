@@ -8,15 +8,16 @@ mod slots;
 mod wake;
 
 use std::collections::VecDeque;
+use std::mem;
 use std::pin::Pin;
 use std::task::Context;
 
-use pin_project::pin_project;
+use pin_project::{pin_project, pinned_drop};
 
 pub(crate) use self::slots::List;
 pub use self::slots::{End, Holds, Link, Links, Row, Seat, Slot, Slots};
 use self::wake::WakeQueue;
-use crate::panic::{FirstPanic, Panic};
+use crate::panic::FirstPanic;
 
 /// Decides which of the woken children is polled next, and when a turn ends.
 ///
@@ -65,19 +66,22 @@ impl State {
 }
 
 /// The children of one combinator, from the first poll to the last.
-#[pin_project]
+#[pin_project(PinnedDrop)]
 pub(crate) struct Children<S: Slots> {
     #[pin]
     slots: S,
     wakes: WakeQueue,
     /// The children to be polled, in the order of their wakes.
     woken: VecDeque<usize>,
-    /// How many polls are left of the batch: of the children that were woken before it began. A
-    /// batch may take several turns but has an end, even if children wake themselves for ever.
+    /// How many polls are left of the batch: of the children that were woken before it began or
+    /// are started in it. They are the first ones of `woken`. A batch may take several turns but
+    /// has an end, even if children wake themselves for ever.
     batch: usize,
     /// How many have been queued for their first poll, in the order of their indices.
     started: usize,
     limit: usize,
+    /// Whether a panic of a child goes on in the end. If not it is an output like any other.
+    panics_go_on: bool,
     /// The indices of those that have ended, in the order in which they did.
     completed: Vec<usize>,
 }
@@ -92,6 +96,7 @@ impl<S: Slots> Children<S> {
             batch: 0,
             started: 0,
             limit: usize::MAX,
+            panics_go_on: true,
             completed: Vec::with_capacity(len),
         }
     }
@@ -99,6 +104,11 @@ impl<S: Slots> Children<S> {
     /// Lets at most `at_most` children be in flight at once: started and not at their end.
     pub(crate) fn limit(&mut self, at_most: usize) {
         self.limit = at_most;
+    }
+
+    /// Makes panics outputs like any other.
+    pub(crate) fn catch_panics(&mut self) {
+        self.panics_go_on = false;
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -111,8 +121,8 @@ impl<S: Slots> Children<S> {
     }
 
     /// As [`completed`](Self::completed), by value.
-    pub(crate) fn into_completed(self) -> Vec<usize> {
-        self.completed
+    pub(crate) fn take_completed(&mut self) -> Vec<usize> {
+        mem::take(&mut self.completed)
     }
 
     /// The slots, for what their own type knows.
@@ -137,15 +147,18 @@ impl<S: Slots> Children<S> {
         // First the waker, then the queue: a wake between the two is taken, one after them finds
         // the waker.
         this.wakes.register(context.waker());
-        this.wakes.take(this.woken);
+        // One that has ended since its wake has nothing to poll.
+        let pending = |index: &usize| this.slots.slot(*index).holds() == Holds::Future;
+        let woken = this.wakes.take().into_iter().filter(pending);
+        this.woken.extend(woken);
         if *this.batch == 0 {
             *this.batch = this.woken.len();
         }
         loop {
             while *this.started < len && *this.started - this.completed.len() < *this.limit {
-                this.woken.push_back(*this.started);
-                *this.started += 1;
+                this.woken.insert(*this.batch, *this.started);
                 *this.batch += 1;
+                *this.started += 1;
             }
             if *this.batch == 0 {
                 break;
@@ -154,10 +167,6 @@ impl<S: Slots> Children<S> {
                 break;
             };
             *this.batch -= 1;
-            // One that has ended since its wake has nothing to poll.
-            if this.slots.slot(index).holds() != Holds::Future {
-                continue;
-            }
             let waker = this.wakes.begin_poll(index);
             let seat = this.slots.as_mut().slot_mut(index);
             if seat.poll(&mut Context::from_waker(waker)).is_ready() {
@@ -215,18 +224,17 @@ impl<S: Slots> Children<S> {
         }
     }
 
-    /// Takes the panic of child `index`, if it ended by one.
-    pub(crate) fn take_panic(self: Pin<&mut Self>, index: usize) -> Option<Panic> {
-        self.project().slots.slot_mut(index).take_panic()
-    }
-
     /// Lets the first panic go on, after everything else was dropped. Does nothing if no child
-    /// has panicked.
+    /// has panicked, or if panics are outputs.
     pub(crate) fn resume_first_panic(mut self: Pin<&mut Self>) {
+        if !self.panics_go_on {
+            return;
+        }
         let mut panics = FirstPanic::default();
-        for at in 0..self.completed.len() {
-            let index = self.completed[at];
-            if let Some(panic) = self.as_mut().take_panic(index) {
+        let this = self.as_mut().project();
+        let mut slots = this.slots;
+        for &index in &*this.completed {
+            if let Some(panic) = slots.as_mut().slot_mut(index).take_panic() {
                 panics.note(panic);
             }
         }
@@ -246,5 +254,14 @@ impl<S: Slots> Children<S> {
             }
             this.wakes.retire(index);
         }
+    }
+}
+
+#[pinned_drop]
+impl<S: Slots> PinnedDrop for Children<S> {
+    fn drop(self: Pin<&mut Self>) {
+        // Given up half-way, a panic that was held back is not swallowed. What else there is to
+        // drop the slots drop.
+        self.resume_first_panic();
     }
 }

@@ -24,9 +24,9 @@ use crate::panic::{FirstPanic, Panic, contain, discard};
 
 /// The place of one child.
 ///
-/// Dropping it drops what it holds. Of several slots whose contents panic when dropped, the first
-/// panic goes on and the others are discarded, so that however slots are laid out each of them is
-/// dropped and none of their panics aborts the process.
+/// Dropping it drops what it holds, and discards a panic that it holds. Of several slots whose
+/// contents panic when they are dropped, the first such panic goes on and the others are discarded:
+/// so each is dropped, however slots are laid out, and none aborts the process.
 #[pin_project(PinnedDrop)]
 pub struct Slot<F: Future> {
     polls: usize,
@@ -82,7 +82,7 @@ pub trait Seat {
 }
 
 impl<F: Future> Slot<F> {
-    fn new(future: F) -> Self {
+    pub(crate) fn new(future: F) -> Self {
         Self {
             polls: 0,
             content: Content::Pending(future),
@@ -195,12 +195,15 @@ impl<F: Future> fmt::Debug for Slot<F> {
 
 #[pinned_drop]
 impl<F: Future> PinnedDrop for Slot<F> {
-    fn drop(self: Pin<&mut Self>) {
-        let mut first = FirstPanic::default();
-        if let Some(panic) = self.clear() {
-            first.note(panic);
+    fn drop(mut self: Pin<&mut Self>) {
+        if let Some(panic) = self.as_mut().take_panic() {
+            discard(panic);
         }
-        first.resume();
+        let mut panics = FirstPanic::default();
+        if let Some(panic) = self.clear() {
+            panics.note(panic);
+        }
+        panics.resume();
     }
 }
 
@@ -291,10 +294,10 @@ impl Row<End> {
 impl<L: Links> Row<L> {
     /// Adds a future at the end.
     #[must_use]
-    pub fn and<F: IntoFuture>(self, future: F) -> Row<Link<L, F::IntoFuture>> {
+    pub fn and<F: Future>(self, slot: Slot<F>) -> Row<Link<L, F>> {
         Row(Link {
             init: self.0,
-            last: Slot::new(future.into_future()),
+            last: slot,
         })
     }
 

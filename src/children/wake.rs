@@ -118,11 +118,10 @@ impl WakeQueue {
         drop(old);
     }
 
-    /// Appends the woken children to `woken`, in the order of their wakes. One that has ended
-    /// since may be among them.
-    pub(super) fn take(&mut self, woken: &mut impl Extend<usize>) {
-        let queue = mem::take(&mut self.shared.lock().queue);
-        woken.extend(queue);
+    /// Takes the woken children, in the order of their wakes. One that has ended since may be among
+    /// them.
+    pub(super) fn take(&mut self) -> Vec<usize> {
+        mem::take(&mut self.shared.lock().queue)
     }
 
     /// Returns the waker for a poll of child `index`; from here on a wake of it is a new one.

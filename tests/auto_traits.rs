@@ -1,0 +1,110 @@
+//! Which public types may cross threads, be moved when pinned, and be looked at after a panic.
+//! Whatever compiles here has passed.
+
+use std::cell::Cell;
+use std::error::Error;
+use std::fmt::Debug;
+use std::future::Ready;
+use std::marker::PhantomPinned;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use straggler::{
+    AggregateError, Barrier, Catch, CatchUnwind, Deadline, Panic, Pending, Resume, SettleAll,
+    Settled, Unsettled, barrier, settle, settle_all,
+};
+
+fn send_sync<T: Send + Sync>() {}
+fn send<T: Send>(_: T) {}
+fn unpin<T: Unpin>() {}
+fn unwind_safe<T: UnwindSafe + RefUnwindSafe>() {}
+fn debug<T: Debug>() {}
+fn error<T: Error + Send + Sync + 'static>() {}
+
+/// A future that must not be moved, with an output that must not either.
+struct Fixed(PhantomPinned);
+
+impl Future for Fixed {
+    type Output = PhantomPinned;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<PhantomPinned> {
+        Poll::Ready(self.0)
+    }
+}
+
+/// A future, and an output, of which neither can be shown.
+type Opaque = Ready<Hidden>;
+struct Hidden;
+
+#[test]
+fn combinators_cross_threads_if_their_futures_do() {
+    send_sync::<SettleAll<Ready<u8>>>();
+    send_sync::<CatchUnwind<Ready<u8>>>();
+    send_sync::<Barrier<Ready<Result<u8, u8>>>>();
+    send_sync::<Deadline<Ready<u8>, Ready<()>>>();
+    send_sync::<Deadline<Ready<u8>, Ready<()>, Catch>>();
+    send_sync::<(Catch, Resume)>();
+
+    // `Send` is all that is needed to be sent: these futures are not `Sync`.
+    let not_sync = || async { Cell::new(0).get() };
+    send(settle_all([not_sync()]));
+    send(settle_all([not_sync()]).catch_unwind().deadline(not_sync()));
+    send(async move { settle!(not_sync(), not_sync()) });
+    send(async move { barrier!(async { Ok::<_, u8>(not_sync().await) }) });
+}
+
+#[test]
+fn combinators_can_be_moved_whatever_their_futures_are() {
+    unpin::<SettleAll<Fixed>>();
+    unpin::<CatchUnwind<Fixed>>();
+    unpin::<Barrier<Fixed>>();
+    unpin::<Deadline<Fixed, Ready<()>>>();
+}
+
+#[test]
+fn combinators_are_unwind_safe_if_their_futures_are() {
+    unwind_safe::<SettleAll<Ready<u8>>>();
+    unwind_safe::<CatchUnwind<Ready<u8>>>();
+    unwind_safe::<Barrier<Ready<Result<u8, u8>>>>();
+    unwind_safe::<Deadline<Ready<u8>, Ready<()>>>();
+}
+
+#[test]
+fn combinators_can_be_shown_whatever_their_futures_are() {
+    debug::<SettleAll<Opaque>>();
+    debug::<CatchUnwind<Opaque>>();
+    debug::<Barrier<Opaque>>();
+    debug::<Deadline<Opaque, Opaque>>();
+}
+
+#[test]
+fn what_comes_out_is_as_free_as_the_outputs() {
+    send_sync::<Settled<u8>>();
+    send_sync::<Settled<Result<u8, Panic>>>();
+    send_sync::<AggregateError<u8>>();
+    send_sync::<Unsettled<u8>>();
+    send_sync::<Pending>();
+    send_sync::<Panic>();
+
+    unpin::<(
+        Settled<u8>,
+        AggregateError<u8>,
+        Unsettled<u8>,
+        Pending,
+        Panic,
+    )>();
+
+    unwind_safe::<Settled<u8>>();
+    unwind_safe::<AggregateError<u8>>();
+    unwind_safe::<Unsettled<u8>>();
+    unwind_safe::<Pending>();
+    unwind_safe::<Panic>();
+}
+
+#[test]
+fn what_went_wrong_is_an_error() {
+    error::<AggregateError<std::num::ParseIntError>>();
+    error::<Unsettled<Result<u8, Panic>>>();
+    error::<Panic>();
+}

@@ -1,0 +1,277 @@
+//! Whom the combinator wakes, how often, and what it stands if that one misbehaves.
+
+mod common;
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Wake, Waker};
+
+use common::{Gate, Log, Tracked, Wakes, message, poll_with};
+use straggler::{SettleAll, settle_all};
+
+fn counting() -> (Arc<Wakes>, Waker) {
+    let wakes = Arc::new(Wakes::default());
+    (Arc::clone(&wakes), wakes.into())
+}
+
+#[test]
+fn a_batch_of_wakes_wakes_the_parent_once() {
+    let (parent, waker) = counting();
+    let gates = Gate::many(100);
+    let mut settling = settle_all(gates.clone());
+    assert!(poll_with(&mut settling, &waker).is_pending());
+    assert_eq!(parent.count(), 0);
+
+    gates[..50].iter().for_each(Gate::open);
+    assert_eq!(parent.count(), 1);
+    assert!(poll_with(&mut settling, &waker).is_pending());
+    gates[50..].iter().for_each(Gate::open);
+    assert_eq!(parent.count(), 2);
+    assert!(poll_with(&mut settling, &waker).is_ready());
+    assert_eq!(parent.count(), 2);
+}
+
+#[test]
+fn only_the_waker_of_the_last_poll_is_woken() {
+    let parents = [(); 3].map(|()| counting());
+    let gates = Gate::many(2);
+    let mut settling = settle_all(gates.clone());
+    for (_, waker) in &parents {
+        assert!(poll_with(&mut settling, waker).is_pending());
+    }
+    gates[0].open();
+    assert_eq!(
+        parents.each_ref().map(|(parent, _)| parent.count()),
+        [0, 0, 1]
+    );
+
+    // Also when an earlier parent polls again, with nothing woken.
+    assert!(poll_with(&mut settling, &parents[0].1).is_pending());
+    assert!(poll_with(&mut settling, &parents[1].1).is_pending());
+    gates[1].open();
+    assert_eq!(
+        parents.each_ref().map(|(parent, _)| parent.count()),
+        [0, 1, 1]
+    );
+    assert!(poll_with(&mut settling, &parents[1].1).is_ready());
+}
+
+#[test]
+fn a_waker_that_was_replaced_is_let_go() {
+    let (first, second) = (counting(), counting());
+    let mut settling = settle_all(Gate::many(1));
+    assert!(poll_with(&mut settling, &first.1).is_pending());
+    assert!(poll_with(&mut settling, &second.1).is_pending());
+    assert_eq!(
+        Arc::strong_count(&first.0),
+        2,
+        "the test's own handle and waker"
+    );
+}
+
+#[test]
+fn of_a_waker_that_stays_the_same_it_keeps_one_clone() {
+    /// Logs how many owners it has when it is woken.
+    struct Owners(Log<usize>);
+
+    impl Wake for Owners {
+        fn wake(self: Arc<Self>) {
+            self.wake_by_ref();
+        }
+
+        fn wake_by_ref(self: &Arc<Self>) {
+            self.0.push(Arc::strong_count(self));
+        }
+    }
+
+    let owners = Arc::new(Owners(Log::new()));
+    let waker = Waker::from(Arc::clone(&owners));
+    let gates = Gate::many(10);
+    let mut settling = settle_all(gates.clone().into_iter().map(|gate| async {
+        gate.await;
+        // Inside a poll there are no more of them either.
+        Arc::strong_count(&owners)
+    }));
+    assert!(poll_with(&mut settling, &waker).is_pending());
+    for gate in &gates[..9] {
+        gate.open();
+        assert!(poll_with(&mut settling, &waker).is_pending());
+    }
+    gates[9].open();
+    let Poll::Ready(inside) = poll_with(&mut settling, &waker) else {
+        panic!("all are open");
+    };
+    // The test's handle, the test's waker, and the one clone that the combinator made.
+    assert_eq!(inside.into_vec(), [3; 10]);
+    assert_eq!(owners.0.take(), [3; 10]);
+}
+
+#[test]
+fn thousands_of_ready_futures_take_a_turn_for_each_128() {
+    let (parent, waker) = counting();
+    let gates = Gate::many(1000);
+    gates.iter().for_each(Gate::open);
+    let mut settling = settle_all(gates.clone());
+    for turn in 1..=7 {
+        assert!(poll_with(&mut settling, &waker).is_pending());
+        assert_eq!(parent.count(), turn, "it asks for the next turn");
+        let polled = gates.iter().filter(|gate| gate.polls() == 1).count();
+        assert_eq!(polled, turn * 128);
+    }
+    assert!(poll_with(&mut settling, &waker).is_ready());
+    assert_eq!(parent.count(), 7);
+}
+
+#[test]
+fn wakes_of_futures_that_have_ended_take_no_part_of_a_turn() {
+    let (parent, waker) = counting();
+    // Each wakes itself in its first poll and, for nothing, in its second and last.
+    let mut settling = settle_all((0..1000).map(|_| {
+        let mut polls = 0;
+        poll_fn(move |context| {
+            polls += 1;
+            context.waker().wake_by_ref();
+            if polls == 2 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+    }));
+    let turns = (1..100).find(|_| poll_with(&mut settling, &waker).is_ready());
+    assert_eq!(turns, Some(16), "two polls of 1000 futures, 128 a turn");
+    assert!(parent.count() >= 15);
+}
+
+#[test]
+fn exactly_128_ready_futures_are_one_turn() {
+    let (parent, waker) = counting();
+    let mut settling = settle_all((0..128).map(std::future::ready));
+    assert!(poll_with(&mut settling, &waker).is_ready());
+    assert_eq!(parent.count(), 0);
+}
+
+/// Does what it is told when it is woken.
+struct Reacts<F>(F);
+
+impl<F: Fn() + Send + Sync + 'static> Reacts<F> {
+    fn waker(reaction: F) -> Waker {
+        Waker::from(Arc::new(Self(reaction)))
+    }
+}
+
+impl<F: Fn() + Send + Sync> Wake for Reacts<F> {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn a_parent_whose_wake_panics_leaves_the_combinator_usable() {
+    let broken = Reacts::waker(|| panic!("broken executor"));
+    let gates = Gate::many(3);
+    let mut settling = settle_all(gates.clone());
+    assert!(poll_with(&mut settling, &broken).is_pending());
+    let panicked = catch_unwind(AssertUnwindSafe(|| gates[1].open()));
+    assert_eq!(message(panicked), "broken executor");
+
+    let (parent, waker) = counting();
+    assert!(poll_with(&mut settling, &waker).is_pending());
+    assert_eq!(gates[1].polls(), 2, "the wake was kept");
+    gates[0].open();
+    gates[2].open();
+    assert_eq!(parent.count(), 1);
+    let Poll::Ready(settled) = poll_with(&mut settling, &waker) else {
+        panic!("all are open");
+    };
+    assert_eq!(settled.completion_order(), [1, 0, 2]);
+}
+
+#[test]
+fn a_parent_may_wake_siblings_when_it_is_woken() {
+    let gates = Gate::many(3);
+    let all = gates.clone();
+    let waker = Reacts::waker(move || all.iter().for_each(Gate::open));
+    let mut settling = settle_all(gates.clone());
+    assert!(poll_with(&mut settling, &waker).is_pending());
+    gates[2].open();
+    let Poll::Ready(settled) = poll_with(&mut settling, &waker) else {
+        panic!("all are open");
+    };
+    assert_eq!(settled.completion_order(), [2, 0, 1]);
+}
+
+#[test]
+fn a_parent_may_drop_the_combinator_when_it_is_woken() {
+    let drops = Log::new();
+    let gates = Gate::many(2);
+    let futures = gates.iter().cloned().enumerate();
+    let owners = futures.map(|(index, gate)| Tracked::new(index, &drops).owned_by(gate));
+    let shared = Arc::new(Mutex::new(Some(settle_all(owners))));
+
+    let to_drop = Arc::clone(&shared);
+    let waker = Reacts::waker(move || {
+        let settling = to_drop.lock().unwrap().take();
+        drop(settling);
+    });
+    let polled = poll_with(shared.lock().unwrap().as_mut().unwrap(), &waker);
+    assert!(polled.is_pending());
+    gates[1].open();
+    assert_eq!(drops.take(), [0, 1]);
+    gates[0].open();
+}
+
+#[test]
+fn a_parent_waker_may_wake_siblings_when_it_is_dropped() {
+    struct WakesOnDrop(Gate);
+
+    impl Wake for WakesOnDrop {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for WakesOnDrop {
+        fn drop(&mut self) {
+            self.0.open();
+        }
+    }
+
+    let gates = Gate::many(2);
+    let mut settling = settle_all(gates.clone());
+    let first = Waker::from(Arc::new(WakesOnDrop(gates[1].clone())));
+    assert!(poll_with(&mut settling, &first).is_pending());
+    drop(first);
+
+    // The first parent's waker is dropped here, where it is replaced.
+    let second = Waker::from(Arc::new(WakesOnDrop(gates[0].clone())));
+    assert!(poll_with(&mut settling, &second).is_pending());
+    assert_eq!(gates[1].polls(), 2);
+    drop(second);
+    // And the second one here.
+    drop(settling);
+    assert_eq!(gates[0].polls(), 1);
+}
+
+#[test]
+fn a_parent_may_move_the_combinator_between_polls() {
+    let (_, waker) = counting();
+    let gates = Gate::many(2);
+    let mut settling = settle_all(gates.clone().into_iter().map(|gate| async move {
+        let on_this_stack = [1, 2, 3];
+        let borrowed = &on_this_stack;
+        gate.await;
+        borrowed.len()
+    }));
+    assert!(poll_with(&mut settling, &waker).is_pending());
+    let mut moved: Pin<Box<SettleAll<_>>> = Box::pin(settling);
+    gates.iter().for_each(Gate::open);
+    let Poll::Ready(settled) = poll_with(&mut moved, &waker) else {
+        panic!("all are open");
+    };
+    assert_eq!(settled.into_vec(), [3, 3]);
+}

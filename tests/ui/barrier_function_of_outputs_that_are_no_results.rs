@@ -1,0 +1,3 @@
+fn main() {
+    let _ = straggler::barrier([1, 2].map(|number| async move { number }));
+}

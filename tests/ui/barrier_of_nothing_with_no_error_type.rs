@@ -1,0 +1,7 @@
+async fn nothing() {
+    let _ = straggler::barrier!();
+}
+
+fn main() {
+    drop(nothing());
+}

@@ -1,0 +1,3 @@
+fn main() {
+    let _ = straggler::settle_all([1, 2]);
+}

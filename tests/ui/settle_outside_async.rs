@@ -1,0 +1,3 @@
+fn main() {
+    let _ = straggler::settle!(async { 1 });
+}
