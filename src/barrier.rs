@@ -17,10 +17,12 @@ use crate::settle::{SettleAll, settle_all};
 /// tasks behind them running, `barrier` returns the same error when nothing is at work any more.
 ///
 /// - Of no futures it is ready at once, with `Ok` of an empty `Vec`.
-/// - If no future fails it is [`settle_all`], and in every other respect too: order, wakes and
-///   fairness are described there. To limit, name or time the futures, or to keep the values
-///   beside an error, write `settle_all(futures)` with what you need, and
-///   [`into_result`](crate::Settled::into_result) behind it.
+/// - It is [`settle_all`] with [`into_result`](crate::Settled::into_result) behind it: order, wakes
+///   and fairness are described there.
+/// - A future that waits for one that has failed may wait for ever, and `barrier` with it. To be
+///   told who hangs, write the two apart with a deadline between them:
+///   `settle_all(futures).timeout(after).await?.into_result()`. So the futures can be limited and
+///   named too, and the values kept beside an error.
 ///
 /// For futures of different types there is [`barrier!`](crate::barrier!).
 ///

@@ -20,8 +20,8 @@ use crate::turn::InWakeOrder;
 ///
 /// The futures are any expressions that are [`IntoFuture`], also borrowed ones, evaluated from
 /// left to right before the first is polled. What an expression borrows from a temporary value
-/// may live until all have settled. The source text of each is its name. There may be as many as the
-/// compiler's recursion limit allows, which is more than 100 by default.
+/// may live until all have settled. There may be as many as the compiler's recursion limit allows,
+/// which is more than 100 by default.
 ///
 /// Of no futures it is `()`.
 ///
@@ -60,7 +60,7 @@ macro_rules! settle {
 ///
 /// It is [`barrier`](crate::barrier()) for futures of different types, awaited in place, as
 /// `tokio::try_join!` is, and has the same result: `Ok` with a tuple, or `Err`. The values may
-/// differ in type, the errors may not. How the futures are written and named is described at
+/// differ in type, the errors may not. How the futures are written is described at
 /// [`settle!`](crate::settle!).
 ///
 /// Of no futures it is `Ok(())`.

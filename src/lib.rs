@@ -1,4 +1,9 @@
-#![doc = include_str!("../README.md")]
+// The README's samples use `timeout`.
+#![cfg_attr(feature = "tokio", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "tokio"),
+    doc = "Makes concurrent tests tell the truth. This is the part that needs no runtime."
+)]
 #![doc(test(no_crate_inject, attr(deny(warnings))))]
 
 mod barrier;

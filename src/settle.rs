@@ -37,9 +37,12 @@ use crate::unsettled::{Pending, Unsettled};
 ///   as it would keep anybody waiting who awaits it; [`deadline`](SettleAll::deadline) and
 ///   `timeout` end that and say which one it was.
 ///
-/// The items of the input may be anything that is [`IntoFuture`], also borrowed. For futures of
-/// different types there is [`settle!`](crate::settle!); to go on with the values alone, or the
-/// first error, there is [`barrier`](crate::barrier()).
+/// The items of the input may be anything that is [`IntoFuture`], also borrowed. They have one
+/// type; for futures of different types there is [`settle!`](crate::settle!), or box each of them.
+/// To go on with the values alone, or the first error, there is [`barrier`](crate::barrier()).
+///
+/// The output is a [`Settled`], which is no `Result`: for `?` and `unwrap` call
+/// [`into_result`](Settled::into_result) on it.
 ///
 /// # Panics
 ///
@@ -155,6 +158,10 @@ impl<F: Future> SettleAll<F> {
     /// A future counts as panicked also if it was done and then panicked when it was dropped; its
     /// output is dropped.
     ///
+    /// If the futures return `Result`s the outputs are nested, and
+    /// [`err_count`](Settled::err_count), [`first_error`](Settled::first_error) and
+    /// [`into_result`](Settled::into_result) go by the panics alone.
+    ///
     /// # Examples
     ///
     /// ```
@@ -185,7 +192,8 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     /// Lets at most `at_most` futures be in flight at once: started and not at their end.
     ///
     /// They are started in input order, the next one as soon as one has ended. By default all are
-    /// started at the first poll, and so they are if `at_most` is not below their number.
+    /// started at the first poll, and so they are if `at_most` is not below their number. A task
+    /// that was spawned before is in flight already: a limit does not hold it back.
     ///
     /// # Examples
     ///
@@ -215,8 +223,8 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
 
     /// Gives each future a name for reports, by its index.
     ///
-    /// The names are made at once. By default there are none, and reports tell the futures apart
-    /// by their indices.
+    /// The names are made at once, and kept: of a list of `String`s return a clone. By default
+    /// there are none, and reports tell the futures apart by their indices.
     ///
     /// # Panics
     ///
@@ -245,7 +253,8 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     /// Gives up when `give_up` is ready: returns [`Unsettled`] if not all futures have settled by
     /// then.
     ///
-    /// Any future may be the clock: a timer of any runtime, a channel, a counter. Every future
+    /// It comes last, after the other settings. Any future may be the clock: a timer of any
+    /// runtime, a channel, a counter. Every future
     /// that was woken before `give_up` was ready is polled once more before it counts as
     /// unsettled, so a future that is done in the same poll is done in time, and with a deadline
     /// that is already over each future still gets its first poll (as far as
@@ -260,9 +269,9 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     /// # Panics
     ///
     /// As [`settle_all`] does. A panic outranks a deadline that passed: if one of the futures has
-    /// panicked by then, the others are dropped and the first panic goes on. After
-    /// [`catch_unwind`](SettleAll::catch_unwind) it is among the outputs that `Unsettled` keeps.
-    /// A panic of `give_up` itself is not contained.
+    /// panicked by then, the others are dropped and the first panic goes on. To learn of both call
+    /// [`catch_unwind`](SettleAll::catch_unwind) first: then the panic is among the outputs that
+    /// `Unsettled` keeps. A panic of `give_up` itself is not contained.
     ///
     /// # Cancel safety
     ///
@@ -286,8 +295,10 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
 
     /// Gives up after a time, counted on tokio's clock from this call on.
     ///
-    /// It is [`deadline`](Self::deadline) with [`tokio::time::sleep`], and so goes by a clock
-    /// that is paused.
+    /// It is [`deadline`](Self::deadline) with [`tokio::time::sleep`]. On a paused clock, as in
+    /// `#[tokio::test(start_paused = true)]`, a set of futures that hang times out at once, in no
+    /// real time. A future that blocks its thread cannot be timed out: nothing else is polled
+    /// meanwhile.
     ///
     /// # Errors
     ///
@@ -330,7 +341,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     pub(crate) fn turn(&mut self, context: &mut Context<'_>) -> Turn {
         let Some(children) = &mut self.children else {
             panic!(
-                "the combinator made at {} was polled again after it was ready",
+                "the `settle_all` or `barrier` at {} was polled again after it was ready",
                 self.place
             );
         };

@@ -10,9 +10,12 @@ use crate::panic::{FirstPanic, text};
 
 /// The outputs of [`settle_all`](crate::settle_all): one for each future, in input order.
 ///
-/// It is a slice of outputs to read, an iterator to take apart, and remembers in which order the
-/// futures came to their ends. Where the outputs are [`Result`]s there is more: what went right,
-/// what went wrong, and what went wrong first.
+/// It is a slice of outputs to read (`settled[0]`, `*settled == [1, 2]`), an iterator to take apart,
+/// and remembers in which order the futures came to their ends. Where the outputs are [`Result`]s
+/// there is more: what went right, what went wrong, and what went wrong first.
+///
+/// It is no `Result` itself. For `?` and `unwrap` call [`into_result`](Self::into_result), which
+/// has the first error, or [`into_result_all`](Self::into_result_all), which has every error.
 ///
 /// # Examples
 ///
@@ -27,20 +30,20 @@ use crate::panic::{FirstPanic, text};
 /// assert!(settled.into_result().is_err());
 /// # });
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "it may hold errors: look at it, or ignore them with `let _ =`"]
+#[derive(Clone)]
+#[must_use = "the outputs may be errors: look at them, or drop them with `let _ =`"]
 pub struct Settled<O> {
     outputs: Vec<O>,
     /// The index of each child, in the order in which they ended.
-    completed: Vec<usize>,
+    completion_order: Vec<usize>,
     names: Names,
 }
 
 impl<O> Settled<O> {
-    pub(crate) fn new(outputs: Vec<O>, completed: Vec<usize>, names: Names) -> Self {
+    pub(crate) fn new(outputs: Vec<O>, completion_order: Vec<usize>, names: Names) -> Self {
         Self {
             outputs,
-            completed,
+            completion_order,
             names,
         }
     }
@@ -82,7 +85,7 @@ impl<O> Settled<O> {
     /// ```
     #[must_use]
     pub fn completion_order(&self) -> &[usize] {
-        &self.completed
+        &self.completion_order
     }
 
     /// Returns the name that [`named`](crate::SettleAll::named) gave to future `index`, or `None`
@@ -280,7 +283,7 @@ impl<T, E> Settled<Result<T, E>> {
     }
 
     fn in_completion_order(&self) -> impl Iterator<Item = (usize, &Result<T, E>)> {
-        self.completed
+        self.completion_order
             .iter()
             .map(|&index| (index, &self.outputs[index]))
     }
@@ -296,11 +299,29 @@ impl<T, E> Settled<Result<T, E>> {
             }
         }
         let errors = self
-            .completed
+            .completion_order
             .into_iter()
             .filter_map(|index| Some((index, errors[index].take()?)))
             .collect();
         (oks, errors, self.names)
+    }
+}
+
+/// Two are equal if their outputs are: the order of completion may differ from run to run.
+impl<O: PartialEq> PartialEq for Settled<O> {
+    fn eq(&self, other: &Self) -> bool {
+        self.outputs == other.outputs
+    }
+}
+
+impl<O: Eq> Eq for Settled<O> {}
+
+impl<O: fmt::Debug> fmt::Debug for Settled<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settled")
+            .field("outputs", &self.outputs)
+            .field("completion_order", &self.completion_order)
+            .finish_non_exhaustive()
     }
 }
 
@@ -334,7 +355,10 @@ impl<'a, O> IntoIterator for &'a Settled<O> {
 ///
 /// Returned by [`Settled::into_result_all`]. There is always at least one. `Display` and `Debug`
 /// both list them, a line each with index and name, since tests `unwrap()`; of more than 20
-/// errors they list the first 20 and say how many there are more.
+/// errors they list the first 20 and say how many there are more. `Display` writes each error as
+/// `{:#}` does, which is how `anyhow` shows the causes.
+///
+/// It is an `Error` if `E` is `Debug` and `Display`.
 ///
 /// # Examples
 ///
@@ -419,7 +443,7 @@ impl<E> AggregateError<E> {
 
 impl<E: fmt::Display> fmt::Display for AggregateError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fmt_with(f, |error| text(format_args!("{error}")))
+        self.fmt_with(f, |error| text(format_args!("{error:#}")))
     }
 }
 

@@ -11,7 +11,10 @@ use crate::panic::text;
 ///
 /// It keeps the outputs of those that did settle, and says of each other one how far it came.
 /// Those were dropped. `Display` and `Debug` both tell all of this, since tests `unwrap()`; of
-/// more than 20 futures in one state they list the first 20 and say how many there are more.
+/// more than 20 futures, pending or settled, they list the first 20 and say how many there are
+/// more.
+///
+/// It is an `Error`, and can be unwrapped, if `O` is `Debug`.
 ///
 /// # Examples
 ///
@@ -19,17 +22,23 @@ use crate::panic::text;
 /// use std::future::{pending, ready};
 /// use straggler::settle_all;
 ///
+/// async fn call(name: &str) -> Result<(), &'static str> {
+///     match name {
+///         "reader" => pending().await,
+///         _ => Err("disk full"),
+///     }
+/// }
+///
 /// # tokio_test::block_on(async {
-/// let reader = async { Ok::<_, &str>(pending().await) };
-/// let writer = async { Err("disk full") };
-/// let unsettled = settle_all([Box::pin(reader) as std::pin::Pin<Box<dyn Future<Output = _>>>, Box::pin(writer)])
-///     .named(|index| ["reader", "writer"][index])
+/// let names = ["reader", "writer"];
+/// let unsettled = settle_all(names.map(call))
+///     .named(|index| names[index])
 ///     .deadline(ready(()))
 ///     .await
 ///     .unwrap_err();
 ///
-/// assert_eq!(unsettled.settled(), [(1, Err::<(), _>("disk full"))]);
 /// assert_eq!(unsettled.pending()[0].name(), Some("reader"));
+/// assert_eq!(unsettled.settled(), [(1, Err("disk full"))]);
 /// # });
 /// ```
 #[derive(thiserror::Error)]

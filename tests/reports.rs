@@ -244,6 +244,28 @@ fn aggregate_error_lists_20_and_counts_the_rest() {
 }
 
 #[test]
+fn aggregate_error_asks_each_error_for_its_long_form() {
+    #[derive(Debug)]
+    struct Chain;
+
+    impl fmt::Display for Chain {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            // As the errors of `anyhow` do.
+            f.write_str(if f.alternate() {
+                "no user: no database"
+            } else {
+                "no user"
+            })
+        }
+    }
+
+    assert_eq!(
+        errors([Err(Chain), Ok(1)]).to_string(),
+        "1 of 2 futures failed\n  #0 `call 0`: no user: no database"
+    );
+}
+
+#[test]
 fn further_lines_of_an_error_stay_below_it() {
     assert_eq!(
         errors([Err(Text::Lines), Err(Text::Lines)]).to_string(),
