@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 use pin_project::pin_project;
 
 use crate::children::Turn;
-use crate::settle::{OnPanic, Resume, SettleAll};
+use crate::on_panic::{OnPanic, Resume};
+use crate::settle::SettleAll;
 use crate::settled::Settled;
 use crate::unsettled::Unsettled;
 

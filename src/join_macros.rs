@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use pin_project::pin_project;
 
 use crate::children::{Children, End, Link, Links, Row, Slot, Turn};
+use crate::contain::FirstPanic;
 use crate::names::{Named, Names};
-use crate::panic::FirstPanic;
 use crate::turn::InWakeOrder;
 
 /// Waits for every future to come to its end, and returns a tuple of every output.
@@ -19,9 +19,9 @@ use crate::turn::InWakeOrder;
 /// `settle_all` says of order, wakes, fairness and panics holds here too.
 ///
 /// The futures are any expressions that are [`IntoFuture`], also borrowed ones, evaluated from
-/// left to right before the first is polled. What an expression borrows from a temporary value
-/// may live until all have settled. There may be as many as the compiler's recursion limit allows,
-/// which is more than 100 by default.
+/// left to right before the first is polled. Temporary values in an expression are dropped before
+/// anything is polled: what a future borrows has to be in a variable. There may be as many as the
+/// compiler's recursion limit allows, which is more than 100 by default.
 ///
 /// Of no futures it is `()`.
 ///
@@ -43,16 +43,11 @@ use crate::turn::InWakeOrder;
 /// ```
 #[macro_export]
 macro_rules! settle {
-    ($($future:expr),* $(,)?) => {
-        match $crate::__private::settle(
-            $crate::__private::Row::empty()$(.and($crate::__private::slot($future)))*,
-            &[$(::core::stringify!($future)),*],
-        )
-        .await
-        {
-            outputs => $crate::__flatten!(outputs; () (); $($future,)*),
-        }
-    };
+    ($($future:expr),* $(,)?) => {{
+        let settling = $crate::__settling!($($future),*);
+        let outputs = settling.await;
+        $crate::__flatten!(outputs; () (); $($future,)*)
+    }};
 }
 
 /// Waits for every future to come to its end, then returns a tuple of every value, or the error
@@ -91,21 +86,34 @@ macro_rules! settle {
 /// ```
 #[macro_export]
 macro_rules! barrier {
-    ($($future:expr),* $(,)?) => {
-        match $crate::__private::Errors::new() {
-            errors => match $crate::__private::barrier(
-                &errors,
-                $crate::__private::Row::empty()$(.and(errors.slot($future)))*,
-                &[$(::core::stringify!($future)),*],
-            )
-            .await
-            {
-                ::core::result::Result::Ok(values) => {
-                    ::core::result::Result::Ok($crate::__flatten!(values; () (); $($future,)*))
-                }
-                ::core::result::Result::Err(error) => ::core::result::Result::Err(error),
-            },
+    ($($future:expr),* $(,)?) => {{
+        let errors = $crate::__private::Errors::new();
+        let settling = $crate::__private::barrier(
+            &errors,
+            $crate::__private::Row::empty()$(.and(errors.slot($future)))*,
+            &[$(::core::stringify!($future)),*],
+        );
+        match settling.await {
+            ::core::result::Result::Ok(values) => {
+                ::core::result::Result::Ok($crate::__flatten!(values; () (); $($future,)*))
+            }
+            ::core::result::Result::Err(error) => ::core::result::Result::Err(error),
         }
+    }};
+}
+
+/// Makes the future that `settle!` awaits.
+///
+/// A statement of its own, so that temporary values in the expressions are gone before anything
+/// is awaited: a lock guard among them would hold up the other futures for ever.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __settling {
+    ($($future:expr),*) => {
+        $crate::__private::settle(
+            $crate::__private::Row::empty()$(.and($crate::__private::slot($future)))*,
+            &[$(::core::stringify!($future)),*],
+        )
     };
 }
 
@@ -191,7 +199,7 @@ impl<L: Links> SettleRow<L> {
         let mut children = self.project().children;
         match children.as_mut().turn(context, &mut InWakeOrder::default()) {
             Turn::Settled => {
-                children.resume_first_panic();
+                children.first_panic().resume();
                 Poll::Ready(())
             }
             Turn::Waiting | Turn::Paused => Poll::Pending,
@@ -319,7 +327,7 @@ where
 
     fn take_error(self: Pin<&mut Self>, index: usize) -> Option<E> {
         let this = self.project();
-        if index != this.init.count() {
+        if index != Init::COUNT {
             return this.init.take_error(index);
         }
         match this.last.output() {
@@ -335,5 +343,20 @@ where
             unreachable!("the future has settled, and returned `Ok`");
         };
         (values, value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    // The names show in reports only; `settle!` and `barrier!` await at once.
+    #[test]
+    fn each_future_is_named_by_its_source_text() {
+        let settling = crate::__settling!(ready(1 + 1), pending::<()>());
+        assert_eq!(
+            format!("{settling:?}"),
+            "[#0 `ready(1 + 1)`: Unstarted, #1 `pending::<()>()`: Unstarted]"
+        );
     }
 }

@@ -6,23 +6,29 @@
 )]
 #![doc(test(no_crate_inject, attr(deny(warnings))))]
 
+mod aggregate_error;
 mod barrier;
 mod children;
+mod contain;
 mod deadline;
 mod join_macros;
 mod names;
+mod on_panic;
 mod panic;
+mod report;
 mod settle;
 mod settled;
 mod turn;
 mod unsettled;
 
+pub use self::aggregate_error::AggregateError;
 pub use self::barrier::{Barrier, barrier};
 pub use self::deadline::Deadline;
+pub use self::on_panic::{Catch, OnPanic, Resume};
 pub use self::panic::Panic;
-pub use self::settle::{Catch, CatchUnwind, OnPanic, Resume, SettleAll, settle_all};
-pub use self::settled::{AggregateError, Settled};
-pub use self::unsettled::{Pending, Unsettled};
+pub use self::settle::{CatchUnwind, SettleAll, settle_all};
+pub use self::settled::Settled;
+pub use self::unsettled::{Straggler, Unsettled};
 
 /// What the macros expand to. Not part of the API.
 #[doc(hidden)]

@@ -1,9 +1,10 @@
-//! What the children of a combinator are called, and the list that a report makes of them.
+//! What the children of a combinator are called.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::children::{Children, Slots};
+use crate::report::{LISTED, Label};
 
 /// The names of the children, if they have any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,46 +44,15 @@ pub(crate) struct Named<'a, S: Slots> {
 
 impl<S: Slots> fmt::Debug for Named<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut map = f.debug_map();
-        for index in 0..self.children.len() {
+        let mut list = f.debug_list();
+        for index in 0..self.children.len().min(LISTED) {
             let label = self.names.label(index);
-            map.entry(&format_args!("{label}"), &self.children.state(index));
+            let state = self.children.state(index);
+            list.entry(&format_args!("{label}: {state:?}"));
         }
-        map.finish()
-    }
-}
-
-/// A child in a report: `` #3 `name` ``, or `#3`.
-pub(crate) struct Label<'a> {
-    pub(crate) index: usize,
-    pub(crate) name: Option<&'a str>,
-}
-
-impl fmt::Display for Label<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}", self.index)?;
-        match self.name {
-            Some(name) => write!(f, " `{name}`"),
-            None => Ok(()),
+        if self.children.len() > LISTED {
+            return list.finish_non_exhaustive();
         }
+        list.finish()
     }
-}
-
-/// How many children a report lists before it says how many there are more.
-const LISTED: usize = 20;
-
-/// Writes one line a child, each on a line of its own below what was written so far.
-pub(crate) fn list<'a>(
-    f: &mut fmt::Formatter<'_>,
-    lines: impl ExactSizeIterator<Item = (Label<'a>, String)>,
-) -> fmt::Result {
-    let more = lines.len().saturating_sub(LISTED);
-    for (label, line) in lines.take(LISTED) {
-        // Further lines of a text stay below the child they belong to.
-        write!(f, "\n  {label}: {}", line.replace('\n', "\n      "))?;
-    }
-    if more > 0 {
-        write!(f, "\n  and {more} more")?;
-    }
-    Ok(())
 }

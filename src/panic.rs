@@ -1,9 +1,8 @@
-//! A panic as a value, and the two things this crate does with foreign code that may panic:
-//! [`contain`] it, and drop values one by one so that a panic in one `drop` spares the others.
+//! A panic as a value.
 
 use std::any::Any;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
 
 /// A panic that was caught while a future was polled or dropped.
@@ -38,7 +37,7 @@ pub struct Panic {
 }
 
 impl Panic {
-    fn new(payload: Box<dyn Any + Send>) -> Self {
+    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
         let message = match payload.downcast_ref::<&str>() {
             Some(message) => Some((*message).to_owned()),
             None => payload.downcast_ref::<String>().cloned(),
@@ -114,91 +113,4 @@ impl fmt::Debug for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Panic({:?})", self.message)
     }
-}
-
-/// Runs foreign code and turns its panic into a value.
-///
-/// Unwind safety is asserted: every caller either drops what `foreign` may have left
-/// half-changed without looking into it, or lets the panic go on.
-pub(crate) fn contain<R>(foreign: impl FnOnce() -> R) -> Result<R, Panic> {
-    catch_unwind(AssertUnwindSafe(foreign)).map_err(Panic::new)
-}
-
-/// Drops a panic that is outranked by an earlier one.
-///
-/// A payload is foreign code too: if its `drop` panics, that panic's own payload is leaked, since
-/// there is no end to payloads that panic when dropped.
-pub(crate) fn discard(panic: Panic) {
-    if let Err(another) = contain(|| drop(panic)) {
-        std::mem::forget(another);
-    }
-}
-
-/// Keeps the first of several panics.
-#[derive(Default)]
-pub(crate) struct FirstPanic(Option<Panic>);
-
-impl FirstPanic {
-    /// Keeps `panic` if it is the first, else [`discard`]s it.
-    pub(crate) fn note(&mut self, panic: Panic) {
-        match self.0 {
-            None => self.0 = Some(panic),
-            Some(_) => discard(panic),
-        }
-    }
-
-    /// Drops `value` and keeps the panic this causes.
-    pub(crate) fn drop_value<T>(&mut self, value: T) {
-        if let Err(panic) = contain(|| drop(value)) {
-            self.note(panic);
-        }
-    }
-
-    /// Drops every value, whichever of them panic, and keeps the first panic.
-    pub(crate) fn drop_each<T>(&mut self, values: impl IntoIterator<Item = T>) {
-        for value in values {
-            self.drop_value(value);
-        }
-    }
-
-    /// Whether there was a panic.
-    pub(crate) fn is_some(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// Whether there was a panic, and [`resume`](Self::resume) lets it go on.
-    pub(crate) fn goes_on(&self) -> bool {
-        self.is_some() && !std::thread::panicking()
-    }
-
-    /// Lets the panic go on, if there was one. A thread that already unwinds is left to do so: a
-    /// second panic would abort the process and hide the first.
-    pub(crate) fn resume(self) {
-        if let Some(panic) = self.0 {
-            if std::thread::panicking() {
-                discard(panic);
-            } else {
-                panic.resume();
-            }
-        }
-    }
-
-    /// Returns `value`, unless there was a panic to go on: then drops it too.
-    pub(crate) fn or_resume<T>(mut self, value: T) -> T {
-        let mut value = Some(value);
-        if self.goes_on() {
-            self.drop_value(value.take());
-        }
-        self.resume();
-        value.expect("a value is dropped only if a panic goes on")
-    }
-}
-
-/// Writes the text of a foreign value, or what its `Display` or `Debug` panicked with.
-pub(crate) fn text(value: fmt::Arguments<'_>) -> String {
-    contain(|| value.to_string()).unwrap_or_else(|panic| {
-        let text = format!("(cannot be shown: writing it {panic})");
-        discard(panic);
-        text
-    })
 }

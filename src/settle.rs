@@ -12,10 +12,10 @@ use std::task::{Context, Poll};
 use crate::children::{Children, List, Slots, Turn};
 use crate::deadline::Deadline;
 use crate::names::{Named, Names};
-use crate::panic::Panic;
+use crate::on_panic::{Catch, OnPanic, Resume};
 use crate::settled::Settled;
 use crate::turn::InWakeOrder;
-use crate::unsettled::{Pending, Unsettled};
+use crate::unsettled::{Straggler, Unsettled};
 
 /// Waits for every future to come to its end, and returns every output in input order.
 ///
@@ -46,8 +46,8 @@ use crate::unsettled::{Pending, Unsettled};
 ///
 /// # Panics
 ///
-/// `settle_all` itself panics only if the iterator does; the futures it had yielded are dropped,
-/// unpolled.
+/// `settle_all` itself panics only if the iterator does, or the `into_future` of an item; the
+/// futures that are there by then are dropped, unpolled.
 ///
 /// The returned future panics when polled
 /// - if one of the futures panicked, while it was polled or while it was dropped: after all have
@@ -111,49 +111,8 @@ pub struct SettleAll<F: Future, P = Resume> {
 /// are `Result<F::Output, Panic>`.
 pub type CatchUnwind<F> = SettleAll<F, Catch>;
 
-/// Says what becomes of a panic in one of the futures of a [`SettleAll`].
-pub trait OnPanic: sealed::Sealed {
-    /// What is kept of a future that returned an `O`.
-    type Output<O>;
-
-    /// Makes the output of a future. A panic that is not turned into an output goes on.
-    #[doc(hidden)]
-    fn output<O>(outcome: Result<O, Panic>) -> Self::Output<O>;
-}
-
-/// Lets the first panic go on when all futures have settled, as [`settle_all`] does.
-#[derive(Clone, Copy, Debug)]
-pub enum Resume {}
-
-/// Keeps panics as values, as [`SettleAll::catch_unwind`] asks for.
-#[derive(Clone, Copy, Debug)]
-pub enum Catch {}
-
-mod sealed {
-    #[expect(unnameable_types, reason = "this is what seals `OnPanic`")]
-    pub trait Sealed {}
-    impl Sealed for super::Resume {}
-    impl Sealed for super::Catch {}
-}
-
-impl OnPanic for Resume {
-    type Output<O> = O;
-
-    fn output<O>(outcome: Result<O, Panic>) -> O {
-        outcome.unwrap_or_else(|panic| panic.resume())
-    }
-}
-
-impl OnPanic for Catch {
-    type Output<O> = Result<O, Panic>;
-
-    fn output<O>(outcome: Result<O, Panic>) -> Result<O, Panic> {
-        outcome
-    }
-}
-
 impl<F: Future> SettleAll<F> {
-    /// Turns a panic in one of the futures into an output: `Err` with the [`Panic`].
+    /// Turns a panic in one of the futures into an output: `Err` with the [`Panic`](crate::Panic).
     ///
     /// A future counts as panicked also if it was done and then panicked when it was dropped; its
     /// output is dropped.
@@ -295,7 +254,8 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
 
     /// Gives up after a time, counted on tokio's clock from this call on.
     ///
-    /// It is [`deadline`](Self::deadline) with [`tokio::time::sleep`]. On a paused clock, as in
+    /// Needs the feature `tokio`, which is on by default. It is [`deadline`](Self::deadline) with
+    /// [`tokio::time::sleep`]. On a paused clock, as in
     /// `#[tokio::test(start_paused = true)]`, a set of futures that hang times out at once, in no
     /// real time. A future that blocks its thread cannot be timed out: nothing else is polled
     /// meanwhile.
@@ -367,7 +327,8 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
             pending.extend((0..children.len()).filter_map(|index| {
                 let state = children.state(index);
                 let polls = children.polls(index);
-                (!state.is_settled()).then(|| Pending::new(&self.names.label(index), polls, state))
+                (!state.is_settled())
+                    .then(|| Straggler::new(&self.names.label(index), polls, state))
             }));
             Pin::new(&mut *children).abandon();
             pending.retain(|child| !children.state(child.index()).is_settled());
@@ -389,7 +350,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         let Some(mut children) = self.children.take() else {
             unreachable!("a turn was made just before");
         };
-        Pin::new(&mut children).resume_first_panic();
+        Pin::new(&mut children).first_panic().resume();
         (children, mem::take(&mut self.names))
     }
 }

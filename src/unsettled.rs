@@ -4,8 +4,8 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::children::State;
-use crate::names::{Label, Names, list};
-use crate::panic::text;
+use crate::names::Names;
+use crate::report::{Label, list, text};
 
 /// The error of a set of futures that had not all settled when the deadline passed.
 ///
@@ -46,7 +46,7 @@ pub struct Unsettled<O> {
     /// In completion order.
     settled: Vec<(usize, O)>,
     /// In input order. Never empty.
-    pending: Vec<Pending>,
+    pending: Vec<Straggler>,
     names: Names,
     place: &'static Location<'static>,
 }
@@ -54,7 +54,7 @@ pub struct Unsettled<O> {
 impl<O> Unsettled<O> {
     pub(crate) fn new(
         settled: Vec<(usize, O)>,
-        pending: Vec<Pending>,
+        pending: Vec<Straggler>,
         names: Names,
         place: &'static Location<'static>,
     ) -> Self {
@@ -116,7 +116,7 @@ impl<O> Unsettled<O> {
     /// # });
     /// ```
     #[must_use]
-    pub fn pending(&self) -> &[Pending] {
+    pub fn pending(&self) -> &[Straggler] {
         &self.pending
     }
 }
@@ -170,14 +170,14 @@ impl<O: fmt::Debug> fmt::Debug for Unsettled<O> {
 /// # });
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Pending {
+pub struct Straggler {
     index: usize,
     name: Option<String>,
     polls: usize,
     state: State,
 }
 
-impl Pending {
+impl Straggler {
     pub(crate) fn new(label: &Label<'_>, polls: usize, state: State) -> Self {
         Self {
             index: label.index,
@@ -188,12 +188,34 @@ impl Pending {
     }
 
     /// Returns the future's place in the input, counted from 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{pending, ready};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let settling = straggler::settle_all([pending::<u8>()]).deadline(ready(()));
+    /// assert_eq!(settling.await.unwrap_err().pending()[0].index(), 0);
+    /// # });
+    /// ```
     #[must_use]
     pub fn index(&self) -> usize {
         self.index
     }
 
     /// Returns the name that [`named`](crate::SettleAll::named) gave to the future, if any.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{pending, ready};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let settling = straggler::settle_all([pending::<u8>()]).named(|_| "reader").deadline(ready(()));
+    /// assert_eq!(settling.await.unwrap_err().pending()[0].name(), Some("reader"));
+    /// # });
+    /// ```
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
@@ -201,6 +223,17 @@ impl Pending {
 
     /// Returns how often the future was polled. It is 0 for one that was never started, because
     /// of a [`limit`](crate::SettleAll::limit).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{pending, ready};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let settling = straggler::settle_all([pending::<u8>()]).deadline(ready(()));
+    /// assert_eq!(settling.await.unwrap_err().pending()[0].polls(), 1);
+    /// # });
+    /// ```
     #[must_use]
     pub fn polls(&self) -> usize {
         self.polls
@@ -212,6 +245,17 @@ impl Pending {
     /// `false` is certain: the future returned `Poll::Pending` and nothing held its waker any
     /// more, so that nothing could ever have woken it. `true` is not: what holds a waker may never
     /// use it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{pending, ready};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let settling = straggler::settle_all([pending::<u8>()]).deadline(ready(()));
+    /// assert!(!settling.await.unwrap_err().pending()[0].can_be_woken());
+    /// # });
+    /// ```
     #[must_use]
     pub fn can_be_woken(&self) -> bool {
         self.state != State::Unwakeable
@@ -241,7 +285,7 @@ impl Pending {
     }
 }
 
-impl fmt::Debug for Pending {
+impl fmt::Debug for Straggler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.label(), self.progress())
     }

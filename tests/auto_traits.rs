@@ -11,8 +11,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use straggler::{
-    AggregateError, Barrier, Catch, CatchUnwind, Deadline, Panic, Pending, Resume, SettleAll,
-    Settled, Unsettled, barrier, settle, settle_all,
+    AggregateError, Barrier, Catch, CatchUnwind, Deadline, Panic, Resume, SettleAll, Settled,
+    Straggler, Unsettled, barrier, settle, settle_all,
 };
 
 fn send_sync<T: Send + Sync>() {}
@@ -84,21 +84,21 @@ fn what_comes_out_is_as_free_as_the_outputs() {
     send_sync::<Settled<Result<u8, Panic>>>();
     send_sync::<AggregateError<u8>>();
     send_sync::<Unsettled<u8>>();
-    send_sync::<Pending>();
+    send_sync::<Straggler>();
     send_sync::<Panic>();
 
     unpin::<(
         Settled<u8>,
         AggregateError<u8>,
         Unsettled<u8>,
-        Pending,
+        Straggler,
         Panic,
     )>();
 
     unwind_safe::<Settled<u8>>();
     unwind_safe::<AggregateError<u8>>();
     unwind_safe::<Unsettled<u8>>();
-    unwind_safe::<Pending>();
+    unwind_safe::<Straggler>();
     unwind_safe::<Panic>();
 }
 

@@ -9,7 +9,7 @@ use std::task::Waker;
 
 use common::{Gate, Log, Tracked, message, poll_with};
 use futures::executor::block_on;
-use straggler::{SettleAll, barrier, settle_all};
+use straggler::{SettleAll, barrier, settle, settle_all};
 use tokio_test::{assert_ready, task};
 
 fn caught<R>(action: impl FnOnce() -> R) -> std::thread::Result<R> {
@@ -369,4 +369,74 @@ fn of_no_futures_it_is_ready_at_once() {
         .catch_unwind();
     let mut settling = task::spawn(settling.deadline(ready(())));
     assert!(assert_ready!(settling.poll()).unwrap().is_empty());
+}
+
+/// Runs `clean_up` in a destructor while the thread unwinds, as fixtures do after a failed
+/// assertion, and returns what came of it.
+fn while_unwinding<R>(clean_up: impl FnOnce() -> R) -> std::thread::Result<R> {
+    struct Fixture<'a, F>(Option<F>, &'a mut dyn FnMut(F));
+
+    impl<F> Drop for Fixture<'_, F> {
+        fn drop(&mut self) {
+            assert!(std::thread::panicking());
+            (self.1)(self.0.take().expect("it is dropped once"));
+        }
+    }
+
+    let mut result = None;
+    let mut run = |clean_up: _| result = Some(caught(clean_up));
+    let outer = caught(|| {
+        let _fixture = Fixture(Some(clean_up), &mut run);
+        panic!("outer");
+    });
+    assert_eq!(message::<()>(outer), "outer");
+    result.expect("the fixture was dropped")
+}
+
+#[test]
+fn a_panic_goes_on_also_when_it_is_polled_while_the_thread_unwinds() {
+    let outcome = |index| async move {
+        assert!(index != 1, "future {index}");
+        Ok::<_, ()>(index)
+    };
+    let panicked = while_unwinding(|| block_on(settle_all([0, 1].map(outcome))).into_vec());
+    assert_eq!(message(panicked), "future 1");
+    let panicked = while_unwinding(|| block_on(barrier([0, 1].map(outcome))));
+    assert_eq!(message(panicked), "future 1");
+    let panicked = while_unwinding(|| block_on(async { settle!(outcome(0), outcome(1)) }));
+    assert_eq!(message(panicked), "future 1");
+    let panicked =
+        while_unwinding(|| block_on(async { straggler::barrier!(outcome(0), outcome(1)) }));
+    assert_eq!(message(panicked), "future 1");
+}
+
+#[test]
+fn outputs_that_panic_when_dropped_are_all_dropped_also_while_the_thread_unwinds() {
+    let drops = Log::new();
+    let panicked = while_unwinding(|| {
+        let settled = block_on(settle_all(outcomes(&drops, &[0, 2, 3])));
+        settled.into_result().map(drop)
+    });
+    assert_eq!(message(panicked), "drop of 0");
+    assert_eq!(drops.take().len(), 4);
+}
+
+#[test]
+fn an_item_whose_into_future_panics_lets_go_of_those_before_it() {
+    struct Item(Tracked);
+
+    impl IntoFuture for Item {
+        type Output = ();
+        type IntoFuture = common::Owner<Ready<()>>;
+
+        fn into_future(self) -> Self::IntoFuture {
+            assert!(self.0.id() != 2, "no future {}", self.0.id());
+            self.0.owned_by(ready(()))
+        }
+    }
+
+    let drops = Log::new();
+    let items = (0..4).map(|index| Item(Tracked::new(index, &drops).panics_if(index == 1)));
+    assert_eq!(message(caught(|| settle_all(items))), "no future 2");
+    assert_eq!(drops.take(), [2, 0, 1]);
 }

@@ -9,12 +9,13 @@ use std::marker::PhantomPinned;
 use std::num::ParseIntError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use common::{Gate, Log, message};
 use futures::executor::block_on;
 use straggler::{barrier, settle, settle_all};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, task};
 
 #[tokio::test]
@@ -158,23 +159,29 @@ async fn futures_may_borrow_from_their_surroundings() {
 }
 
 #[tokio::test]
-async fn temporaries_live_until_all_have_settled() {
-    async fn length(text: &str) -> usize {
-        tokio::task::yield_now().await;
-        text.len()
-    }
+async fn guards_in_the_expressions_are_gone_before_anything_is_polled() {
+    let number = Mutex::new(1);
+    let settled = settle!(ready(*number.lock().await), async {
+        *number.lock().await += 1;
+    });
+    assert_eq!(settled, (1, ()));
 
-    async fn sum(numbers: &RefCell<Vec<u8>>) -> Result<u8, ()> {
-        tokio::task::yield_now().await;
-        Ok(numbers.borrow().iter().sum())
-    }
+    let passed = barrier!(ready(Ok::<_, ()>(*number.lock().await)), async {
+        *number.lock().await += 1;
+        Ok(())
+    });
+    assert_eq!(passed, Ok((2, ())));
+    assert_eq!(number.into_inner(), 3);
+}
 
-    assert_eq!(
-        settle!(length(&String::from("x")), length(&format!("{}", 10))),
-        (1, 2)
-    );
-    let sums = barrier!(sum(&RefCell::new(vec![1, 2])), sum(&RefCell::default()));
-    assert_eq!(sums, Ok((3, 0)));
+#[tokio::test]
+async fn a_guard_in_an_expression_does_not_keep_the_future_from_being_sent() {
+    let number = Arc::new(std::sync::Mutex::new(1));
+    let spawned =
+        tokio::spawn(
+            async move { settle!(ready(*number.lock().unwrap()), tokio::task::yield_now()) },
+        );
+    assert_eq!(spawned.await.unwrap(), (1, ()));
 }
 
 #[tokio::test]

@@ -309,7 +309,7 @@ fn debug_of_what_is_running_names_the_place_and_says_how_each_future_is() {
     let after = format!("{:?}", *settling);
     assert!(after.contains(&place), "{after}");
     assert!(
-        after.contains("{#0 `a`: Done, #1 `b`: Unwakeable, #2 `c`: Waiting, #3 `d`: Panicked}"),
+        after.contains("[#0 `a`: Done, #1 `b`: Unwakeable, #2 `c`: Waiting, #3 `d`: Panicked]"),
         "{after}"
     );
     gate.wake();
@@ -327,12 +327,18 @@ fn debug_of_the_other_combinators_says_what_they_wait_for() {
         "{text}"
     );
     assert!(
-        text.ends_with("children: Some({#0: Unstarted}) }, passed: false, .. }"),
+        text.ends_with("children: Some([#0: Unstarted]) }, passed: false, .. }"),
         "{text}"
     );
 
     let text = format!("{:?}", barrier([ready(Ok::<_, ()>(1))]));
     assert!(text.starts_with("Barrier(SettleAll { place: "), "{text}");
+}
+
+#[test]
+fn debug_of_many_futures_shows_20() {
+    let text = format!("{:?}", settle_all((0..1000).map(ready)));
+    assert!(text.ends_with("#19: Unstarted, ..]) }"), "{text}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use pin_project::{pin_project, pinned_drop};
 pub(crate) use self::slots::List;
 pub use self::slots::{End, Holds, Link, Links, Row, Seat, Slot, Slots};
 use self::wake::WakeQueue;
-use crate::panic::FirstPanic;
+use crate::contain::FirstPanic;
 
 /// Decides which of the woken children is polled next, and when a turn ends.
 ///
@@ -217,31 +217,29 @@ impl<S: Slots> Children<S> {
                 continue;
             }
             this.slots.as_mut().slot_mut(index).abandon();
-            this.wakes.retire(index);
             if this.slots.slot(index).holds() == Holds::Panic {
                 this.completed.push(index);
             }
         }
     }
 
-    /// Lets the first panic go on, after everything else was dropped. Does nothing if no child
-    /// has panicked, or if panics are outputs.
-    pub(crate) fn resume_first_panic(mut self: Pin<&mut Self>) {
-        if !self.panics_go_on {
-            return;
-        }
+    /// Takes the panic that was first in time, after everything else was dropped. There is none if
+    /// no child has panicked, or if panics are outputs.
+    pub(crate) fn first_panic(mut self: Pin<&mut Self>) -> FirstPanic {
         let mut panics = FirstPanic::default();
-        let this = self.as_mut().project();
-        let mut slots = this.slots;
-        for &index in &*this.completed {
-            if let Some(panic) = slots.as_mut().slot_mut(index).take_panic() {
-                panics.note(panic);
+        if self.panics_go_on {
+            let this = self.as_mut().project();
+            let mut slots = this.slots;
+            for &index in &*this.completed {
+                if let Some(panic) = slots.as_mut().slot_mut(index).take_panic() {
+                    panics.note(panic);
+                }
             }
         }
         if panics.is_some() {
             self.clear(&mut panics);
-            panics.resume();
         }
+        panics
     }
 
     /// Drops whatever is left of each child, in the order of their indices, and keeps the first
@@ -252,7 +250,6 @@ impl<S: Slots> Children<S> {
             if let Some(panic) = this.slots.as_mut().slot_mut(index).clear() {
                 panics.note(panic);
             }
-            this.wakes.retire(index);
         }
     }
 }
@@ -262,6 +259,6 @@ impl<S: Slots> PinnedDrop for Children<S> {
     fn drop(self: Pin<&mut Self>) {
         // Given up half-way, a panic that was held back is not swallowed. What else there is to
         // drop the slots drop.
-        self.resume_first_panic();
+        self.first_panic().resume_in_drop();
     }
 }

@@ -20,7 +20,8 @@ use std::task::{Context, Poll};
 
 use pin_project::{pin_project, pinned_drop};
 
-use crate::panic::{FirstPanic, Panic, contain, discard};
+use crate::contain::{FirstPanic, contain, discard};
+use crate::panic::Panic;
 
 /// The place of one child.
 ///
@@ -203,7 +204,7 @@ impl<F: Future> PinnedDrop for Slot<F> {
         if let Some(panic) = self.clear() {
             panics.note(panic);
         }
-        panics.resume();
+        panics.resume_in_drop();
     }
 }
 
@@ -231,7 +232,8 @@ pub(crate) struct List<F: Future>(Pin<Box<[Slot<F>]>>);
 impl<F: Future> List<F> {
     /// Collects the futures.
     ///
-    /// If the iterator panics, the futures it had yielded are dropped and its panic goes on.
+    /// If the iterator panics, or an item's `into_future`, the futures that are there by then are
+    /// dropped and the panic goes on.
     pub(crate) fn collect<I>(futures: I) -> Self
     where
         I: IntoIterator,
@@ -314,7 +316,7 @@ impl<L: Links> Slots for Row<L> {
         L: 'a;
 
     fn count(&self) -> usize {
-        self.0.count()
+        L::COUNT
     }
 
     fn slot(&self, index: usize) -> &(dyn Seat + '_) {
@@ -346,19 +348,17 @@ pub struct Link<Init, F: Future> {
 /// would demand `'static` futures.
 pub trait Links {
     /// How many links there are.
-    fn count(&self) -> usize;
+    const COUNT: usize;
 
-    /// The slot of link `index`, which is below `count`.
+    /// The slot of link `index`, which is below `COUNT`.
     fn link(&self, index: usize) -> &(dyn Seat + '_);
 
-    /// The slot of link `index`, which is below `count`, pinned.
+    /// The slot of link `index`, which is below `COUNT`, pinned.
     fn link_mut(self: Pin<&mut Self>, index: usize) -> Pin<&mut (dyn Seat + '_)>;
 }
 
 impl Links for End {
-    fn count(&self) -> usize {
-        0
-    }
+    const COUNT: usize = 0;
 
     fn link(&self, _: usize) -> &(dyn Seat + '_) {
         unreachable!("an index is below the number of links")
@@ -370,12 +370,10 @@ impl Links for End {
 }
 
 impl<Init: Links, F: Future> Links for Link<Init, F> {
-    fn count(&self) -> usize {
-        self.init.count() + 1
-    }
+    const COUNT: usize = Init::COUNT + 1;
 
     fn link(&self, index: usize) -> &(dyn Seat + '_) {
-        if index == self.init.count() {
+        if index == Init::COUNT {
             &self.last
         } else {
             self.init.link(index)
@@ -384,7 +382,7 @@ impl<Init: Links, F: Future> Links for Link<Init, F> {
 
     fn link_mut(self: Pin<&mut Self>, index: usize) -> Pin<&mut (dyn Seat + '_)> {
         let this = self.project();
-        if index == this.init.count() {
+        if index == Init::COUNT {
             this.last
         } else {
             this.init.link_mut(index)

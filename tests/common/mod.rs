@@ -112,6 +112,10 @@ impl Tracked {
         }
     }
 
+    pub(crate) fn id(&self) -> usize {
+        self.id
+    }
+
     pub(crate) fn panics_if(mut self, panics: bool) -> Self {
         self.panics = panics;
         self

@@ -1,0 +1,44 @@
+//! What becomes of a panic in one of the futures of a [`SettleAll`](crate::SettleAll).
+
+use crate::panic::Panic;
+
+/// Says what becomes of a panic in one of the futures of a [`SettleAll`](crate::SettleAll).
+pub trait OnPanic: sealed::Sealed {
+    /// What is kept of a future that returned an `O`.
+    type Output<O>;
+
+    /// Makes the output of a future. A panic that is not turned into an output goes on.
+    #[doc(hidden)]
+    fn output<O>(outcome: Result<O, Panic>) -> Self::Output<O>;
+}
+
+/// Lets the first panic go on when all futures have settled, as [`settle_all`](crate::settle_all) does.
+#[derive(Clone, Copy, Debug)]
+pub enum Resume {}
+
+/// Keeps panics as values, as [`SettleAll::catch_unwind`](crate::SettleAll::catch_unwind) asks for.
+#[derive(Clone, Copy, Debug)]
+pub enum Catch {}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "this is what seals `OnPanic`")]
+    pub trait Sealed {}
+    impl Sealed for super::Resume {}
+    impl Sealed for super::Catch {}
+}
+
+impl OnPanic for Resume {
+    type Output<O> = O;
+
+    fn output<O>(outcome: Result<O, Panic>) -> O {
+        outcome.unwrap_or_else(|panic| panic.resume())
+    }
+}
+
+impl OnPanic for Catch {
+    type Output<O> = Result<O, Panic>;
+
+    fn output<O>(outcome: Result<O, Panic>) -> Result<O, Panic> {
+        outcome
+    }
+}

@@ -1,0 +1,49 @@
+//! The lines of a report: one for each child, from values whose `Display` may panic.
+
+use std::fmt;
+
+use crate::contain::{contain, discard};
+
+/// A child in a report: `` #3 `name` ``, or `#3`.
+pub(crate) struct Label<'a> {
+    pub(crate) index: usize,
+    pub(crate) name: Option<&'a str>,
+}
+
+impl fmt::Display for Label<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.index)?;
+        match self.name {
+            Some(name) => write!(f, " `{name}`"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Writes the text of a foreign value, or what its `Display` or `Debug` panicked with.
+pub(crate) fn text(value: fmt::Arguments<'_>) -> String {
+    contain(|| value.to_string()).unwrap_or_else(|panic| {
+        let text = format!("(cannot be shown: writing it {panic})");
+        discard(panic);
+        text
+    })
+}
+
+/// How many children a report lists before it says how many there are more.
+pub(crate) const LISTED: usize = 20;
+
+/// Writes one line a child, each on a line of its own below what was written so far.
+pub(crate) fn list<'a>(
+    f: &mut fmt::Formatter<'_>,
+    lines: impl ExactSizeIterator<Item = (Label<'a>, String)>,
+) -> fmt::Result {
+    let more = lines.len().saturating_sub(LISTED);
+    for (label, line) in lines.take(LISTED) {
+        // Further lines of a text stay below the child they belong to.
+        write!(f, "\n  {label}: {}", line.replace('\n', "\n      "))?;
+    }
+    if more > 0 {
+        write!(f, "\n  and {more} more")?;
+    }
+    Ok(())
+}
