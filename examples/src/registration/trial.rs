@@ -5,7 +5,9 @@ use std::io;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use super::{Activity, Client, ClientError, Locking, Registrations, Server, User, Users};
+use super::{
+    Activity, Client, ClientError, HeldWrites, Locking, Registrations, Server, User, Users,
+};
 
 /// A running service with a database that nobody else uses.
 #[derive(Debug)]
@@ -51,6 +53,26 @@ impl Trial {
             client: Client::new(&server.url()),
             server,
             folder,
+        })
+    }
+
+    /// Starts a service that knows ada, on a database to which nobody can write for now. It takes
+    /// no lock, so that ada's next look-up need not wait for somebody else's insert.
+    ///
+    /// # Errors
+    ///
+    /// If something fails that should not.
+    pub async fn start_with_ada_and_held_writes() -> anyhow::Result<(Self, HeldWrites)> {
+        let trial = Self::start(0, Locking::Without).await?;
+        trial.client.register("ada@example.com").await?;
+        let writes = trial.users().hold_writes().await?;
+        Ok((trial, writes))
+    }
+
+    /// Registers bob, who has to wait for the database, and ada again when bob is at work.
+    pub fn register_bob_and_ada(&self) -> [impl Future<Output = Result<User, ClientError>>; 2] {
+        [("bob@example.com", 1), ("ada@example.com", 2)].map(|(email, found_free)| {
+            self.register_after(move |activity| activity.found_free >= found_free, email)
         })
     }
 
