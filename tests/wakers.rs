@@ -308,7 +308,7 @@ fn no_wake_is_lost_between_two_threads() {
         });
         let settled = futures::executor::block_on(settle_all([counts]));
         assert_eq!(settled.len(), 1);
-        assert!(rounds > 1000);
+        assert!(rounds >= 1000);
     });
 }
 
