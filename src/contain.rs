@@ -1,6 +1,7 @@
 //! What this crate does with foreign code that may panic: contain it, and drop values one by one so
 //! that a panic in one `drop` spares the others.
 
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
@@ -20,7 +21,7 @@ pub(crate) fn contain<R>(foreign: impl FnOnce() -> R) -> Result<R, Panic> {
 /// there is no end to payloads that panic when dropped.
 pub(crate) fn discard(panic: Panic) {
     if let Err(another) = contain(|| drop(panic)) {
-        std::mem::forget(another);
+        mem::forget(another.into_payload());
     }
 }
 

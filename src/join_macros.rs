@@ -235,14 +235,12 @@ impl<L: Links> Children<Row<L>> {
     where
         L: Results<E>,
     {
-        let mut first_error = None;
-        for at in 0..self.completed().len() {
-            let index = self.completed()[at];
-            first_error = self.as_mut().slots_mut().links().take_error(index);
-            if first_error.is_some() {
-                break;
-            }
-        }
+        let order = self.as_mut().take_order();
+        let mut links = self.as_mut().slots_mut().links();
+        let first_error = order
+            .indices()
+            .iter()
+            .find_map(|&index| links.as_mut().take_error(index));
         let Some(error) = first_error else {
             return Ok(self.slots_mut().links().take_values());
         };

@@ -315,7 +315,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         outputs.extend(
             (0..children.len()).filter_map(|index| take_output::<F, P>(&mut children, index)),
         );
-        Settled::new(outputs, children.take_completed(), names)
+        Settled::new(outputs, Pin::new(&mut children).take_order(), names)
     }
 
     /// What came out of the futures so far. Those that have not settled are dropped, unless this
@@ -337,10 +337,11 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
             return Ok(self.settled());
         }
         let (mut children, names) = self.end();
-        let completed = children.take_completed();
-        let settled = completed
-            .into_iter()
-            .filter_map(|index| Some((index, take_output::<F, P>(&mut children, index)?)))
+        let order = Pin::new(&mut children).take_order();
+        let settled = order
+            .indices()
+            .iter()
+            .filter_map(|&index| Some((index, take_output::<F, P>(&mut children, index)?)))
             .collect();
         Err(Unsettled::new(settled, pending, names, self.place))
     }

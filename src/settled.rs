@@ -6,6 +6,7 @@ use std::slice;
 use std::vec;
 
 use crate::aggregate_error::AggregateError;
+use crate::children::CompletionOrder;
 use crate::contain::FirstPanic;
 use crate::names::Names;
 
@@ -35,16 +36,15 @@ use crate::names::Names;
 #[must_use = "the outputs may be errors: look at them, or drop them with `let _ =`"]
 pub struct Settled<O> {
     outputs: Vec<O>,
-    /// The index of each child, in the order in which they ended.
-    completion_order: Vec<usize>,
+    order: CompletionOrder,
     names: Names,
 }
 
 impl<O> Settled<O> {
-    pub(crate) fn new(outputs: Vec<O>, completion_order: Vec<usize>, names: Names) -> Self {
+    pub(crate) fn new(outputs: Vec<O>, order: CompletionOrder, names: Names) -> Self {
         Self {
             outputs,
-            completion_order,
+            order,
             names,
         }
     }
@@ -86,7 +86,7 @@ impl<O> Settled<O> {
     /// ```
     #[must_use]
     pub fn completion_order(&self) -> &[usize] {
-        &self.completion_order
+        self.order.indices()
     }
 
     /// Returns the name that [`named`](crate::SettleAll::named) gave to future `index`, or `None`
@@ -283,7 +283,7 @@ impl<T, E> Settled<Result<T, E>> {
     }
 
     fn in_completion_order(&self) -> impl Iterator<Item = (usize, &Result<T, E>)> {
-        self.completion_order
+        self.completion_order()
             .iter()
             .map(|&index| (index, &self.outputs[index]))
     }
@@ -299,9 +299,10 @@ impl<T, E> Settled<Result<T, E>> {
             }
         }
         let errors = self
-            .completion_order
-            .into_iter()
-            .filter_map(|index| Some((index, errors[index].take()?)))
+            .order
+            .indices()
+            .iter()
+            .filter_map(|&index| Some((index, errors[index].take()?)))
             .collect();
         (oks, errors, self.names)
     }
@@ -320,7 +321,7 @@ impl<O: fmt::Debug> fmt::Debug for Settled<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settled")
             .field("outputs", &self.outputs)
-            .field("completion_order", &self.completion_order)
+            .field("completion_order", &self.completion_order())
             .finish_non_exhaustive()
     }
 }

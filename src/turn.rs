@@ -1,7 +1,5 @@
 //! How much one poll of a combinator does.
 
-use std::collections::VecDeque;
-
 use crate::children::Schedule;
 
 /// How many children one poll of a combinator polls at the most. It is as many operations as
@@ -16,16 +14,20 @@ const CHILDREN_PER_POLL: usize = 128;
 #[derive(Default)]
 pub(crate) struct InWakeOrder {
     polled: usize,
+    is_spent: bool,
 }
 
 impl Schedule for InWakeOrder {
-    fn next(&mut self, woken: &mut VecDeque<usize>) -> Option<usize> {
-        // The first child is polled in any case: a turn that does nothing would never end.
-        if self.polled > 0 && (self.polled == CHILDREN_PER_POLL || !has_budget_remaining()) {
-            return None;
-        }
+    #[inline]
+    fn goes_on(&self) -> bool {
+        self.polled < CHILDREN_PER_POLL && !self.is_spent
+    }
+
+    #[inline]
+    fn polled(&mut self, has_ended: bool) {
         self.polled += 1;
-        woken.pop_front()
+        // One that has ended may have spent the budget too. The next one is refused then, once.
+        self.is_spent = !has_ended && !has_budget_remaining();
     }
 }
 

@@ -223,6 +223,8 @@ struct Model<'p> {
     polls: Vec<usize>,
     /// Whether the child has kept a waker.
     keeps_waker: Vec<bool>,
+    /// How many were let in, and how many of them were polled.
+    admitted: usize,
     started: usize,
     ends: Vec<Option<End>>,
     completion_order: Vec<usize>,
@@ -244,6 +246,7 @@ impl<'p> Model<'p> {
             deadline_passed: false,
             polls: vec![0; count],
             keeps_waker: vec![false; count],
+            admitted: 0,
             started: 0,
             ends: vec![None; count],
             completion_order: Vec::new(),
@@ -260,39 +263,46 @@ impl<'p> Model<'p> {
     fn poll(&mut self, deadline_passed: bool) -> Outcome {
         self.parent_woken = false;
         self.line.extend(self.woken.drain(..));
-        if self.batch == 0 || deadline_passed != self.deadline_passed {
+        if self.batch_is_served() || deadline_passed != self.deadline_passed {
             self.batch = self.line.len();
         }
         self.deadline_passed = deadline_passed;
-        self.start();
+        self.admit();
         for _ in 0..128 {
-            if self.batch > 0 {
+            if !self.batch_is_served() {
                 self.serve_next();
             }
         }
         if self.completion_order.len() == self.count() {
             return self.settle();
         }
-        if self.batch == 0 && deadline_passed {
+        if self.batch_is_served() && deadline_passed {
             return self.give_up();
         }
-        self.parent_woken |= !self.line.is_empty();
+        self.parent_woken |= !self.line.is_empty() || !self.batch_is_served();
         Outcome::Pending
     }
 
-    /// Lets the next children in, at the end of the batch.
-    fn start(&mut self) {
+    /// Lets the next children in. They are served when those in line are that belong to the batch.
+    fn admit(&mut self) {
         let most = self.program.limit;
-        while self.started < self.count() && self.started - self.completion_order.len() < most {
-            self.line.insert(self.batch, self.started);
-            self.started += 1;
-            self.batch += 1;
+        while self.admitted < self.count() && self.admitted - self.completion_order.len() < most {
+            self.admitted += 1;
         }
     }
 
+    fn batch_is_served(&self) -> bool {
+        self.batch == 0 && self.started == self.admitted
+    }
+
     fn serve_next(&mut self) {
-        self.batch -= 1;
-        let child = self.line.pop_front().expect("a batch is part of the line");
+        let child = if self.batch > 0 {
+            self.batch -= 1;
+            self.line.pop_front().expect("a batch is part of the line")
+        } else {
+            self.started += 1;
+            self.started - 1
+        };
         if let Some(end) = self.poll_child(child) {
             let end = match (end, self.drop_future(child)) {
                 (Ok(_), Some(fault)) => {
@@ -305,7 +315,7 @@ impl<'p> Model<'p> {
             self.completion_order.push(child);
             // It may have woken itself before.
             self.woken.retain(|&woken| woken != child);
-            self.start();
+            self.admit();
         }
     }
 

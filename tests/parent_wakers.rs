@@ -250,6 +250,7 @@ fn a_parent_waker_may_wake_siblings_when_it_is_dropped() {
     // The first parent's waker is dropped here, where it is replaced.
     let second = Waker::from(Arc::new(WakesOnDrop(gates[0].clone())));
     assert!(poll_with(&mut settling, &second).is_pending());
+    assert!(poll_with(&mut settling, &second).is_pending());
     assert_eq!(gates[1].polls(), 2);
     drop(second);
     // And the second one here.

@@ -6,26 +6,31 @@
 
 mod slots;
 mod wake;
+#[cfg(all(test, straggler_loom))]
+mod wake_loom;
 
-use std::collections::VecDeque;
 use std::mem;
 use std::pin::Pin;
-use std::task::Context;
+use std::task::{Context, Poll};
 
 use pin_project::{pin_project, pinned_drop};
 
+use self::slots::Ended;
 pub(crate) use self::slots::List;
 pub use self::slots::{End, Holds, Link, Links, Row, Seat, Slot, Slots};
+pub(crate) use self::wake::CompletionOrder;
 use self::wake::WakeQueue;
 use crate::contain::FirstPanic;
 
-/// Decides which of the woken children is polled next, and when a turn ends.
+/// Decides when a turn ends.
 ///
 /// One value serves one turn, which is one poll of the combinator.
 pub(crate) trait Schedule {
-    /// Takes the next child to poll out of `woken`, which holds the children in the order of
-    /// their wakes and is not empty. `None` ends the turn; the rest stays for the next one.
-    fn next(&mut self, woken: &mut VecDeque<usize>) -> Option<usize>;
+    /// Whether one more child is polled in this turn. If not the rest stays for the next one.
+    fn goes_on(&self) -> bool;
+
+    /// Notes that a child was polled, and whether it ended.
+    fn polled(&mut self, has_ended: bool);
 }
 
 /// What a turn came to. Where there is more to do the parent was woken, or will be.
@@ -71,33 +76,34 @@ pub(crate) struct Children<S: Slots> {
     #[pin]
     slots: S,
     wakes: WakeQueue,
-    /// The children to be polled, in the order of their wakes.
-    woken: VecDeque<usize>,
-    /// How many polls are left of the batch: of the children that were woken before it began or
-    /// are started in it. They are the first ones of `woken`. A batch may take several turns but
-    /// has an end, even if children wake themselves for ever.
+    /// How many polls are left of the batch: of the children that were woken before it began. A
+    /// batch may take several turns but has an end, even if children wake themselves for ever.
     batch: usize,
-    /// How many have been queued for their first poll, in the order of their indices.
+    /// Whether the next turn begins a batch, though it may not have come to the end of the last.
+    begins_batch: bool,
+    /// How many children have had their first poll, in the order of their indices.
     started: usize,
+    /// How many children may have it, which belongs to the batch.
+    admitted: usize,
     limit: usize,
+    /// Whether a child has panicked.
+    has_panicked: bool,
     /// Whether a panic of a child goes on in the end. If not it is an output like any other.
     panics_go_on: bool,
-    /// The indices of those that have ended, in the order in which they did.
-    completed: Vec<usize>,
 }
 
 impl<S: Slots> Children<S> {
     pub(crate) fn new(slots: S) -> Self {
-        let len = slots.count();
         Self {
+            wakes: WakeQueue::new(slots.count()),
             slots,
-            wakes: WakeQueue::new(len),
-            woken: VecDeque::new(),
             batch: 0,
+            begins_batch: true,
             started: 0,
+            admitted: 0,
             limit: usize::MAX,
+            has_panicked: false,
             panics_go_on: true,
-            completed: Vec::with_capacity(len),
         }
     }
 
@@ -115,14 +121,9 @@ impl<S: Slots> Children<S> {
         self.slots.count()
     }
 
-    /// The indices of the children that have ended, in the order in which they did.
-    pub(crate) fn completed(&self) -> &[usize] {
-        &self.completed
-    }
-
-    /// As [`completed`](Self::completed), by value.
-    pub(crate) fn take_completed(&mut self) -> Vec<usize> {
-        mem::take(&mut self.completed)
+    /// Lets go of all wakers, and returns the order in which the children ended.
+    pub(crate) fn take_order(self: Pin<&mut Self>) -> CompletionOrder {
+        mem::replace(self.project().wakes, WakeQueue::new(0)).into_order()
     }
 
     /// The slots, for what their own type knows.
@@ -132,7 +133,7 @@ impl<S: Slots> Children<S> {
 
     /// Makes the next turn begin a batch of all children that are woken by then.
     pub(crate) fn begin_batch(&mut self) {
-        self.batch = 0;
+        self.begins_batch = true;
     }
 
     /// Gives each child of the batch one poll, in the order that `schedule` decides; if the last
@@ -144,43 +145,47 @@ impl<S: Slots> Children<S> {
     ) -> Turn {
         let mut this = self.project();
         let len = this.slots.count();
-        // First the waker, then the queue: a wake between the two is taken, one after them finds
-        // the waker.
-        this.wakes.register(context.waker());
-        // One that has ended since its wake has nothing to poll.
-        let pending = |index: &usize| this.slots.slot(*index).holds() == Holds::Future;
-        let woken = this.wakes.take().into_iter().filter(pending);
-        this.woken.extend(woken);
-        if *this.batch == 0 {
-            *this.batch = this.woken.len();
+        let slots = &this.slots;
+        this.wakes
+            .take(|index| slots.slot(index).holds() == Holds::Future);
+        if mem::take(this.begins_batch) {
+            *this.batch = this.wakes.woken();
         }
         loop {
-            while *this.started < len && *this.started - this.completed.len() < *this.limit {
-                this.woken.insert(*this.batch, *this.started);
-                *this.batch += 1;
-                *this.started += 1;
-            }
-            if *this.batch == 0 {
+            let room = this
+                .limit
+                .saturating_sub(*this.admitted - this.wakes.ended());
+            *this.admitted += room.min(len - *this.admitted);
+            if *this.batch == 0 && *this.started == *this.admitted || !schedule.goes_on() {
                 break;
             }
-            let Some(index) = schedule.next(this.woken) else {
-                break;
+            let woken = if *this.batch > 0 {
+                this.wakes.pop()
+            } else {
+                None
             };
-            *this.batch -= 1;
-            let waker = this.wakes.begin_poll(index);
+            let index = woken.unwrap_or(*this.started);
+            match woken {
+                Some(_) => *this.batch -= 1,
+                None => *this.started += 1,
+            }
             let seat = this.slots.as_mut().slot_mut(index);
-            if seat.poll(&mut Context::from_waker(waker)).is_ready() {
-                this.wakes.retire(index);
-                this.completed.push(index);
+            let polled = this.wakes.lend(index, |context| seat.poll(context));
+            schedule.polled(polled.is_ready());
+            if let Poll::Ready(ended) = polled {
+                *this.has_panicked |= ended == Ended::Panicked;
+                this.wakes.end(index);
             }
         }
-        if this.completed.len() == len {
+        if this.wakes.ended() == len {
             return Turn::Settled;
         }
-        if !this.woken.is_empty() {
+        let has_more = this.wakes.woken() > 0 || *this.started < *this.admitted;
+        if has_more || !this.wakes.sleep(context.waker()) {
             context.waker().wake_by_ref();
         }
-        if *this.batch == 0 {
+        if *this.batch == 0 && *this.started == *this.admitted {
+            *this.begins_batch = true;
             Turn::Waiting
         } else {
             Turn::Paused
@@ -218,7 +223,8 @@ impl<S: Slots> Children<S> {
             }
             this.slots.as_mut().slot_mut(index).abandon();
             if this.slots.slot(index).holds() == Holds::Panic {
-                this.completed.push(index);
+                *this.has_panicked = true;
+                this.wakes.end(index);
             }
         }
     }
@@ -227,18 +233,17 @@ impl<S: Slots> Children<S> {
     /// no child has panicked, or if panics are outputs.
     pub(crate) fn first_panic(mut self: Pin<&mut Self>) -> FirstPanic {
         let mut panics = FirstPanic::default();
-        if self.panics_go_on {
-            let this = self.as_mut().project();
-            let mut slots = this.slots;
-            for &index in &*this.completed {
-                if let Some(panic) = slots.as_mut().slot_mut(index).take_panic() {
-                    panics.note(panic);
-                }
+        if !self.has_panicked || !self.panics_go_on {
+            return panics;
+        }
+        let order = self.as_mut().take_order();
+        let mut slots = self.as_mut().slots_mut();
+        for &index in order.indices() {
+            if let Some(panic) = slots.as_mut().slot_mut(index).take_panic() {
+                panics.note(panic);
             }
         }
-        if panics.is_some() {
-            self.clear(&mut panics);
-        }
+        self.clear(&mut panics);
         panics
     }
 

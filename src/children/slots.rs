@@ -15,6 +15,7 @@
 )]
 
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -43,6 +44,16 @@ enum Content<F: Future> {
     Empty,
 }
 
+/// How a future came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(unnameable_types, reason = "the engine alone meets it")]
+pub enum Ended {
+    /// It returned an output.
+    Done,
+    /// It panicked, while it was polled or when it was dropped.
+    Panicked,
+}
+
 /// What a slot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
@@ -64,7 +75,7 @@ pub trait Seat {
     /// # Panics
     ///
     /// If the slot holds no future.
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()>;
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended>;
 
     /// Drops the future, if the slot holds one. If that panics, the slot holds the panic.
     fn abandon(self: Pin<&mut Self>);
@@ -118,7 +129,7 @@ impl<F: Future> Slot<F> {
 }
 
 impl<F: Future> Seat for Slot<F> {
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
         let this = self.as_mut().project();
         let ContentProjection::Pending(future) = this.content.project() else {
             unreachable!("only a child that is pending is queued");
@@ -126,6 +137,10 @@ impl<F: Future> Seat for Slot<F> {
         *this.polls += 1;
         let ended = match contain(|| future.poll(context)) {
             Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) if !mem::needs_drop::<F>() => {
+                self.project().content.set(Content::Done(output));
+                return Poll::Ready(Ended::Done);
+            }
             Ok(Poll::Ready(output)) => Ok(output),
             Err(panic) => Err(panic),
         };
@@ -144,8 +159,12 @@ impl<F: Future> Seat for Slot<F> {
                 Content::Panicked(panic)
             }
         };
+        let ended = match outcome {
+            Content::Panicked(_) => Ended::Panicked,
+            _ => Ended::Done,
+        };
         self.project().content.set(outcome);
-        Poll::Ready(())
+        Poll::Ready(ended)
     }
 
     fn abandon(mut self: Pin<&mut Self>) {
@@ -197,6 +216,9 @@ impl<F: Future> fmt::Debug for Slot<F> {
 #[pinned_drop]
 impl<F: Future> PinnedDrop for Slot<F> {
     fn drop(mut self: Pin<&mut Self>) {
+        if self.holds() == Holds::Nothing {
+            return;
+        }
         if let Some(panic) = self.as_mut().take_panic() {
             discard(panic);
         }

@@ -1,0 +1,285 @@
+//! The block: what the owner and the wakers share, in one allocation.
+
+#![expect(unsafe_code, reason = "entries find their block by pointer arithmetic")]
+#![expect(
+    clippy::cast_ptr_alignment,
+    reason = "the layout of a block sees to it"
+)]
+
+use std::alloc::{self, Layout};
+use std::mem::{ManuallyDrop, offset_of};
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::process;
+use std::ptr::{self, NonNull};
+use std::task::Waker;
+
+use super::sync::{self, AtomicBool, AtomicU32, AtomicUsize, Ordering, UnsafeCell};
+
+/// The end of a list of entries.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// The top of an empty stack while the parent waits to be woken.
+pub(super) const SLEEPING: u32 = u32::MAX - 1;
+
+/// How many children there may be: the other values of an index have a meaning of their own.
+pub(super) const MOST: u32 = u32::MAX - 2;
+
+/// More references than memory can hold, with room for those that threads add at the same time:
+/// wakers were leaked, and the count must not start again at zero.
+pub(super) const TOO_MANY: u32 = u32::MAX / 2;
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) index: u32,
+    /// How many wakers of this child there are, but for the one that is lent to its poll.
+    pub(super) wakers: AtomicU32,
+    pub(super) next: AtomicU32,
+    /// Whether the child waits to be polled, or has ended. Every change that matters is a
+    /// read-modify-write that acquires and releases: so a poll sees all that was done before any
+    /// wake it answers, also before those that found the flag set.
+    pub(super) queued: AtomicBool,
+}
+
+/// The header of a block.
+#[repr(C)]
+pub(super) struct Block {
+    pub(super) references: AtomicUsize,
+    len: u32,
+    /// The entry that was woken last, or [`NONE`], or [`SLEEPING`].
+    pub(super) top: AtomicU32,
+    /// How many granted wakes have finished since the owner last reset it. After the owner has
+    /// let go it counts up to zero from minus the number of those that have not.
+    pub(super) finished: AtomicUsize,
+    pub(super) parent: UnsafeCell<Option<Waker>>,
+    /// Shows loom who uses the block, which it does not see by itself.
+    #[cfg(straggler_loom)]
+    used: UnsafeCell<()>,
+    /// Here the entries begin, and behind them the order.
+    entries: [Entry; 0],
+}
+
+/// A counted reference to a block.
+#[derive(Debug)]
+pub(super) struct Reference(NonNull<Block>);
+
+// SAFETY: what threads share of a block is atomic, or is guarded as invariants 2 to 4 say.
+unsafe impl Send for Reference {}
+// SAFETY: as above.
+unsafe impl Sync for Reference {}
+
+impl UnwindSafe for Reference {}
+impl RefUnwindSafe for Reference {}
+
+#[cfg(not(straggler_loom))]
+const _: () = assert!(
+    size_of::<Block>() == offset_of!(Block, entries),
+    "a reference to the header must not reach into the entries"
+);
+
+impl Reference {
+    /// Makes a block. `len` is not zero.
+    pub(super) fn new(len: u32) -> Self {
+        let (layout, _) = Block::layout(len);
+        // SAFETY: the size is not zero, since the header's is not.
+        let memory = unsafe { sync::alloc(layout) };
+        let Some(block) = NonNull::new(memory.cast::<Block>()) else {
+            alloc::handle_alloc_error(layout)
+        };
+        // SAFETY: the memory is ours, large enough and aligned for a header.
+        unsafe {
+            block.write(Block {
+                references: AtomicUsize::new(1),
+                len,
+                top: AtomicU32::new(NONE),
+                finished: AtomicUsize::new(0),
+                parent: UnsafeCell::new(None),
+                #[cfg(straggler_loom)]
+                used: UnsafeCell::new(()),
+                entries: [],
+            });
+        }
+        let this = Self(block);
+        for index in 0..len {
+            let entry = this.entry_pointer(index).cast_mut();
+            let new = Entry {
+                index,
+                wakers: AtomicU32::new(0),
+                next: AtomicU32::new(NONE),
+                queued: AtomicBool::new(false),
+            };
+            // SAFETY: the memory is ours, and it has room for an entry at each index below `len`.
+            unsafe { entry.write(new) };
+        }
+        this
+    }
+
+    #[inline]
+    pub(super) fn header(&self) -> &Block {
+        // SAFETY: a reference keeps the block alive (invariant 1), and its header is never
+        // borrowed mutably.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline]
+    pub(super) fn entry_pointer(&self, index: u32) -> *const Entry {
+        assert!(index < self.header().len, "no such child");
+        // SAFETY: the entries lie behind the header, in the same allocation.
+        let first = unsafe { self.0.as_ptr().byte_add(offset_of!(Block, entries)) };
+        // SAFETY: there is an entry at each index below `len`.
+        unsafe { first.cast::<Entry>().add(index as usize) }
+    }
+
+    #[inline]
+    pub(super) fn entry(&self, index: u32) -> &Entry {
+        // SAFETY: a reference keeps the block alive (invariant 1), and its entries are never
+        // borrowed mutably.
+        unsafe { &*self.entry_pointer(index) }
+    }
+
+    /// Where the order begins, which has room for `len` indices.
+    pub(super) fn order(&self) -> NonNull<usize> {
+        let (_, order) = Block::layout(self.header().len);
+        // SAFETY: the order lies at that offset in the same allocation.
+        unsafe { self.0.byte_add(order) }.cast()
+    }
+
+    /// Writes which child was the one to end when `at` others had.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner (invariant 4).
+    pub(super) unsafe fn write_order(&self, at: u32, index: usize) {
+        assert!(at < self.header().len, "each child ends once");
+        // SAFETY: there is room for `len` indices.
+        let place = unsafe { self.order().add(at as usize) };
+        // SAFETY: nobody else uses it, as the caller says.
+        unsafe { place.write(index) };
+    }
+
+    /// The entry with this pointer, and its block.
+    ///
+    /// # Safety
+    ///
+    /// The block lives for `'a`, and `entry` points into it.
+    pub(super) unsafe fn of<'a>(entry: *const Entry) -> (&'a Entry, ManuallyDrop<Self>) {
+        // SAFETY: the caller says so.
+        let this = unsafe { &*entry };
+        // SAFETY: the entries before this one lie in the same allocation.
+        let first = unsafe { entry.sub(this.index as usize) };
+        // SAFETY: and so does the header, in front of the first entry.
+        let block = unsafe { first.byte_sub(offset_of!(Block, entries)) };
+        // SAFETY: a pointer into an allocation is not null.
+        let block = unsafe { NonNull::new_unchecked(block.cast_mut().cast::<Block>()) };
+        let block = ManuallyDrop::new(Self(block));
+        #[cfg(straggler_loom)]
+        block.header().used.with(|_| ());
+        (this, block)
+    }
+}
+
+impl Clone for Reference {
+    fn clone(&self) -> Self {
+        // Nothing has to be seen by anybody: who clones has a reference already.
+        let before = self.header().references.fetch_add(1, Ordering::Relaxed);
+        if before > usize::MAX / 2 {
+            process::abort();
+        }
+        Self(self.0)
+    }
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        // What was done under this reference happens before the block is freed: whoever frees it
+        // acquires what each of the others has released.
+        if self.header().references.fetch_sub(1, Ordering::Release) != 1 {
+            return;
+        }
+        // As a fence would, but seen by the thread sanitizer too.
+        self.header().references.load(Ordering::Acquire);
+        #[cfg(straggler_loom)]
+        self.header().used.with_mut(|_| ());
+        let (layout, _) = Block::layout(self.header().len);
+        let (first, len) = (self.entry_pointer(0).cast_mut(), self.header().len as usize);
+        // SAFETY: this was the last reference (invariant 1), so nobody uses the entries any more.
+        unsafe { ptr::slice_from_raw_parts_mut(first, len).drop_in_place() };
+        // SAFETY: nor the header.
+        unsafe { self.0.drop_in_place() };
+        // SAFETY: the block was allocated with this layout.
+        unsafe { sync::dealloc(self.0.as_ptr().cast(), layout) };
+    }
+}
+
+impl Block {
+    /// The layout of a block, and where the order begins in it.
+    fn layout(len: u32) -> (Layout, usize) {
+        let len = len as usize;
+        let with_order = || {
+            let header =
+                Layout::from_size_align(offset_of!(Self, entries), align_of::<Self>()).ok()?;
+            let (entries, _) = header.extend(Layout::array::<Entry>(len).ok()?).ok()?;
+            let (all, order) = entries.extend(Layout::array::<usize>(len).ok()?).ok()?;
+            Some((all.pad_to_align(), order))
+        };
+        with_order().expect("the futures themselves take more memory than their block")
+    }
+
+    /// Wakes the child of `entry`.
+    pub(super) fn wake(&self, entry: &Entry) {
+        if entry.queued.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // Releases what was done before the wake to the poll that takes the stack; acquires the
+        // parent's waker where the push is granted it.
+        let mut top = self.top.load(Ordering::Relaxed);
+        loop {
+            let below = if top == SLEEPING { NONE } else { top };
+            entry.next.store(below, Ordering::Relaxed);
+            let pushed = self.top.compare_exchange_weak(
+                top,
+                entry.index,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+            match pushed {
+                Ok(_) => break,
+                Err(now) => top = now,
+            }
+        }
+        if top == SLEEPING {
+            let _granted = Granted(self);
+            self.parent.with(|parent| {
+                // SAFETY: this push was granted the parent, so the owner leaves its waker alone
+                // until the grant has finished (invariant 3).
+                if let Some(parent) = unsafe { &*parent } {
+                    parent.wake_by_ref();
+                }
+            });
+        }
+    }
+
+    /// Takes the parent's waker out.
+    ///
+    /// # Safety
+    ///
+    /// Nobody is granted the parent, nor can be any more (invariant 3).
+    pub(super) unsafe fn take_parent(&self) -> Option<Waker> {
+        // SAFETY: nobody else uses the cell, as the caller says.
+        self.parent
+            .with_mut(|parent| unsafe { &mut *parent }.take())
+    }
+}
+
+/// The right to wake the parent, which finishes also if that panics.
+struct Granted<'a>(&'a Block);
+
+impl Drop for Granted<'_> {
+    fn drop(&mut self) {
+        // Releases the use of the parent's waker to the owner; the last one acquires it from the
+        // others.
+        if self.0.finished.fetch_add(1, Ordering::AcqRel) == usize::MAX {
+            // SAFETY: the owner has let go, which brings no new grants, and this was the last.
+            drop(unsafe { self.0.take_parent() });
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The order in which the children ended, when all is over.
+
+#![expect(unsafe_code, reason = "the order lies in a block")]
+
+use std::slice;
+use std::sync::OnceLock;
+
+use super::block::Reference;
+
+/// The order in which the children ended.
+#[derive(Clone, Debug)]
+pub(crate) struct CompletionOrder(Order);
+
+#[derive(Clone, Debug)]
+enum Order {
+    /// So many, in the order of their indices; listed when somebody asks.
+    InInputOrder(usize, OnceLock<Box<[usize]>>),
+    /// So many, whose indices stand in the block.
+    Recorded(Reference, u32),
+}
+
+impl CompletionOrder {
+    pub(super) fn in_input_order(count: usize) -> Self {
+        Self(Order::InInputOrder(count, OnceLock::new()))
+    }
+
+    /// The caller is the owner, and lets go now (invariant 4).
+    pub(super) fn recorded(block: Reference, count: u32) -> Self {
+        Self(Order::Recorded(block, count))
+    }
+
+    /// The indices of the children, in the order in which they ended.
+    pub(crate) fn indices(&self) -> &[usize] {
+        match &self.0 {
+            Order::InInputOrder(count, list) => list.get_or_init(|| (0..*count).collect()),
+            Order::Recorded(block, count) => {
+                // SAFETY: the owner has written so many, and has let go (invariant 4); the
+                // reference keeps the block alive.
+                unsafe { slice::from_raw_parts(block.order().as_ptr(), *count as usize) }
+            }
+        }
+    }
+}

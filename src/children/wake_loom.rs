@@ -1,0 +1,230 @@
+//! Models of the wake protocol, run by loom in every order that its memory model allows.
+//!
+//! `RUSTFLAGS="--cfg straggler_loom" cargo test -p straggler --lib --release wake_loom`
+
+use std::future::poll_fn;
+use std::sync::Arc as StdArc;
+use std::sync::atomic::{AtomicUsize as StdAtomicUsize, Ordering as StdOrdering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use loom::future::block_on;
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::thread;
+
+use super::wake::WakeQueue;
+
+/// Checks every order with up to three preemptions, which is as far as three threads can be taken in
+/// a minute. `LOOM_MAX_PREEMPTIONS` sets another bound.
+fn model(run: impl Fn() + Send + Sync + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = model.preemption_bound.or(Some(3));
+    model.check(run);
+}
+
+/// A waker of child `index`, as its poll would clone it.
+fn waker(queue: &WakeQueue, index: usize) -> Waker {
+    queue.lend(index, |context| context.waker().clone())
+}
+
+/// As the end of a turn.
+fn go_to_sleep(queue: &mut WakeQueue, context: &mut Context<'_>) {
+    if !queue.sleep(context.waker()) {
+        context.waker().wake_by_ref();
+        // A turn may have to wait for another thread to return from waking an earlier parent, as
+        // which loom's wakers count: no two of them are the same.
+        thread::yield_now();
+    }
+}
+
+/// Runs turns until `count` woken children were popped, and returns them. If a wake is lost this
+/// never ends, which loom reports.
+fn pop_all(queue: &mut WakeQueue, count: usize) -> Vec<usize> {
+    let mut popped = Vec::new();
+    block_on(poll_fn(|context| {
+        queue.take(|_| true);
+        while let Some(index) = queue.pop() {
+            popped.push(index);
+        }
+        if popped.len() == count {
+            return Poll::Ready(());
+        }
+        go_to_sleep(queue, context);
+        Poll::Pending
+    }));
+    popped
+}
+
+/// A parent that counts its wakes outside of the model, and tells whether its waker is leaked.
+#[derive(Default)]
+struct Parent(StdAtomicUsize);
+
+impl Wake for Parent {
+    fn wake(self: StdArc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &StdArc<Self>) {
+        self.0.fetch_add(1, StdOrdering::SeqCst);
+    }
+}
+
+#[test]
+fn a_wake_reaches_a_poll_with_all_that_was_done_before_it() {
+    model(|| {
+        let mut queue = WakeQueue::new(1);
+        let waker = waker(&queue, 0);
+        let done = Arc::new(AtomicBool::new(false));
+        let other = thread::spawn({
+            let done = Arc::clone(&done);
+            move || {
+                done.store(true, Ordering::Relaxed);
+                waker.wake();
+            }
+        });
+        assert_eq!(pop_all(&mut queue, 1), [0]);
+        assert!(done.load(Ordering::Relaxed));
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn wakes_of_two_children_from_two_threads_both_arrive() {
+    model(|| {
+        let mut queue = WakeQueue::new(2);
+        let others = [0, 1].map(|index| {
+            let waker = waker(&queue, index);
+            thread::spawn(move || waker.wake())
+        });
+        let mut popped = pop_all(&mut queue, 2);
+        popped.sort_unstable();
+        assert_eq!(popped, [0, 1]);
+        for other in others {
+            other.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn two_wakers_of_one_child_are_one_wake_or_two_and_none_is_lost() {
+    model(|| {
+        let mut queue = WakeQueue::new(1);
+        let done = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+        let others = [0, 1].map(|which| {
+            let waker = waker(&queue, 0);
+            let done = Arc::clone(&done);
+            thread::spawn(move || {
+                done[which].store(true, Ordering::Relaxed);
+                waker.wake();
+            })
+        });
+        // As a child that polls what its wakers have done, until both have done it.
+        block_on(poll_fn(|context| {
+            queue.take(|_| true);
+            if queue.pop().is_some() && done.iter().all(|done| done.load(Ordering::Relaxed)) {
+                return Poll::Ready(());
+            }
+            go_to_sleep(&mut queue, context);
+            Poll::Pending
+        }));
+        for other in others {
+            other.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_wake_while_the_child_ends_is_harmless() {
+    model(|| {
+        let mut queue = WakeQueue::new(2);
+        let wakers = [waker(&queue, 0), waker(&queue, 1)];
+        let other = thread::spawn(move || wakers.map(Waker::wake));
+        queue.end(0);
+        let mut popped = Vec::new();
+        block_on(poll_fn(|context| {
+            queue.take(|index| index != 0);
+            while let Some(index) = queue.pop() {
+                popped.push(index);
+            }
+            if !popped.is_empty() {
+                return Poll::Ready(());
+            }
+            go_to_sleep(&mut queue, context);
+            Poll::Pending
+        }));
+        assert_eq!(popped, [1]);
+        queue.end(1);
+        assert_eq!(queue.into_order().indices(), [0, 1]);
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn the_queue_may_be_dropped_while_it_is_woken_and_leaves_no_parent_behind() {
+    model(|| {
+        let parent = StdArc::new(Parent::default());
+        let mut queue = WakeQueue::new(2);
+        let wakers = [waker(&queue, 0), waker(&queue, 1)];
+        queue.take(|_| true);
+        assert!(queue.sleep(&Waker::from(StdArc::clone(&parent))));
+        let others = wakers.map(|waker| thread::spawn(move || waker.wake()));
+        drop(queue);
+        for other in others {
+            other.join().unwrap();
+        }
+        assert!(parent.0.load(StdOrdering::SeqCst) <= 1);
+        assert_eq!(StdArc::strong_count(&parent), 1);
+    });
+}
+
+#[test]
+fn the_parent_may_change_while_it_is_woken() {
+    model(|| {
+        let parents = [
+            StdArc::new(Parent::default()),
+            StdArc::new(Parent::default()),
+        ];
+        let mut queue = WakeQueue::new(2);
+        let [first, second] = [waker(&queue, 0), waker(&queue, 1)];
+        queue.take(|_| true);
+        assert!(queue.sleep(&Waker::from(StdArc::clone(&parents[0]))));
+        let others = [first, second].map(|waker| thread::spawn(move || waker.wake()));
+        queue.take(|_| true);
+        let mut popped = queue.woken();
+        let sleeps = queue.sleep(&Waker::from(StdArc::clone(&parents[1])));
+        for other in others {
+            other.join().unwrap();
+        }
+        queue.take(|_| true);
+        popped = popped.max(queue.woken());
+        assert_eq!(popped, 2);
+        // Whoever slept with wakes still to come was woken.
+        let woken = parents
+            .each_ref()
+            .map(|parent| parent.0.load(StdOrdering::SeqCst));
+        assert!(!sleeps || woken[0] + woken[1] > 0);
+        drop(queue);
+        assert!(
+            parents
+                .iter()
+                .all(|parent| StdArc::strong_count(parent) == 1)
+        );
+    });
+}
+
+#[test]
+fn the_last_waker_may_be_dropped_on_another_thread() {
+    model(|| {
+        let queue = WakeQueue::new(1);
+        let first = waker(&queue, 0);
+        let second = first.clone();
+        let other = thread::spawn(move || drop(first));
+        let another = thread::spawn(move || second.wake_by_ref());
+        // Cloned from the lent one, while the count may be on its way to zero.
+        let third = waker(&queue, 0);
+        drop(queue);
+        drop(third);
+        other.join().unwrap();
+        another.join().unwrap();
+    });
+}
