@@ -1,0 +1,1 @@
+//! The benchmarks are in `join.rs`: `cargo bench -p straggler-benches`.
