@@ -5,6 +5,7 @@ mod common;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Wake, Waker};
 
@@ -103,9 +104,10 @@ fn of_a_waker_that_stays_the_same_it_keeps_one_clone() {
     let Poll::Ready(inside) = poll_with(&mut settling, &waker) else {
         panic!("all are open");
     };
-    // The test's handle, the test's waker, and the one clone that the combinator made.
+    // The test's handle, the test's waker, and the one clone that the combinator made. While it is
+    // woken there is the one that it is woken by, too.
     assert_eq!(inside.into_vec(), [3; 10]);
-    assert_eq!(owners.0.take(), [3; 10]);
+    assert_eq!(owners.0.take(), [4; 10]);
 }
 
 #[test]
@@ -225,6 +227,30 @@ fn a_parent_may_drop_the_combinator_when_it_is_woken() {
     gates[1].open();
     assert_eq!(drops.take(), [0, 1]);
     gates[0].open();
+}
+
+#[test]
+fn a_parent_may_poll_with_another_waker_when_it_is_woken() {
+    let gates = Gate::many(2);
+    let shared = Arc::new(Mutex::new(settle_all(gates.clone())));
+    let polls = Arc::new(AtomicUsize::new(0));
+
+    let (to_poll, counted) = (Arc::clone(&shared), Arc::clone(&polls));
+    let inline = Reacts::waker(move || {
+        // As an executor that runs a woken task on the spot, as long as that wakes itself.
+        let (woken, waker) = counting();
+        for before in 0..100 {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let polled = poll_with(&mut *to_poll.lock().unwrap(), &waker);
+            if polled.is_ready() || woken.count() == before {
+                break;
+            }
+        }
+    });
+    assert!(poll_with(&mut *shared.lock().unwrap(), &inline).is_pending());
+    gates[1].open();
+    assert_eq!(polls.load(Ordering::SeqCst), 1);
+    assert_eq!(gates[1].polls(), 2);
 }
 
 #[test]

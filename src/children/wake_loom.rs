@@ -228,3 +228,25 @@ fn the_last_waker_may_be_dropped_on_another_thread() {
         another.join().unwrap();
     });
 }
+
+#[test]
+fn two_grants_of_the_same_parent_may_overlap_and_outlive_the_queue() {
+    model(|| {
+        let parent = StdArc::new(Parent::default());
+        let same = Waker::from(StdArc::clone(&parent));
+        let mut queue = WakeQueue::new(2);
+        let wakers = [waker(&queue, 0), waker(&queue, 1)];
+        queue.take(|_| true);
+        assert!(queue.sleep(&same));
+        let others = wakers.map(|waker| thread::spawn(move || waker.wake()));
+        queue.take(|_| true);
+        _ = queue.sleep(&same);
+        drop(queue);
+        for other in others {
+            other.join().unwrap();
+        }
+        drop(same);
+        assert!(parent.0.load(StdOrdering::SeqCst) <= 2);
+        assert_eq!(StdArc::strong_count(&parent), 1);
+    });
+}

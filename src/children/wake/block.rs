@@ -24,8 +24,8 @@ pub(super) const SLEEPING: u32 = u32::MAX - 1;
 /// How many children there may be: the other values of an index have a meaning of their own.
 pub(super) const MOST: u32 = u32::MAX - 2;
 
-/// More references than memory can hold, with room for those that threads add at the same time:
-/// wakers were leaked, and the count must not start again at zero.
+/// More wakers of one child than any sane program has, with room for those that threads add at the
+/// same time: they were leaked, and the count must not start again at zero.
 pub(super) const TOO_MANY: u32 = u32::MAX / 2;
 
 #[derive(Debug)]
@@ -79,6 +79,7 @@ const _: () = assert!(
 impl Reference {
     /// Makes a block. `len` is not zero.
     pub(super) fn new(len: u32) -> Self {
+        assert!(len > 0, "there is a child to wake");
         let (layout, _) = Block::layout(len);
         // SAFETY: the size is not zero, since the header's is not.
         let memory = unsafe { sync::alloc(layout) };
@@ -247,14 +248,18 @@ impl Block {
             }
         }
         if top == SLEEPING {
-            let _granted = Granted(self);
-            self.parent.with(|parent| {
+            // Cloned, so that the grant has finished before the parent runs: it may poll the
+            // combinator on the spot, with another waker, which has to be put in place then.
+            let granted = Granted(self);
+            let parent = self.parent.with(|parent| {
                 // SAFETY: this push was granted the parent, so the owner leaves its waker alone
                 // until the grant has finished (invariant 3).
-                if let Some(parent) = unsafe { &*parent } {
-                    parent.wake_by_ref();
-                }
+                unsafe { &*parent }.clone()
             });
+            drop(granted);
+            if let Some(parent) = parent {
+                parent.wake();
+            }
         }
     }
 
@@ -270,7 +275,7 @@ impl Block {
     }
 }
 
-/// The right to wake the parent, which finishes also if that panics.
+/// The right to clone the parent's waker, which finishes also if that panics.
 struct Granted<'a>(&'a Block);
 
 impl Drop for Granted<'_> {

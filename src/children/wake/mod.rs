@@ -19,14 +19,15 @@
 //!    has ended. `next` belongs to whoever has set `queued`, and to the owner from the moment it
 //!    takes the stack.
 //! 3. `top` is [`SLEEPING`](block::SLEEPING) only while the parent's waker is in place and the owner has nothing to
-//!    do. The one push that replaces `SLEEPING` is *granted* the parent: it wakes it, and then
-//!    counts itself as finished. The owner changes the parent's waker only while it does not sleep
+//!    do. The one push that replaces `SLEEPING` is *granted* the parent: it clones its waker,
+//!    counts itself as finished, and then wakes it. The owner changes the parent's waker only while it does not sleep
 //!    and all granted wakes have finished.
 //! 4. `order` is written by the owner alone, and read by others only after the owner has let go of
 //!    the block.
 //!
 //! No foreign code runs between two steps of a change: a waker of the parent is cloned before and
-//! dropped after it, and is woken with nothing held but the grant, which nobody waits for.
+//! dropped after it, and is woken with nothing held. Only while a push clones the waker of an
+//! earlier parent does a turn have to ask for another one instead of going to sleep.
 //!
 //! The four files below are one mechanism, and rest on the invariants above.
 
