@@ -10,7 +10,7 @@ use pin_project::pin_project;
 use crate::children::{Children, End, Link, Links, Row, Slot, Turn};
 use crate::contain::FirstPanic;
 use crate::names::{Named, Names};
-use crate::turn::InWakeOrder;
+use crate::turn::FairShare;
 
 /// Waits for every future to come to its end, and returns a tuple of every output.
 ///
@@ -197,7 +197,7 @@ impl<L: Links> SettleRow<L> {
     /// Ready when all have settled and none has panicked.
     fn poll_settled(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let mut children = self.project().children;
-        match children.as_mut().turn(context, &mut InWakeOrder::default()) {
+        match children.as_mut().turn(context, &mut FairShare::default()) {
             Turn::Settled => {
                 children.first_panic().resume();
                 Poll::Ready(())

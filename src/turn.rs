@@ -6,18 +6,18 @@ use crate::children::Schedule;
 /// tokio lets a task do before the task has to yield (`Budget::initial` in tokio's `task::coop`).
 const CHILDREN_PER_POLL: usize = 128;
 
-/// Polls the woken children in the order of their wakes, and leaves the executor its share: a
-/// turn ends after [`CHILDREN_PER_POLL`] children, or when tokio's cooperative budget is spent.
+/// Leaves the executor its share: a turn ends after [`CHILDREN_PER_POLL`] children, or when tokio's
+/// cooperative budget is spent.
 ///
 /// Without a budget every tokio operation of the children that follow would be refused, and those
 /// would be queued behind the one that spent it, turn after turn.
 #[derive(Default)]
-pub(crate) struct InWakeOrder {
+pub(crate) struct FairShare {
     polled: usize,
     is_spent: bool,
 }
 
-impl Schedule for InWakeOrder {
+impl Schedule for FairShare {
     #[inline]
     fn goes_on(&self) -> bool {
         self.polled < CHILDREN_PER_POLL && !self.is_spent

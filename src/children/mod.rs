@@ -49,7 +49,7 @@ pub(crate) enum Turn {
 pub(crate) enum State {
     /// It was never polled.
     Unstarted,
-    /// It was woken, or is about to have its first poll.
+    /// It was woken since its last poll began.
     Woken,
     /// It was not woken, and something holds its waker.
     Waiting,
@@ -136,8 +136,9 @@ impl<S: Slots> Children<S> {
         self.begins_batch = true;
     }
 
-    /// Gives each child of the batch one poll, in the order that `schedule` decides; if the last
-    /// turn came to the end of its batch, begins the next.
+    /// Gives each child of the batch one poll, as far as `schedule` lets it: those that were woken,
+    /// in the order of their wakes, then those that may start. If the last turn came to the end of
+    /// its batch, begins the next.
     pub(crate) fn turn(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
