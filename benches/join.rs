@@ -4,10 +4,8 @@
 //! of `settle_all` against the fastest other join of the cell.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::future::{Ready, poll_fn, ready};
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
@@ -17,6 +15,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use futures::executor::block_on;
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures_concurrency::future::Join;
+use straggler_benches::medians;
 
 const COUNTS: [usize; 5] = [1, 10, 30, 100, 1000];
 
@@ -135,26 +134,6 @@ where
     }
 }
 
-/// The median of every cell, by workload and join, in nanoseconds a run.
-fn medians(folder: &Path) -> BTreeMap<(String, String), f64> {
-    let mut medians = BTreeMap::new();
-    for group in fs::read_dir(folder).into_iter().flatten().flatten() {
-        for join in fs::read_dir(group.path()).into_iter().flatten().flatten() {
-            let estimates = join.path().join("new/estimates.json");
-            let Some(median) = fs::read(estimates)
-                .ok()
-                .and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok())
-                .and_then(|estimates| estimates["median"]["point_estimate"].as_f64())
-            else {
-                continue;
-            };
-            let name = |path: PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
-            medians.insert((name(group.path()), name(join.path())), median);
-        }
-    }
-    medians
-}
-
 /// Prints ours / the fastest other join of each cell.
 fn print_table(workloads: &[&str], medians: &BTreeMap<(String, String), f64>) {
     println!("\nnanoseconds a future: settle_all / the fastest other join\n");
@@ -208,10 +187,6 @@ fn main() {
         completed_in_turns(count, count)
     });
     criterion.final_summary();
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
-        PathBuf::from,
-    );
     print_table(
         &[
             "all ready",
@@ -219,6 +194,6 @@ fn main() {
             "one completes a turn",
             "all complete in one turn",
         ],
-        &medians(&target.join("criterion")),
+        &medians(),
     );
 }

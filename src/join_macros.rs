@@ -10,7 +10,7 @@ use pin_project::pin_project;
 use crate::children::{Children, End, Link, Links, Row, Slot, Turn};
 use crate::contain::FirstPanic;
 use crate::names::{Named, Names};
-use crate::turn::FairShare;
+use crate::turn::turn;
 
 /// Waits for every future to come to its end, and returns a tuple of every output.
 ///
@@ -196,8 +196,9 @@ pub struct BarrierRow<L: Links, E> {
 impl<L: Links> SettleRow<L> {
     /// Ready when all have settled and none has panicked.
     fn poll_settled(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut children = self.project().children;
-        match children.as_mut().turn(context, &mut FairShare::default()) {
+        let this = self.project();
+        let mut children = this.children;
+        match turn(children.as_mut(), context, this.names, None) {
             Turn::Settled => {
                 children.first_panic().resume();
                 Poll::Ready(())

@@ -12,23 +12,91 @@ mod children;
 mod contain;
 mod deadline;
 mod join_macros;
+#[cfg(feature = "tokio")]
+pub mod leak;
 mod names;
 mod on_panic;
 mod panic;
 mod report;
 mod settle;
 mod settled;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 mod turn;
 mod unsettled;
 
 pub use self::aggregate_error::AggregateError;
 pub use self::barrier::{Barrier, barrier};
 pub use self::deadline::Deadline;
+#[cfg(feature = "tokio")]
+pub use self::leak::{LeakCheck, background, spawn, spawn_blocking, spawn_local, spawn_named};
 pub use self::on_panic::{Catch, OnPanic, Resume};
 pub use self::panic::Panic;
 pub use self::settle::{CatchUnwind, SettleAll, settle_all};
 pub use self::settled::Settled;
 pub use self::unsettled::{Straggler, Unsettled};
+
+/// Makes an async test of an async function, and fails it if a task that it caused outlives it.
+///
+/// It takes the place of `#[tokio::test]`, whose arguments it takes too, and is exported a second
+/// time as [`straggler::test`](macro@crate::test), so that in an existing suite `tokio::test` can be
+/// replaced by `straggler::test` everywhere. What it does when the test has ended, and what is seen
+/// of a task that was left behind, is described at [`LeakCheck`].
+///
+/// | argument | meaning | default |
+/// |---|---|---|
+/// | `flavor = ".."` | `current_thread`, `multi_thread`, or `local`, for a `LocalRuntime` | `current_thread` |
+/// | `worker_threads = 2` | threads of a `multi_thread` runtime | one for each processor |
+/// | `start_paused = true` | the clock is paused, and advances when nothing else can run; needs tokio's feature `test-util` | `false` |
+/// | `name = ".."`, `unhandled_panic = ".."` | as for `#[tokio::test]` | |
+/// | `grace = "250ms"` | how long tasks have to end after the body, in real time | `STRAGGLER_GRACE`, or else 500 ms |
+/// | `allow = 2` | so many tasks may remain | none |
+/// | `allow("src/pool.rs", "axum" = 2)` | tasks that were spawned there may remain, or so many of them, see [`LeakCheck::allow_at`] | none |
+/// | `crate = ".."` | the path of this crate, for those who rename it | `::straggler` |
+///
+/// The body may return anything that a test may. What fails the test is, the first that applies:
+/// its own panic or error, a task that outlived it, a [`background`] task that panicked. The others
+/// are printed too.
+///
+/// A test with `#[should_panic]` must not be satisfied by a leak, and so this attribute does not
+/// panic there: if tasks are left behind the report is printed, and the runner is told that the
+/// test did not panic.
+///
+/// # With other attributes
+///
+/// `#[should_panic]`, `#[ignore]`, `#[cfg]`, lint attributes and `#[serial]` of `serial_test` may stand
+/// above or below. `#[test]` and `#[tokio::test(..)]` may stand below, with their arguments, but
+/// not above. Tests of `rstest` and `test-case` have `#[straggler::test]` below their own attributes
+/// (by the name `leak_check` `rstest` does not know it for one that makes tests), or either name
+/// above; `#[test_log::test(straggler::test)]` takes it as its argument.
+///
+/// # The environment
+///
+/// `STRAGGLER=warn` has leaks printed, and lets tests pass that have them; `STRAGGLER=off` has no
+/// tests checked; `STRAGGLER=deny` is the default. `STRAGGLER_GRACE=2s` sets the grace of tests that
+/// do not set their own.
+///
+/// # Examples
+///
+/// ```
+/// // `#[straggler::leak_check]` does the same.
+/// #[straggler::test]
+/// async fn a_task_is_awaited() {
+///     let task = tokio::spawn(async { 1 + 1 });
+///     assert_eq!(task.await.unwrap(), 2);
+/// }
+///
+/// #[straggler::test(flavor = "multi_thread", worker_threads = 2, allow = 1)]
+/// async fn one_task_may_remain() {
+///     tokio::spawn(std::future::pending::<()>());
+/// }
+/// ```
+#[cfg(feature = "macros")]
+pub use straggler_macros::leak_check;
+/// [`#[leak_check]`](macro@crate::leak_check) by another name, which takes the place of
+/// `#[tokio::test]` and by which `rstest` knows it.
+#[cfg(feature = "macros")]
+pub use straggler_macros::leak_check as test;
 
 /// What the macros expand to. Not part of the API.
 #[doc(hidden)]
@@ -37,4 +105,8 @@ pub mod __private {
     pub use crate::join_macros::{
         BarrierRow, Errors, Outputs, Results, SettleRow, barrier, settle, slot,
     };
+    #[cfg(feature = "tokio")]
+    pub use crate::leak::{TestCase, leak_test, leak_test_should_panic};
+    #[cfg(feature = "tokio")]
+    pub use ::tokio::runtime::Builder;
 }

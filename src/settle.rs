@@ -14,7 +14,7 @@ use crate::deadline::Deadline;
 use crate::names::{Named, Names};
 use crate::on_panic::{Catch, OnPanic, Resume};
 use crate::settled::Settled;
-use crate::turn::FairShare;
+use crate::turn::turn;
 use crate::unsettled::{Straggler, Unsettled};
 
 /// Waits for every future to come to its end, and returns every output in input order.
@@ -305,7 +305,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
                 self.place
             );
         };
-        Pin::new(children).turn(context, &mut FairShare::default())
+        turn(Pin::new(children), context, &self.names, Some(self.place))
     }
 
     /// What came out of the futures, all of which have settled.

@@ -1,10 +1,40 @@
 //! How much one poll of a combinator does.
 
-use crate::children::Schedule;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::Context;
+#[cfg(feature = "tokio")]
+use std::task::Poll;
+
+use crate::children::{Children, Schedule, Slots, Turn};
+#[cfg(feature = "tokio")]
+use crate::children::{Ended, Seat};
+#[cfg(feature = "tokio")]
+use crate::leak::{Place, trace};
+use crate::names::Names;
 
 /// How many children one poll of a combinator polls at the most. It is as many operations as
 /// tokio lets a task do before the task has to yield (`Budget::initial` in tokio's `task::coop`).
 const CHILDREN_PER_POLL: usize = 128;
+
+/// Polls the children of a combinator as far as its executor's patience goes.
+///
+/// Where somebody traces what the combinator waits for, every child that is pending is polled, and
+/// traced by its name; `place` is that of the combinator, if it is known.
+#[inline]
+pub(crate) fn turn<S: Slots>(
+    children: Pin<&mut Children<S>>,
+    context: &mut Context<'_>,
+    names: &Names,
+    place: Option<&'static Location<'static>>,
+) -> Turn {
+    #[cfg(feature = "tokio")]
+    if trace::is_on() {
+        return Traced::turn(children, context, names, place);
+    }
+    let _ = (names, place);
+    children.turn(context, &mut FairShare::default())
+}
 
 /// Leaves the executor its share: a turn ends after [`CHILDREN_PER_POLL`] children, or when tokio's
 /// cooperative budget is spent.
@@ -12,7 +42,7 @@ const CHILDREN_PER_POLL: usize = 128;
 /// Without a budget every tokio operation of the children that follow would be refused, and those
 /// would be queued behind the one that spent it, turn after turn.
 #[derive(Default)]
-pub(crate) struct FairShare {
+struct FairShare {
     polled: usize,
     is_spent: bool,
 }
@@ -39,4 +69,60 @@ fn has_budget_remaining() -> bool {
 #[cfg(not(feature = "tokio"))]
 fn has_budget_remaining() -> bool {
     true
+}
+
+/// Traces where each child waits, and leaves the executor its share too.
+#[cfg(feature = "tokio")]
+struct Traced<'a> {
+    share: FairShare,
+    names: &'a Names,
+    place: Option<&'static Location<'static>>,
+}
+
+#[cfg(feature = "tokio")]
+impl<'a> Traced<'a> {
+    #[cold]
+    fn turn<S: Slots>(
+        mut children: Pin<&mut Children<S>>,
+        context: &mut Context<'_>,
+        names: &'a Names,
+        place: Option<&'static Location<'static>>,
+    ) -> Turn {
+        children.as_mut().wake_pending();
+        let mut traced = Self {
+            share: FairShare::default(),
+            names,
+            place,
+        };
+        // The combinator itself waits for its children, which the trace shows.
+        trace::muted(|| children.turn(context, &mut traced))
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Schedule for Traced<'_> {
+    fn goes_on(&self) -> bool {
+        self.share.goes_on()
+    }
+
+    fn poll<S: Seat + ?Sized>(
+        &mut self,
+        index: usize,
+        seat: Pin<&mut S>,
+        context: &mut Context<'_>,
+    ) -> Poll<Ended> {
+        let label = || match self.place {
+            Some(place) => format!(
+                "{} of the join at {}",
+                self.names.label(index),
+                Place::from(place)
+            ),
+            None => self.names.label(index).to_string(),
+        };
+        trace::child(label, context, |context| seat.poll(context))
+    }
+
+    fn polled(&mut self, has_ended: bool) {
+        self.share.polled(has_ended);
+    }
 }

@@ -15,19 +15,30 @@ use std::task::{Context, Poll};
 
 use pin_project::{pin_project, pinned_drop};
 
-use self::slots::Ended;
-pub(crate) use self::slots::List;
 pub use self::slots::{End, Holds, Link, Links, Row, Seat, Slot, Slots};
+pub(crate) use self::slots::{Ended, List};
 pub(crate) use self::wake::CompletionOrder;
 use self::wake::WakeQueue;
 use crate::contain::FirstPanic;
 
-/// Decides when a turn ends.
+/// Decides when a turn ends, and stands by at each poll.
 ///
 /// One value serves one turn, which is one poll of the combinator.
 pub(crate) trait Schedule {
     /// Whether one more child is polled in this turn. If not the rest stays for the next one.
     fn goes_on(&self) -> bool;
+
+    /// Polls child `index`.
+    #[inline]
+    fn poll<S: Seat + ?Sized>(
+        &mut self,
+        index: usize,
+        seat: Pin<&mut S>,
+        context: &mut Context<'_>,
+    ) -> Poll<Ended> {
+        let _ = index;
+        seat.poll(context)
+    }
 
     /// Notes that a child was polled, and whether it ended.
     fn polled(&mut self, has_ended: bool);
@@ -136,6 +147,19 @@ impl<S: Slots> Children<S> {
         self.begins_batch = true;
     }
 
+    /// Wakes every child that was started and is pending, and makes the next turn begin a batch.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn wake_pending(self: Pin<&mut Self>) {
+        let this = self.project();
+        for index in 0..*this.started {
+            if this.slots.slot(index).holds() == Holds::Future {
+                this.wakes
+                    .lend(index, |context| context.waker().wake_by_ref());
+            }
+        }
+        *this.begins_batch = true;
+    }
+
     /// Gives each child of the batch one poll, as far as `schedule` lets it: those that were woken,
     /// in the order of their wakes, then those that may start. If the last turn came to the end of
     /// its batch, begins the next.
@@ -171,7 +195,8 @@ impl<S: Slots> Children<S> {
                 None => *this.started += 1,
             }
             let seat = this.slots.as_mut().slot_mut(index);
-            let polled = this.wakes.lend(index, |context| seat.poll(context));
+            let poll = |context: &mut Context<'_>| schedule.poll(index, seat, context);
+            let polled = this.wakes.lend(index, poll);
             schedule.polled(polled.is_ready());
             if let Poll::Ready(ended) = polled {
                 *this.has_panicked |= ended == Ended::Panicked;

@@ -1,0 +1,8 @@
+use straggler::leak_check;
+
+#[leak_check]
+struct Test;
+
+fn main() {
+    let _ = Test;
+}

@@ -1,0 +1,12 @@
+use straggler::leak_check;
+
+#[leak_check(grace = 1, retries = 3, worker_threads = 2)]
+#[tokio::test(start_paused = "yes")]
+fn a_test(number: u8) {
+    assert_eq!(number, 1);
+}
+
+fn main() {
+    // It is there all the same.
+    a_test(1);
+}

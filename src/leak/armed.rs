@@ -1,0 +1,156 @@
+//! Whether the leak check works in this build, and what it sees.
+
+use std::fmt;
+use std::future::pending;
+use std::panic::Location;
+use std::pin::pin;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::environment::{Environment, Mode};
+use super::session::Session;
+use super::wait::{Wait, WaitPlace};
+use super::{Checked, LeakCheck, LeakedTask, Report};
+
+/// What the leak check sees in this build, from [`armed`]. `Display` says it in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Armed {
+    sees_every_spawn: bool,
+    sees_lines: bool,
+    warns_only: bool,
+}
+
+impl Armed {
+    /// Whether it is seen where any task was spawned, also inside of dependencies: in a build with
+    /// `--cfg tokio_unstable`.
+    ///
+    /// If not it is seen of tasks that are spawned through `straggler` alone.
+    #[must_use]
+    pub fn sees_every_spawn(&self) -> bool {
+        self.sees_every_spawn
+    }
+
+    /// Whether the lines are seen at which tasks wait: in a build with debug information.
+    #[must_use]
+    pub fn sees_lines(&self) -> bool {
+        self.sees_lines
+    }
+
+    /// Whether leaks are printed and do not fail a test, as `STRAGGLER=warn` asks for.
+    #[must_use]
+    pub fn warns_only(&self) -> bool {
+        self.warns_only
+    }
+}
+
+impl fmt::Display for Armed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seen = |is_seen, yes, no| if is_seen { yes } else { no };
+        write!(
+            f,
+            "leak_check is armed: {}
+  every task of the test's runtime  counted
+  tasks spawned through straggler   seen: where, by whom, {}
+  tasks spawned past straggler      {}",
+            seen(
+                self.warns_only,
+                "a leak is printed",
+                "a leak fails its test"
+            ),
+            seen(
+                self.sees_lines,
+                "and at which line they wait",
+                "and in which function they wait (build with debug information for the line)"
+            ),
+            seen(
+                self.sees_every_spawn,
+                "seen: where and by whom",
+                "not seen (build with RUSTFLAGS=\"--cfg tokio_unstable\")"
+            ),
+        )
+    }
+}
+
+/// Leaks two tasks in a runtime of its own, and says what the leak check sees of them in this
+/// build.
+///
+/// A suite without leaks looks the same as one whose leaks nobody looks for. Call this in one of
+/// its tests to know that it is the former.
+///
+/// # Panics
+///
+/// If a leak would not be found: if `STRAGGLER=off` is set or a variable cannot be understood, if
+/// this is called inside of a runtime that no leak check watches (the test has another attribute
+/// than `#[leak_check]`), or if the two leaks are not found as they should be.
+///
+/// # Examples
+///
+/// ```
+/// let armed = straggler::leak::armed();
+/// println!("{armed}");
+/// assert!(!armed.warns_only());
+/// ```
+#[track_caller]
+pub fn armed() -> Armed {
+    let place = Location::caller();
+    let mode = match Environment::read() {
+        Ok(environment) => environment.mode,
+        Err(reason) => panic!("leak_check is not armed: {reason}"),
+    };
+    assert!(
+        mode != Mode::Off,
+        "leak_check is not armed: it is switched off by STRAGGLER=off"
+    );
+    assert!(
+        Handle::try_current().is_err() || Session::current().is_some(),
+        "leak_check is not armed: no check watches the runtime of this test, which needs \
+         `#[leak_check]`, or `LeakCheck::watch` at its beginning"
+    );
+    // A thread of its own, since the caller may be inside of a runtime.
+    let report = thread::scope(|scope| {
+        let leaking = scope.spawn(|| leak_two(place));
+        leaking.join().ok().flatten()
+    });
+    let Some(report) = report.filter(|report| report.count() == 2) else {
+        panic!(
+            "leak_check is not armed: of two tasks that were leaked on purpose it did not find two"
+        );
+    };
+    let waits = report.tasks().iter().map(LeakedTask::wait);
+    let sees_lines = waits.clone().any(|wait| match wait {
+        Wait::At(places) => places
+            .iter()
+            .flat_map(WaitPlace::calls)
+            .any(|call| call.place().is_some()),
+        _ => false,
+    });
+    assert!(
+        waits.into_iter().any(|wait| matches!(wait, Wait::At(_))),
+        "leak_check is not armed: it does not find out where a task waits"
+    );
+    Armed {
+        sees_every_spawn: report.unseen() == 0,
+        sees_lines,
+        warns_only: mode == Mode::Warn,
+    }
+}
+
+/// Leaks a task that is spawned through straggler, and one that is not.
+fn leak_two(place: &'static Location<'static>) -> Option<Report> {
+    let leaking = async {
+        tokio::spawn(pending::<()>());
+        crate::spawn(std::future::poll_fn(|context| {
+            // Keeps its waker, unlike `pending`.
+            Box::leak(Box::new(context.waker().clone()));
+            std::task::Poll::<()>::Pending
+        }));
+    };
+    let check = LeakCheck::new().grace(Duration::ZERO);
+    match check.check(None, place, pin!(leaking)) {
+        Checked::Run { report, .. } => report,
+        Checked::NotRun(_) => None,
+    }
+}

@@ -1,0 +1,85 @@
+//! What `--cfg tokio_unstable` adds: hooks of the runtime, which see every spawn. In other builds
+//! all of this comes to nothing.
+
+#[cfg(tokio_unstable)]
+use std::cell::Cell;
+use std::sync::Arc;
+#[cfg(tokio_unstable)]
+use std::sync::OnceLock;
+
+use tokio::runtime::Builder;
+
+use super::session::Session;
+
+/// The hooks of a runtime.
+#[derive(Debug)]
+pub(crate) struct Hooks {
+    /// Whom they report to, once the runtime is there.
+    #[cfg(tokio_unstable)]
+    session: Arc<OnceLock<Arc<Session>>>,
+}
+
+impl Hooks {
+    /// Has a runtime that is about to be built report spawns and ends of tasks.
+    #[cfg(tokio_unstable)]
+    pub(crate) fn install(builder: &mut Builder) -> Self {
+        let session = Arc::new(OnceLock::<Arc<Session>>::new());
+        let spawned = Arc::clone(&session);
+        builder.on_task_spawn(move |task| {
+            if let (Some(session), false) = (spawned.get(), PAUSED.get()) {
+                session.begin_hooked(task.id(), task.spawned_at());
+            }
+        });
+        let ended = Arc::clone(&session);
+        builder.on_task_terminate(move |task| {
+            if let Some(session) = ended.get() {
+                session.end_hooked(task.id());
+            }
+        });
+        Self { session }
+    }
+
+    #[cfg(not(tokio_unstable))]
+    pub(crate) fn install(_: &mut Builder) -> Self {
+        Self {}
+    }
+
+    /// Says whom the hooks report to.
+    #[cfg(tokio_unstable)]
+    pub(crate) fn report_to(self, session: &Arc<Session>) {
+        _ = self.session.set(Arc::clone(session));
+    }
+
+    #[cfg(not(tokio_unstable))]
+    pub(crate) fn report_to(self, _: &Arc<Session>) {
+        let Self {} = self;
+    }
+}
+
+#[cfg(tokio_unstable)]
+thread_local! {
+    static PAUSED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps the hooks from reporting a spawn of this thread, which is tracked already.
+#[must_use]
+pub(crate) fn pause() -> Paused {
+    Paused {
+        #[cfg(tokio_unstable)]
+        before: PAUSED.replace(true),
+    }
+}
+
+/// See [`pause`], which ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Paused {
+    #[cfg(tokio_unstable)]
+    before: bool,
+}
+
+#[cfg(tokio_unstable)]
+impl Drop for Paused {
+    fn drop(&mut self) {
+        PAUSED.set(self.before);
+    }
+}

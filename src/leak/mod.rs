@@ -1,0 +1,456 @@
+//! The leak check: a test fails if a task that it caused outlives it.
+//!
+//! [`#[leak_check]`](macro@crate::leak_check) is the attribute, [`LeakCheck`] the same without it.
+//! What a check finds is a [`Report`]. [`armed`] says what this build can see.
+
+mod armed;
+mod drain;
+mod environment;
+mod hooks;
+mod place;
+mod report;
+mod rules;
+mod scope;
+mod session;
+mod spawn;
+mod task;
+mod test_case;
+mod text;
+pub(crate) mod trace;
+mod wait;
+mod watch;
+
+use std::future::poll_fn;
+use std::io;
+use std::panic::Location;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
+
+use self::environment::{Environment, Mode};
+use self::hooks::Hooks;
+use self::rules::Rules;
+use self::scope::{Found, Scope};
+
+use self::task::{Spawner, Task};
+use crate::contain::contain;
+use crate::panic::Panic;
+
+pub use self::armed::{Armed, armed};
+pub use self::place::Place;
+pub use self::report::{BackgroundPanic, LeakedTask, Report, SpawnedBy, Verdict};
+pub(crate) use self::session::Session;
+pub use self::spawn::{background, spawn, spawn_blocking, spawn_local, spawn_named};
+pub(crate) use self::spawn::{track, track_blocking, track_on};
+pub(crate) use self::task::Kind;
+pub use self::test_case::{TestCase, leak_test, leak_test_should_panic};
+pub use self::wait::{Call, Wait, WaitPlace};
+pub use self::watch::Watch;
+
+/// How long a test's tasks have to end after its body, unless something else is said. On a machine
+/// with more threads at work than processors clean multi-thread tests needed up to 60 ms; only a
+/// test that fails waits for all of it.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How long blocking work may go on when all is over. It cannot be stopped, and must not hang the
+/// test for ever.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// Runs a future and fails if a task that it caused outlives it.
+///
+/// It is what [`#[leak_check]`](macro@crate::leak_check) does for a test, as a value. Each
+/// [`run`](Self::run) makes a runtime of its own, so it is charged with its own tasks only,
+/// whatever else goes on in the process. When the future has ended
+///
+/// 1. background tasks are stopped, and the runtime gets a few turns. If no task is alive then,
+///    this is all, and took no time.
+/// 2. Else the tasks have a grace period to end in, of real time. A paused clock stands still
+///    meanwhile, so that it does not matter how long tasks would sleep.
+/// 3. If more are left than the rules allow, each task that was spawned through `straggler` is
+///    polled once more to find out where it waits, and the [`Report`] is made.
+/// 4. The runtime is shut down, which drops its tasks. Blocking work has 5 seconds to end.
+///
+/// What is seen of a task depends on how it was spawned. That it exists is seen always. Everything
+/// else, where it was spawned, by whom and where it waits, is seen if it was spawned through
+/// [`straggler::spawn`](crate::spawn) and its kin, or through `tokio` where
+/// [`straggler::tokio`](mod@crate::tokio) stands for it. With `--cfg tokio_unstable` it is also
+/// seen of all other tasks where they were spawned and by whom.
+///
+/// Not seen are tasks of a `LocalSet` that are spawned past `straggler`, those of other runtimes,
+/// and threads.
+///
+/// # Examples
+///
+/// ```
+/// use straggler::LeakCheck;
+///
+/// async fn leaves_a_task_behind() {
+///     tokio::spawn(std::future::pending::<()>());
+/// }
+///
+/// let report = LeakCheck::new().run(leaves_a_task_behind()).unwrap_err();
+/// assert_eq!(report.count(), 1);
+/// ```
+#[derive(Debug)]
+#[must_use = "a check does nothing until it is run"]
+pub struct LeakCheck {
+    /// `None` for a current-thread runtime with all drivers on.
+    runtime: Option<Builder>,
+    is_local: bool,
+    grace: Option<Duration>,
+    rules: Rules,
+}
+
+/// What became of a test.
+pub(crate) enum Checked<T> {
+    /// It was not run.
+    NotRun(Report),
+    /// It was run, and came to its end or panicked.
+    Run {
+        outcome: Result<T, Panic>,
+        /// What it left behind.
+        report: Option<Report>,
+        mode: Mode,
+    },
+}
+
+impl LeakCheck {
+    /// Makes a check with a current-thread runtime, all of its drivers on, a grace of 500 ms, and
+    /// no task allowed to remain.
+    pub fn new() -> Self {
+        Self {
+            runtime: None,
+            is_local: false,
+            grace: None,
+            rules: Rules::default(),
+        }
+    }
+
+    /// Takes the runtime's settings from a builder of tokio, instead of a current-thread runtime
+    /// with all drivers on.
+    ///
+    /// With `--cfg tokio_unstable` the check sets `on_task_spawn` and `on_task_terminate` of the
+    /// builder, in place of what they may be set to.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use straggler::LeakCheck;
+    /// use tokio::runtime::Builder;
+    ///
+    /// let check = LeakCheck::new().runtime(Builder::new_multi_thread());
+    /// let id = check.run(async { tokio::spawn(async { std::thread::current().id() }).await });
+    /// assert_ne!(id.unwrap().unwrap(), std::thread::current().id());
+    /// ```
+    pub fn runtime(mut self, builder: Builder) -> Self {
+        self.runtime = Some(builder);
+        self
+    }
+
+    /// Makes the runtime a `LocalRuntime`, in which `spawn_local` works without a `LocalSet`, and
+    /// its tasks are checked too.
+    ///
+    /// # Panics
+    ///
+    /// [`run`](Self::run) does if the builder given to [`runtime`](Self::runtime) is a
+    /// multi-thread one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let report = straggler::LeakCheck::new().local().run(async {
+    ///     tokio::task::spawn_local(std::future::pending::<()>());
+    /// });
+    /// assert_eq!(report.unwrap_err().count(), 1);
+    /// ```
+    pub fn local(mut self) -> Self {
+        self.is_local = true;
+        self
+    }
+
+    /// Sets how long tasks have to end after the future, in real time.
+    ///
+    /// By default it is what the environment variable `STRAGGLER_GRACE` says, or else 500 ms. Of
+    /// zero they still get a few turns of the runtime, enough for a task that was aborted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let check = straggler::LeakCheck::new().grace(Duration::ZERO);
+    /// assert!(check.run(async { tokio::spawn(async {}).abort() }).is_ok());
+    /// ```
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+
+    /// Lets `count` tasks remain, in addition to those that a rule for a place allows.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let check = straggler::LeakCheck::new().allow(1);
+    /// assert!(check.run(async { drop(tokio::spawn(std::future::pending::<()>())) }).is_ok());
+    /// ```
+    pub fn allow(mut self, count: usize) -> Self {
+        self.rules.allow(count);
+        self
+    }
+
+    /// Lets tasks remain that were spawned at a place that begins with `prefix`.
+    ///
+    /// A place is written as in reports: `src/pool.rs:31:9` in the workspace,
+    /// `axum-0.8.9/src/serve/mod.rs:389:13` in a dependency, of which the version may be left out:
+    /// the prefix `axum` covers all that `axum` spawns. A prefix ends where a name in the place
+    /// does. A task matches if it is seen where it was spawned, which depends on the build, see
+    /// [`LeakCheck`]. A rule that allowed nothing is noted on standard error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::pending;
+    ///
+    /// let check = straggler::LeakCheck::new().allow_at(file!());
+    /// assert!(check.run(async { drop(straggler::spawn(pending::<()>())) }).is_ok());
+    /// ```
+    pub fn allow_at(mut self, prefix: impl Into<String>) -> Self {
+        self.rules.allow_at(prefix.into(), None);
+        self
+    }
+
+    /// Lets at most `count` tasks remain that were spawned at a place that begins with `prefix`, as
+    /// [`allow_at`](Self::allow_at) does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::pending;
+    ///
+    /// let check = straggler::LeakCheck::new().allow_at_most(file!(), 1);
+    /// let report = check.run(async {
+    ///     straggler::spawn(pending::<()>());
+    ///     straggler::spawn(pending::<()>());
+    /// });
+    /// assert_eq!(report.unwrap_err().count(), 1);
+    /// ```
+    pub fn allow_at_most(mut self, prefix: impl Into<String>, count: usize) -> Self {
+        self.rules.allow_at(prefix.into(), Some(count));
+        self
+    }
+
+    /// Runs `future` to its end, and returns its output unless it left tasks behind.
+    ///
+    /// With `STRAGGLER=warn` a report is printed and the output returned all the same; with
+    /// `STRAGGLER=off` there is no check.
+    ///
+    /// # Errors
+    ///
+    /// The [`Report`] of the tasks that outlived the future, whose output is dropped then. Also if
+    /// the check cannot be made: inside of a runtime, if no runtime can be made, or if an
+    /// environment variable cannot be understood; then the future is dropped, unpolled.
+    ///
+    /// # Panics
+    ///
+    /// If the future does. What it left behind is printed to standard error before its panic goes
+    /// on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let sum = straggler::LeakCheck::new().run(async {
+    ///     tokio::spawn(async { 1 + 1 }).await.unwrap()
+    /// });
+    /// assert_eq!(sum.unwrap(), 2);
+    /// ```
+    #[track_caller]
+    pub fn run<F: Future>(self, future: F) -> Result<F::Output, Report> {
+        match self.check(None, Location::caller(), pin!(future)) {
+            Checked::NotRun(report) => Err(report),
+            Checked::Run {
+                outcome,
+                report,
+                mode,
+            } => match (outcome, report) {
+                (Ok(_), Some(report)) if mode == Mode::Deny => Err(report),
+                (outcome, report) => {
+                    if let Some(report) = report {
+                        eprintln!("{report}");
+                    }
+                    outcome.map_or_else(|panic| panic.resume(), Ok)
+                }
+            },
+        }
+    }
+
+    /// Begins to watch a runtime that somebody else owns: a check without settings, see
+    /// [`watch_with`](Self::watch_with).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use straggler::LeakCheck;
+    /// use tokio::runtime::Handle;
+    ///
+    /// #[tokio::main]
+    /// async fn main() {
+    ///     let watch = LeakCheck::watch(&Handle::current());
+    ///     tokio::spawn(async { "done" }).await.unwrap();
+    ///     watch.verify().await.unwrap();
+    /// }
+    /// ```
+    #[track_caller]
+    pub fn watch(runtime: &Handle) -> Watch {
+        Self::new().watch_with(runtime)
+    }
+
+    /// Begins to watch a runtime that somebody else owns, with the grace and the rules of this
+    /// check. [`Watch::verify`] ends it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use straggler::LeakCheck;
+    /// use tokio::runtime::Handle;
+    ///
+    /// #[tokio::main]
+    /// async fn main() {
+    ///     let watch = LeakCheck::new().allow(1).watch_with(&Handle::current());
+    ///     tokio::spawn(std::future::pending::<()>());
+    ///     watch.verify().await.unwrap();
+    /// }
+    /// ```
+    #[track_caller]
+    pub fn watch_with(self, runtime: &Handle) -> Watch {
+        Watch::begin(runtime, self.grace, self.rules, Location::caller())
+    }
+
+    /// Runs a test in a runtime of its own, and says what became of it and what it left behind.
+    pub(crate) fn check<F: Future + ?Sized>(
+        self,
+        test: Option<&'static str>,
+        place: &'static Location<'static>,
+        body: Pin<&mut F>,
+    ) -> Checked<F::Output> {
+        let not_run = |reason: String| Checked::NotRun(Report::not_run(test, place, reason));
+        let Environment { mode, grace } = match Environment::read() {
+            Ok(environment) => environment,
+            Err(reason) => return not_run(reason),
+        };
+        if Handle::try_current().is_ok() {
+            return not_run(
+                "it is inside of a tokio runtime, and a leak check makes its own. In a test with a \
+                 runtime use `LeakCheck::watch(&Handle::current())`, or make the test itself a \
+                 `#[leak_check]`"
+                    .to_owned(),
+            );
+        }
+        let mut builder = self.runtime.unwrap_or_else(|| {
+            let mut builder = Builder::new_current_thread();
+            builder.enable_all();
+            builder
+        });
+        let hooks = (mode != Mode::Off).then(|| Hooks::install(&mut builder));
+        let runtime = match CheckedRuntime::build(&mut builder, self.is_local) {
+            Ok(runtime) => runtime,
+            Err(error) => return not_run(format!("its runtime could not be made: {error}")),
+        };
+        let Some(hooks) = hooks else {
+            return Checked::Run {
+                outcome: contain(|| runtime.block_on(body)),
+                report: None,
+                mode,
+            };
+        };
+        let session = Session::open(runtime.handle(), self.is_local);
+        hooks.report_to(&session);
+        let scope = Scope::begin(session, runtime.handle().clone(), self.rules, test, place);
+        let outcome = contain(|| runtime.block_on(tracked_body(place, body)));
+        let found = scope.end_if_clean().or_else(|| {
+            let grace = self.grace.or(grace).unwrap_or(GRACE);
+            // A runtime that shuts down at an unhandled panic does not run any more, and has
+            // dropped its tasks.
+            contain(|| runtime.block_on(scope.end(grace))).ok()
+        });
+        runtime.shut_down();
+        let report = found.and_then(|found| {
+            print_notes(&scope, &found);
+            found.report
+        });
+        Checked::Run {
+            outcome,
+            report,
+            mode,
+        }
+    }
+}
+
+impl Default for LeakCheck {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The body of a test, as a task on record.
+async fn tracked_body<F: Future + ?Sized>(
+    place: &'static Location<'static>,
+    mut body: Pin<&mut F>,
+) -> F::Output {
+    let task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
+    let output = poll_fn(|context| task.poll(context, |context| body.as_mut().poll(context))).await;
+    task.end();
+    output
+}
+
+/// Notes rules that allowed nothing in a test that is clean: they may hide a leak one day.
+fn print_notes(scope: &Scope, found: &Found) {
+    for rule in &found.unused_rules {
+        let place = Place::from(scope.place);
+        let test = scope
+            .test
+            .map_or(String::new(), |test| format!("`{test}`, "));
+        eprintln!(
+            "leak_check: note: `{rule}` allowed nothing ({test}{place}). Is it still needed?"
+        );
+    }
+}
+
+/// A runtime of either kind.
+enum CheckedRuntime {
+    Shared(Runtime),
+    Local(LocalRuntime),
+}
+
+impl CheckedRuntime {
+    fn build(builder: &mut Builder, is_local: bool) -> io::Result<Self> {
+        if is_local {
+            let options = LocalOptions::default();
+            return builder.build_local(options).map(Self::Local);
+        }
+        builder.build().map(Self::Shared)
+    }
+
+    fn handle(&self) -> &Handle {
+        match self {
+            Self::Shared(runtime) => runtime.handle(),
+            Self::Local(runtime) => runtime.handle(),
+        }
+    }
+
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        match self {
+            Self::Shared(runtime) => runtime.block_on(future),
+            Self::Local(runtime) => runtime.block_on(future),
+        }
+    }
+
+    fn shut_down(self) {
+        match self {
+            Self::Shared(runtime) => runtime.shutdown_timeout(SHUTDOWN),
+            Self::Local(runtime) => runtime.shutdown_timeout(SHUTDOWN),
+        }
+    }
+}

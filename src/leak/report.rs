@@ -1,0 +1,303 @@
+//! What a leak check found.
+
+use std::fmt;
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+use super::place::Place;
+use super::task::{Kind, Spawner, Task};
+use super::wait::{Symbols, Wait};
+
+/// What a leak check found: which tasks outlived the test, where they come from and where they
+/// wait.
+///
+/// `Display` tells all of it, with what to do in the last lines; so does `Debug`, since tests
+/// `unwrap()`. The methods tell it one by one.
+///
+/// # Examples
+///
+/// ```
+/// use straggler::LeakCheck;
+///
+/// let report = LeakCheck::new()
+///     .run(async { drop(straggler::spawn(std::future::pending::<()>())) })
+///     .unwrap_err();
+///
+/// assert_eq!(report.count(), 1);
+/// assert!(report.to_string().contains("1 task outlived"));
+/// ```
+#[derive(Clone, thiserror::Error)]
+#[error("{}", super::text::Text(self))]
+pub struct Report(Box<Findings>);
+
+#[derive(Clone)]
+pub(super) struct Findings {
+    pub(super) test: Option<&'static str>,
+    pub(super) place: Place,
+    pub(super) verdict: Verdict,
+    pub(super) tasks: Vec<LeakedTask>,
+    pub(super) unseen: usize,
+    pub(super) allowed: usize,
+    pub(super) panics: Vec<BackgroundPanic>,
+    /// Whether the clock was paused, and so stood still in the grace period.
+    pub(super) clock_stood_still: bool,
+    pub(super) unused_rules: Vec<String>,
+    /// Whether there are rules for places, which tasks that are not seen cannot match.
+    pub(super) places_were_needed: bool,
+}
+
+/// What a check came to that is not clean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Tasks outlived the test.
+    Leaked,
+    /// No task outlived the test, but a background task panicked.
+    BackgroundPanicked,
+    /// The test was not run, for this reason.
+    NotRun(String),
+}
+
+/// A task that outlived its test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeakedTask {
+    number: usize,
+    name: Option<String>,
+    place: Place,
+    is_background: bool,
+    age: Duration,
+    polls: Option<usize>,
+    wait: Wait,
+    spawners: Vec<SpawnedBy>,
+}
+
+/// Who spawned a task.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SpawnedBy {
+    /// The body of the test.
+    Test,
+    /// Another task, which may have ended since.
+    Task {
+        /// Its number in this test.
+        number: usize,
+        /// Its name, if it has one.
+        name: Option<String>,
+        /// Where it was spawned itself.
+        place: Place,
+    },
+    /// A task of which this build does not see where it was spawned.
+    UnknownTask,
+    /// A thread outside of the runtime.
+    Thread,
+}
+
+/// A background task that panicked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackgroundPanic {
+    place: Place,
+    message: Option<String>,
+}
+
+impl Report {
+    /// The report of a test that was not run.
+    pub(super) fn not_run(
+        test: Option<&'static str>,
+        place: &Location<'_>,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self::new(Findings {
+            test,
+            place: place.into(),
+            verdict: Verdict::NotRun(reason.into()),
+            tasks: Vec::new(),
+            unseen: 0,
+            allowed: 0,
+            panics: Vec::new(),
+            clock_stood_still: false,
+            unused_rules: Vec::new(),
+            places_were_needed: false,
+        })
+    }
+
+    pub(super) fn new(findings: Findings) -> Self {
+        Self(Box::new(findings))
+    }
+
+    pub(super) fn findings(&self) -> &Findings {
+        &self.0
+    }
+
+    /// Returns what the check came to.
+    #[must_use]
+    pub fn verdict(&self) -> &Verdict {
+        &self.0.verdict
+    }
+
+    /// Returns the path of the test, if it has `#[leak_check]`.
+    #[must_use]
+    pub fn test(&self) -> Option<&str> {
+        self.0.test
+    }
+
+    /// Returns where the test stands, or where the check was begun.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.0.place
+    }
+
+    /// Returns how many tasks outlived the test that no rule for a place allows, seen or not.
+    ///
+    /// It is above what [`LeakCheck::allow`](crate::LeakCheck::allow) allows, unless no task
+    /// outlived the test.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.tasks.len() + self.0.unseen
+    }
+
+    /// Returns the tasks of which is known where they were spawned, in the order of that.
+    #[must_use]
+    pub fn tasks(&self) -> &[LeakedTask] {
+        &self.0.tasks
+    }
+
+    /// Returns how many more there are, of which this build sees nothing but that they exist.
+    #[must_use]
+    pub fn unseen(&self) -> usize {
+        self.0.unseen
+    }
+
+    /// Returns the background tasks that panicked.
+    #[must_use]
+    pub fn background_panics(&self) -> &[BackgroundPanic] {
+        &self.0.panics
+    }
+
+    /// Returns the rules that allowed nothing, as they are written in the attribute.
+    #[must_use]
+    pub fn unused_rules(&self) -> &[String] {
+        &self.0.unused_rules
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl LeakedTask {
+    /// What is known of a task `now`.
+    pub(super) fn new(task: &Task, now: Instant, symbols: &mut Symbols) -> Self {
+        Self {
+            number: task.number,
+            name: task.name.as_deref().map(str::to_owned),
+            place: task.spawned_at.into(),
+            is_background: task.kind == Kind::Background,
+            age: now.saturating_duration_since(task.spawned),
+            polls: task.polls(),
+            wait: task.wait(symbols),
+            spawners: spawners(task),
+        }
+    }
+
+    /// Returns the number of the task in this test, from 1 on in the order of the spawns.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Returns the name given by [`spawn_named`](crate::spawn_named).
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Returns where the task was spawned.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        Some(&self.place)
+    }
+
+    /// Whether the task was spawned by [`background`](crate::background), and could not be stopped.
+    #[must_use]
+    pub fn is_background(&self) -> bool {
+        self.is_background
+    }
+
+    /// Returns the time from the spawn to the report, which is real time.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.age
+    }
+
+    /// Returns how often the task was polled, once of that to find out where it waits, or `None`
+    /// if it was not spawned through `straggler`.
+    #[must_use]
+    pub fn polls(&self) -> Option<usize> {
+        self.polls
+    }
+
+    /// Returns what the task was doing.
+    #[must_use]
+    pub fn wait(&self) -> &Wait {
+        &self.wait
+    }
+
+    /// Returns who spawned the task, then who spawned that one, and so on.
+    #[must_use]
+    pub fn spawned_by(&self) -> &[SpawnedBy] {
+        &self.spawners
+    }
+}
+
+impl BackgroundPanic {
+    pub(super) fn new(task: &Task, message: Option<String>) -> Self {
+        Self {
+            place: task.spawned_at.into(),
+            message,
+        }
+    }
+
+    /// Returns where the task was spawned.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Returns the panic's message, or `None` if its payload is not a string.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+}
+
+/// Who spawned a task, then who spawned that one, and so on.
+fn spawners(task: &Task) -> Vec<SpawnedBy> {
+    let mut spawners = Vec::new();
+    let mut spawner = &task.spawner;
+    loop {
+        match spawner {
+            Spawner::Task(task) if task.kind == Kind::Body => {
+                spawners.push(SpawnedBy::Test);
+                return spawners;
+            }
+            Spawner::Task(task) => {
+                spawners.push(SpawnedBy::Task {
+                    number: task.number,
+                    name: task.name.as_deref().map(str::to_owned),
+                    place: task.spawned_at.into(),
+                });
+                spawner = &task.spawner;
+            }
+            Spawner::Unknown => {
+                spawners.push(SpawnedBy::UnknownTask);
+                return spawners;
+            }
+            Spawner::Thread => {
+                spawners.push(SpawnedBy::Thread);
+                return spawners;
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What belongs to one check: the tasks of a runtime that were spawned since the check began.
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+
+use super::drain;
+use super::place::Place;
+use super::report::{BackgroundPanic, Findings, LeakedTask, Report, Verdict};
+use super::rules::{Judgement, Rules};
+use super::session::Session;
+use super::task::{Kind, Task};
+use super::wait::Symbols;
+
+/// How long tasks that were asked where they wait have to answer. One that is inside of a poll all
+/// the while blocks its thread.
+const ANSWER: Duration = Duration::from_millis(200);
+
+/// What belongs to one check.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    pub(crate) session: Arc<Session>,
+    pub(crate) runtime: Handle,
+    pub(crate) rules: Rules,
+    /// The tasks with numbers up to this one were there before.
+    after: usize,
+    /// How many others were.
+    unseen_before: usize,
+    /// The path of the test, if it has one.
+    pub(crate) test: Option<&'static str>,
+    pub(crate) place: &'static Location<'static>,
+}
+
+/// What a check found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// `None` if nothing is wrong.
+    pub(crate) report: Option<Report>,
+    /// The rules that allowed nothing, where nothing is wrong.
+    pub(crate) unused_rules: Vec<String>,
+}
+
+impl Scope {
+    /// Begins with what is there now.
+    pub(crate) fn begin(
+        session: Arc<Session>,
+        runtime: Handle,
+        rules: Rules,
+        test: Option<&'static str>,
+        place: &'static Location<'static>,
+    ) -> Self {
+        super::place::find_workspace(place);
+        let mut scope = Self {
+            after: session.last_number(),
+            session,
+            runtime,
+            rules,
+            unseen_before: 0,
+            test,
+            place,
+        };
+        scope.unseen_before = scope.unseen();
+        scope
+    }
+
+    /// Ends the check if there is nothing to stop and nothing to wait for, as in nearly every test.
+    pub(crate) fn end_if_clean(&self) -> Option<Found> {
+        (self.session.is_idle(self.after) && self.unseen() == 0).then(|| Found {
+            report: None,
+            unused_rules: self.rules.all(),
+        })
+    }
+
+    /// Ends the check: stops the background tasks, waits until nothing is left that should not be,
+    /// or the grace is over, and says what is left then.
+    ///
+    /// It has to run in the scope's runtime.
+    pub(crate) async fn end(&self, grace: Duration) -> Found {
+        self.session.stop_background(self.after);
+        let (begun, clock) = (Instant::now(), tokio::time::Instant::now());
+        let is_clean = drain::until(grace, || self.judge().is_clean()).await;
+        let clock_stood_still =
+            clock.elapsed().is_zero() && begun.elapsed() > Duration::from_millis(1);
+        if !is_clean {
+            self.ask().await;
+        }
+        // What is left now counts: some may have come to an end meanwhile.
+        let judged = self.judge();
+        let panics = self.session.take_panics(self.after).into_iter();
+        let panics = panics.map(|(task, message)| BackgroundPanic::new(&task, message));
+        let mut findings = Findings {
+            test: self.test,
+            place: self.place.into(),
+            verdict: Verdict::Leaked,
+            tasks: Vec::new(),
+            unseen: 0,
+            allowed: judged.judgement.allowed,
+            panics: panics.collect(),
+            clock_stood_still,
+            places_were_needed: self.rules.need_places(),
+            unused_rules: Vec::new(),
+        };
+        if !judged.is_clean() {
+            findings.tasks = judged.excess();
+            findings.unseen = judged.unseen;
+            findings.unused_rules = judged.judgement.unused;
+        } else if findings.panics.is_empty() {
+            return Found {
+                report: None,
+                unused_rules: judged.judgement.unused,
+            };
+        } else {
+            findings.verdict = Verdict::BackgroundPanicked;
+        }
+        Found {
+            report: Some(Report::new(findings)),
+            unused_rules: Vec::new(),
+        }
+    }
+
+    /// Asks each task that is left where it waits, and gives it time to answer.
+    async fn ask(&self) {
+        let unseen = self.unseen();
+        for task in self.leaked() {
+            task.ask();
+        }
+        drain::until(ANSWER, || {
+            // One that comes to an end instead is alive a moment longer than it is on record.
+            self.judge().is_clean() || self.have_answered() && self.unseen() <= unseen
+        })
+        .await;
+    }
+
+    /// Judges what is left.
+    fn judge(&self) -> Judged {
+        let (tasks, unseen) = (self.leaked(), self.unseen());
+        let places: Vec<Place> = tasks.iter().map(|task| task.spawned_at.into()).collect();
+        Judged {
+            judgement: self.rules.judge(&places, unseen),
+            tasks,
+            unseen,
+        }
+    }
+
+    /// The tasks on record that have not ended.
+    fn leaked(&self) -> Vec<Arc<Task>> {
+        let mut leaked = self.session.leaked(self.after);
+        // Whoever asks is no leak.
+        if let Some(asking) = Task::current() {
+            leaked.retain(|task| task.number != asking.number);
+        }
+        leaked
+    }
+
+    /// How many more tasks of the runtime are alive, which came since.
+    fn unseen(&self) -> usize {
+        let before = self.session.counted();
+        let alive = self.runtime.metrics().num_alive_tasks();
+        // One may come or go between two looks.
+        let on_record = before.max(self.session.counted());
+        alive.saturating_sub(on_record + self.unseen_before)
+    }
+
+    /// Whether each task has said where it waits, or cannot.
+    fn have_answered(&self) -> bool {
+        let leaked = self.leaked();
+        leaked
+            .iter()
+            .all(|task| task.kind == Kind::Hooked || task.has_answered())
+    }
+}
+
+/// What is left at one moment, and what the rules say of it.
+struct Judged {
+    tasks: Vec<Arc<Task>>,
+    unseen: usize,
+    judgement: Judgement,
+}
+
+impl Judged {
+    /// Whether nothing is left but what the rules allow.
+    fn is_clean(&self) -> bool {
+        self.judgement.excess.len() + self.unseen <= self.judgement.allowed
+    }
+
+    /// What is known of the tasks that no rule for a place allows.
+    fn excess(&self) -> Vec<LeakedTask> {
+        let (now, mut symbols) = (Instant::now(), Symbols::default());
+        let excess = self.judgement.excess.iter();
+        excess
+            .map(|&index| LeakedTask::new(&self.tasks[index], now, &mut symbols))
+            .collect()
+    }
+}

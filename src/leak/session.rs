@@ -1,0 +1,233 @@
+//! The record of one test: the only state that threads share.
+
+use std::borrow::Cow;
+use std::mem;
+use std::panic::Location;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+
+use rustc_hash::FxHashMap;
+use tokio::runtime::{Handle, Id};
+use tokio::task::{self, AbortHandle};
+
+use super::task::{Kind, Spawner, Task};
+
+/// The record of the tasks of one runtime.
+///
+/// It is there from when somebody watches the runtime until nobody does and every task on record
+/// has ended. Whoever watches the same runtime meanwhile shares it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    runtime: Id,
+    /// Whether the runtime counts tasks of `spawn_local` too.
+    counts_local: bool,
+    last_number: AtomicUsize,
+    record: Mutex<Record>,
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    /// The tasks that have not ended.
+    live: FxHashMap<Key, Arc<Task>>,
+    /// The numbers of the background tasks, and how to stop them.
+    background: Vec<(usize, AbortHandle)>,
+    /// The background tasks that panicked, each with its message.
+    panics: Vec<(Arc<Task>, Option<String>)>,
+}
+
+/// What a task is found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Number(usize),
+    #[cfg_attr(not(tokio_unstable), allow(dead_code, reason = "there are no hooks"))]
+    Id(task::Id),
+}
+
+type Sessions = RwLock<FxHashMap<Id, Weak<Session>>>;
+
+/// The sessions of all runtimes that are watched.
+static SESSIONS: LazyLock<Sessions> = LazyLock::new(RwLock::default);
+
+/// How many there are, so that a spawn need not look where there is none.
+static WATCHED: AtomicUsize = AtomicUsize::new(0);
+
+impl Session {
+    /// The session of a runtime that somebody begins to watch.
+    pub(crate) fn open(runtime: &Handle, counts_local: bool) -> Arc<Self> {
+        let runtime = runtime.id();
+        let mut sessions = SESSIONS.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = sessions.get(&runtime).and_then(Weak::upgrade) {
+            return session;
+        }
+        let session = Arc::new(Self {
+            runtime,
+            counts_local,
+            last_number: AtomicUsize::new(0),
+            record: Mutex::default(),
+        });
+        sessions.insert(runtime, Arc::downgrade(&session));
+        WATCHED.fetch_add(1, Ordering::Relaxed);
+        session
+    }
+
+    /// The session of the runtime that the caller is in, if somebody watches it.
+    pub(crate) fn current() -> Option<Arc<Self>> {
+        if WATCHED.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        Self::of(&Handle::try_current().ok()?)
+    }
+
+    /// The session of a runtime, if somebody watches it.
+    pub(crate) fn of(runtime: &Handle) -> Option<Arc<Self>> {
+        let sessions = SESSIONS.read().unwrap_or_else(PoisonError::into_inner);
+        sessions.get(&runtime.id())?.upgrade()
+    }
+
+    /// How many tasks were spawned so far: those with higher numbers come later.
+    pub(crate) fn last_number(&self) -> usize {
+        self.last_number.load(Ordering::Relaxed)
+    }
+
+    /// Begins the record of a task that is spawned by what this thread runs.
+    pub(crate) fn begin(
+        &self,
+        kind: Kind,
+        name: Option<Cow<'static, str>>,
+        spawned_at: &'static Location<'static>,
+    ) -> Arc<Task> {
+        let kind = match kind {
+            Kind::Local if self.counts_local => Kind::Tracked,
+            kind => kind,
+        };
+        let mut record = self.record();
+        let number = self.next_number();
+        let spawner = record.spawner();
+        let task = Arc::new(Task::new(number, kind, name, spawned_at, spawner));
+        record.live.insert(Key::Number(number), Arc::clone(&task));
+        task
+    }
+
+    /// Ends the record of a task that `begin` began.
+    pub(crate) fn end(&self, task: &Task) {
+        let ended = self.record().live.remove(&Key::Number(task.number));
+        task.end();
+        drop(ended);
+    }
+
+    /// Begins the record of a task that a hook of the runtime sees.
+    #[cfg(tokio_unstable)]
+    pub(crate) fn begin_hooked(&self, id: task::Id, spawned_at: &'static Location<'static>) {
+        let mut record = self.record();
+        let number = self.next_number();
+        let spawner = record.spawner();
+        let task = Arc::new(Task::new(number, Kind::Hooked, None, spawned_at, spawner));
+        record.live.insert(Key::Id(id), task);
+    }
+
+    /// Ends the record of a task that a hook of the runtime sees. Others are passed over: the
+    /// runtime has tasks of its own, and tracked ones end by themselves.
+    #[cfg(tokio_unstable)]
+    pub(crate) fn end_hooked(&self, id: task::Id) {
+        let ended = self.record().live.remove(&Key::Id(id));
+        drop(ended);
+    }
+
+    /// Whether no task with a number above `after` is on record in any way.
+    pub(crate) fn is_idle(&self, after: usize) -> bool {
+        let record = self.record();
+        record.background.is_empty()
+            && record.panics.is_empty()
+            && (record.live.is_empty() || record.live.values().all(|task| task.number <= after))
+    }
+
+    /// The tasks with numbers above `after` that have not ended and should have, in the order in
+    /// which they were spawned.
+    pub(crate) fn leaked(&self, after: usize) -> Vec<Arc<Task>> {
+        let record = self.record();
+        let is_leak = |task: &&Arc<Task>| task.kind != Kind::Blocking && task.number > after;
+        let mut leaked: Vec<_> = record.live.values().filter(is_leak).cloned().collect();
+        leaked.sort_unstable_by_key(|task| task.number);
+        leaked
+    }
+
+    /// How many of the tasks on record are among those that the runtime counts as alive.
+    pub(crate) fn counted(&self) -> usize {
+        let record = self.record();
+        if record.live.is_empty() {
+            return 0;
+        }
+        let counts = |task: &&Arc<Task>| !matches!(task.kind, Kind::Blocking | Kind::Local);
+        record.live.values().filter(counts).count()
+    }
+
+    /// Takes a note of how to stop a background task.
+    pub(crate) fn add_background(&self, task: &Task, abort: AbortHandle) {
+        self.record().background.push((task.number, abort));
+    }
+
+    /// Has the background tasks with numbers above `after` stopped as soon as they yield.
+    pub(crate) fn stop_background(&self, after: usize) {
+        let mut record = self.record();
+        let all = mem::take(&mut record.background).into_iter();
+        let (stopped, others): (Vec<_>, _) = all.partition(|(number, _)| *number > after);
+        record.background = others;
+        drop(record);
+        // To abort a task may drop it, on the spot.
+        for (_, abort) in stopped {
+            abort.abort();
+        }
+    }
+
+    /// Notes that a background task panicked, and with what message.
+    pub(crate) fn background_panicked(&self, task: &Arc<Task>, message: Option<String>) {
+        self.record().panics.push((Arc::clone(task), message));
+    }
+
+    /// Takes the background tasks with numbers above `after` that panicked, each with its message.
+    pub(crate) fn take_panics(&self, after: usize) -> Vec<(Arc<Task>, Option<String>)> {
+        let mut record = self.record();
+        let all = mem::take(&mut record.panics).into_iter();
+        let (taken, others) = all.partition(|(task, _)| task.number > after);
+        record.panics = others;
+        taken
+    }
+
+    fn next_number(&self) -> usize {
+        self.last_number.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        // No foreign code runs while it is locked.
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Record {
+    /// Who spawns what is spawned on this thread now.
+    fn spawner(&self) -> Spawner {
+        let id = task::try_id();
+        if let Some(task) = id.and_then(|id| self.live.get(&Key::Id(id))) {
+            return Spawner::Task(Arc::clone(task));
+        }
+        match (Task::current(), id) {
+            (Some(task), _) => Spawner::Task(task),
+            (None, Some(_)) => Spawner::Unknown,
+            (None, None) => Spawner::Thread,
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        WATCHED.fetch_sub(1, Ordering::Relaxed);
+        let mut sessions = SESSIONS.write().unwrap_or_else(PoisonError::into_inner);
+        // Another one may have been opened since the last reference to this one was given up.
+        if sessions
+            .get(&self.runtime)
+            .is_some_and(|session| session.strong_count() == 0)
+        {
+            sessions.remove(&self.runtime);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The record of one task: where it comes from, and what its polls showed.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::panic::Location;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use super::trace::{self, Trace};
+use super::wait::{Symbols, Wait};
+
+/// How many spawners of spawners a record keeps. A task that goes on by spawning its successor, and
+/// so on for ever, must not fill the memory.
+const GENERATIONS: usize = 32;
+
+/// The record of one task.
+#[derive(Debug)]
+pub(crate) struct Task {
+    /// Counts from 1 in each test.
+    pub(crate) number: usize,
+    pub(crate) kind: Kind,
+    pub(crate) name: Option<Cow<'static, str>>,
+    pub(crate) spawned_at: &'static Location<'static>,
+    pub(crate) spawner: Spawner,
+    pub(crate) spawned: Instant,
+    /// How many spawners are known.
+    generation: usize,
+    progress: Mutex<Progress>,
+}
+
+/// What kind of work a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The test's own body, which is nobody's leak.
+    Body,
+    /// Spawned through `straggler`, which polls it.
+    Tracked,
+    /// As above, by `spawn_local` outside of a runtime that counts such tasks.
+    Local,
+    /// As above, by `background`: stopped when the body has ended.
+    Background,
+    /// A closure on a thread for blocking work.
+    Blocking,
+    /// Spawned past `straggler`, and seen by a hook of the runtime.
+    #[cfg_attr(not(tokio_unstable), allow(dead_code, reason = "there are no hooks"))]
+    Hooked,
+}
+
+/// Who spawned a task.
+#[derive(Clone, Debug)]
+pub(crate) enum Spawner {
+    /// This task, or the body.
+    Task(Arc<Task>),
+    /// A task that is not on record.
+    Unknown,
+    /// No task of the runtime: a thread of its own.
+    Thread,
+}
+
+/// What the polls of a task showed.
+#[derive(Debug, Default)]
+struct Progress {
+    polls: usize,
+    is_polled: bool,
+    /// That of the last poll, to ask for another one.
+    waker: Option<Waker>,
+    asked: Asked,
+}
+
+/// Whether somebody asked where the task waits.
+#[derive(Debug, Default)]
+enum Asked {
+    #[default]
+    No,
+    /// The next poll is to answer.
+    Yes,
+    Answered(Trace),
+}
+
+thread_local! {
+    /// The task of which this thread runs a poll, if it is on record.
+    static CURRENT: RefCell<Option<Arc<Task>>> = const { RefCell::new(None) };
+}
+
+impl Task {
+    pub(crate) fn new(
+        number: usize,
+        kind: Kind,
+        name: Option<Cow<'static, str>>,
+        spawned_at: &'static Location<'static>,
+        spawner: Spawner,
+    ) -> Self {
+        let (spawner, generation) = match spawner {
+            // Leaves out the spawner in between, so that the first ones stay: they tell most.
+            Spawner::Task(task) if task.generation == GENERATIONS => {
+                (task.spawner.clone(), GENERATIONS)
+            }
+            Spawner::Task(task) => {
+                let generation = task.generation + 1;
+                (Spawner::Task(task), generation)
+            }
+            spawner => (spawner, 0),
+        };
+        Self {
+            number,
+            kind,
+            name,
+            spawned_at,
+            spawner,
+            spawned: Instant::now(),
+            generation,
+            progress: Mutex::default(),
+        }
+    }
+
+    /// The task that this thread polls, if it is on record.
+    pub(crate) fn current() -> Option<Arc<Self>> {
+        CURRENT.try_with(|current| current.borrow().clone()).ok()?
+    }
+
+    /// Makes this the current task while `run` runs.
+    pub(crate) fn enter<R>(self: &Arc<Self>, run: impl FnOnce() -> R) -> R {
+        struct Leave(Option<Arc<Task>>);
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                CURRENT.set(self.0.take());
+            }
+        }
+
+        let _leave = Leave(CURRENT.replace(Some(Arc::clone(self))));
+        run()
+    }
+
+    /// Polls the task's future, and lets the poll tell where it waits if somebody asked.
+    pub(crate) fn poll<T>(
+        self: &Arc<Self>,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let is_asked = {
+            let mut progress = self.progress();
+            progress.polls += 1;
+            progress.is_polled = true;
+            match &mut progress.waker {
+                Some(waker) => waker.clone_from(context.waker()),
+                none => *none = Some(context.waker().clone()),
+            }
+            matches!(progress.asked, Asked::Yes)
+        };
+        let polled = Polled(self);
+        if !is_asked {
+            return self.enter(|| poll(context));
+        }
+        let (outcome, trace) = self.enter(|| trace::poll(context.waker(), poll));
+        drop(polled);
+        if outcome.is_pending() {
+            self.progress().asked = Asked::Answered(trace);
+        }
+        outcome
+    }
+
+    /// Asks the task where it waits, which its next poll tells.
+    pub(crate) fn ask(&self) {
+        let waker = {
+            let mut progress = self.progress();
+            progress.asked = Asked::Yes;
+            progress.waker.clone()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether the task has told where it waits.
+    pub(crate) fn has_answered(&self) -> bool {
+        matches!(self.progress().asked, Asked::Answered(_))
+    }
+
+    /// Where the task waits, if it has told so, or what else is known.
+    pub(super) fn wait(&self, symbols: &mut Symbols) -> Wait {
+        if self.kind == Kind::Hooked {
+            return Wait::Unknown;
+        }
+        let trace = {
+            let progress = self.progress();
+            match &progress.asked {
+                Asked::Answered(trace) => trace.clone(),
+                _ if progress.polls == 0 => return Wait::Unstarted,
+                _ if progress.is_polled => return Wait::Blocks,
+                _ => return Wait::Unanswered,
+            }
+        };
+        Wait::of(trace, symbols)
+    }
+
+    /// How often the task was polled. It is not known of one that a hook saw.
+    pub(crate) fn polls(&self) -> Option<usize> {
+        (self.kind != Kind::Hooked).then(|| self.progress().polls)
+    }
+
+    /// Lets go of the waker, which keeps the task's memory alive.
+    pub(crate) fn end(&self) {
+        let waker = self.progress().waker.take();
+        drop(waker);
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        // Nothing panics while it is locked but the clone of a foreign waker, which changes nothing.
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a poll, also if it panics.
+struct Polled<'a>(&'a Task);
+
+impl Drop for Polled<'_> {
+    fn drop(&mut self) {
+        self.0.progress().is_polled = false;
+    }
+}

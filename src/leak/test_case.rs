@@ -1,0 +1,114 @@
+//! What `#[leak_check]` expands to a call of: runs a test, prints what was found, and fails.
+
+use std::panic::{Location, resume_unwind};
+use std::pin::Pin;
+use std::process::{ExitCode, Termination};
+
+use super::environment::Mode;
+use super::report::Report;
+use super::{Checked, LeakCheck};
+use crate::contain::discard;
+
+/// A test with the attribute.
+#[derive(Clone, Copy, Debug)]
+pub struct TestCase {
+    /// The path of the function.
+    pub name: &'static str,
+}
+
+impl TestCase {
+    /// The name that test runners know it by, which has no crate in it.
+    fn test(self) -> Option<&'static str> {
+        let within_crate = self.name.split_once("::").map(|(_, test)| test);
+        within_crate.or(Some(self.name))
+    }
+}
+
+/// Runs a test.
+///
+/// # Panics
+///
+/// If the test does, or tasks outlive it.
+#[track_caller]
+pub fn leak_test<F>(case: TestCase, check: LeakCheck, body: Pin<&mut F>) -> F::Output
+where
+    F: Future<Output: Termination> + ?Sized,
+{
+    match check.check(case.test(), Location::caller(), body) {
+        Checked::NotRun(report) => fail(&report),
+        Checked::Run {
+            outcome,
+            report,
+            mode,
+        } => match (outcome, report) {
+            (Ok(output), None) => output,
+            (Ok(output), Some(report)) if mode == Mode::Warn => {
+                eprintln!("{report}");
+                output
+            }
+            (Ok(output), Some(report)) => {
+                // Prints the error, if it is one.
+                if output.report() != ExitCode::SUCCESS {
+                    eprintln!(
+                        "The test failed by the error above. It also left something behind:\n"
+                    );
+                }
+                fail(&report)
+            }
+            (Err(panic), report) => {
+                if let Some(report) = report {
+                    eprintln!(
+                        "The test failed by the panic above. It also left something behind:\n\n{report}"
+                    );
+                }
+                panic.resume()
+            }
+        },
+    }
+}
+
+/// Runs a test that is to panic.
+///
+/// What it leaves behind must not count as the panic that it is to end with. So where something
+/// is left behind this does not panic at all: then the test fails, as one that "did not panic as
+/// expected".
+///
+/// # Panics
+///
+/// If the test does, and no task outlives it.
+#[track_caller]
+pub fn leak_test_should_panic<F>(case: TestCase, check: LeakCheck, body: Pin<&mut F>)
+where
+    F: Future<Output = ()> + ?Sized,
+{
+    match check.check(case.test(), Location::caller(), body) {
+        Checked::NotRun(report) => eprintln!("{report}"),
+        Checked::Run {
+            outcome,
+            report,
+            mode,
+        } => match (outcome, report) {
+            (outcome, None) => outcome.unwrap_or_else(|panic| panic.resume()),
+            (outcome, Some(report)) => {
+                eprintln!("{report}");
+                match outcome {
+                    Err(panic) if mode == Mode::Warn => panic.resume(),
+                    Err(panic) => {
+                        eprintln!(
+                            "\nThe test has panicked, as it should. Because it left something behind it \
+                             fails all the same: the test\nrunner is told that it did not panic."
+                        );
+                        discard(panic);
+                    }
+                    Ok(()) => {}
+                }
+            }
+        },
+    }
+}
+
+/// Fails the test of this thread. Not by `panic!`, whose own message would name this line.
+fn fail(report: &Report) -> ! {
+    eprintln!("{report}");
+    resume_unwind(Box::new(report.to_string()))
+}

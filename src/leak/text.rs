@@ -1,0 +1,280 @@
+//! The text of a report.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::report::{LeakedTask, Report, SpawnedBy, Verdict};
+use super::wait::Wait;
+
+/// How many groups of equal tasks a report lists before it says how many there are more.
+const LISTED: usize = 20;
+
+/// How many numbers of equal tasks a report lists.
+const NUMBERS: usize = 5;
+
+/// A report as people read it.
+pub(super) struct Text<'a>(pub(super) &'a Report);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let findings = self.0.findings();
+        let test = match findings.test {
+            Some(test) => format!("the test `{test}` ({})", findings.place),
+            None => format!("the check at {}", findings.place),
+        };
+        match &findings.verdict {
+            Verdict::NotRun(reason) => {
+                return write!(f, "leak_check: {test} was not run: {reason}");
+            }
+            Verdict::Leaked => {
+                write!(f, "leak_check: {} outlived {test}", tasks(self.0.count()))?;
+                if findings.allowed > 0 {
+                    write!(f, ", which allows {}", findings.allowed)?;
+                }
+            }
+            Verdict::BackgroundPanicked => {
+                write!(f, "leak_check: a background task panicked during {test}")?;
+            }
+        }
+        f.write_str("\n")?;
+        let groups = groups(&findings.tasks);
+        for group in groups.iter().take(LISTED) {
+            write_group(f, group)?;
+        }
+        if groups.len() > LISTED {
+            let more: usize = groups[LISTED..].iter().map(Vec::len).sum();
+            write!(f, "\n  and {more} more, spawned elsewhere")?;
+        }
+        if findings.unseen > 0 {
+            let and = if findings.tasks.is_empty() {
+                ""
+            } else {
+                "and "
+            };
+            let count = tasks(findings.unseen);
+            write!(
+                f,
+                "\n  {and}{count} of which this build sees only that they are alive"
+            )?;
+        }
+        for panic in &findings.panics {
+            let message = panic.message().unwrap_or("(the payload is not a string)");
+            let message = message.replace('\n', "\n     ");
+            write!(f, "\n  spawned at {}, panicked: {message}", panic.place())?;
+        }
+        f.write_str("\n")?;
+        self.notes(f)?;
+        self.advice(f)
+    }
+}
+
+impl Text<'_> {
+    /// Says what this build does not show, and what would.
+    fn notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let findings = self.0.findings();
+        let is_hooked = |task: &LeakedTask| *task.wait() == Wait::Unknown;
+        if findings.unseen > 0 {
+            f.write_str(
+                "
+To see where they were spawned and where they wait, `cargo add --dev straggler-tokio` and put
+    extern crate straggler_tokio as tokio;
+at the top of the crate that spawns them, in a lib.rs with #[cfg(test)] above it. To see where
+dependencies spawn tasks, build with RUSTFLAGS=\"--cfg tokio_unstable\".
+",
+            )?;
+        } else if findings.tasks.iter().any(is_hooked) {
+            f.write_str(
+                "
+To see where they wait, `cargo add --dev straggler-tokio` and put
+    extern crate straggler_tokio as tokio;
+at the top of the crate that spawns them, in a lib.rs with #[cfg(test)] above it.
+",
+            )?;
+        }
+        let mut notes = Vec::new();
+        if findings.unseen > 0 && findings.places_were_needed {
+            notes.push(
+                "`allow(\"..\")` can only match tasks of which it is seen where they were spawned"
+                    .to_owned(),
+            );
+        } else {
+            let unused = findings.unused_rules.iter();
+            notes.extend(
+                unused.map(|rule| format!("`{rule}` allowed nothing: no task that is left is its")),
+            );
+        }
+        if findings.clock_stood_still && findings.verdict == Verdict::Leaked {
+            notes.push("the clock is paused, and stands still once the body has ended: no sleep ends any more".to_owned());
+        }
+        if !notes.is_empty() {
+            f.write_str("\n")?;
+        }
+        notes
+            .iter()
+            .try_for_each(|note| writeln!(f, "note: {note}"))
+    }
+
+    /// Says what to do.
+    fn advice(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let findings = self.0.findings();
+        if findings.verdict == Verdict::BackgroundPanicked {
+            return f.write_str(
+                "
+A helper that panics takes the ground from under the test. What to do:
+  mend the panic, or catch it inside of the helper",
+            );
+        }
+        let waits_for_time = |task: &LeakedTask| match task.wait() {
+            Wait::At(places) => places
+                .iter()
+                .any(|place| place.on().is_some_and(|on| on.starts_with("tokio::time"))),
+            _ => false,
+        };
+        f.write_str(
+            "
+What outlives a test disturbs the next one. What to do:
+  await the task's `JoinHandle` before the test ends, or `abort()` it and then await it",
+        )?;
+        if findings.tasks.iter().any(waits_for_time) {
+            f.write_str(
+                "\n  give a task that sleeps in a loop a sign to stop: a `CancellationToken`",
+            )?;
+        }
+        if findings.tasks.iter().any(LeakedTask::is_background) {
+            f.write_str(
+                "\n  let the background task await something: only then can it be stopped for you",
+            )?;
+        } else {
+            f.write_str(
+                "\n  spawn a helper that is to run as long as the test by `straggler::background`",
+            )?;
+        }
+        let count = self.0.count();
+        match findings.test {
+            Some(_) => write!(f, "\n  if it may stay: `#[leak_check(allow = {count})]`"),
+            None => write!(f, "\n  if it may stay: `LeakCheck::new().allow({count})`"),
+        }
+    }
+}
+
+/// `1 task`, `2 tasks`.
+fn tasks(count: usize) -> String {
+    match count {
+        1 => "1 task".to_owned(),
+        count => format!("{count} tasks"),
+    }
+}
+
+/// The tasks that are alike but for their numbers, ages and polls, the oldest first.
+fn groups(tasks: &[LeakedTask]) -> Vec<Vec<&LeakedTask>> {
+    let mut groups: Vec<Vec<&LeakedTask>> = Vec::new();
+    for task in tasks {
+        match groups.iter_mut().find(|group| is_alike(group[0], task)) {
+            Some(group) => group.push(task),
+            None => groups.push(vec![task]),
+        }
+    }
+    groups
+}
+
+fn is_alike(one: &LeakedTask, other: &LeakedTask) -> bool {
+    one.place() == other.place()
+        && one.name() == other.name()
+        && one.is_background() == other.is_background()
+        && one.wait() == other.wait()
+        && one.spawned_by() == other.spawned_by()
+}
+
+fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> fmt::Result {
+    let first = group[0];
+    f.write_str("\n  ")?;
+    if group.len() > 1 {
+        write!(f, "{} tasks: ", group.len())?;
+    }
+    for (index, task) in group.iter().take(NUMBERS).enumerate() {
+        write!(
+            f,
+            "{}#{}",
+            if index == 0 { "" } else { ", " },
+            task.number()
+        )?;
+    }
+    if group.len() > NUMBERS {
+        f.write_str(", ..")?;
+    }
+    if let Some(name) = first.name() {
+        write!(f, " `{name}`")?;
+    }
+    if first.is_background() {
+        f.write_str(", in the background,")?;
+    }
+    if let Some(place) = first.place() {
+        write!(f, " spawned at {place}")?;
+    }
+    for (index, spawner) in first.spawned_by().iter().enumerate() {
+        let is_short = index == 0 && !matches!(spawner, SpawnedBy::Task { .. });
+        let before = if is_short { " " } else { "\n     " };
+        write!(f, "{before}{}", By(spawner))?;
+    }
+    if *first.wait() != Wait::Unknown {
+        let wait = first.wait().to_string().replace('\n', "\n     ");
+        write!(f, "\n     {wait}")?;
+    }
+    write!(f, "\n     alive for {}", Age(first.age()))?;
+    let polls = group.iter().filter_map(|task| task.polls());
+    match (polls.clone().min(), polls.max()) {
+        (Some(least), Some(most)) if least == most => write!(f, ", polled {}", Times(most)),
+        (Some(least), Some(most)) => write!(f, ", polled {least} to {most} times"),
+        _ => Ok(()),
+    }
+}
+
+struct By<'a>(&'a SpawnedBy);
+
+impl fmt::Display for By<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            SpawnedBy::Test => f.write_str("by the test"),
+            SpawnedBy::Thread => f.write_str("by a thread outside of the runtime"),
+            SpawnedBy::UnknownTask => {
+                f.write_str("by a task that was not spawned through straggler")
+            }
+            SpawnedBy::Task {
+                number,
+                name,
+                place,
+            } => {
+                write!(f, "by #{number}")?;
+                if let Some(name) = name {
+                    write!(f, " `{name}`")?;
+                }
+                write!(f, ", spawned at {place}")
+            }
+        }
+    }
+}
+
+struct Age(Duration);
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let milliseconds = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
+        if milliseconds == 0 {
+            return f.write_str("less than 1ms");
+        }
+        humantime::format_duration(Duration::from_millis(milliseconds)).fmt(f)
+    }
+}
+
+struct Times(usize);
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("never"),
+            1 => f.write_str("once"),
+            2 => f.write_str("twice"),
+            times => write!(f, "{times} times"),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Checking a runtime that somebody else owns.
+
+use std::panic::Location;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::environment::{Environment, Mode};
+use super::report::Report;
+use super::rules::Rules;
+use super::scope::Scope;
+use super::session::Session;
+use super::{GRACE, print_notes};
+
+/// A check of a runtime that somebody else owns, from [`LeakCheck::watch`](super::LeakCheck::watch).
+///
+/// It is for tests whose runtime is made by another attribute, such as `#[sqlx::test]`, or shared
+/// by many tests. Tasks that were alive before are not charged to it.
+///
+/// What it sees is what is spawned through `straggler` ([`straggler::spawn`](crate::spawn) and its
+/// kin, [`straggler::tokio`](mod@crate::tokio)), and how many others are alive: in a runtime of
+/// somebody else there are no hooks. So of tasks that are not spawned through `straggler` an old
+/// one that ends hides a new one that stays. Two watches of one runtime at the same time see each
+/// other's tasks.
+#[derive(Debug)]
+#[must_use = "call `verify` at the end of the test"]
+pub struct Watch {
+    scope: Scope,
+    grace: Option<Duration>,
+}
+
+impl Watch {
+    pub(super) fn begin(
+        runtime: &Handle,
+        grace: Option<Duration>,
+        rules: Rules,
+        place: &'static Location<'static>,
+    ) -> Self {
+        let session = Session::open(runtime, false);
+        let scope = Scope::begin(session, runtime.clone(), rules, None, place);
+        Self { scope, grace }
+    }
+
+    /// Waits until every task has ended that was spawned since the watch began, or the grace is
+    /// over, and returns an error if any is left.
+    ///
+    /// Background tasks are stopped first. The task that calls this is not counted if it was
+    /// spawned through `straggler`, or was there when the watch began. With `STRAGGLER=warn` the
+    /// error is printed instead, and with `STRAGGLER=off` nothing is done.
+    ///
+    /// # Errors
+    ///
+    /// The [`Report`] of the tasks that are left, or of an environment variable that cannot be
+    /// understood.
+    ///
+    /// # Panics
+    ///
+    /// If it is polled outside of the runtime that is watched.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe, but for background tasks, which are stopped at the first poll: call it again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use straggler::LeakCheck;
+    /// use tokio::runtime::Handle;
+    ///
+    /// # tokio_test::block_on(async {
+    /// let watch = LeakCheck::watch(&Handle::current());
+    /// let task = straggler::spawn(std::future::pending::<()>());
+    /// assert_eq!(watch.verify().await.unwrap_err().count(), 1);
+    ///
+    /// task.abort();
+    /// assert!(watch.verify().await.is_ok());
+    /// # });
+    /// ```
+    pub async fn verify(&self) -> Result<(), Report> {
+        let not_run = |reason| Report::not_run(None, self.scope.place, reason);
+        let environment = Environment::read().map_err(not_run)?;
+        if environment.mode == Mode::Off {
+            return Ok(());
+        }
+        let here = Handle::current().id();
+        assert!(
+            here == self.scope.runtime.id(),
+            "`Watch::verify` was called in another runtime than the one it watches"
+        );
+        let grace = self.grace.or(environment.grace).unwrap_or(GRACE);
+        let found = self.scope.end(grace).await;
+        print_notes(&self.scope, &found);
+        match found.report {
+            Some(report) if environment.mode == Mode::Warn => {
+                eprintln!("{report}");
+                Ok(())
+            }
+            Some(report) => Err(report),
+            None => Ok(()),
+        }
+    }
+}

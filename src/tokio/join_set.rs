@@ -1,0 +1,182 @@
+//! tokio's `JoinSet` with the methods that spawn replaced by tracked ones.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::panic::Location;
+
+use ::tokio::runtime::Handle;
+use ::tokio::task::{AbortHandle, LocalSet};
+
+use crate::leak::{Kind, Session, track, track_blocking, track_on};
+
+/// A [`tokio::task::JoinSet`](::tokio::task::JoinSet) whose tasks are tracked.
+///
+/// It has all methods of tokio's, by `Deref`, and those that spawn or take the set by value as its
+/// own. Dropping it aborts its tasks, as with tokio's.
+///
+/// # Examples
+///
+/// ```
+/// use straggler::tokio::task::JoinSet;
+///
+/// # tokio_test::block_on(async {
+/// let mut set: JoinSet<u8> = [1, 2].map(|number| async move { number }).into_iter().collect();
+/// set.spawn(async { 3 });
+/// assert_eq!(set.len(), 3);
+/// assert_eq!(set.join_all().await.iter().sum::<u8>(), 6);
+/// # });
+/// ```
+pub struct JoinSet<T>(::tokio::task::JoinSet<T>);
+
+impl<T> JoinSet<T> {
+    /// Makes an empty set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(::tokio::task::JoinSet::new())
+    }
+}
+
+impl<T: 'static> JoinSet<T> {
+    /// Spawns a task in the set, as tokio's does, and tracks it.
+    ///
+    /// # Panics
+    ///
+    /// If it is called outside of a tokio runtime.
+    #[track_caller]
+    pub fn spawn<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send,
+    {
+        let (tracked, _paused) = track(future, Kind::Tracked, None, Location::caller());
+        self.0.spawn(tracked)
+    }
+
+    /// Spawns a task in the set and in another runtime, as tokio's does, and tracks it.
+    #[track_caller]
+    pub fn spawn_on<F>(&mut self, future: F, handle: &Handle) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send,
+    {
+        let (tracked, _paused) = track_on(handle, future, Location::caller());
+        self.0.spawn_on(tracked, handle)
+    }
+
+    /// Spawns a task in the set and on this thread, as tokio's does, and tracks it.
+    ///
+    /// # Panics
+    ///
+    /// If it is called outside of a `LocalSet` and of a `LocalRuntime`.
+    #[track_caller]
+    pub fn spawn_local<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+    {
+        let (tracked, _paused) = track(future, Kind::Local, None, Location::caller());
+        self.0.spawn_local(tracked)
+    }
+
+    /// Spawns a task in the set and in a `LocalSet`, as tokio's does, and tracks it if there is a
+    /// runtime.
+    #[track_caller]
+    pub fn spawn_local_on<F>(&mut self, future: F, local_set: &LocalSet) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+    {
+        let (tracked, _paused) = track(future, Kind::Local, None, Location::caller());
+        self.0.spawn_local_on(tracked, local_set)
+    }
+
+    /// Runs a closure on a thread for blocking work, as tokio's does.
+    ///
+    /// # Panics
+    ///
+    /// If it is called outside of a tokio runtime.
+    #[track_caller]
+    pub fn spawn_blocking<F>(&mut self, run: F) -> AbortHandle
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send,
+    {
+        let run = track_blocking(run, Session::current(), Location::caller());
+        self.0.spawn_blocking(run)
+    }
+
+    /// Runs a closure on a thread for blocking work of another runtime, as tokio's does.
+    #[track_caller]
+    pub fn spawn_blocking_on<F>(&mut self, run: F, handle: &Handle) -> AbortHandle
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send,
+    {
+        let run = track_blocking(run, Session::of(handle), Location::caller());
+        self.0.spawn_blocking_on(run, handle)
+    }
+
+    /// Waits for all tasks and returns their outputs in the order of completion, as tokio's does.
+    ///
+    /// # Panics
+    ///
+    /// If a task panicked or was aborted. The others are aborted then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: dropping the returned future aborts the tasks.
+    pub async fn join_all(self) -> Vec<T> {
+        self.0.join_all().await
+    }
+}
+
+impl<T> Deref for JoinSet<T> {
+    type Target = ::tokio::task::JoinSet<T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for JoinSet<T> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl<T> Default for JoinSet<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> fmt::Debug for JoinSet<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<T, F> Extend<F> for JoinSet<T>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    #[track_caller]
+    fn extend<I: IntoIterator<Item = F>>(&mut self, futures: I) {
+        // Not by `for_each`, whose closure would hide the caller.
+        for future in futures {
+            self.spawn(future);
+        }
+    }
+}
+
+impl<T, F> FromIterator<F> for JoinSet<T>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    #[track_caller]
+    fn from_iter<I: IntoIterator<Item = F>>(futures: I) -> Self {
+        let mut set = Self::new();
+        set.extend(futures);
+        set
+    }
+}

@@ -1,0 +1,46 @@
+//! Runs a test that must fail in a process of its own, and shows what it printed.
+
+#![allow(
+    dead_code,
+    reason = "each test file compiles this module for itself and uses a part of it"
+)]
+
+use std::env;
+use std::process::Command;
+
+/// How a test ended that ran in a process of its own.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) passed: bool,
+    /// What the test runner printed.
+    pub(crate) stdout: String,
+    /// What the test printed.
+    pub(crate) stderr: String,
+}
+
+/// Runs the ignored test `name` of this binary.
+pub(crate) fn run(name: &str) -> Ended {
+    run_with(name, &[])
+}
+
+/// Runs the ignored test `name` of this binary with these environment variables.
+pub(crate) fn run_with(name: &str, variables: &[(&str, &str)]) -> Ended {
+    let output = Command::new(env::current_exe().expect("this test has a binary"))
+        .args([name, "--exact", "--ignored", "--nocapture"])
+        .env_remove("RUST_BACKTRACE")
+        .env_remove("STRAGGLER")
+        .env_remove("STRAGGLER_GRACE")
+        .envs(variables.iter().copied())
+        .output()
+        .expect("the binary of this test can be run again");
+    let ended = Ended {
+        passed: output.status.success(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    };
+    assert!(
+        ended.stdout.contains("running 1 test\n"),
+        "there is one ignored test `{name}`: {ended:?}"
+    );
+    ended
+}

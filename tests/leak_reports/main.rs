@@ -1,0 +1,82 @@
+//! What people read when a test leaves tasks behind, in each depth: tokio's own spawns in a build
+//! that counts them and in one whose hooks see them (`--cfg tokio_unstable`), and tracked spawns,
+//! which look the same in both builds.
+//!
+//! `INSTA_UPDATE=always` writes the snapshots anew.
+
+#[path = "../common/child.rs"]
+mod child;
+mod plain;
+mod tracked;
+
+const PLAIN: &str = if cfg!(tokio_unstable) {
+    "hooked"
+} else {
+    "counted"
+};
+
+/// Runs a scenario in each depth, compares what it prints, and checks that it fails.
+fn check(scenario: &str) {
+    for (module, depth) in [("plain", PLAIN), ("tracked", "tracked")] {
+        let ended = child::run(&format!("{module}::scenarios::{scenario}"));
+        assert!(!ended.passed, "{ended:?}");
+        let mut settings = insta::Settings::clone_current();
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_snapshot_path("snapshots");
+        settings.set_description(format!("what `{scenario}` prints"));
+        settings.set_omit_expression(true);
+        settings.add_filter(r"alive for .*?(, polled|\n)", "alive for [age]$1");
+        settings.add_filter(r"\(\d+\) panicked", "([thread]) panicked");
+        settings.bind(|| insta::assert_snapshot!(format!("{depth}__{scenario}"), ended.stderr));
+    }
+}
+
+#[test]
+fn one_leak() {
+    check("one_leak");
+}
+
+#[test]
+fn equal_leaks() {
+    check("equal_leaks");
+}
+
+#[test]
+fn a_chain_of_spawns() {
+    check("a_chain_of_spawns");
+}
+
+#[test]
+fn a_paused_clock() {
+    check("a_paused_clock");
+}
+
+#[test]
+fn a_test_that_returns_ok() {
+    check("a_test_that_returns_ok");
+}
+
+#[test]
+fn a_test_that_returns_an_error() {
+    check("a_test_that_returns_an_error");
+}
+
+#[test]
+fn a_test_that_panics() {
+    check("a_test_that_panics");
+}
+
+#[test]
+fn a_test_that_panics_as_it_should() {
+    check("a_test_that_panics_as_it_should");
+}
+
+#[test]
+fn a_test_that_should_panic_and_does_not() {
+    check("a_test_that_should_panic_and_does_not");
+}
+
+#[test]
+fn more_than_is_allowed() {
+    check("more_than_is_allowed");
+}

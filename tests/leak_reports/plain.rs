@@ -1,0 +1,6 @@
+//! The scenarios with tokio's own spawns.
+
+use ::tokio;
+
+#[path = "scenarios.rs"]
+mod scenarios;

@@ -1,0 +1,90 @@
+//! Tests that leave tasks behind. Their lines stand in the snapshots.
+
+use std::time::Duration;
+
+use super::tokio;
+use tokio::sync::oneshot;
+
+/// Waits for ever: nobody sends.
+async fn wait_for_an_answer() {
+    let (sender, receiver) = oneshot::channel::<()>();
+    Box::leak(Box::new(sender));
+    _ = receiver.await;
+}
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn one_leak() {
+    tokio::spawn(wait_for_an_answer());
+}
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn equal_leaks() {
+    for _ in 0..7 {
+        tokio::spawn(wait_for_an_answer());
+    }
+    tokio::spawn(std::future::pending::<()>());
+}
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn a_chain_of_spawns() {
+    let parent = tokio::spawn(async {
+        tokio::spawn(async { drop(tokio::spawn(wait_for_an_answer())) });
+    });
+    parent.await.unwrap();
+}
+
+#[straggler::test(grace = "20ms", start_paused = true)]
+#[ignore = "fails on purpose"]
+async fn a_paused_clock() {
+    tokio::spawn(async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+        }
+    });
+}
+
+#[straggler::test(grace = "20ms", flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "fails on purpose"]
+async fn a_test_that_returns_ok() -> Result<(), &'static str> {
+    tokio::spawn(wait_for_an_answer());
+    Ok(())
+}
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn a_test_that_returns_an_error() -> Result<(), &'static str> {
+    tokio::spawn(wait_for_an_answer());
+    Err("no such account")
+}
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn a_test_that_panics() {
+    tokio::spawn(wait_for_an_answer());
+    panic!("no such account");
+}
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+#[should_panic(expected = "no such account")]
+async fn a_test_that_panics_as_it_should() {
+    tokio::spawn(wait_for_an_answer());
+    panic!("no such account");
+}
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+#[should_panic(expected = "wait_for_an_answer")]
+async fn a_test_that_should_panic_and_does_not() {
+    tokio::spawn(wait_for_an_answer());
+}
+
+#[straggler::test(grace = "20ms", allow("tests/nowhere.rs", "src" = 2), allow = 1)]
+#[ignore = "fails on purpose"]
+async fn more_than_is_allowed() {
+    tokio::spawn(wait_for_an_answer());
+    tokio::spawn(wait_for_an_answer());
+}

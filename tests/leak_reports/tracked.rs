@@ -1,0 +1,6 @@
+//! The scenarios with tracked spawns.
+
+use straggler::tokio;
+
+#[path = "scenarios.rs"]
+mod scenarios;

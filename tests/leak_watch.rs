@@ -1,0 +1,195 @@
+//! `LeakCheck::watch`: checks of a runtime that somebody else owns.
+
+use std::future::pending;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use straggler::LeakCheck;
+use straggler::leak::{Report, Wait, Watch};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::oneshot;
+
+const SHORT: Duration = Duration::from_millis(20);
+
+fn watch() -> Watch {
+    LeakCheck::new().grace(SHORT).watch_with(&Handle::current())
+}
+
+fn runtimes() -> [Runtime; 2] {
+    let current = Builder::new_current_thread().enable_all().build().unwrap();
+    [
+        current,
+        Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap(),
+    ]
+}
+
+#[test]
+fn a_clean_test_verifies() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let watch = LeakCheck::watch(&Handle::current());
+            tokio::spawn(async {}).await.unwrap();
+            straggler::spawn(async {}).await.unwrap();
+            watch.verify().await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn what_is_left_is_reported_as_long_as_it_is_left() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let watch = watch();
+            let tracked = straggler::spawn(pending::<()>());
+            let other = tokio::spawn(pending::<()>());
+            let report = watch.verify().await.unwrap_err();
+            assert_eq!((report.count(), report.unseen()), (2, 1));
+            assert_eq!(report.place().file(), file!());
+            tracked.abort();
+            assert_eq!(watch.verify().await.unwrap_err().count(), 1);
+            other.abort();
+            watch.verify().await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn what_was_there_before_is_not_charged() {
+    for runtime in runtimes() {
+        let earlier = runtime.block_on(async {
+            let watch = watch();
+            let left = straggler::spawn(pending::<()>());
+            drop(tokio::spawn(pending::<()>()));
+            assert!(watch.verify().await.is_err());
+            left.abort_handle()
+        });
+        runtime.block_on(async {
+            let watch = watch();
+            watch.verify().await.unwrap();
+            // An old one that ends does not make room for a new one.
+            earlier.abort();
+            watch.verify().await.unwrap();
+            straggler::spawn(pending::<()>());
+            let report = watch.verify().await.unwrap_err();
+            assert_eq!(report.count(), 1);
+        });
+    }
+}
+
+#[test]
+fn the_task_that_asks_is_not_counted() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let watch = watch();
+            straggler::spawn(async move { watch.verify().await.unwrap() })
+                .await
+                .unwrap();
+        });
+    }
+}
+
+#[test]
+fn helpers_in_the_background_are_stopped() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let watch = watch();
+            let helper = straggler::background(pending::<()>());
+            watch.verify().await.unwrap();
+            assert!(helper.await.unwrap_err().is_cancelled());
+        });
+    }
+}
+
+#[test]
+fn rules_hold_here_too() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let check = LeakCheck::new().grace(SHORT).allow(1).allow_at(file!());
+            let watch = check.watch_with(&Handle::current());
+            straggler::spawn(pending::<()>());
+            tokio::spawn(pending::<()>());
+            watch.verify().await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_paused_clock_stands_still() {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let watch = watch();
+        tokio::spawn(tokio::time::sleep(Duration::from_secs(3600)));
+        let before = tokio::time::Instant::now();
+        assert_eq!(watch.verify().await.unwrap_err().count(), 1);
+        assert_eq!(before.elapsed(), Duration::ZERO);
+    });
+}
+
+#[test]
+#[should_panic(expected = "in another runtime than the one it watches")]
+fn verifying_in_another_runtime_panics() {
+    let [watched, other] = runtimes();
+    let watch = LeakCheck::watch(watched.handle());
+    _ = other.block_on(watch.verify());
+}
+
+/// The report of a task that blocks its thread from when it has begun until the report is there.
+fn blocked(spawn: fn(oneshot::Sender<()>, mpsc::Receiver<()>)) -> Report {
+    let [_, runtime] = runtimes();
+    let (end, ended) = mpsc::channel();
+    runtime.block_on(async {
+        let watch = watch();
+        let (begins, begun) = oneshot::channel();
+        spawn(begins, ended);
+        begun.await.unwrap();
+        let report = watch.verify().await.unwrap_err();
+        drop(end);
+        report
+    })
+}
+
+#[test]
+fn a_task_that_blocks_its_thread_is_told_from_one_that_waits() {
+    let report = blocked(|begins, ended| {
+        straggler::spawn(async move {
+            begins.send(()).unwrap();
+            _ = ended.recv();
+        });
+    });
+    assert_eq!(*report.tasks()[0].wait(), Wait::Blocks);
+}
+
+#[test]
+fn a_helper_that_cannot_be_stopped_is_a_leak() {
+    let report = blocked(|begins, ended| {
+        straggler::background(async move {
+            begins.send(()).unwrap();
+            _ = ended.recv();
+        });
+    });
+    assert!(report.tasks()[0].is_background());
+    let text = report.to_string();
+    assert!(text.contains("only then can it be stopped"), "{text}");
+}
+
+#[test]
+fn the_grace_ends_though_every_thread_for_blocking_work_is_blocked() {
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.max_blocking_threads(1).build().unwrap();
+    let (end, ended) = mpsc::channel::<()>();
+    runtime.block_on(async {
+        tokio::task::spawn_blocking(move || ended.recv());
+        let watch = watch();
+        straggler::spawn(pending::<()>());
+        assert_eq!(watch.verify().await.unwrap_err().count(), 1);
+        drop(end);
+    });
+}

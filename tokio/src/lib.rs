@@ -1,0 +1,3 @@
+//! tokio, with the functions that spawn replaced by those of the crate `straggler`.
+
+pub use straggler::tokio::*;
