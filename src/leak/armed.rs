@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::environment::{Environment, Mode};
 use super::session::Session;
-use super::wait::{Wait, WaitPlace};
+use super::wait::{Symbols, Wait};
 use super::{Checked, LeakCheck, LeakedTask, Report};
 
 /// What the leak check sees in this build, from [`armed`]. `Display` says it in words.
@@ -120,20 +120,13 @@ pub fn armed() -> Armed {
         );
     };
     let waits = report.tasks().iter().map(LeakedTask::wait);
-    let sees_lines = waits.clone().any(|wait| match wait {
-        Wait::At(places) => places
-            .iter()
-            .flat_map(WaitPlace::calls)
-            .any(|call| call.place().is_some()),
-        _ => false,
-    });
     assert!(
         waits.into_iter().any(|wait| matches!(wait, Wait::At(_))),
         "leak_check is not armed: it does not find out where a task waits"
     );
     Armed {
         sees_every_spawn: report.unseen() == 0,
-        sees_lines,
+        sees_lines: Symbols::default().have_lines(),
         warns_only: mode == Mode::Warn,
     }
 }

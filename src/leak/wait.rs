@@ -155,6 +155,16 @@ impl Symbols {
             .collect()
     }
 
+    /// Whether there is debug information for the user's code that calls this.
+    pub(super) fn have_lines(&mut self) -> bool {
+        let backtrace = Backtrace::new_unresolved();
+        let mut addresses = backtrace.frames().iter().map(BacktraceFrame::ip);
+        addresses.any(|address| {
+            let calls = self.at(address).iter().filter_map(Frame::call);
+            calls.into_iter().any(|call| call.place.is_some())
+        })
+    }
+
     fn at(&mut self, address: *mut c_void) -> &[Frame] {
         self.0.entry(address.addr()).or_insert_with(|| {
             let mut frames = Vec::new();

@@ -4,6 +4,11 @@
 //!
 //! `INSTA_UPDATE=always` writes the snapshots anew.
 
+#![expect(
+    clippy::duplicate_mod,
+    reason = "the scenarios are compiled with tokio's spawns and with tracked ones"
+)]
+
 #[path = "../common/child.rs"]
 mod child;
 mod plain;
