@@ -22,7 +22,7 @@ fn assert_refused<T: std::fmt::Debug>(result: Result<T, ClientError>, with: u16,
 
 const ADA_IS_REGISTERED: &str = "ada@example.com is already registered";
 
-#[tokio::test]
+#[straggler::test]
 async fn try_join_all_returns_while_a_registration_is_at_work() -> Outcome {
     let (trial, writes) = Trial::start_with_ada_and_held_writes().await?;
 
@@ -42,7 +42,7 @@ async fn try_join_all_returns_while_a_registration_is_at_work() -> Outcome {
     Ok(trial.end().await?)
 }
 
-#[tokio::test]
+#[straggler::test]
 async fn barrier_returns_when_no_registration_is_at_work() -> Outcome {
     let (trial, writes) = Trial::start_with_ada_and_held_writes().await?;
     {
@@ -63,7 +63,7 @@ async fn barrier_returns_when_no_registration_is_at_work() -> Outcome {
     Ok(trial.end().await?)
 }
 
-#[tokio::test]
+#[straggler::test]
 async fn settle_all_shows_that_one_of_two_registrations_wins() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
 
@@ -78,7 +78,7 @@ async fn settle_all_shows_that_one_of_two_registrations_wins() -> Outcome {
     Ok(trial.end().await?)
 }
 
-#[tokio::test]
+#[straggler::test]
 async fn of_many_registrations_with_the_lock_exactly_one_wins() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
 
@@ -89,7 +89,7 @@ async fn of_many_registrations_with_the_lock_exactly_one_wins() -> Outcome {
     Ok(trial.end().await?)
 }
 
-#[tokio::test]
+#[straggler::test]
 async fn without_the_lock_two_registrations_both_win() -> Outcome {
     let trial = Trial::start(0, Locking::Without).await?;
     let writes = trial.users().hold_writes().await?;
@@ -106,7 +106,7 @@ async fn without_the_lock_two_registrations_both_win() -> Outcome {
     Ok(trial.end().await?)
 }
 
-#[tokio::test]
+#[straggler::test]
 async fn with_the_lock_the_second_look_up_waits_for_the_first_insert() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
     let writes = trial.users().hold_writes().await?;
@@ -125,7 +125,7 @@ async fn with_the_lock_the_second_look_up_waits_for_the_first_insert() -> Outcom
     Ok(trial.end().await?)
 }
 
-#[tokio::test]
+#[straggler::test]
 async fn an_address_is_registered_in_lower_case() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
 
@@ -139,7 +139,7 @@ async fn an_address_is_registered_in_lower_case() -> Outcome {
     Ok(trial.end().await?)
 }
 
-#[tokio::test]
+#[straggler::test]
 async fn addresses_of_the_company_skip_the_check() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
 
@@ -161,7 +161,7 @@ async fn addresses_of_the_company_skip_the_check() -> Outcome {
     Ok(trial.end().await?)
 }
 
-#[tokio::test]
+#[straggler::test]
 async fn what_is_no_address_is_refused_by_name() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
 
@@ -177,7 +177,7 @@ async fn what_is_no_address_is_refused_by_name() -> Outcome {
     Ok(trial.end().await?)
 }
 
-#[tokio::test]
+#[straggler::test]
 async fn a_body_without_an_address_is_refused() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
 
@@ -193,7 +193,7 @@ async fn a_body_without_an_address_is_refused() -> Outcome {
     Ok(trial.end().await?)
 }
 
-#[tokio::test]
+#[straggler::test]
 async fn a_registration_that_has_begun_is_finished_before_the_server_stops() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
     let writes = trial.users().hold_writes().await?;
@@ -212,7 +212,7 @@ async fn a_registration_that_has_begun_is_finished_before_the_server_stops() -> 
     Ok(())
 }
 
-#[tokio::test]
+#[straggler::test]
 async fn a_taken_port_is_named() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
     let port = trial.url().rsplit(':').next().unwrap_or_default().parse()?;
