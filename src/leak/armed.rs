@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use super::calls::Symbols;
 use super::environment::{Environment, Mode};
 use super::session::Session;
-use super::wait::{Symbols, Wait};
+use super::wait::Wait;
 use super::{Checked, LeakCheck, LeakedTask, Report};
 
 /// What the leak check sees in this build, from [`armed`]. `Display` says it in words.

@@ -4,6 +4,7 @@
 //! What a check finds is a [`Report`]. [`armed`] says what this build can see.
 
 mod armed;
+mod calls;
 mod drain;
 mod environment;
 mod hooks;
@@ -39,6 +40,7 @@ use crate::contain::contain;
 use crate::panic::Panic;
 
 pub use self::armed::{Armed, armed};
+pub use self::calls::Call;
 pub use self::place::Place;
 pub use self::report::{BackgroundPanic, LeakedTask, Report, SpawnedBy, Verdict};
 pub(crate) use self::session::Session;
@@ -46,7 +48,7 @@ pub use self::spawn::{background, spawn, spawn_blocking, spawn_local, spawn_name
 pub(crate) use self::spawn::{track, track_blocking, track_on};
 pub(crate) use self::task::Kind;
 pub use self::test_case::{TestCase, leak_test, leak_test_should_panic};
-pub use self::wait::{Call, Wait, WaitPlace};
+pub use self::wait::{Wait, WaitPlace};
 pub use self::watch::Watch;
 
 /// How long a test's tasks have to end after its body, unless something else is said. On a machine

@@ -4,9 +4,10 @@ use std::fmt;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
+use super::calls::{Call, Symbols};
 use super::place::Place;
 use super::task::{Kind, Spawner, Task};
-use super::wait::{Symbols, Wait};
+use super::wait::Wait;
 
 /// What a leak check found: which tasks outlived the test, where they come from and where they
 /// wait.
@@ -64,6 +65,7 @@ pub struct LeakedTask {
     number: usize,
     name: Option<String>,
     place: Place,
+    caller: Option<Call>,
     is_background: bool,
     age: Duration,
     polls: Option<usize>,
@@ -189,10 +191,13 @@ impl fmt::Debug for Report {
 impl LeakedTask {
     /// What is known of a task `now`.
     pub(super) fn new(task: &Task, now: Instant, symbols: &mut Symbols) -> Self {
+        let place = task.spawned_at.into();
+        let stack = task.stack.as_ref();
         Self {
+            caller: stack.and_then(|stack| symbols.caller(stack, &place)),
             number: task.number,
             name: task.name.as_deref().map(str::to_owned),
-            place: task.spawned_at.into(),
+            place,
             is_background: task.kind == Kind::Background,
             age: now.saturating_duration_since(task.spawned),
             polls: task.polls(),
@@ -217,6 +222,14 @@ impl LeakedTask {
     #[must_use]
     pub fn place(&self) -> Option<&Place> {
         Some(&self.place)
+    }
+
+    /// Returns the call in the user's own code that led to the spawn, if it was in a dependency.
+    ///
+    /// It is known with `--cfg tokio_unstable`.
+    #[must_use]
+    pub fn caller(&self) -> Option<&Call> {
+        self.caller.as_ref()
     }
 
     /// Whether the task was spawned by [`background`](crate::background), and could not be stopped.

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
+use super::calls::Symbols;
 use super::drain;
 use super::place::Place;
 use super::report::{BackgroundPanic, Findings, LeakedTask, Report, Verdict};
 use super::rules::{Judgement, Rules};
 use super::session::Session;
 use super::task::{Kind, Task};
-use super::wait::Symbols;
 
 /// How long tasks that were asked where they wait have to answer. One that is inside of a poll all
 /// the while blocks its thread.

@@ -8,7 +8,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::trace::{self, Trace};
-use super::wait::{Symbols, Wait};
+use backtrace::Backtrace;
+
+use super::calls::Symbols;
+use super::wait::Wait;
 
 /// How many spawners of spawners a record keeps. A task that goes on by spawning its successor, and
 /// so on for ever, must not fill the memory.
@@ -24,6 +27,8 @@ pub(crate) struct Task {
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) spawner: Spawner,
     pub(crate) spawned: Instant,
+    /// The calls that led to the spawn, if it is not in the user's own code.
+    pub(crate) stack: Option<Backtrace>,
     /// How many spawners are known.
     generation: usize,
     progress: Mutex<Progress>,
@@ -109,6 +114,7 @@ impl Task {
             spawned_at,
             spawner,
             spawned: Instant::now(),
+            stack: None,
             generation,
             progress: Mutex::default(),
         }

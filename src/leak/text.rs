@@ -179,6 +179,7 @@ fn groups(tasks: &[LeakedTask]) -> Vec<Vec<&LeakedTask>> {
 
 fn is_alike(one: &LeakedTask, other: &LeakedTask) -> bool {
     one.place() == other.place()
+        && one.caller() == other.caller()
         && one.name() == other.name()
         && one.is_background() == other.is_background()
         && one.wait() == other.wait()
@@ -210,6 +211,9 @@ fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> fmt::Result
     }
     if let Some(place) = first.place() {
         write!(f, " spawned at {place}")?;
+    }
+    if let Some(caller) = first.caller() {
+        write!(f, "\n     called at {caller}\n    ")?;
     }
     for (index, spawner) in first.spawned_by().iter().enumerate() {
         let is_short = index == 0 && !matches!(spawner, SpawnedBy::Task { .. });

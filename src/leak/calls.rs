@@ -1,0 +1,236 @@
+//! The lines of the user's code in a backtrace.
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::fmt;
+use std::path::Path;
+
+use backtrace::{Backtrace, BacktraceFrame};
+
+use super::place::{Place, is_foreign};
+
+/// A function of the user's code on the way to where something happened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Call {
+    function: String,
+    place: Option<Place>,
+}
+
+impl Call {
+    /// Returns the path of the function.
+    #[must_use]
+    pub fn function(&self) -> &str {
+        &self.function
+    }
+
+    /// Returns the line, or `None` in a build without debug information.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some(place) => write!(f, "{place} in {}", self.function),
+            None => write!(f, "{}", self.function),
+        }
+    }
+}
+
+/// A frame of a backtrace, or a function that was inlined into one.
+#[derive(Clone, Debug)]
+struct Frame {
+    /// Without hashes.
+    name: String,
+    file: Option<String>,
+    line: Option<u32>,
+    column: Option<u32>,
+}
+
+/// The frames at the addresses that were looked up so far: many tasks wait at few places, and a
+/// look into the debug information takes long.
+#[derive(Debug, Default)]
+pub(super) struct Symbols(HashMap<usize, Vec<Frame>>);
+
+impl Symbols {
+    /// The calls of the user's code from the poll that is traced down to the clone of a waker, the
+    /// innermost first; and what that one awaits, if it belongs to a dependency.
+    pub(super) fn waits(&mut self, clone: &Backtrace) -> (Vec<Call>, Option<String>) {
+        let addresses = clone.frames().iter().map(BacktraceFrame::ip);
+        let frames: Vec<Frame> = addresses
+            .flat_map(|address| self.at(address).to_vec())
+            .skip_while(|frame| !frame.name.ends_with("leak::trace::capture"))
+            .skip(1)
+            .take_while(|frame| !frame.name.ends_with("leak::trace::poll"))
+            .collect();
+        let innermost = frames.iter().position(Frame::is_users);
+        let awaited = &frames[..innermost.unwrap_or(frames.len())];
+        let on = awaited.iter().rev().find_map(Frame::awaited);
+        (frames.iter().filter_map(Frame::call).collect(), on)
+    }
+
+    /// The call of the user's code that led to a spawn at `spawned_at` in a dependency. One of
+    /// the workspace comes before one in a dependency that lies elsewhere on this machine.
+    pub(super) fn caller(&mut self, spawn: &Backtrace, spawned_at: &Place) -> Option<Call> {
+        let addresses = spawn.frames().iter().map(BacktraceFrame::ip);
+        let calls: Vec<Call> = addresses
+            .flat_map(|address| self.at(address).to_vec())
+            .filter_map(|frame| frame.call())
+            .filter(|call| call.place.as_ref().is_some_and(|place| place != spawned_at))
+            .collect();
+        let is_in_workspace = |call: &&Call| {
+            let place = call.place.as_ref();
+            place.is_some_and(|place| Path::new(place.file()).is_relative())
+        };
+        let nearest = calls.iter().find(is_in_workspace).or(calls.first());
+        nearest.cloned()
+    }
+
+    /// Whether there is debug information for the user's code that calls this.
+    pub(super) fn have_lines(&mut self) -> bool {
+        let backtrace = Backtrace::new_unresolved();
+        let mut addresses = backtrace.frames().iter().map(BacktraceFrame::ip);
+        addresses.any(|address| {
+            let calls = self.at(address).iter().filter_map(Frame::call);
+            calls.into_iter().any(|call| call.place.is_some())
+        })
+    }
+
+    fn at(&mut self, address: *mut c_void) -> &[Frame] {
+        self.0.entry(address.addr()).or_insert_with(|| {
+            let mut frames = Vec::new();
+            backtrace::resolve(address, |symbol| {
+                let name = symbol.name().map(|name| format!("{name:#}"));
+                frames.push(Frame {
+                    name: name.unwrap_or_default(),
+                    file: symbol
+                        .filename()
+                        .map(|file| file.to_string_lossy().into_owned()),
+                    line: symbol.lineno(),
+                    column: symbol.colno(),
+                });
+            });
+            frames
+        })
+    }
+}
+
+impl Frame {
+    /// Whether it is of the user's own code.
+    fn is_users(&self) -> bool {
+        let path = function_path(&self.name);
+        if path.starts_with("straggler::") {
+            return false;
+        }
+        match &self.file {
+            Some(file) => !is_foreign(file),
+            // Without debug information there is the name alone.
+            None => !LIBRARIES.iter().any(|library| path.starts_with(library)),
+        }
+    }
+
+    /// What is awaited where this frame is called, unless it only hands polls on.
+    fn awaited(&self) -> Option<String> {
+        let path = function_path(&self.name);
+        let hands_on = ["__rust", "alloc::", "core::", "std::", "straggler::"];
+        (!path.is_empty() && !hands_on.iter().any(|library| path.starts_with(library)))
+            .then_some(path)
+    }
+
+    /// What a report says of the frame, if it is of the user's own code.
+    fn call(&self) -> Option<Call> {
+        let place = self.file.as_ref().zip(self.line);
+        let place = place.map(|(file, line)| Place::new(file, line, self.column));
+        self.is_users().then(|| Call {
+            function: function_path(&self.name),
+            place,
+        })
+    }
+}
+
+/// The crates that are told from the user's own where there is no debug information.
+const LIBRARIES: [&str; 6] = ["__rust", "alloc::", "core::", "futures", "std::", "tokio"];
+
+/// The path of a function without generic arguments, closures and the names of traits:
+/// `<a::B<T> as core::future::future::Future>::poll` is `a::B`, `a::f::{{closure}}` is `a::f`.
+fn function_path(name: &str) -> String {
+    if let Some(end) = name.starts_with('<').then(|| closing(name)).flatten() {
+        let (of_type, rest) = (&name[1..end], &name[end + 1..]);
+        // The ` as ` of the outermost type, not of one inside of it.
+        let inner = of_type.starts_with('<').then(|| closing(of_type)).flatten();
+        let (inner, outer) = of_type.split_at(inner.unwrap_or(0));
+        let (outer, of_trait) = outer.split_once(" as ").unwrap_or((outer, ""));
+        let of_type = [inner, outer].concat();
+        let is_poll = of_trait.ends_with("Future") && rest == "::poll";
+        let rest = if is_poll { "" } else { rest };
+        return without_generics(&format!("{}{rest}", function_path(&of_type)));
+    }
+    without_generics(name)
+}
+
+/// Where the `<` closes that `name` begins with.
+fn closing(name: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut before = ' ';
+    for (at, character) in name.char_indices() {
+        match character {
+            '<' => depth += 1,
+            // Not the arrow of a function type.
+            '>' if before != '-' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+        before = character;
+    }
+    None
+}
+
+fn without_generics(name: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = name;
+    while let Some(start) = rest.find('<') {
+        let Some(end) = closing(&rest[start..]) else {
+            break;
+        };
+        kept.push_str(&rest[..start]);
+        rest = &rest[start + end + 1..];
+    }
+    kept.push_str(rest);
+    let segments = kept.split("::");
+    let named = segments.filter(|segment| !segment.is_empty() && !segment.starts_with('{'));
+    named.collect::<Vec<_>>().join("::")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::function_path;
+
+    #[test]
+    fn names_of_functions_are_cut_to_what_people_wrote() {
+        for (name, path) in [
+            ("bank::transfer::{{closure}}::{{closure}}", "bank::transfer"),
+            ("bank::transfer::{async_fn#0}", "bank::transfer"),
+            (
+                "<tokio::sync::oneshot::Receiver<T> as core::future::future::Future>::poll",
+                "tokio::sync::oneshot::Receiver",
+            ),
+            (
+                "tokio::sync::mpsc::bounded::Receiver<T>::recv::{{closure}}",
+                "tokio::sync::mpsc::bounded::Receiver::recv",
+            ),
+            (
+                "<<a::B<fn(u8) -> C<D>> as E>::F as core::future::Future>::poll",
+                "a::B::F",
+            ),
+            ("<a::B as a::Work>::run::<c::D>::{closure#1}", "a::B::run"),
+            ("", ""),
+            ("a::unfinished<b", "a::unfinished<b"),
+        ] {
+            assert_eq!(function_path(name), path, "{name}");
+        }
+    }
+}
