@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::panic::Location;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use super::trace::{self, Trace};
 use backtrace::Backtrace;
 
 use super::calls::Symbols;
+use super::trace::{self, Trace};
 use super::wait::Wait;
 
 /// How many spawners of spawners a record keeps. A task that goes on by spawning its successor, and
@@ -31,7 +32,7 @@ pub(crate) struct Task {
     pub(crate) stack: Option<Backtrace>,
     /// How many spawners are known.
     generation: usize,
-    progress: Mutex<Progress>,
+    progress: Progress,
 }
 
 /// What kind of work a task is.
@@ -63,24 +64,17 @@ pub(crate) enum Spawner {
     Thread,
 }
 
-/// What the polls of a task showed.
+/// What the polls of a task showed. A poll takes no lock but the first, and one that is to tell
+/// where the task waits.
 #[derive(Debug, Default)]
 struct Progress {
-    polls: usize,
-    is_polled: bool,
-    /// That of the last poll, to ask for another one.
-    waker: Option<Waker>,
-    asked: Asked,
-}
-
-/// Whether somebody asked where the task waits.
-#[derive(Debug, Default)]
-enum Asked {
-    #[default]
-    No,
-    /// The next poll is to answer.
-    Yes,
-    Answered(Trace),
+    polls: AtomicUsize,
+    is_polled: AtomicBool,
+    /// Whether the next poll is to tell where the task waits.
+    is_asked: AtomicBool,
+    answer: Mutex<Option<Trace>>,
+    /// To ask for another poll. tokio polls a task with the same waker every time.
+    waker: Mutex<Option<Waker>>,
 }
 
 thread_local! {
@@ -116,7 +110,7 @@ impl Task {
             spawned: Instant::now(),
             stack: None,
             generation,
-            progress: Mutex::default(),
+            progress: Progress::default(),
         }
     }
 
@@ -144,35 +138,28 @@ impl Task {
         context: &mut Context<'_>,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        let is_asked = {
-            let mut progress = self.progress();
-            progress.polls += 1;
-            progress.is_polled = true;
-            match &mut progress.waker {
-                Some(waker) => waker.clone_from(context.waker()),
-                none => *none = Some(context.waker().clone()),
-            }
-            matches!(progress.asked, Asked::Yes)
-        };
-        let polled = Polled(self);
-        if !is_asked {
+        let progress = &self.progress;
+        // Of the flags nothing but their own values is read, and the waker is woken after it was
+        // asked: so the poll that the wake leads to sees it.
+        if progress.polls.fetch_add(1, Relaxed) == 0 {
+            *lock(&progress.waker) = Some(context.waker().clone());
+        }
+        progress.is_polled.store(true, Relaxed);
+        let _polled = Polled(progress);
+        if !progress.is_asked.load(Relaxed) {
             return self.enter(|| poll(context));
         }
         let (outcome, trace) = self.enter(|| trace::poll(context.waker(), poll));
-        drop(polled);
         if outcome.is_pending() {
-            self.progress().asked = Asked::Answered(trace);
+            *lock(&progress.answer) = Some(trace);
         }
         outcome
     }
 
     /// Asks the task where it waits, which its next poll tells.
     pub(crate) fn ask(&self) {
-        let waker = {
-            let mut progress = self.progress();
-            progress.asked = Asked::Yes;
-            progress.waker.clone()
-        };
+        self.progress.is_asked.store(true, Relaxed);
+        let waker = lock(&self.progress.waker).clone();
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -180,7 +167,7 @@ impl Task {
 
     /// Whether the task has told where it waits.
     pub(crate) fn has_answered(&self) -> bool {
-        matches!(self.progress().asked, Asked::Answered(_))
+        lock(&self.progress.answer).is_some()
     }
 
     /// Where the task waits, if it has told so, or what else is known.
@@ -188,40 +175,42 @@ impl Task {
         if self.kind == Kind::Hooked {
             return Wait::Unknown;
         }
-        let trace = {
-            let progress = self.progress();
-            match &progress.asked {
-                Asked::Answered(trace) => trace.clone(),
-                _ if progress.polls == 0 => return Wait::Unstarted,
-                _ if progress.is_polled => return Wait::Blocks,
-                _ => return Wait::Unanswered,
-            }
+        let progress = &self.progress;
+        let Some(trace) = lock(&progress.answer).clone() else {
+            return match (
+                progress.polls.load(Relaxed),
+                progress.is_polled.load(Relaxed),
+            ) {
+                (0, _) => Wait::Unstarted,
+                (_, true) => Wait::Blocks,
+                (_, false) => Wait::Unanswered,
+            };
         };
         Wait::of(trace, symbols)
     }
 
     /// How often the task was polled. It is not known of one that a hook saw.
     pub(crate) fn polls(&self) -> Option<usize> {
-        (self.kind != Kind::Hooked).then(|| self.progress().polls)
+        (self.kind != Kind::Hooked).then(|| self.progress.polls.load(Relaxed))
     }
 
     /// Lets go of the waker, which keeps the task's memory alive.
     pub(crate) fn end(&self) {
-        let waker = self.progress().waker.take();
+        let waker = lock(&self.progress.waker).take();
         drop(waker);
-    }
-
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        // Nothing panics while it is locked but the clone of a foreign waker, which changes nothing.
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Ends a poll, also if it panics.
-struct Polled<'a>(&'a Task);
+struct Polled<'a>(&'a Progress);
 
 impl Drop for Polled<'_> {
     fn drop(&mut self) {
-        self.0.progress().is_polled = false;
+        self.0.is_polled.store(false, Relaxed);
     }
+}
+
+/// Locks for a moment in which nothing is left half-changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
