@@ -1,6 +1,8 @@
 //! The environment variables, whether the check is armed, and tests beside each other: each in a
 //! process of its own.
 
+#![cfg(feature = "macros")]
+
 #[path = "common/child.rs"]
 mod child;
 

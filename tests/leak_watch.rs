@@ -1,5 +1,7 @@
 //! `LeakCheck::watch`: checks of a runtime that somebody else owns.
 
+#![cfg(feature = "tokio")]
+
 use std::future::pending;
 use std::sync::mpsc;
 use std::time::Duration;

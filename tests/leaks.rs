@@ -1,5 +1,7 @@
 //! What the leak check lets pass and what it does not, by the values it returns.
 
+#![cfg(feature = "tokio")]
+
 use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;

@@ -3,6 +3,8 @@
 //! A process of its own, since its threads that spin are to disturb nobody else. The long form:
 //! `cargo test -p straggler --test no_false_alarms -- --ignored --nocapture`
 
+#![cfg(feature = "tokio")]
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

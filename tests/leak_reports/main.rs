@@ -4,6 +4,7 @@
 //!
 //! `INSTA_UPDATE=always` writes the snapshots anew.
 
+#![cfg(feature = "macros")]
 #![expect(
     clippy::duplicate_mod,
     reason = "the scenarios are compiled with tokio's spawns and with tracked ones"
