@@ -15,7 +15,7 @@ use super::session::Session;
 use super::wait::Wait;
 use super::{Checked, LeakCheck, LeakedTask, Report};
 
-/// What the leak check sees in this build, from [`armed`]. `Display` says it in words.
+/// What the leak check sees in this build, from [`armed()`]. `Display` says it in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Armed {

@@ -1,7 +1,7 @@
 //! The leak check: a test fails if a task that it caused outlives it.
 //!
-//! [`#[leak_check]`](macro@crate::leak_check) is the attribute, [`LeakCheck`] the same without it.
-//! What a check finds is a [`Report`]. [`armed`] says what this build can see.
+//! `#[leak_check]` is the attribute, [`LeakCheck`] the same without it.
+//! What a check finds is a [`Report`]. [`armed()`] says what this build can see.
 
 mod armed;
 mod calls;
@@ -62,7 +62,7 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// Runs a future and fails if a task that it caused outlives it.
 ///
-/// It is what [`#[leak_check]`](macro@crate::leak_check) does for a test, as a value. Each
+/// It is what `#[leak_check]` does for a test, as a value. Each
 /// [`run`](Self::run) makes a runtime of its own, so it is charged with its own tasks only,
 /// whatever else goes on in the process. When the future has ended
 ///

@@ -9,7 +9,7 @@ use ::tokio::task::{AbortHandle, LocalSet};
 
 use crate::leak::{Kind, Session, track, track_blocking, track_on};
 
-/// A [`tokio::task::JoinSet`](::tokio::task::JoinSet) whose tasks are tracked.
+/// A [`tokio::task::JoinSet`] whose tasks are tracked.
 ///
 /// It has all methods of tokio's, by `Deref`, and those that spawn or take the set by value as its
 /// own. Dropping it aborts its tasks, as with tokio's.

@@ -23,7 +23,7 @@
 //!
 //! `spawn`, `task::{spawn, spawn_local, spawn_blocking, JoinSet}` are those of `straggler`. They
 //! return tokio's own types, and outside of a leak check do just what tokio's do. `test` is
-//! [`#[leak_check]`](macro@crate::leak_check).
+//! `#[leak_check]`.
 //!
 //! Not tracked, and so only counted, are spawns by methods: `Handle::spawn`, `Runtime::spawn` and
 //! `LocalSet::spawn_local`; and those of dependencies.
