@@ -50,16 +50,17 @@ pub use self::unsettled::{Straggler, Unsettled};
 /// | `start_paused = true` | the clock is paused, and advances when nothing else can run; needs tokio's feature `test-util` | `false` |
 /// | `name = ".."`, `unhandled_panic = ".."` | as for `#[tokio::test]` | |
 /// | `grace = "250ms"` | how long tasks have to end after the body, in real time | `STRAGGLER_GRACE`, or else 500 ms |
+/// | `timeout = "10s"` | how long the body may take, in real time; then the report says where it waits | for ever |
 /// | `allow = 2` | so many tasks may remain | none |
 /// | `allow("src/pool.rs", "axum" = 2)` | tasks that were spawned there may remain, or so many of them, see [`LeakCheck::allow_at`] | none |
 /// | `crate = ".."` | the path of this crate, for those who rename it | `::straggler` |
 ///
 /// The body may return anything that a test may. What fails the test is, the first that applies:
-/// its own panic or error, a task that outlived it, a [`background`] task that panicked. The others
+/// its own panic or error, its timeout, a task that outlived it, a [`background`] task that panicked. The others
 /// are printed too.
 ///
 /// A test with `#[should_panic]` must not be satisfied by a leak, and so this attribute does not
-/// panic there: if tasks are left behind the report is printed, and the runner is told that the
+/// panic there: if tasks are left behind, or the body hangs, the report is printed, and the runner is told that the
 /// test did not panic.
 ///
 /// # With other attributes

@@ -21,6 +21,7 @@ pub(crate) struct Options {
     pub(crate) name: Option<Given<String>>,
     pub(crate) unhandled_panic: Option<Given<UnhandledPanic>>,
     pub(crate) grace: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// How many tasks may be left behind, wherever they are spawned.
     pub(crate) allow: Option<usize>,
     pub(crate) allow_at: Vec<Place>,
@@ -132,8 +133,15 @@ pub(crate) const KNOWN: &[Known] = &[
         name: "grace",
         takes: r#"a time with a unit: `grace = "250ms"`"#,
         read: |options, written| {
-            let grace = humantime::parse_duration(&written.string()?.value());
-            options.grace = Some(grace.map_err(|_| written.mistaken())?);
+            options.grace = Some(written.time()?);
+            Ok(())
+        },
+    },
+    Known {
+        name: "timeout",
+        takes: r#"a time with a unit: `timeout = "10s"`"#,
+        read: |options, written| {
+            options.timeout = Some(written.time()?);
             Ok(())
         },
     },
@@ -246,6 +254,11 @@ impl Written<'_> {
             Lit::Str(string) => Ok(string.clone()),
             _ => Err(self.mistaken()),
         }
+    }
+
+    /// A time with a unit.
+    fn time(&self) -> Result<Duration> {
+        humantime::parse_duration(&self.string()?.value()).map_err(|_| self.mistaken())
     }
 
     /// `true` or `false`.

@@ -1,5 +1,7 @@
 //! The code that makes the `LeakCheck` of a test.
 
+use std::time::Duration;
+
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::Path;
@@ -15,9 +17,11 @@ pub(crate) fn check(krate: &Path, options: &Options) -> TokenStream {
     if options.flavor == Flavor::Local {
         settings.extend(quote!(.local()));
     }
-    if let Some(grace) = options.grace {
-        let (seconds, nanoseconds) = (grace.as_secs(), grace.subsec_nanos());
-        settings.extend(quote!(.grace(::core::time::Duration::new(#seconds, #nanoseconds))));
+    if let Some(grace) = options.grace.map(duration) {
+        settings.extend(quote!(.grace(#grace)));
+    }
+    if let Some(timeout) = options.timeout.map(duration) {
+        settings.extend(quote!(.timeout(#timeout)));
     }
     if let Some(tasks) = options.allow {
         settings.extend(quote!(.allow(#tasks)));
@@ -29,6 +33,12 @@ pub(crate) fn check(krate: &Path, options: &Options) -> TokenStream {
         ));
     }
     quote!(#krate::LeakCheck::new()#settings)
+}
+
+/// Writes a time.
+fn duration(time: Duration) -> TokenStream {
+    let (seconds, nanoseconds) = (time.as_secs(), time.subsec_nanos());
+    quote!(::core::time::Duration::new(#seconds, #nanoseconds))
 }
 
 /// Writes the builder of the runtime, if it is not the usual one.

@@ -40,6 +40,10 @@ mod stand_in {
             self.and(&format!("grace {grace:?}"))
         }
 
+        pub(crate) fn timeout(self, timeout: Duration) -> Self {
+            self.and(&format!("timeout {timeout:?}"))
+        }
+
         pub(crate) fn allow(self, tasks: usize) -> Self {
             self.and(&format!("allow {tasks}"))
         }
@@ -136,9 +140,14 @@ async fn a_test_that_says_nothing_is_checked_as_usual() {
     assert_eq!(call.settings, "");
 }
 
-#[leak_check(crate = "crate::stand_in", grace = "1s 250ms", allow = 2)]
+#[leak_check(
+    crate = "crate::stand_in",
+    grace = "1s 250ms",
+    timeout = "1m",
+    allow = 2
+)]
 async fn own_options_come_through() {
-    assert_eq!(settings(), "grace 1.25s, allow 2, ");
+    assert_eq!(settings(), "grace 1.25s, timeout 60s, allow 2, ");
 }
 
 #[leak_check(allow("src/a.rs", "src/b.rs:12" = 2), crate = "self::stand_in", allow("src/c.rs" = 1))]

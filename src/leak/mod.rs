@@ -20,12 +20,14 @@ mod text;
 pub(crate) mod trace;
 mod wait;
 mod watch;
+mod watchdog;
 
 use std::future::poll_fn;
 use std::io;
 use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
@@ -102,13 +104,14 @@ pub struct LeakCheck {
     runtime: Option<Builder>,
     is_local: bool,
     grace: Option<Duration>,
+    timeout: Option<Duration>,
     rules: Rules,
 }
 
 /// What became of a test.
 pub(crate) enum Checked<T> {
-    /// It was not run.
-    NotRun(Report),
+    /// It was not run, or did not end.
+    Failed(Report),
     /// It was run, and came to its end or panicked.
     Run {
         outcome: Result<T, Panic>,
@@ -126,6 +129,7 @@ impl LeakCheck {
             runtime: None,
             is_local: false,
             grace: None,
+            timeout: None,
             rules: Rules::default(),
         }
     }
@@ -190,6 +194,27 @@ impl LeakCheck {
         self
     }
 
+    /// Sets how long the future may take, in real time. By default it may take for ever.
+    ///
+    /// When the time is up the future is asked where it waits and then given up, and the report
+    /// says so, also of the tasks that are alive. A future that blocks its thread can neither be
+    /// asked nor be given up.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use straggler::leak::Verdict;
+    ///
+    /// let check = straggler::LeakCheck::new().timeout(Duration::from_millis(10));
+    /// let report = check.run(std::future::pending::<()>()).unwrap_err();
+    /// assert!(matches!(report.verdict(), Verdict::Hung { .. }));
+    /// ```
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     /// Lets `count` tasks remain, in addition to those that a rule for a place allows.
     ///
     /// # Examples
@@ -251,8 +276,8 @@ impl LeakCheck {
     ///
     /// # Errors
     ///
-    /// The [`Report`] of the tasks that outlived the future, whose output is dropped then. Also if
-    /// the check cannot be made: inside of a runtime, if no runtime can be made, or if an
+    /// The [`Report`] of the tasks that outlived the future, whose output is dropped then, or of a
+    /// future that did not end within the [`timeout`](Self::timeout). Also if the check cannot be made: inside of a runtime, if no runtime can be made, or if an
     /// environment variable cannot be understood; then the future is dropped, unpolled.
     ///
     /// # Panics
@@ -271,7 +296,7 @@ impl LeakCheck {
     #[track_caller]
     pub fn run<F: Future>(self, future: F) -> Result<F::Output, Report> {
         match self.check(None, Location::caller(), pin!(future)) {
-            Checked::NotRun(report) => Err(report),
+            Checked::Failed(report) => Err(report),
             Checked::Run {
                 outcome,
                 report,
@@ -337,7 +362,7 @@ impl LeakCheck {
         place: &'static Location<'static>,
         body: Pin<&mut F>,
     ) -> Checked<F::Output> {
-        let not_run = |reason: String| Checked::NotRun(Report::not_run(test, place, reason));
+        let not_run = |reason: String| Checked::Failed(Report::not_run(test, place, reason));
         let Environment { mode, grace } = match Environment::read() {
             Ok(environment) => environment,
             Err(reason) => return not_run(reason),
@@ -370,7 +395,28 @@ impl LeakCheck {
         let session = Session::open(runtime.handle(), self.is_local);
         hooks.report_to(&session);
         let scope = Scope::begin(session, runtime.handle().clone(), self.rules, test, place);
-        let outcome = contain(|| runtime.block_on(tracked_body(place, body)));
+        let task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
+        // One that is further off than clocks count never comes.
+        let until = self
+            .timeout
+            .and_then(|timeout| task.spawned.checked_add(timeout));
+        let watched = until.map(|until| watchdog::watch(Arc::clone(&task), until));
+        let watched = match watched.transpose() {
+            Ok(watched) => watched,
+            Err(reason) => return not_run(reason.to_owned()),
+        };
+        let outcome = contain(|| runtime.block_on(tracked_body(&task, body)));
+        drop(watched);
+        let outcome = match outcome {
+            Ok(Some(output)) => Ok(output),
+            Err(panic) => Err(panic),
+            Ok(None) => {
+                let timeout = self.timeout.unwrap_or_default();
+                let report = runtime.block_on(scope.give_up(&task, timeout));
+                runtime.shut_down();
+                return Checked::Failed(report);
+            }
+        };
         let found = scope.end_if_clean().or_else(|| {
             let grace = self.grace.or(grace).unwrap_or(GRACE);
             // A runtime that shuts down at an unhandled panic does not run any more, and has
@@ -396,13 +442,21 @@ impl Default for LeakCheck {
     }
 }
 
-/// The body of a test, as a task on record.
+/// Runs the body of a test as a task on record. There is no output if it was asked where it waits,
+/// and did: its time is up.
 async fn tracked_body<F: Future + ?Sized>(
-    place: &'static Location<'static>,
+    task: &Arc<Task>,
     mut body: Pin<&mut F>,
-) -> F::Output {
-    let task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
-    let output = poll_fn(|context| task.poll(context, |context| body.as_mut().poll(context))).await;
+) -> Option<F::Output> {
+    let output =
+        poll_fn(
+            |context| match task.poll(context, |context| body.as_mut().poll(context)) {
+                Poll::Ready(output) => Poll::Ready(Some(output)),
+                Poll::Pending if task.has_answered() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            },
+        )
+        .await;
     task.end();
     output
 }

@@ -47,10 +47,35 @@ pub(super) struct Findings {
     pub(super) places_were_needed: bool,
 }
 
+impl Findings {
+    /// A verdict, and nothing else.
+    pub(super) fn new(test: Option<&'static str>, place: &Location<'_>, verdict: Verdict) -> Self {
+        Self {
+            test,
+            place: place.into(),
+            verdict,
+            tasks: Vec::new(),
+            unseen: 0,
+            allowed: 0,
+            panics: Vec::new(),
+            clock_stood_still: false,
+            unused_rules: Vec::new(),
+            places_were_needed: false,
+        }
+    }
+}
+
 /// What a check came to that is not clean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
+    /// The body did not end in time.
+    Hung {
+        /// The time it had.
+        timeout: Duration,
+        /// Where it waits.
+        wait: Wait,
+    },
     /// Tasks outlived the test.
     Leaked,
     /// No task outlived the test, but a background task panicked.
@@ -108,18 +133,7 @@ impl Report {
         place: &Location<'_>,
         reason: impl Into<String>,
     ) -> Self {
-        Self::new(Findings {
-            test,
-            place: place.into(),
-            verdict: Verdict::NotRun(reason.into()),
-            tasks: Vec::new(),
-            unseen: 0,
-            allowed: 0,
-            panics: Vec::new(),
-            clock_stood_still: false,
-            unused_rules: Vec::new(),
-            places_were_needed: false,
-        })
+        Self::new(Findings::new(test, place, Verdict::NotRun(reason.into())))
     }
 
     pub(super) fn new(findings: Findings) -> Self {
@@ -148,10 +162,11 @@ impl Report {
         &self.0.place
     }
 
-    /// Returns how many tasks outlived the test that no rule for a place allows, seen or not.
+    /// Returns how many tasks outlived the test that no rule for a place allows, seen or not; or how
+    /// many were alive when the time of the test was up.
     ///
-    /// It is above what [`LeakCheck::allow`](crate::LeakCheck::allow) allows, unless no task
-    /// outlived the test.
+    /// Of a test that ended it is above what [`LeakCheck::allow`](crate::LeakCheck::allow) allows,
+    /// unless no task outlived the test.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.tasks.len() + self.0.unseen

@@ -91,16 +91,11 @@ impl Scope {
         let panics = self.session.take_panics(self.after).into_iter();
         let panics = panics.map(|(task, message)| BackgroundPanic::new(&task, message));
         let mut findings = Findings {
-            test: self.test,
-            place: self.place.into(),
-            verdict: Verdict::Leaked,
-            tasks: Vec::new(),
-            unseen: 0,
             allowed: judged.judgement.allowed,
             panics: panics.collect(),
             clock_stood_still,
             places_were_needed: self.rules.need_places(),
-            unused_rules: Vec::new(),
+            ..Findings::new(self.test, self.place, Verdict::Leaked)
         };
         if !judged.is_clean() {
             findings.tasks = judged.excess();
@@ -120,6 +115,28 @@ impl Scope {
         }
     }
 
+    /// Ends the check of a test whose time is up, and says where its body and its tasks wait.
+    ///
+    /// It has to run in the scope's runtime.
+    pub(crate) async fn give_up(&self, body: &Task, timeout: Duration) -> Report {
+        self.ask().await;
+        let mut symbols = Symbols::default();
+        let verdict = Verdict::Hung {
+            timeout,
+            wait: body.wait(&mut symbols),
+        };
+        let now = Instant::now();
+        let alive = self.leaked();
+        let alive = alive.iter();
+        Report::new(Findings {
+            tasks: alive
+                .map(|task| LeakedTask::new(task, now, &mut symbols))
+                .collect(),
+            unseen: self.unseen(),
+            ..Findings::new(self.test, self.place, verdict)
+        })
+    }
+
     /// Asks each task that is left where it waits, and gives it time to answer.
     async fn ask(&self) {
         let unseen = self.unseen();
@@ -128,7 +145,7 @@ impl Scope {
         }
         drain::until(ANSWER, || {
             // One that comes to an end instead is alive a moment longer than it is on record.
-            self.judge().is_clean() || self.have_answered() && self.unseen() <= unseen
+            self.have_answered() && self.unseen() <= unseen
         })
         .await;
     }

@@ -35,7 +35,7 @@ where
     F: Future<Output: Termination> + ?Sized,
 {
     match check.check(case.test(), Location::caller(), body) {
-        Checked::NotRun(report) => fail(&report),
+        Checked::Failed(report) => fail(&report),
         Checked::Run {
             outcome,
             report,
@@ -82,7 +82,7 @@ where
     F: Future<Output = ()> + ?Sized,
 {
     match check.check(case.test(), Location::caller(), body) {
-        Checked::NotRun(report) => eprintln!("{report}"),
+        Checked::Failed(report) => eprintln!("{report}"),
         Checked::Run {
             outcome,
             report,

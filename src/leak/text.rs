@@ -26,6 +26,17 @@ impl fmt::Display for Text<'_> {
             Verdict::NotRun(reason) => {
                 return write!(f, "leak_check: {test} was not run: {reason}");
             }
+            Verdict::Hung { timeout, wait } => {
+                let timeout = humantime::format_duration(*timeout);
+                let wait = wait.to_string().replace('\n', "\n  ");
+                write!(
+                    f,
+                    "leak_check: {test} did not end within {timeout}\n\n  it {wait}"
+                )?;
+                if self.0.count() > 0 {
+                    write!(f, "\n\nmeanwhile {} alive:", are(self.0.count()))?;
+                }
+            }
             Verdict::Leaked => {
                 write!(f, "leak_check: {} outlived {test}", tasks(self.0.count()))?;
                 if findings.allowed > 0 {
@@ -36,7 +47,9 @@ impl fmt::Display for Text<'_> {
                 write!(f, "leak_check: a background task panicked during {test}")?;
             }
         }
-        f.write_str("\n")?;
+        if self.0.count() + findings.panics.len() > 0 {
+            f.write_str("\n")?;
+        }
         let groups = groups(&findings.tasks);
         for group in groups.iter().take(LISTED) {
             write_group(f, group)?;
@@ -117,6 +130,14 @@ at the top of the crate that spawns them, in a lib.rs with #[cfg(test)] above it
     /// Says what to do.
     fn advice(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let findings = self.0.findings();
+        if let Verdict::Hung { .. } = findings.verdict {
+            return f.write_str(
+                "
+A test that waits for what never comes waits for ever. What to do:
+  see to it that what it waits for happens, also when something fails before
+  if it only needs more time: `timeout = \"..\"`",
+            );
+        }
         if findings.verdict == Verdict::BackgroundPanicked {
             return f.write_str(
                 "
@@ -155,6 +176,11 @@ What outlives a test disturbs the next one. What to do:
             None => write!(f, "\n  if it may stay: `LeakCheck::new().allow({count})`"),
         }
     }
+}
+
+/// `1 task is`, `2 tasks are`.
+fn are(count: usize) -> String {
+    format!("{} {}", tasks(count), if count == 1 { "is" } else { "are" })
 }
 
 /// `1 task`, `2 tasks`.

@@ -86,3 +86,13 @@ fn a_test_that_should_panic_and_does_not() {
 fn more_than_is_allowed() {
     check("more_than_is_allowed");
 }
+
+#[test]
+fn a_test_that_hangs() {
+    check("a_test_that_hangs");
+}
+
+#[test]
+fn a_test_that_hangs_and_should_panic() {
+    check("a_test_that_hangs_and_should_panic");
+}

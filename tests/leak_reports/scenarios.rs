@@ -88,3 +88,19 @@ async fn more_than_is_allowed() {
     tokio::spawn(wait_for_an_answer());
     tokio::spawn(wait_for_an_answer());
 }
+
+#[straggler::test(timeout = "50ms")]
+#[ignore = "fails on purpose"]
+async fn a_test_that_hangs() {
+    tokio::spawn(wait_for_an_answer());
+    let questions = [wait_for_an_answer(), wait_for_an_answer()];
+    let asking = straggler::settle_all(questions).named(|index| ["ada", "bob"][index]);
+    assert_eq!(asking.await.len(), 2);
+}
+
+#[straggler::test(timeout = "50ms", start_paused = true)]
+#[ignore = "fails on purpose"]
+#[should_panic(expected = "did not end")]
+async fn a_test_that_hangs_and_should_panic() {
+    wait_for_an_answer().await;
+}
