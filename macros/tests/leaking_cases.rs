@@ -1,0 +1,50 @@
+//! Of a test with several cases only those fail that leak, and the report names them.
+
+#[path = "../../tests/common/child.rs"]
+mod child;
+
+use std::future::pending;
+
+use rstest::rstest;
+use straggler::leak_check;
+use test_case::test_case;
+
+#[rstest]
+#[case::none(0)]
+#[case::two(2)]
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn with_rstest(#[case] count: usize) {
+    leak(count);
+}
+
+#[leak_check(grace = "20ms")]
+#[test_case(0; "none")]
+#[test_case(2; "two")]
+#[ignore = "fails on purpose"]
+async fn with_test_case(count: usize) {
+    leak(count);
+}
+
+fn leak(count: usize) {
+    for _ in 0..count {
+        straggler::spawn(pending::<()>());
+    }
+}
+
+#[test]
+fn only_the_case_that_leaks_fails_and_is_named() {
+    for (none, two) in [
+        ("with_rstest::case_1_none", "with_rstest::case_2_two"),
+        (
+            "with_test_case::test_case_1_none",
+            "with_test_case::test_case_2_two",
+        ),
+    ] {
+        assert!(child::run(none).passed);
+        let ended = child::run(two);
+        assert!(!ended.passed);
+        let says = format!("leak_check: 2 tasks outlived the test `{two}` (");
+        assert!(ended.stderr.contains(&says), "{ended:?}");
+    }
+}
