@@ -71,10 +71,9 @@ fn has_budget_remaining() -> bool {
     true
 }
 
-/// Traces where each child waits, and leaves the executor its share too.
+/// Traces where each child waits: all of them in one turn, since there is only one.
 #[cfg(feature = "tokio")]
 struct Traced<'a> {
-    share: FairShare,
     names: &'a Names,
     place: Option<&'static Location<'static>>,
 }
@@ -89,11 +88,7 @@ impl<'a> Traced<'a> {
         place: Option<&'static Location<'static>>,
     ) -> Turn {
         children.as_mut().wake_pending();
-        let mut traced = Self {
-            share: FairShare::default(),
-            names,
-            place,
-        };
+        let mut traced = Self { names, place };
         // The combinator itself waits for its children, which the trace shows.
         trace::muted(|| children.turn(context, &mut traced))
     }
@@ -102,7 +97,7 @@ impl<'a> Traced<'a> {
 #[cfg(feature = "tokio")]
 impl Schedule for Traced<'_> {
     fn goes_on(&self) -> bool {
-        self.share.goes_on()
+        true
     }
 
     fn poll<S: Seat + ?Sized>(
@@ -122,7 +117,5 @@ impl Schedule for Traced<'_> {
         trace::child(label, context, |context| seat.poll(context))
     }
 
-    fn polled(&mut self, has_ended: bool) {
-        self.share.polled(has_ended);
-    }
+    fn polled(&mut self, _: bool) {}
 }

@@ -33,6 +33,13 @@ async fn leaks_and_panics_as_it_should() {
     panic!("as it should");
 }
 
+#[straggler::test]
+#[ignore = "fails on purpose"]
+#[should_panic]
+async fn should_panic_with_any_message() {
+    panic!("as it should");
+}
+
 #[test]
 #[ignore = "run by another test"]
 fn runs_a_check() {
@@ -114,6 +121,7 @@ fn a_variable_that_cannot_be_understood_fails_the_test_and_is_named() {
         for test in [
             "leaks_with_a_grace_of_its_own",
             "leaks_and_panics_as_it_should",
+            "should_panic_with_any_message",
         ] {
             let ended = child::run_with(test, &[(variable, value)]);
             assert!(!ended.passed, "{ended:?}");

@@ -2,14 +2,17 @@
 
 #![cfg(feature = "tokio")]
 
-use std::future::pending;
-use std::sync::mpsc;
+use std::future::{pending, poll_fn};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
+use std::task::Poll;
 use std::time::Duration;
 
 use straggler::LeakCheck;
 use straggler::leak::{Report, Wait, Watch};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 
 const SHORT: Duration = Duration::from_millis(20);
 
@@ -193,5 +196,108 @@ fn the_grace_ends_though_every_thread_for_blocking_work_is_blocked() {
         straggler::spawn(pending::<()>());
         assert_eq!(watch.verify().await.unwrap_err().count(), 1);
         drop(end);
+    });
+}
+
+#[test]
+fn a_task_is_polled_once_to_find_out_where_it_waits_and_is_left_alone_then() {
+    for count in [3, 300] {
+        let [runtime, _] = runtimes();
+        runtime.block_on(async {
+            let watch = watch();
+            let polls = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&polls);
+            straggler::spawn(async move {
+                let children = (0..count).map(|_| {
+                    let polls = Arc::clone(&counted);
+                    poll_fn(move |context| {
+                        polls.fetch_add(1, Relaxed);
+                        // Somebody holds it, and never wakes it.
+                        Box::leak(Box::new(context.waker().clone()));
+                        Poll::<()>::Pending
+                    })
+                });
+                let _ = straggler::settle_all(children).await;
+            });
+            for round in 2..5 {
+                let report = watch.verify().await.unwrap_err();
+                let Wait::At(places) = report.tasks()[0].wait() else {
+                    panic!("{report}");
+                };
+                assert_eq!(places.len(), count);
+                for _ in 0..1000 {
+                    yield_now().await;
+                }
+                assert_eq!(polls.load(Relaxed), round * count, "{count} children");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_deadline_of_a_join_passes_after_it_was_asked_where_it_waits() {
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.enable_all().build().unwrap();
+    runtime.block_on(async {
+        let watch = watch();
+        let (send, deadline) = oneshot::channel::<()>();
+        let children = (0..300).map(|_| pending::<()>());
+        let joining = straggler::settle_all(children).deadline(deadline);
+        let task = straggler::spawn(joining);
+        assert!(watch.verify().await.is_err());
+        send.send(()).unwrap();
+        let unsettled = task.await.unwrap().unwrap_err();
+        assert_eq!(unsettled.pending().len(), 300);
+        watch.verify().await.unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_was_awaited_before_makes_no_room_for_one_that_leaks() {
+    let [_, runtime] = runtimes();
+    for _ in 0..50 {
+        let left = runtime.block_on(async {
+            for _ in 0..3 {
+                tokio::spawn(yield_now()).await.unwrap();
+            }
+            let watch = watch();
+            let left = tokio::spawn(pending::<()>());
+            assert_eq!(watch.verify().await.unwrap_err().count(), 1);
+            left
+        });
+        left.abort();
+        runtime.block_on(async { assert!(left.await.unwrap_err().is_cancelled()) });
+    }
+}
+
+#[test]
+fn helpers_and_panics_from_before_are_left_alone() {
+    let [runtime, _] = runtimes();
+    runtime.block_on(async {
+        let earlier = watch();
+        let helper = straggler::background(pending::<()>());
+        let panicking = straggler::background(async { panic!("from before") });
+        assert!(panicking.await.unwrap_err().is_panic());
+
+        let watch = watch();
+        watch.verify().await.unwrap();
+        assert!(!helper.is_finished());
+
+        let report = earlier.verify().await.unwrap_err();
+        assert_eq!(report.background_panics().len(), 1);
+        assert!(helper.await.unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
+fn a_local_runtime_s_tasks_are_counted_once() {
+    let options = tokio::runtime::LocalOptions::default();
+    let runtime = Builder::new_current_thread().build_local(options).unwrap();
+    runtime.block_on(async {
+        let watch = watch();
+        straggler::spawn_local(pending::<()>());
+        straggler::tokio::task::JoinSet::new().spawn_local(pending::<()>());
+        let report = watch.verify().await.unwrap_err();
+        assert_eq!((report.count(), report.unseen()), (1, 0), "{report}");
     });
 }

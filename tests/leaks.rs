@@ -75,8 +75,31 @@ mod clean {
     use super::*;
 
     #[test]
-    fn a_body_that_spawns_nothing() {
-        assert_clean(|| async {});
+    fn a_body_that_spawns_nothing_waits_for_nothing() {
+        for check in every_flavor() {
+            check
+                .grace(Duration::from_secs(3600))
+                .run(async {})
+                .unwrap();
+        }
+    }
+
+    #[test]
+    fn a_set_that_the_future_itself_owns() {
+        /// Owns tasks outside of an async block.
+        struct Owner(JoinSet<()>);
+        impl Future for Owner {
+            type Output = ();
+
+            fn poll(mut self: Pin<&mut Self>, _: &mut std::task::Context<'_>) -> Poll<()> {
+                self.0.spawn(pending());
+                Poll::Ready(())
+            }
+        }
+
+        for check in every_flavor() {
+            check.run(Owner(JoinSet::new())).unwrap();
+        }
     }
 
     #[test]
@@ -251,7 +274,7 @@ mod leaked {
             panic!("{report}");
         };
         assert_eq!((task.number(), task.name()), (1, Some("janitor")));
-        let place = task.place().unwrap();
+        let place = task.place();
         assert_eq!((place.file(), place.line()), (file!(), line));
         assert_eq!(task.spawned_by(), [SpawnedBy::Test]);
         assert!(task.age() >= SHORT);
@@ -349,7 +372,7 @@ mod leaked {
         else {
             panic!("{:?}", task.spawned_by());
         };
-        assert!(place.line() < task.place().unwrap().line());
+        assert!(place.line() < task.place().line());
     }
 
     #[test]
@@ -372,7 +395,7 @@ mod leaked {
             let report = report.unwrap_err();
             let by: Vec<_> = report.tasks().iter().map(LeakedTask::spawned_by).collect();
             let [
-                [SpawnedBy::Thread],
+                [SpawnedBy::NoTask],
                 [SpawnedBy::Task { number: 2, .. }, SpawnedBy::Test],
                 [SpawnedBy::UnknownTask],
             ] = by[..]
@@ -553,6 +576,84 @@ mod leaked {
     }
 }
 
+mod spawners {
+    use super::*;
+
+    #[test]
+    fn are_found_also_behind_a_task_that_runs_another_inside_of_its_poll() {
+        let report = LeakCheck::new().local().grace(SHORT).run(async {
+            straggler::spawn_local(async {
+                // Polled inside of the poll of this task.
+                let set = LocalSet::new();
+                set.run_until(async { straggler::spawn_local(async {}).await.unwrap() })
+                    .await;
+                straggler::spawn(pending::<()>());
+            })
+            .await
+            .unwrap();
+        });
+        let report = report.unwrap_err();
+        let [SpawnedBy::Task { number: 1, .. }, SpawnedBy::Test] = report.tasks()[0].spawned_by()
+        else {
+            panic!("{report}");
+        };
+    }
+
+    #[test]
+    fn more_than_twenty_kinds_of_leaks_are_counted_and_not_listed() {
+        let report = leaks(|| async {
+            for number in 0..25 {
+                straggler::spawn_named(format!("task {number}"), pending::<()>());
+            }
+        });
+        let text = report.to_string();
+        assert!(
+            text.contains("`task 19`") && !text.contains("`task 20`"),
+            "{text}"
+        );
+        assert!(text.contains("and 5 more, spawned elsewhere"), "{text}");
+    }
+}
+
+mod macros_of_tokio {
+    use super::*;
+
+    #[test]
+    fn do_not_hide_what_is_awaited() {
+        let report = leaks(|| async {
+            straggler::spawn(async {
+                let hour = Duration::from_secs(3600);
+                tokio::join!(tokio::time::sleep(hour), tokio::time::sleep(hour));
+            });
+            straggler::spawn(async {
+                let (_sign, signed) = oneshot::channel::<()>();
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(3600)) => {}
+                    _ = signed => {}
+                }
+            });
+        });
+        for (task, on) in report.tasks().iter().zip([
+            &["tokio::time::sleep::Sleep"; 2],
+            &[
+                "tokio::time::sleep::Sleep",
+                "tokio::sync::oneshot::Receiver",
+            ],
+        ]) {
+            let Wait::At(places) = task.wait() else {
+                panic!("{report}");
+            };
+            assert!(
+                places
+                    .iter()
+                    .all(|place| on.contains(&place.on().unwrap_or_default())),
+                "{report}"
+            );
+        }
+        assert!(report.to_string().contains("`CancellationToken`"));
+    }
+}
+
 mod paused_clock {
     use super::*;
 
@@ -639,6 +740,19 @@ mod rules {
     }
 
     #[test]
+    fn one_for_a_place_allows_its_own_while_others_fail() {
+        let check = LeakCheck::new()
+            .grace(SHORT)
+            .allow_at(format!("{}:{}", file!(), line!() + 2));
+        let report = check.run(async {
+            straggler::spawn(pending::<()>());
+            straggler::spawn(pending::<()>());
+        });
+        let report = report.unwrap_err();
+        assert_eq!((report.count(), report.tasks()[0].number()), (1, 2));
+    }
+
+    #[test]
     fn one_for_a_place_allows_so_many() {
         let check = LeakCheck::new().grace(SHORT).allow_at_most(file!(), 1);
         let report = check.run(async {
@@ -718,6 +832,18 @@ mod background {
     #[test]
     fn a_helper_returns_what_it_returns() {
         assert_clean(|| async { assert_eq!(straggler::background(async { 7 }).await.unwrap(), 7) });
+    }
+
+    #[test]
+    fn a_helper_that_begins_after_the_body_is_stopped_too() {
+        let check = LeakCheck::new().grace(Duration::from_secs(60));
+        let body = async {
+            straggler::spawn(async {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                straggler::background(pending::<()>());
+            });
+        };
+        check.run(body).unwrap();
     }
 
     #[test]
@@ -851,6 +977,29 @@ mod the_body {
         };
         let payload = catch_unwind(AssertUnwindSafe(panicking)).unwrap_err();
         assert_eq!(payload.downcast_ref(), Some(&7));
+    }
+
+    #[test]
+    fn is_not_clean_where_the_check_itself_panics() {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&is_over);
+        let mut builder = Builder::new_current_thread();
+        builder.on_thread_park(move || assert!(!over.load(SeqCst), "in the middle of the check"));
+        let report = LeakCheck::new().runtime(builder).run(async move {
+            tokio::spawn(pending::<()>());
+            is_over.store(true, SeqCst);
+        });
+        let report = report.unwrap_err();
+        assert!(
+            matches!(report.verdict(), Verdict::CheckFailed(_)),
+            "{report}"
+        );
+        assert!(
+            report
+                .to_string()
+                .contains("panicked: in the middle of the check"),
+            "{report}"
+        );
     }
 
     #[test]

@@ -151,6 +151,10 @@ impl<S: Slots> Children<S> {
     #[cfg(feature = "tokio")]
     pub(crate) fn wake_pending(self: Pin<&mut Self>) {
         let this = self.project();
+        // First, so that no wake below finds the parent asleep and wakes it.
+        let slots = &this.slots;
+        this.wakes
+            .take(|index| slots.slot(index).holds() == Holds::Future);
         for index in 0..*this.started {
             if this.slots.slot(index).holds() == Holds::Future {
                 this.wakes

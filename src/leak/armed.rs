@@ -1,9 +1,10 @@
 //! Whether the leak check works in this build, and what it sees.
 
 use std::fmt;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::panic::Location;
 use std::pin::pin;
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -136,10 +137,11 @@ pub fn armed() -> Armed {
 fn leak_two(place: &'static Location<'static>) -> Option<Report> {
     let leaking = async {
         tokio::spawn(pending::<()>());
-        crate::spawn(std::future::poll_fn(|context| {
-            // Keeps its waker, unlike `pending`.
-            Box::leak(Box::new(context.waker().clone()));
-            std::task::Poll::<()>::Pending
+        // Keeps its waker, unlike `pending`.
+        let mut kept = None;
+        crate::spawn(poll_fn(move |context| {
+            drop(kept.replace(context.waker().clone()));
+            Poll::<()>::Pending
         }));
     };
     let check = LeakCheck::new().grace(Duration::ZERO);

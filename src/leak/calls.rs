@@ -52,23 +52,44 @@ struct Frame {
 /// The frames at the addresses that were looked up so far: many tasks wait at few places, and a
 /// look into the debug information takes long.
 #[derive(Debug, Default)]
-pub(super) struct Symbols(HashMap<usize, Vec<Frame>>);
+pub(super) struct Symbols {
+    frames: HashMap<usize, Vec<Frame>>,
+    /// What came of the clones of wakers with these addresses.
+    waits: HashMap<Vec<usize>, Waits>,
+}
+
+/// The calls of the user's code that wait, the innermost first, and what that one awaits.
+type Waits = (Vec<Call>, Option<String>);
 
 impl Symbols {
     /// The calls of the user's code from the poll that is traced down to the clone of a waker, the
     /// innermost first; and what that one awaits, if it belongs to a dependency.
-    pub(super) fn waits(&mut self, clone: &Backtrace) -> (Vec<Call>, Option<String>) {
+    pub(super) fn waits(&mut self, clone: &Backtrace) -> Waits {
         let addresses = clone.frames().iter().map(BacktraceFrame::ip);
+        let key: Vec<usize> = addresses.clone().map(<*mut c_void>::addr).collect();
+        if let Some(known) = self.waits.get(&key) {
+            return known.clone();
+        }
+        let waits = self.look_up(addresses);
+        self.waits.insert(key, waits.clone());
+        waits
+    }
+
+    fn look_up(&mut self, addresses: impl Iterator<Item = *mut c_void>) -> Waits {
         let frames: Vec<Frame> = addresses
             .flat_map(|address| self.at(address).to_vec())
             .skip_while(|frame| !frame.name.ends_with("leak::trace::capture"))
             .skip(1)
             .take_while(|frame| !frame.name.ends_with("leak::trace::poll"))
             .collect();
+        let calls: Vec<Call> = frames.iter().filter_map(Frame::call).collect();
         let innermost = frames.iter().position(Frame::is_users);
         let awaited = &frames[..innermost.unwrap_or(frames.len())];
-        let on = awaited.iter().rev().find_map(Frame::awaited);
-        (frames.iter().filter_map(Frame::call).collect(), on)
+        // Closures of tokio's `select!` and `join!` have the path of the function they stand in.
+        let is_own = |path: &String| calls.first().is_some_and(|call| call.function == *path);
+        let mut awaited = awaited.iter().rev().filter_map(Frame::awaited);
+        let on = awaited.find(|path| !is_own(path));
+        (calls, on)
     }
 
     /// The call of the user's code that led to a spawn at `spawned_at` in a dependency. One of
@@ -99,7 +120,7 @@ impl Symbols {
     }
 
     fn at(&mut self, address: *mut c_void) -> &[Frame] {
-        self.0.entry(address.addr()).or_insert_with(|| {
+        self.frames.entry(address.addr()).or_insert_with(|| {
             let mut frames = Vec::new();
             backtrace::resolve(address, |symbol| {
                 let name = symbol.name().map(|name| format!("{name:#}"));
@@ -134,7 +155,14 @@ impl Frame {
     /// What is awaited where this frame is called, unless it only hands polls on.
     fn awaited(&self) -> Option<String> {
         let path = function_path(&self.name);
-        let hands_on = ["__rust", "alloc::", "core::", "std::", "straggler::"];
+        let hands_on = [
+            "__rust",
+            "alloc::",
+            "core::",
+            "std::",
+            "straggler::",
+            "tokio::future::",
+        ];
         (!path.is_empty() && !hands_on.iter().any(|library| path.starts_with(library)))
             .then_some(path)
     }

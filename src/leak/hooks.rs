@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 #[cfg(tokio_unstable)]
-use std::sync::OnceLock;
+use std::sync::{OnceLock, Weak};
 
 use tokio::runtime::Builder;
 
@@ -16,23 +16,27 @@ use super::session::Session;
 pub(crate) struct Hooks {
     /// Whom they report to, once the runtime is there.
     #[cfg(tokio_unstable)]
-    session: Arc<OnceLock<Arc<Session>>>,
+    session: Arc<OnceLock<Weak<Session>>>,
 }
 
 impl Hooks {
     /// Has a runtime that is about to be built report spawns and ends of tasks.
     #[cfg(tokio_unstable)]
     pub(crate) fn install(builder: &mut Builder) -> Self {
-        let session = Arc::new(OnceLock::<Arc<Session>>::new());
+        // Weak, since a session may keep tasks of the runtime, and so the runtime, which keeps this.
+        let session = Arc::new(OnceLock::<Weak<Session>>::new());
         let spawned = Arc::clone(&session);
         builder.on_task_spawn(move |task| {
-            if let (Some(session), false) = (spawned.get(), PAUSED.get()) {
+            if PAUSED.get() {
+                return;
+            }
+            if let Some(session) = spawned.get().and_then(Weak::upgrade) {
                 session.begin_hooked(task.id(), task.spawned_at());
             }
         });
         let ended = Arc::clone(&session);
         builder.on_task_terminate(move |task| {
-            if let Some(session) = ended.get() {
+            if let Some(session) = ended.get().and_then(Weak::upgrade) {
                 session.end_hooked(task.id());
             }
         });
@@ -47,7 +51,7 @@ impl Hooks {
     /// Says whom the hooks report to.
     #[cfg(tokio_unstable)]
     pub(crate) fn report_to(self, session: &Arc<Session>) {
-        _ = self.session.set(Arc::clone(session));
+        _ = self.session.set(Arc::downgrade(session));
     }
 
     #[cfg(not(tokio_unstable))]

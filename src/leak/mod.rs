@@ -295,7 +295,12 @@ impl LeakCheck {
     /// ```
     #[track_caller]
     pub fn run<F: Future>(self, future: F) -> Result<F::Output, Report> {
-        match self.check(None, Location::caller(), pin!(future)) {
+        #[expect(
+            clippy::redundant_async_block,
+            reason = "a block drops the future as soon as it has ended"
+        )]
+        let body = pin!(async move { future.await });
+        match self.check(None, Location::caller(), body) {
             Checked::Failed(report) => Err(report),
             Checked::Run {
                 outcome,
@@ -392,7 +397,7 @@ impl LeakCheck {
                 mode,
             };
         };
-        let session = Session::open(runtime.handle(), self.is_local);
+        let session = Session::open(runtime.handle());
         hooks.report_to(&session);
         let scope = Scope::begin(session, runtime.handle().clone(), self.rules, test, place);
         let task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
@@ -412,22 +417,29 @@ impl LeakCheck {
             Err(panic) => Err(panic),
             Ok(None) => {
                 let timeout = self.timeout.unwrap_or_default();
-                let report = runtime.block_on(scope.give_up(&task, timeout));
+                let report = contain(|| runtime.block_on(scope.give_up(&task, timeout)));
                 runtime.shut_down();
-                return Checked::Failed(report);
+                return Checked::Failed(report.unwrap_or_else(|panic| scope.failed(&panic)));
             }
         };
-        let found = scope.end_if_clean().or_else(|| {
-            let grace = self.grace.or(grace).unwrap_or(GRACE);
-            // A runtime that shuts down at an unhandled panic does not run any more, and has
-            // dropped its tasks.
-            contain(|| runtime.block_on(scope.end(grace))).ok()
-        });
+        let found = scope.end_if_clean().map_or_else(
+            || {
+                let grace = self.grace.or(grace).unwrap_or(GRACE);
+                contain(|| runtime.block_on(scope.end(grace)))
+            },
+            Ok,
+        );
         runtime.shut_down();
-        let report = found.and_then(|found| {
-            print_notes(&scope, &found);
-            found.report
-        });
+        let report = match found {
+            Ok(found) => {
+                print_notes(&scope, &found);
+                found.report
+            }
+            // A runtime may shut down because a task panicked, with the body's own panic. Then it
+            // does not run any more, and has dropped its tasks.
+            Err(_) if outcome.is_err() => None,
+            Err(panic) => Some(scope.failed(&panic)),
+        };
         Checked::Run {
             outcome,
             report,

@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 ///
 /// let report = LeakCheck::new().run(async { drop(straggler::spawn(std::future::pending::<()>())) });
 /// let report = report.unwrap_err();
-/// let place = report.tasks()[0].place().unwrap();
+/// let place = report.tasks()[0].place();
 /// assert!(place.file().ends_with(".rs") && place.line() > 0);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

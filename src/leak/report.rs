@@ -82,6 +82,8 @@ pub enum Verdict {
     BackgroundPanicked,
     /// The test was not run, for this reason.
     NotRun(String),
+    /// The test was run, but the check of what it left behind panicked, with this message.
+    CheckFailed(String),
 }
 
 /// A task that outlived its test.
@@ -115,8 +117,9 @@ pub enum SpawnedBy {
     },
     /// A task of which this build does not see where it was spawned.
     UnknownTask,
-    /// A thread outside of the runtime.
-    Thread,
+    /// No task: a thread outside of the runtime, or, where the runtime is somebody else's, what it
+    /// blocks on.
+    NoTask,
 }
 
 /// A background task that panicked.
@@ -221,7 +224,7 @@ impl LeakedTask {
         }
     }
 
-    /// Returns the number of the task in this test, from 1 on in the order of the spawns.
+    /// Returns the number of the task in its runtime, which go up in the order of the spawns.
     #[must_use]
     pub fn number(&self) -> usize {
         self.number
@@ -235,8 +238,8 @@ impl LeakedTask {
 
     /// Returns where the task was spawned.
     #[must_use]
-    pub fn place(&self) -> Option<&Place> {
-        Some(&self.place)
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Returns the call in the user's own code that led to the spawn, if it was in a dependency.
@@ -323,7 +326,7 @@ fn spawners(task: &Task) -> Vec<SpawnedBy> {
                 return spawners;
             }
             Spawner::Thread => {
-                spawners.push(SpawnedBy::Thread);
+                spawners.push(SpawnedBy::NoTask);
                 return spawners;
             }
         }

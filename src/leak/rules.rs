@@ -1,5 +1,7 @@
 //! Which tasks may outlive a test.
 
+use std::cmp::Reverse;
+
 use super::place::Place;
 
 /// What may remain when a test ends.
@@ -31,12 +33,14 @@ pub(crate) struct Judgement {
 impl Rules {
     /// Lets `count` tasks remain, wherever they were spawned.
     pub(crate) fn allow(&mut self, count: usize) {
-        self.count = Some(count);
+        self.count = (count > 0).then_some(count);
     }
 
     /// Lets tasks remain that were spawned at places that begin with `prefix`.
     pub(crate) fn allow_at(&mut self, prefix: String, at_most: Option<usize>) {
         self.places.push(PlaceRule { prefix, at_most });
+        // The one that says most goes first, so that a general one is left for what it alone allows.
+        self.places.sort_by_key(|rule| Reverse(rule.prefix.len()));
     }
 
     /// Whether there are rules that need to know where tasks were spawned.
@@ -53,13 +57,14 @@ impl Rules {
     }
 
     /// Judges the tasks that remain by the places where they were spawned, and `unseen` others.
-    pub(crate) fn judge(&self, places: &[Place], unseen: usize) -> Judgement {
+    pub(crate) fn judge(&self, places: &[Option<Place>], unseen: usize) -> Judgement {
         let mut used = vec![0; self.places.len()];
         let mut excess = Vec::new();
         for (index, place) in places.iter().enumerate() {
             let mut rules = self.places.iter().zip(&mut used);
             let allows = |(rule, used): &(&PlaceRule, &mut usize)| {
-                rule.at_most.is_none_or(|at_most| **used < at_most) && rule.matches(place)
+                let has_room = rule.at_most.is_none_or(|at_most| **used < at_most);
+                has_room && place.as_ref().is_some_and(|place| rule.matches(place))
             };
             match rules.find(allows) {
                 Some((_, used)) => *used += 1,
@@ -111,8 +116,8 @@ impl std::fmt::Display for PlaceRule {
 mod tests {
     use super::{Place, Rules};
 
-    fn at(file: &str) -> Place {
-        Place::new(file, 7, Some(9))
+    fn at(file: &str) -> Option<Place> {
+        Some(Place::new(file, 7, Some(9)))
     }
 
     fn excess(prefix: &str, file: &str) -> usize {
@@ -151,6 +156,15 @@ mod tests {
         let judgement = rules.judge(&[at("src/pool.rs"), at("src/pool.rs")], 0);
         assert_eq!((judgement.excess, judgement.allowed), (vec![1], 0));
         assert!(judgement.unused.is_empty());
+    }
+
+    #[test]
+    fn a_general_rule_is_left_for_what_it_alone_allows() {
+        let mut rules = Rules::default();
+        rules.allow_at("src".to_owned(), Some(1));
+        rules.allow_at("src/pool.rs".to_owned(), None);
+        let judgement = rules.judge(&[at("src/pool.rs"), at("src/lib.rs")], 0);
+        assert!(judgement.excess.is_empty() && judgement.unused.is_empty());
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::panic::Location;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::calls::Symbols;
 use super::drain;
@@ -13,10 +14,15 @@ use super::report::{BackgroundPanic, Findings, LeakedTask, Report, Verdict};
 use super::rules::{Judgement, Rules};
 use super::session::Session;
 use super::task::{Kind, Task};
+use crate::panic::Panic;
 
 /// How long tasks that were asked where they wait have to answer. One that is inside of a poll all
 /// the while blocks its thread.
 const ANSWER: Duration = Duration::from_millis(200);
+
+/// For how many milliseconds the number of tasks is watched before a check of a runtime that
+/// somebody else owns, unless there is none.
+const SETTLING: usize = 10;
 
 /// What belongs to one check.
 #[derive(Debug)]
@@ -61,8 +67,30 @@ impl Scope {
             test,
             place,
         };
-        scope.unseen_before = scope.unseen();
+        scope.unseen_before = scope.settled_unseen();
         scope
+    }
+
+    /// How many tasks that are not on record are there to stay.
+    ///
+    /// Workers count a task for a moment longer than its handle is awaited (up to 7 ms were seen).
+    /// One that is gone must not make room for one that leaks.
+    fn settled_unseen(&self) -> usize {
+        let mut least = self.unseen();
+        for _ in 0..SETTLING {
+            if least == 0 || self.runtime.runtime_flavor() != RuntimeFlavor::MultiThread {
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
+            least = least.min(self.unseen());
+        }
+        least
+    }
+
+    /// The report of a check that could not be made to its end.
+    pub(crate) fn failed(&self, panic: &Panic) -> Report {
+        let verdict = Verdict::CheckFailed(panic.to_string());
+        Report::new(Findings::new(self.test, self.place, verdict))
     }
 
     /// Ends the check if there is nothing to stop and nothing to wait for, as in nearly every test.
@@ -78,7 +106,7 @@ impl Scope {
     ///
     /// It has to run in the scope's runtime.
     pub(crate) async fn end(&self, grace: Duration) -> Found {
-        self.session.stop_background(self.after);
+        let _stopping = self.session.stop_background(self.after);
         let (begun, clock) = (Instant::now(), tokio::time::Instant::now());
         let is_clean = drain::until(grace, || self.judge().is_clean()).await;
         let clock_stood_still =
@@ -153,7 +181,9 @@ impl Scope {
     /// Judges what is left.
     fn judge(&self) -> Judged {
         let (tasks, unseen) = (self.leaked(), self.unseen());
-        let places: Vec<Place> = tasks.iter().map(|task| task.spawned_at.into()).collect();
+        // Without rules for places, nobody looks at them.
+        let place = |task: &Arc<Task>| self.rules.need_places().then(|| task.spawned_at.into());
+        let places: Vec<Option<Place>> = tasks.iter().map(place).collect();
         Judged {
             judgement: self.rules.judge(&places, unseen),
             tasks,

@@ -19,8 +19,6 @@ use super::task::{Kind, Spawner, Task};
 #[derive(Debug)]
 pub(crate) struct Session {
     runtime: Id,
-    /// Whether the runtime counts tasks of `spawn_local` too.
-    counts_local: bool,
     last_number: AtomicUsize,
     record: Mutex<Record>,
 }
@@ -31,6 +29,9 @@ struct Record {
     live: FxHashMap<Key, Arc<Task>>,
     /// The numbers of the background tasks, and how to stop them.
     background: Vec<(usize, AbortHandle)>,
+    /// How many checks have stopped them and are not at their end: one that comes late is stopped
+    /// at once.
+    stopping: usize,
     /// The background tasks that panicked, each with its message.
     panics: Vec<(Arc<Task>, Option<String>)>,
 }
@@ -53,7 +54,7 @@ static WATCHED: AtomicUsize = AtomicUsize::new(0);
 
 impl Session {
     /// The session of a runtime that somebody begins to watch.
-    pub(crate) fn open(runtime: &Handle, counts_local: bool) -> Arc<Self> {
+    pub(crate) fn open(runtime: &Handle) -> Arc<Self> {
         let runtime = runtime.id();
         let mut sessions = SESSIONS.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(session) = sessions.get(&runtime).and_then(Weak::upgrade) {
@@ -61,7 +62,6 @@ impl Session {
         }
         let session = Arc::new(Self {
             runtime,
-            counts_local,
             last_number: AtomicUsize::new(0),
             record: Mutex::default(),
         });
@@ -96,10 +96,6 @@ impl Session {
         name: Option<Cow<'static, str>>,
         spawned_at: &'static Location<'static>,
     ) -> Arc<Task> {
-        let kind = match kind {
-            Kind::Local if self.counts_local => Kind::Tracked,
-            kind => kind,
-        };
         let mut record = self.record();
         let number = self.next_number();
         let spawner = record.spawner();
@@ -161,18 +157,26 @@ impl Session {
         if record.live.is_empty() {
             return 0;
         }
-        let counts = |task: &&Arc<Task>| !matches!(task.kind, Kind::Blocking | Kind::Local);
-        record.live.values().filter(counts).count()
+        let counted = record.live.values().filter(|task| task.is_counted());
+        counted.count()
     }
 
     /// Takes a note of how to stop a background task.
     pub(crate) fn add_background(&self, task: &Task, abort: AbortHandle) {
-        self.record().background.push((task.number, abort));
+        let mut record = self.record();
+        if record.stopping == 0 {
+            record.background.push((task.number, abort));
+            return;
+        }
+        drop(record);
+        abort.abort();
     }
 
-    /// Has the background tasks with numbers above `after` stopped as soon as they yield.
-    pub(crate) fn stop_background(&self, after: usize) {
+    /// Has the background tasks with numbers above `after` stopped as soon as they yield, and those
+    /// that begin before the returned value is dropped.
+    pub(crate) fn stop_background(&self, after: usize) -> Stopping<'_> {
         let mut record = self.record();
+        record.stopping += 1;
         let all = mem::take(&mut record.background).into_iter();
         let (stopped, others): (Vec<_>, _) = all.partition(|(number, _)| *number > after);
         record.background = others;
@@ -181,6 +185,7 @@ impl Session {
         for (_, abort) in stopped {
             abort.abort();
         }
+        Stopping(self)
     }
 
     /// Notes that a background task panicked, and with what message.
@@ -204,6 +209,16 @@ impl Session {
     fn record(&self) -> MutexGuard<'_, Record> {
         // No foreign code runs while it is locked.
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`Session::stop_background`].
+#[derive(Debug)]
+pub(crate) struct Stopping<'a>(&'a Session);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.record().stopping -= 1;
     }
 }
 

@@ -172,14 +172,14 @@ where
     handle
 }
 
-/// Makes the future of a task that is spawned in the current runtime, and keeps the hooks from
-/// reporting it a second time until the other value is dropped.
+/// Makes the future of a task that is spawned in the current runtime before the other value is
+/// dropped.
 pub(crate) fn track<F>(
     future: F,
     kind: Kind,
     name: Option<Cow<'static, str>>,
     spawned_at: &'static Location<'static>,
-) -> (Tracked<F>, Paused) {
+) -> (Tracked<F>, Spawning) {
     track_in(Session::current(), future, kind, name, spawned_at)
 }
 
@@ -188,7 +188,7 @@ pub(crate) fn track_on<F>(
     runtime: &Handle,
     future: F,
     spawned_at: &'static Location<'static>,
-) -> (Tracked<F>, Paused) {
+) -> (Tracked<F>, Spawning) {
     track_in(
         Session::of(runtime),
         future,
@@ -204,12 +204,42 @@ fn track_in<F>(
     kind: Kind,
     name: Option<Cow<'static, str>>,
     spawned_at: &'static Location<'static>,
-) -> (Tracked<F>, Paused) {
+) -> (Tracked<F>, Spawning) {
     let record = session.map(|session| Recorded {
         task: session.begin(kind, name, spawned_at),
         session,
     });
-    (Tracked { future, record }, hooks::pause())
+    let local = record.as_ref().filter(|_| kind == Kind::Local);
+    let spawning = Spawning {
+        local: local.and_then(|record| Some((Arc::clone(&record.task), alive()?))),
+        _paused: hooks::pause(),
+    };
+    (Tracked { future, record }, spawning)
+}
+
+/// A spawn that is under way. Until it is dropped the hooks do not report the task a second time.
+#[derive(Debug)]
+pub(crate) struct Spawning {
+    /// A local task, and how many tasks were alive before it.
+    local: Option<(Arc<Task>, usize)>,
+    _paused: Paused,
+}
+
+impl Drop for Spawning {
+    fn drop(&mut self) {
+        // Nothing but the count tells whether the task is the runtime's or a `LocalSet`'s. Both run
+        // on this thread, so no other task of theirs comes or goes meanwhile.
+        if let Some((task, before)) = self.local.take() {
+            if alive() > Some(before) {
+                task.set_counted();
+            }
+        }
+    }
+}
+
+/// How many tasks of the current runtime are alive.
+fn alive() -> Option<usize> {
+    Some(Handle::try_current().ok()?.metrics().num_alive_tasks())
 }
 
 /// Makes the closure of blocking work, in which spawns are charged to it.

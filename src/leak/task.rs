@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::panic::Location;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use backtrace::Backtrace;
+use tokio::task::coop::unconstrained;
 
 use super::calls::Symbols;
 use super::trace::{self, Trace};
@@ -30,6 +33,9 @@ pub(crate) struct Task {
     pub(crate) spawned: Instant,
     /// The calls that led to the spawn, if it is not in the user's own code.
     pub(crate) stack: Option<Backtrace>,
+    /// Whether the runtime counts it among its own: of a local task it does not if it is a
+    /// `LocalSet`'s.
+    is_counted: AtomicBool,
     /// How many spawners are known.
     generation: usize,
     progress: Progress,
@@ -42,7 +48,7 @@ pub(crate) enum Kind {
     Body,
     /// Spawned through `straggler`, which polls it.
     Tracked,
-    /// As above, by `spawn_local` outside of a runtime that counts such tasks.
+    /// As above, by `spawn_local`.
     Local,
     /// As above, by `background`: stopped when the body has ended.
     Background,
@@ -109,6 +115,7 @@ impl Task {
             spawner,
             spawned: Instant::now(),
             stack: None,
+            is_counted: AtomicBool::new(!matches!(kind, Kind::Local | Kind::Blocking)),
             generation,
             progress: Progress::default(),
         }
@@ -124,11 +131,16 @@ impl Task {
         struct Leave(Option<Arc<Task>>);
         impl Drop for Leave {
             fn drop(&mut self) {
-                CURRENT.set(self.0.take());
+                exchange(self.0.take());
             }
         }
+        /// It is gone where the thread ends, and so is nobody's.
+        fn exchange(current: Option<Arc<Task>>) -> Option<Arc<Task>> {
+            let exchange = |of_thread: &RefCell<_>| of_thread.replace(current);
+            CURRENT.try_with(exchange).ok().flatten()
+        }
 
-        let _leave = Leave(CURRENT.replace(Some(Arc::clone(self))));
+        let _leave = Leave(exchange(Some(Arc::clone(self))));
         run()
     }
 
@@ -146,18 +158,32 @@ impl Task {
         }
         progress.is_polled.store(true, Relaxed);
         let _polled = Polled(progress);
-        if !progress.is_asked.load(Relaxed) {
+        // Looked at first: to swap costs more, and nearly no poll is asked.
+        if !progress.is_asked.load(Relaxed) || !progress.is_asked.swap(false, Relaxed) {
             return self.enter(|| poll(context));
         }
-        let (outcome, trace) = self.enter(|| trace::poll(context.waker(), poll));
+        // Without limits: an operation that tokio refuses, since the poll has done enough, waits
+        // for nothing, and would look as if it were busy.
+        let mut poll = Some(poll);
+        let polled_once = poll_fn(|context| match poll.take() {
+            Some(poll) => Poll::Ready(poll(context)),
+            None => unreachable!("it is polled once"),
+        });
+        let mut unlimited = pin!(unconstrained(polled_once));
+        let (outcome, trace) =
+            self.enter(|| trace::poll(context.waker(), |context| unlimited.as_mut().poll(context)));
+        let Poll::Ready(outcome) = outcome else {
+            unreachable!("it is ready at its first poll");
+        };
         if outcome.is_pending() {
             *lock(&progress.answer) = Some(trace);
         }
         outcome
     }
 
-    /// Asks the task where it waits, which its next poll tells.
+    /// Asks the task where it waits, which its next poll tells, and forgets what it told before.
     pub(crate) fn ask(&self) {
+        *lock(&self.progress.answer) = None;
         self.progress.is_asked.store(true, Relaxed);
         let waker = lock(&self.progress.waker).clone();
         if let Some(waker) = waker {
@@ -192,6 +218,16 @@ impl Task {
     /// How often the task was polled. It is not known of one that a hook saw.
     pub(crate) fn polls(&self) -> Option<usize> {
         (self.kind != Kind::Hooked).then(|| self.progress.polls.load(Relaxed))
+    }
+
+    /// Whether the runtime counts it among those that are alive.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.is_counted.load(Relaxed)
+    }
+
+    /// Notes that the runtime counts it.
+    pub(crate) fn set_counted(&self) {
+        self.is_counted.store(true, Relaxed);
     }
 
     /// Lets go of the waker, which keeps the task's memory alive.

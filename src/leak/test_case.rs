@@ -109,6 +109,7 @@ where
 
 /// Fails the test of this thread. Not by `panic!`, whose own message would name this line.
 fn fail(report: &Report) -> ! {
+    let report = report.to_string();
     eprintln!("{report}");
-    resume_unwind(Box::new(report.to_string()))
+    resume_unwind(Box::new(report))
 }

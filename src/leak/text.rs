@@ -1,5 +1,6 @@
 //! The text of a report.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -25,6 +26,12 @@ impl fmt::Display for Text<'_> {
         match &findings.verdict {
             Verdict::NotRun(reason) => {
                 return write!(f, "leak_check: {test} was not run: {reason}");
+            }
+            Verdict::CheckFailed(panic) => {
+                return write!(
+                    f,
+                    "leak_check: what {test} left behind could not be found out: the check {panic}"
+                );
             }
             Verdict::Hung { timeout, wait } => {
                 let timeout = humantime::format_duration(*timeout);
@@ -65,9 +72,14 @@ impl fmt::Display for Text<'_> {
                 "and "
             };
             let count = tasks(findings.unseen);
+            let they = if findings.unseen == 1 {
+                "it is"
+            } else {
+                "they are"
+            };
             write!(
                 f,
-                "\n  {and}{count} of which this build sees only that they are alive"
+                "\n  {and}{count} of which this build sees only that {they} alive"
             )?;
         }
         for panic in &findings.panics {
@@ -85,7 +97,9 @@ impl Text<'_> {
     /// Says what this build does not show, and what would.
     fn notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let findings = self.0.findings();
-        let is_hooked = |task: &LeakedTask| *task.wait() == Wait::Unknown;
+        // That of a dependency cannot be changed.
+        let is_hooked =
+            |task: &LeakedTask| *task.wait() == Wait::Unknown && task.caller().is_none();
         if findings.unseen > 0 {
             f.write_str(
                 "
@@ -112,9 +126,11 @@ at the top of the crate that spawns them, in a lib.rs with #[cfg(test)] above it
             );
         } else {
             let unused = findings.unused_rules.iter();
-            notes.extend(
-                unused.map(|rule| format!("`{rule}` allowed nothing: no task that is left is its")),
-            );
+            notes.extend(unused.map(|rule| {
+                format!(
+                    "`{rule}` allowed nothing: none of the tasks that are left was spawned there"
+                )
+            }));
         }
         if findings.clock_stood_still && findings.verdict == Verdict::Leaked {
             notes.push("the clock is paused, and stands still once the body has ended: no sleep ends any more".to_owned());
@@ -194,22 +210,19 @@ fn tasks(count: usize) -> String {
 /// The tasks that are alike but for their numbers, ages and polls, the oldest first.
 fn groups(tasks: &[LeakedTask]) -> Vec<Vec<&LeakedTask>> {
     let mut groups: Vec<Vec<&LeakedTask>> = Vec::new();
+    let mut indices = HashMap::new();
     for task in tasks {
-        match groups.iter_mut().find(|group| is_alike(group[0], task)) {
+        let alike = (
+            (task.place(), task.caller(), task.name()),
+            (task.is_background(), task.wait(), task.spawned_by()),
+        );
+        let index = *indices.entry(alike).or_insert(groups.len());
+        match groups.get_mut(index) {
             Some(group) => group.push(task),
             None => groups.push(vec![task]),
         }
     }
     groups
-}
-
-fn is_alike(one: &LeakedTask, other: &LeakedTask) -> bool {
-    one.place() == other.place()
-        && one.caller() == other.caller()
-        && one.name() == other.name()
-        && one.is_background() == other.is_background()
-        && one.wait() == other.wait()
-        && one.spawned_by() == other.spawned_by()
 }
 
 fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> fmt::Result {
@@ -235,9 +248,7 @@ fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> fmt::Result
     if first.is_background() {
         f.write_str(", in the background,")?;
     }
-    if let Some(place) = first.place() {
-        write!(f, " spawned at {place}")?;
-    }
+    write!(f, " spawned at {}", first.place())?;
     if let Some(caller) = first.caller() {
         write!(f, "\n     called at {caller}\n    ")?;
     }
@@ -265,7 +276,7 @@ impl fmt::Display for By<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             SpawnedBy::Test => f.write_str("by the test"),
-            SpawnedBy::Thread => f.write_str("by a thread outside of the runtime"),
+            SpawnedBy::NoTask => f.write_str("by no task of the runtime"),
             SpawnedBy::UnknownTask => {
                 f.write_str("by a task that was not spawned through straggler")
             }

@@ -140,6 +140,8 @@ unsafe fn wake_by_ref(original: *const ()) {
     original.wake_by_ref();
 }
 
+// Not inlined, since its frame is what marks the end of the others.
+#[inline(never)]
 fn capture(is_wake: bool) {
     with_current(|current| {
         if !current.is_muted {

@@ -5,6 +5,9 @@ use std::fmt;
 use super::calls::{Call, Symbols};
 use super::trace::{Capture, Trace};
 
+/// How many of the places where a task waits are listed before the others are counted.
+const LISTED: usize = 10;
+
 /// What a task that outlived its test was doing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -13,13 +16,15 @@ pub enum Wait {
     At(Vec<WaitPlace>),
     /// It wakes itself, again and again, at these places.
     Busy(Vec<WaitPlace>),
-    /// It is pending, and kept no waker when it was polled again: nothing can ever wake it.
+    /// It is pending, and kept no waker when it was polled again. Unless it is one that does so at
+    /// its first poll alone, nothing can ever wake it.
     Unwakeable,
     /// It is inside of one poll, and was all the while that it was asked: it blocks its thread.
     Blocks,
     /// It was never polled.
     Unstarted,
-    /// It did not say so in time, since its thread was busy with something else.
+    /// It did not say so in time, since nothing polled it: its thread was busy with something else,
+    /// or its `LocalSet` is not run any more.
     Unanswered,
     /// It cannot be known: the task was not spawned through `straggler`, and so is not polled by it.
     Unknown,
@@ -122,11 +127,14 @@ impl fmt::Display for WaitPlace {
 }
 
 fn write_places(f: &mut fmt::Formatter<'_>, does: &str, places: &[WaitPlace]) -> fmt::Result {
-    for (index, place) in places.iter().enumerate() {
+    for (index, place) in places.iter().take(LISTED).enumerate() {
         let before = if index == 0 { does } else { "\nand at" };
         write!(f, "{before} {place}")?;
     }
-    Ok(())
+    match places.len().saturating_sub(LISTED) {
+        0 => Ok(()),
+        more => write!(f, "\nand at {more} more"),
+    }
 }
 
 impl fmt::Display for Wait {
@@ -135,13 +143,14 @@ impl fmt::Display for Wait {
             Self::At(places) => write_places(f, "waits at", places),
             Self::Busy(places) => write_places(f, "is busy, and wakes itself at", places),
             Self::Unwakeable => f.write_str(
-                "waits for nothing: it kept no waker when it was polled, so nothing can ever wake it",
+                "kept no waker when it was polled again: unless it did so before, nothing can wake it",
             ),
             Self::Blocks => f.write_str("blocks its thread: it is inside of one poll and does not return"),
             Self::Unstarted => f.write_str("was never polled"),
-            Self::Unanswered => {
-                f.write_str("did not say where it waits: its thread was busy with something else")
-            }
+            Self::Unanswered => f.write_str(
+                "did not say where it waits: nothing polled it, since its thread is busy or its \
+                 `LocalSet` is not run any more",
+            ),
             Self::Unknown => f.write_str("waits at a place that is not known"),
         }
     }

@@ -21,7 +21,7 @@ use super::{GRACE, print_notes};
 /// kin, [`straggler::tokio`](mod@crate::tokio)), and how many others are alive: in a runtime of
 /// somebody else there are no hooks. So of tasks that are not spawned through `straggler` an old
 /// one that ends hides a new one that stays. Two watches of one runtime at the same time see each
-/// other's tasks.
+/// other's tasks, and the first that is verified stops the background tasks of both.
 #[derive(Debug)]
 #[must_use = "call `verify` at the end of the test"]
 pub struct Watch {
@@ -36,7 +36,7 @@ impl Watch {
         rules: Rules,
         place: &'static Location<'static>,
     ) -> Self {
-        let session = Session::open(runtime, false);
+        let session = Session::open(runtime);
         let scope = Scope::begin(session, runtime.clone(), rules, None, place);
         Self { scope, grace }
     }
@@ -44,7 +44,8 @@ impl Watch {
     /// Waits until every task has ended that was spawned since the watch began, or the grace is
     /// over, and returns an error if any is left.
     ///
-    /// Background tasks are stopped first. The task that calls this is not counted if it was
+    /// Background tasks are stopped first. If tasks are left each of them that was spawned through
+    /// `straggler` is polled once more, to find out where it waits. The task that calls this is not counted if it was
     /// spawned through `straggler`, or was there when the watch began. With `STRAGGLER=warn` the
     /// error is printed instead, and with `STRAGGLER=off` nothing is done.
     ///
@@ -59,7 +60,8 @@ impl Watch {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe, but for background tasks, which are stopped at the first poll: call it again.
+    /// Cancel safe, but for background tasks, which are stopped at the first poll: call it again. A
+    /// panic of a background task is reported once.
     ///
     /// # Examples
     ///

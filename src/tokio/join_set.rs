@@ -12,7 +12,8 @@ use crate::leak::{Kind, Session, track, track_blocking, track_on};
 /// A [`tokio::task::JoinSet`] whose tasks are tracked.
 ///
 /// It has all methods of tokio's, by `Deref`, and those that spawn or take the set by value as its
-/// own. Dropping it aborts its tasks, as with tokio's.
+/// own. Dropping it aborts its tasks, as with tokio's. Where a dependency wants or makes one of
+/// tokio's, `into()` turns the one into the other.
 ///
 /// # Examples
 ///
@@ -139,6 +140,18 @@ impl<T> Deref for JoinSet<T> {
 impl<T> DerefMut for JoinSet<T> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.0
+    }
+}
+
+impl<T> From<::tokio::task::JoinSet<T>> for JoinSet<T> {
+    fn from(set: ::tokio::task::JoinSet<T>) -> Self {
+        Self(set)
+    }
+}
+
+impl<T> From<JoinSet<T>> for ::tokio::task::JoinSet<T> {
+    fn from(set: JoinSet<T>) -> Self {
+        set.0
     }
 }
 

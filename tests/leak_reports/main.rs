@@ -96,3 +96,8 @@ fn a_test_that_hangs() {
 fn a_test_that_hangs_and_should_panic() {
     check("a_test_that_hangs_and_should_panic");
 }
+
+#[test]
+fn a_leak_that_panics_when_it_is_dropped() {
+    check("a_leak_that_panics_when_it_is_dropped");
+}

@@ -104,3 +104,19 @@ async fn a_test_that_hangs() {
 async fn a_test_that_hangs_and_should_panic() {
     wait_for_an_answer().await;
 }
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn a_leak_that_panics_when_it_is_dropped() {
+    struct PanicsInDrop;
+    impl Drop for PanicsInDrop {
+        fn drop(&mut self) {
+            panic!("the account was not closed");
+        }
+    }
+
+    tokio::spawn(async {
+        let _account = PanicsInDrop;
+        wait_for_an_answer().await;
+    });
+}

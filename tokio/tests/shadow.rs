@@ -6,7 +6,7 @@ use std::future::pending;
 use std::time::Duration;
 
 use straggler::LeakCheck;
-use straggler::leak::{Report, Wait};
+use straggler::leak::{LeakedTask, Report, Wait};
 
 /// What the report says of the tasks that `body` leaves behind: the lines where they were spawned,
 /// below that of the call. None of them is unseen.
@@ -15,7 +15,7 @@ fn lines_of(report: Result<(), Report>) -> Vec<u32> {
     let report = report.unwrap_err();
     assert_eq!(report.unseen(), 0, "{report}");
     let call = report.place().line();
-    let places = report.tasks().iter().map(|task| task.place().unwrap());
+    let places = report.tasks().iter().map(LeakedTask::place);
     places
         .map(|place| {
             assert_eq!(place.file(), file!());
@@ -90,6 +90,16 @@ fn a_join_set_is_tracked_and_else_tokio_s_own() {
     });
     assert_eq!(output.unwrap(), 6);
 }
+
+#[test]
+fn a_join_set_turns_into_tokio_s_and_back() {
+    let set: tokio::task::JoinSet<()> = tokio::task::JoinSet::new();
+    let tokio_s: TokioJoinSet<()> = set.into();
+    assert!(tokio::task::JoinSet::from(tokio_s).is_empty());
+}
+
+/// tokio's own, for which the other stands in.
+type TokioJoinSet<T> = <tokio::task::JoinSet<T> as std::ops::Deref>::Target;
 
 #[test]
 fn a_local_join_set_is_tracked() {
