@@ -263,10 +263,9 @@ fn a_task_that_was_awaited_before_makes_no_room_for_one_that_leaks() {
             let watch = watch();
             let left = tokio::spawn(pending::<()>());
             assert_eq!(watch.verify().await.unwrap_err().count(), 1);
-            left
+            left.abort_handle()
         });
         left.abort();
-        runtime.block_on(async { assert!(left.await.unwrap_err().is_cancelled()) });
     }
 }
 
