@@ -116,14 +116,14 @@ impl std::fmt::Display for PlaceRule {
 mod tests {
     use super::{Place, Rules};
 
-    fn at(file: &str) -> Option<Place> {
-        Some(Place::new(file, 7, Some(9)))
+    fn at<const N: usize>(files: [&str; N]) -> [Option<Place>; N] {
+        files.map(|file| Some(Place::new(file, 7, Some(9))))
     }
 
     fn excess(prefix: &str, file: &str) -> usize {
         let mut rules = Rules::default();
         rules.allow_at(prefix.to_owned(), None);
-        rules.judge(&[at(file)], 0).excess.len()
+        rules.judge(&at([file]), 0).excess.len()
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
     fn a_rule_for_a_place_allows_no_more_than_it_says() {
         let mut rules = Rules::default();
         rules.allow_at("src/pool.rs".to_owned(), Some(1));
-        let judgement = rules.judge(&[at("src/pool.rs"), at("src/pool.rs")], 0);
+        let judgement = rules.judge(&at(["src/pool.rs", "src/pool.rs"]), 0);
         assert_eq!((judgement.excess, judgement.allowed), (vec![1], 0));
         assert!(judgement.unused.is_empty());
     }
@@ -163,7 +163,7 @@ mod tests {
         let mut rules = Rules::default();
         rules.allow_at("src".to_owned(), Some(1));
         rules.allow_at("src/pool.rs".to_owned(), None);
-        let judgement = rules.judge(&[at("src/pool.rs"), at("src/lib.rs")], 0);
+        let judgement = rules.judge(&at(["src/pool.rs", "src/lib.rs"]), 0);
         assert!(judgement.excess.is_empty() && judgement.unused.is_empty());
     }
 
@@ -174,7 +174,7 @@ mod tests {
         rules.allow_at("src/a.rs".to_owned(), None);
         rules.allow_at("src/b.rs".to_owned(), Some(3));
         rules.allow_at("src/c.rs".to_owned(), None);
-        let judgement = rules.judge(&[at("src/c.rs")], 0);
+        let judgement = rules.judge(&at(["src/c.rs"]), 0);
         let unused = [
             r#"allow("src/a.rs")"#,
             r#"allow("src/b.rs" = 3)"#,
