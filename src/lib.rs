@@ -107,7 +107,7 @@ pub mod __private {
         BarrierRow, Errors, Outputs, Results, SettleRow, barrier, settle, slot,
     };
     #[cfg(feature = "tokio")]
-    pub use crate::leak::{TestCase, leak_test, leak_test_should_panic};
+    pub use crate::leak::test_case::{TestCase, leak_test, leak_test_should_panic};
     #[cfg(feature = "tokio")]
     pub use ::tokio::runtime::Builder;
 }

@@ -11,35 +11,27 @@ mod hooks;
 mod place;
 mod report;
 mod rules;
+mod run;
 mod scope;
 mod session;
 mod spawn;
 mod task;
-mod test_case;
+pub(crate) mod test_case;
 mod text;
 pub(crate) mod trace;
 mod wait;
 mod watch;
 mod watchdog;
 
-use std::future::poll_fn;
-use std::io;
 use std::panic::Location;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::Poll;
+use std::pin::pin;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
+use tokio::runtime::{Builder, Handle};
 
-use self::environment::{Environment, Mode};
-use self::hooks::Hooks;
+use self::environment::Mode;
 use self::rules::Rules;
-use self::scope::{Found, Scope};
-
-use self::task::{Spawner, Task};
-use crate::contain::contain;
-use crate::panic::Panic;
+use self::run::Checked;
 
 pub use self::armed::{Armed, armed};
 pub use self::calls::Call;
@@ -49,7 +41,6 @@ pub(crate) use self::session::Session;
 pub use self::spawn::{background, spawn, spawn_blocking, spawn_local, spawn_named};
 pub(crate) use self::spawn::{track, track_blocking, track_on};
 pub(crate) use self::task::Kind;
-pub use self::test_case::{TestCase, leak_test, leak_test_should_panic};
 pub use self::wait::{Wait, WaitPlace};
 pub use self::watch::Watch;
 
@@ -57,10 +48,6 @@ pub use self::watch::Watch;
 /// with more threads at work than processors clean multi-thread tests needed up to 60 ms; only a
 /// test that fails waits for all of it.
 const GRACE: Duration = Duration::from_millis(500);
-
-/// How long blocking work may go on when all is over. It cannot be stopped, and must not hang the
-/// test for ever.
-const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// Runs a future and fails if a task that it caused outlives it.
 ///
@@ -106,19 +93,6 @@ pub struct LeakCheck {
     grace: Option<Duration>,
     timeout: Option<Duration>,
     rules: Rules,
-}
-
-/// What became of a test.
-pub(crate) enum Checked<T> {
-    /// It was not run, or did not end.
-    Failed(Report),
-    /// It was run, and came to its end or panicked.
-    Run {
-        outcome: Result<T, Panic>,
-        /// What it left behind.
-        report: Option<Report>,
-        mode: Mode,
-    },
 }
 
 impl LeakCheck {
@@ -359,166 +333,10 @@ impl LeakCheck {
     pub fn watch_with(self, runtime: &Handle) -> Watch {
         Watch::begin(runtime, self.grace, self.rules, Location::caller())
     }
-
-    /// Runs a test in a runtime of its own, and says what became of it and what it left behind.
-    pub(crate) fn check<F: Future + ?Sized>(
-        self,
-        test: Option<&'static str>,
-        place: &'static Location<'static>,
-        body: Pin<&mut F>,
-    ) -> Checked<F::Output> {
-        let not_run = |reason: String| Checked::Failed(Report::not_run(test, place, reason));
-        let Environment { mode, grace } = match Environment::read() {
-            Ok(environment) => environment,
-            Err(reason) => return not_run(reason),
-        };
-        if Handle::try_current().is_ok() {
-            return not_run(
-                "it is inside of a tokio runtime, and a leak check makes its own. In a test with a \
-                 runtime use `LeakCheck::watch(&Handle::current())`, or make the test itself a \
-                 `#[leak_check]`"
-                    .to_owned(),
-            );
-        }
-        let mut builder = self.runtime.unwrap_or_else(|| {
-            let mut builder = Builder::new_current_thread();
-            builder.enable_all();
-            builder
-        });
-        let hooks = (mode != Mode::Off).then(|| Hooks::install(&mut builder));
-        let runtime = match CheckedRuntime::build(&mut builder, self.is_local) {
-            Ok(runtime) => runtime,
-            Err(error) => return not_run(format!("its runtime could not be made: {error}")),
-        };
-        let Some(hooks) = hooks else {
-            return Checked::Run {
-                outcome: contain(|| runtime.block_on(body)),
-                report: None,
-                mode,
-            };
-        };
-        let session = Session::open(runtime.handle());
-        hooks.report_to(&session);
-        let scope = Scope::begin(session, runtime.handle().clone(), self.rules, test, place);
-        let task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
-        // One that is further off than clocks count never comes.
-        let until = self
-            .timeout
-            .and_then(|timeout| task.spawned.checked_add(timeout));
-        let watched = until.map(|until| watchdog::watch(Arc::clone(&task), until));
-        let watched = match watched.transpose() {
-            Ok(watched) => watched,
-            Err(reason) => return not_run(reason.to_owned()),
-        };
-        let outcome = contain(|| runtime.block_on(tracked_body(&task, body)));
-        drop(watched);
-        let outcome = match outcome {
-            Ok(Some(output)) => Ok(output),
-            Err(panic) => Err(panic),
-            Ok(None) => {
-                let timeout = self.timeout.unwrap_or_default();
-                let report = contain(|| runtime.block_on(scope.give_up(&task, timeout)));
-                runtime.shut_down();
-                return Checked::Failed(report.unwrap_or_else(|panic| scope.failed(&panic)));
-            }
-        };
-        let found = scope.end_if_clean().map_or_else(
-            || {
-                let grace = self.grace.or(grace).unwrap_or(GRACE);
-                contain(|| runtime.block_on(scope.end(grace)))
-            },
-            Ok,
-        );
-        runtime.shut_down();
-        let report = match found {
-            Ok(found) => {
-                print_notes(&scope, &found);
-                found.report
-            }
-            // A runtime may shut down because a task panicked, with the body's own panic. Then it
-            // does not run any more, and has dropped its tasks.
-            Err(_) if outcome.is_err() => None,
-            Err(panic) => Some(scope.failed(&panic)),
-        };
-        Checked::Run {
-            outcome,
-            report,
-            mode,
-        }
-    }
 }
 
 impl Default for LeakCheck {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// Runs the body of a test as a task on record. There is no output if it was asked where it waits,
-/// and did: its time is up.
-async fn tracked_body<F: Future + ?Sized>(
-    task: &Arc<Task>,
-    mut body: Pin<&mut F>,
-) -> Option<F::Output> {
-    let output =
-        poll_fn(
-            |context| match task.poll(context, |context| body.as_mut().poll(context)) {
-                Poll::Ready(output) => Poll::Ready(Some(output)),
-                Poll::Pending if task.has_answered() => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            },
-        )
-        .await;
-    task.end();
-    output
-}
-
-/// Notes rules that allowed nothing in a test that is clean: they may hide a leak one day.
-fn print_notes(scope: &Scope, found: &Found) {
-    for rule in &found.unused_rules {
-        let place = Place::from(scope.place);
-        let test = scope
-            .test
-            .map_or(String::new(), |test| format!("`{test}`, "));
-        eprintln!(
-            "leak_check: note: `{rule}` allowed nothing ({test}{place}). Is it still needed?"
-        );
-    }
-}
-
-/// A runtime of either kind.
-enum CheckedRuntime {
-    Shared(Runtime),
-    Local(LocalRuntime),
-}
-
-impl CheckedRuntime {
-    fn build(builder: &mut Builder, is_local: bool) -> io::Result<Self> {
-        if is_local {
-            let options = LocalOptions::default();
-            return builder.build_local(options).map(Self::Local);
-        }
-        builder.build().map(Self::Shared)
-    }
-
-    fn handle(&self) -> &Handle {
-        match self {
-            Self::Shared(runtime) => runtime.handle(),
-            Self::Local(runtime) => runtime.handle(),
-        }
-    }
-
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        match self {
-            Self::Shared(runtime) => runtime.block_on(future),
-            Self::Local(runtime) => runtime.block_on(future),
-        }
-    }
-
-    fn shut_down(self) {
-        match self {
-            Self::Shared(runtime) => runtime.shutdown_timeout(SHUTDOWN),
-            Self::Local(runtime) => runtime.shutdown_timeout(SHUTDOWN),
-        }
     }
 }

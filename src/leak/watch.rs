@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use super::GRACE;
 use super::environment::{Environment, Mode};
 use super::report::Report;
 use super::rules::Rules;
+use super::run::print_notes;
 use super::scope::Scope;
 use super::session::Session;
-use super::{GRACE, print_notes};
 
 /// A check of a runtime that somebody else owns, from [`LeakCheck::watch`](super::LeakCheck::watch).
 ///
