@@ -47,3 +47,13 @@ pub(crate) fn list<'a>(
     }
     Ok(())
 }
+
+/// `polled once`, `polled 3 times`.
+pub(crate) fn polled(times: usize) -> String {
+    match times {
+        0 => "never polled".to_owned(),
+        1 => "polled once".to_owned(),
+        2 => "polled twice".to_owned(),
+        times => format!("polled {times} times"),
+    }
+}

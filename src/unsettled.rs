@@ -5,7 +5,7 @@ use std::panic::Location;
 
 use crate::children::State;
 use crate::names::Names;
-use crate::report::{Label, list, text};
+use crate::report::{Label, list, polled, text};
 
 /// The error of a set of futures that had not all settled when the deadline passed.
 ///
@@ -270,18 +270,13 @@ impl Straggler {
 
     /// How far the future came, in words.
     fn progress(&self) -> String {
-        let polled = match self.polls {
-            0 => return "never polled: the limit left it no turn".to_owned(),
-            1 => "polled once".to_owned(),
-            2 => "polled twice".to_owned(),
-            times => format!("polled {times} times"),
-        };
         let then = match self.state {
+            _ if self.polls == 0 => ": the limit left it no turn",
             State::Woken => " and woken again: it was busy, not stuck",
             State::Unwakeable => ", then nothing held its waker: nothing could ever wake it",
             _ => ", then waited to be woken",
         };
-        polled + then
+        polled(self.polls) + then
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -173,6 +173,26 @@ fn a_task_that_blocks_its_thread_is_told_from_one_that_waits() {
 }
 
 #[test]
+fn a_task_is_on_record_until_its_variables_are_gone() {
+    /// Says when it is dropped, and blocks until the report is there.
+    struct Blocks(Option<oneshot::Sender<()>>, mpsc::Receiver<()>);
+    impl Drop for Blocks {
+        fn drop(&mut self) {
+            self.0.take().unwrap().send(()).unwrap();
+            _ = self.1.recv();
+        }
+    }
+
+    let report = blocked(|begins, ended| {
+        straggler::spawn(async move {
+            let _blocks = Blocks(Some(begins), ended);
+            yield_now().await;
+        });
+    });
+    assert_eq!((report.count(), report.unseen()), (1, 0), "{report}");
+}
+
+#[test]
 fn a_helper_that_cannot_be_stopped_is_a_leak() {
     let report = blocked(|begins, ended| {
         straggler::background(async move {
@@ -235,6 +255,63 @@ fn a_task_is_polled_once_to_find_out_where_it_waits_and_is_left_alone_then() {
 }
 
 #[test]
+fn after_it_was_asked_a_join_polls_only_what_was_woken() {
+    let [runtime, _] = runtimes();
+    runtime.block_on(async {
+        let watch = watch();
+        let polls = Arc::new(AtomicUsize::new(0));
+        let wakers = Arc::new(Mutex::new(Vec::new()));
+        let (counted, kept) = (Arc::clone(&polls), Arc::clone(&wakers));
+        straggler::spawn(async move {
+            let children = (0..3).map(|_| {
+                let (polls, wakers) = (Arc::clone(&counted), Arc::clone(&kept));
+                poll_fn(move |context| {
+                    polls.fetch_add(1, Relaxed);
+                    wakers.lock().unwrap().push(context.waker().clone());
+                    Poll::<()>::Pending
+                })
+            });
+            let _ = straggler::settle_all(children).await;
+        });
+        assert!(watch.verify().await.is_err());
+        let before = polls.load(Relaxed);
+        let waker = wakers.lock().unwrap()[0].clone();
+        waker.wake();
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        assert_eq!(polls.load(Relaxed), before + 1);
+    });
+}
+
+#[test]
+fn each_report_says_where_a_task_waits_now() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let watch = watch();
+            let (go_on, goes_on) = oneshot::channel::<()>();
+            straggler::spawn(async {
+                goes_on.await.unwrap();
+                tokio::time::sleep(Duration::from_secs(3600)).await;
+            });
+            let report = watch.verify().await.unwrap_err();
+            assert!(
+                report
+                    .to_string()
+                    .contains("on tokio::sync::oneshot::Receiver"),
+                "{report}"
+            );
+            go_on.send(()).unwrap();
+            let report = watch.verify().await.unwrap_err();
+            assert!(
+                report.to_string().contains("on tokio::time::sleep::Sleep"),
+                "{report}"
+            );
+        });
+    }
+}
+
+#[test]
 fn a_deadline_of_a_join_passes_after_it_was_asked_where_it_waits() {
     let mut builder = Builder::new_current_thread();
     let runtime = builder.enable_all().build().unwrap();
@@ -280,6 +357,9 @@ fn helpers_and_panics_from_before_are_left_alone() {
 
         let watch = watch();
         watch.verify().await.unwrap();
+        for _ in 0..10 {
+            yield_now().await;
+        }
         assert!(!helper.is_finished());
 
         let report = earlier.verify().await.unwrap_err();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::report::{LeakedTask, Report, SpawnedBy, Verdict};
 use super::wait::Wait;
+use crate::report::polled;
 
 /// How many groups of equal tasks a report lists before it says how many there are more.
 const LISTED: usize = 20;
@@ -264,7 +265,7 @@ fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> fmt::Result
     write!(f, "\n     alive for {}", Age(first.age()))?;
     let polls = group.iter().filter_map(|task| task.polls());
     match (polls.clone().min(), polls.max()) {
-        (Some(least), Some(most)) if least == most => write!(f, ", polled {}", Times(most)),
+        (Some(least), Some(most)) if least == most => write!(f, ", {}", polled(most)),
         (Some(least), Some(most)) => write!(f, ", polled {least} to {most} times"),
         _ => Ok(()),
     }
@@ -304,18 +305,5 @@ impl fmt::Display for Age {
             return f.write_str("less than 1ms");
         }
         humantime::format_duration(Duration::from_millis(milliseconds)).fmt(f)
-    }
-}
-
-struct Times(usize);
-
-impl fmt::Display for Times {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0 => f.write_str("never"),
-            1 => f.write_str("once"),
-            2 => f.write_str("twice"),
-            times => write!(f, "{times} times"),
-        }
     }
 }
