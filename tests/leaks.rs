@@ -665,7 +665,9 @@ mod paused_clock {
                 sleeper.store(true, SeqCst);
             });
         });
-        let text = report.unwrap_err().to_string();
+        let report = report.unwrap_err();
+        assert!(report.clock_stood_still());
+        let text = report.to_string();
         assert!(
             text.contains("the clock is paused, and stands still"),
             "{text}"

@@ -193,6 +193,18 @@ impl Report {
         &self.0.panics
     }
 
+    /// Returns how many tasks were allowed to remain, besides those that a rule for a place allows.
+    #[must_use]
+    pub fn allowed(&self) -> usize {
+        self.0.allowed
+    }
+
+    /// Whether the clock was paused when the test had ended, and so stood still in the grace period.
+    #[must_use]
+    pub fn clock_stood_still(&self) -> bool {
+        self.0.clock_stood_still
+    }
+
     /// Returns the rules that allowed nothing, as they are written in the attribute.
     #[must_use]
     pub fn unused_rules(&self) -> &[String] {
