@@ -450,8 +450,16 @@ mod leaked {
                 context.waker().wake_by_ref();
                 Poll::<()>::Pending
             }));
+            // Yields only because tokio makes it.
+            straggler::spawn(async {
+                let (sender, mut receiver) = mpsc::channel(1);
+                loop {
+                    sender.send(()).await.unwrap();
+                    receiver.recv().await;
+                }
+            });
         });
-        assert_eq!(report.count(), 2);
+        assert_eq!(report.count(), 3);
         for task in report.tasks() {
             let Wait::Busy(places) = task.wait() else {
                 panic!("{report}");
@@ -515,6 +523,25 @@ mod leaked {
             );
         }
         assert_eq!(waits[0].calls()[0].function(), "leaks::waits");
+        // At its start, and to find this out: that wakes it no further.
+        assert_eq!(task.polls(), Some(2));
+    }
+
+    #[test]
+    fn more_children_than_tokio_lets_a_task_poll_at_once_are_all_located() {
+        let report = leaks(|| async {
+            let signs: Vec<_> = (0..200).map(|_| oneshot::channel::<()>()).collect();
+            let (keep, signed): (Vec<_>, Vec<_>) = signs.into_iter().unzip();
+            straggler::spawn(async {
+                let _keep = keep;
+                let _ = straggler::settle_all(signed).await;
+            });
+        });
+        let Wait::At(places) = report.tasks()[0].wait() else {
+            panic!("{report}");
+        };
+        assert_eq!(places.len(), 200);
+        assert!(report.to_string().contains("and at 190 more\n"), "{report}");
     }
 
     #[test]

@@ -2,16 +2,13 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::panic::Location;
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use backtrace::Backtrace;
-use tokio::task::coop::unconstrained;
 
 use super::calls::Symbols;
 use super::trace::{self, Trace};
@@ -162,19 +159,7 @@ impl Task {
         if !progress.is_asked.load(Relaxed) || !progress.is_asked.swap(false, Relaxed) {
             return self.enter(|| poll(context));
         }
-        // Without limits: an operation that tokio refuses, since the poll has done enough, waits
-        // for nothing, and would look as if it were busy.
-        let mut poll = Some(poll);
-        let polled_once = poll_fn(|context| match poll.take() {
-            Some(poll) => Poll::Ready(poll(context)),
-            None => unreachable!("it is polled once"),
-        });
-        let mut unlimited = pin!(unconstrained(polled_once));
-        let (outcome, trace) =
-            self.enter(|| trace::poll(context.waker(), |context| unlimited.as_mut().poll(context)));
-        let Poll::Ready(outcome) = outcome else {
-            unreachable!("it is ready at its first poll");
-        };
+        let (outcome, trace) = self.enter(|| trace::poll(context.waker(), poll));
         if outcome.is_pending() {
             *lock(&progress.answer) = Some(trace);
         }
