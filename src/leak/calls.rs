@@ -58,8 +58,17 @@ pub(super) struct Symbols {
     waits: HashMap<Vec<usize>, Waits>,
 }
 
-/// The calls of the user's code that wait, the innermost first, and what that one awaits.
-type Waits = (Vec<Call>, Option<String>);
+/// What came of one clone of a waker.
+#[derive(Clone, Debug)]
+pub(super) struct Waits {
+    /// The calls of the user's code that wait, the innermost first.
+    pub(super) calls: Vec<Call>,
+    /// What the innermost of them awaits, if it belongs to a dependency.
+    pub(super) on: Option<String>,
+    /// Whether it was tokio that cloned it to wake it by itself, after a turn for others: the task
+    /// yields, because it wants to or because it has done enough.
+    pub(super) is_yield: bool,
+}
 
 impl Symbols {
     /// The calls of the user's code from the poll that is traced down to the clone of a waker, the
@@ -87,9 +96,12 @@ impl Symbols {
         let awaited = &frames[..innermost.unwrap_or(frames.len())];
         // Closures of tokio's `select!` and `join!` have the path of the function they stand in.
         let is_own = |path: &String| calls.first().is_some_and(|call| call.function == *path);
-        let mut awaited = awaited.iter().rev().filter_map(Frame::awaited);
-        let on = awaited.find(|path| !is_own(path));
-        (calls, on)
+        let mut paths = awaited.iter().rev().filter_map(Frame::awaited);
+        Waits {
+            on: paths.find(|path| !is_own(path)),
+            is_yield: awaited.iter().any(Frame::defers),
+            calls,
+        }
     }
 
     /// The call of the user's code that led to a spawn at `spawned_at` in a dependency. One of
@@ -165,6 +177,12 @@ impl Frame {
         ];
         (!path.is_empty() && !hands_on.iter().any(|library| path.starts_with(library)))
             .then_some(path)
+    }
+
+    /// Whether it is where tokio puts off the wake of a task that yields.
+    fn defers(&self) -> bool {
+        let path = function_path(&self.name);
+        path.starts_with("tokio::runtime::") && path.ends_with("::defer")
     }
 
     /// What a report says of the frame, if it is of the user's own code.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::calls::{Call, Symbols};
-use super::trace::{Capture, Trace};
+use super::calls::{Call, Symbols, Waits};
+use super::trace::Trace;
 
 /// How many of the places where a task waits are listed before the others are counted.
 const LISTED: usize = 10;
@@ -68,12 +68,20 @@ impl Wait {
     pub(super) fn of(trace: Trace, symbols: &mut Symbols) -> Self {
         let (mut waits, mut wakes) = (Vec::new(), Vec::new());
         for capture in trace.captures {
-            let is_wake = capture.is_wake;
-            let place = WaitPlace::of(capture, symbols);
-            let places = if is_wake || place.yields() {
+            let Waits {
+                calls,
+                on,
+                is_yield,
+            } = symbols.waits(&capture.backtrace);
+            let places = if capture.is_wake || is_yield {
                 &mut wakes
             } else {
                 &mut waits
+            };
+            let place = WaitPlace {
+                calls,
+                on,
+                children: capture.children,
             };
             // One thing that is waited for may keep several clones.
             if !places.contains(&place) {
@@ -84,24 +92,6 @@ impl Wait {
             (_, false) => Self::Busy(wakes),
             (false, true) => Self::At(waits),
             (true, true) => Self::Unwakeable,
-        }
-    }
-}
-
-impl WaitPlace {
-    /// Whether a task that waits here does so only to let others have a turn: tokio wakes it on
-    /// its own.
-    fn yields(&self) -> bool {
-        self.on()
-            .is_some_and(|on| on.starts_with("tokio::task::yield_now"))
-    }
-
-    fn of(capture: Capture, symbols: &mut Symbols) -> Self {
-        let (calls, on) = symbols.waits(&capture.backtrace);
-        Self {
-            calls,
-            on,
-            children: capture.children,
         }
     }
 }
