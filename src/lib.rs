@@ -39,8 +39,8 @@ pub use self::unsettled::{Straggler, Unsettled};
 /// Makes an async test of an async function, and fails it if a task that it caused outlives it.
 ///
 /// It takes the place of `#[tokio::test]`, whose arguments it takes too, and is exported a second
-/// time as [`straggler::test`](macro@crate::test), so that in an existing suite `tokio::test` can be
-/// replaced by `straggler::test` everywhere. What it does when the test has ended, and what is seen
+/// time as [`straggler::test`](macro@crate::test), so that in an existing suite the text
+/// `tokio::test` can be replaced by `straggler::test` everywhere. What it does when the test has ended, and what is seen
 /// of a task that was left behind, is described at [`LeakCheck`].
 ///
 /// | argument | meaning | default |
@@ -49,14 +49,15 @@ pub use self::unsettled::{Straggler, Unsettled};
 /// | `worker_threads = 2` | threads of a `multi_thread` runtime | one for each processor |
 /// | `start_paused = true` | the clock is paused, and advances when nothing else can run; needs tokio's feature `test-util` | `false` |
 /// | `name = ".."`, `unhandled_panic = ".."` | as for `#[tokio::test]` | |
-/// | `grace = "250ms"` | how long tasks have to end after the body, in real time | `STRAGGLER_GRACE`, or else 500 ms |
-/// | `timeout = "10s"` | how long the body may take, in real time; then the report says where it waits | for ever |
+/// | `grace = "250ms"` | how long tasks are given to finish after the body, in real time | `STRAGGLER_GRACE`, or else 500 ms |
+/// | `timeout = "10s"` | how long the body may take, in real time; when it is over the report says where the body waits (one that blocks its thread is not interrupted) | for ever |
 /// | `allow = 2` | so many tasks may remain | none |
 /// | `allow("src/pool.rs", "axum" = 2)` | tasks that were spawned there may remain, or so many of them, see [`LeakCheck::allow_at`] | none |
 /// | `crate = ".."` | the path of this crate, for those who rename it | `::straggler` |
 ///
-/// The body may return anything that a test may. What fails the test is, the first that applies:
-/// its own panic or error, its timeout, a task that outlived it, a [`background`] task that panicked. The others
+/// The body may return anything that a test may. The test fails because of the first of these that
+/// applies: its own panic or error, its timeout, a task that outlived it, a [`background`] task that
+/// panicked. The others
 /// are printed too.
 ///
 /// A test with `#[should_panic]` must not be satisfied by a leak, and so this attribute does not
@@ -68,12 +69,12 @@ pub use self::unsettled::{Straggler, Unsettled};
 /// `#[should_panic]`, `#[ignore]`, `#[cfg]`, lint attributes and `#[serial]` of `serial_test` may stand
 /// above or below. `#[test]` and `#[tokio::test(..)]` may stand below, with their arguments, but
 /// not above. Tests of `rstest` and `test-case` have `#[straggler::test]` below their own attributes
-/// (by the name `leak_check` `rstest` does not know it for one that makes tests), or either name
-/// above; `#[test_log::test(straggler::test)]` takes it as its argument.
+/// (`rstest` recognises only attributes whose name ends in `test`), or either name above; `#[test_log::test(straggler::test)]` takes it as its argument.
 ///
 /// # The environment
 ///
-/// `STRAGGLER=warn` has leaks printed, and lets tests pass that have them; `STRAGGLER=off` has no
+/// `STRAGGLER=warn` has leaks and panics of background tasks printed, and lets tests pass that have
+/// them (but not tests whose time is up); `STRAGGLER=off` has no
 /// tests checked; `STRAGGLER=deny` is the default. `STRAGGLER_GRACE=2s` sets the grace of tests that
 /// do not set their own.
 ///

@@ -929,6 +929,34 @@ mod the_time_of_a_test {
     }
 
     #[test]
+    fn is_over_also_if_the_body_could_not_be_asked_and_ends_later() {
+        for check in every_flavor() {
+            let (begins, begun) = std_mpsc::channel();
+            let (end, ended) = std_mpsc::channel::<()>();
+            std::thread::scope(|scope| {
+                scope.spawn(move || {
+                    begun.recv().unwrap();
+                    // Its time is over by then, however long this takes.
+                    std::thread::sleep(2 * SHORT);
+                    drop(end);
+                });
+                let report = check.timeout(SHORT).run(async move {
+                    begins.send(()).unwrap();
+                    _ = ended.recv();
+                });
+                let report = report.unwrap_err();
+                assert!(matches!(
+                    report.verdict(),
+                    Verdict::Hung {
+                        wait: Wait::Blocks,
+                        ..
+                    }
+                ));
+            });
+        }
+    }
+
+    #[test]
     fn ends_also_for_a_body_that_is_busy_or_that_nothing_can_wake() {
         let busy = hangs(|| async {
             loop {

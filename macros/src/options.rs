@@ -141,7 +141,11 @@ pub(crate) const KNOWN: &[Known] = &[
         name: "timeout",
         takes: r#"a time with a unit: `timeout = "10s"`"#,
         read: |options, written| {
-            options.timeout = Some(written.time()?);
+            let timeout = written.time()?;
+            if timeout.is_zero() {
+                return Err(written.mistaken());
+            }
+            options.timeout = Some(timeout);
             Ok(())
         },
     },

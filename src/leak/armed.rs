@@ -79,8 +79,9 @@ impl fmt::Display for Armed {
 /// Leaks two tasks in a runtime of its own, and says what the leak check sees of them in this
 /// build.
 ///
-/// A suite without leaks looks the same as one whose leaks nobody looks for. Call this in one of
-/// its tests to know that it is the former.
+/// A suite without leaks looks the same as one whose leaks nobody looks for. This shows that the
+/// check works in this build and, inside of an async test, that this test is checked. It does not
+/// show that others are.
 ///
 /// # Panics
 ///

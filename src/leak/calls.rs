@@ -17,7 +17,8 @@ pub struct Call {
 }
 
 impl Call {
-    /// Returns the path of the function.
+    /// Returns the path of the function. It is empty in a build whose debug information is
+    /// `line-tables-only`.
     #[must_use]
     pub fn function(&self) -> &str {
         &self.function
@@ -33,6 +34,7 @@ impl Call {
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
+            Some(place) if self.function.is_empty() => write!(f, "{place}"),
             Some(place) => write!(f, "{place} in {}", self.function),
             None => write!(f, "{}", self.function),
         }
@@ -154,11 +156,10 @@ impl Frame {
     /// Whether it is of the user's own code.
     fn is_users(&self) -> bool {
         let path = function_path(&self.name);
-        if path.starts_with("straggler::") {
-            return false;
-        }
         match &self.file {
-            Some(file) => !is_foreign(file),
+            _ if path.starts_with("straggler::") => false,
+            // With line tables alone, paths of functions are not known.
+            Some(file) => !is_foreign(file) && !file.starts_with(OWN_FILES),
             // Without debug information there is the name alone.
             None => !LIBRARIES.iter().any(|library| path.starts_with(library)),
         }
@@ -196,12 +197,17 @@ impl Frame {
     }
 }
 
+/// Where the files of this crate are.
+const OWN_FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
+
 /// The crates that are told from the user's own where there is no debug information.
 const LIBRARIES: [&str; 6] = ["__rust", "alloc::", "core::", "futures", "std::", "tokio"];
 
 /// The path of a function without generic arguments, closures and the names of traits:
 /// `<a::B<T> as core::future::future::Future>::poll` is `a::B`, `a::f::{{closure}}` is `a::f`.
 fn function_path(name: &str) -> String {
+    // As in `&core::task::wake::Waker::clone`.
+    let name = name.trim_start_matches('&');
     if let Some(end) = name.starts_with('<').then(|| closing(name)).flatten() {
         let (of_type, rest) = (&name[1..end], &name[end + 1..]);
         // The ` as ` of the outermost type, not of one inside of it.

@@ -61,7 +61,8 @@ const GRACE: Duration = Duration::from_millis(500);
 ///    meanwhile, so that it does not matter how long tasks would sleep.
 /// 3. If more are left than the rules allow, each task that was spawned through `straggler` is
 ///    polled once more to find out where it waits, and the [`Report`] is made.
-/// 4. The runtime is shut down, which drops its tasks. Blocking work has 5 seconds to end.
+/// 4. The runtime is shut down, which drops its tasks. Blocking work has 5 seconds to end, and is
+///    abandoned then.
 ///
 /// What is seen of a task depends on how it was spawned. That it exists is seen always. Everything
 /// else, where it was spawned, by whom and where it waits, is seen if it was spawned through
@@ -152,7 +153,7 @@ impl LeakCheck {
 
     /// Sets how long tasks have to end after the future, in real time.
     ///
-    /// By default it is what the environment variable `STRAGGLER_GRACE` says, or else 500 ms. Of
+    /// By default it is what the environment variable `STRAGGLER_GRACE` says, or else 500 ms. With
     /// zero they still get a few turns of the runtime, enough for a task that was aborted.
     ///
     /// # Examples
@@ -172,7 +173,7 @@ impl LeakCheck {
     ///
     /// When the time is up the future is asked where it waits and then given up, and the report
     /// says so, also of the tasks that are alive. A future that blocks its thread can neither be
-    /// asked nor be given up.
+    /// asked nor be given up: that it took too long is reported when it ends.
     ///
     /// # Examples
     ///
@@ -204,8 +205,8 @@ impl LeakCheck {
 
     /// Lets tasks remain that were spawned at a place that begins with `prefix`.
     ///
-    /// A place is written as in reports: `src/pool.rs:31:9` in the workspace,
-    /// `axum-0.8.9/src/serve/mod.rs:389:13` in a dependency, of which the version may be left out:
+    /// A place is written as in reports: from the root of the workspace, as in `src/pool.rs:31:9` or
+    /// `crates/pool/src/lib.rs`, and `axum-0.8.9/src/serve/mod.rs:389:13` in a dependency, of which the version may be left out:
     /// the prefix `axum` covers all that `axum` spawns. A prefix ends where a name in the place
     /// does. A task matches if it is seen where it was spawned, which depends on the build, see
     /// [`LeakCheck`]. A rule that allowed nothing is noted on standard error.
@@ -314,7 +315,8 @@ impl LeakCheck {
     }
 
     /// Begins to watch a runtime that somebody else owns, with the grace and the rules of this
-    /// check. [`Watch::verify`] ends it.
+    /// check. Its other settings mean nothing here: the runtime is there, and whoever runs the test
+    /// decides how long it may take. [`Watch::verify`] ends it.
     ///
     /// # Examples
     ///

@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
 
@@ -17,6 +17,7 @@ use super::report::Report;
 use super::scope::{Found, Scope};
 use super::session::Session;
 use super::task::{Kind, Spawner, Task};
+use super::wait::Wait;
 use super::{GRACE, LeakCheck, watchdog};
 use crate::contain::contain;
 use crate::panic::Panic;
@@ -91,7 +92,14 @@ impl LeakCheck {
         };
         let outcome = contain(|| runtime.block_on(tracked_body(&task, body)));
         drop(watched);
+        let is_late = until.is_some_and(|until| until <= Instant::now());
         let outcome = match outcome {
+            // It could not be asked in time, since it did not return from its poll.
+            Ok(Some(_)) if is_late => {
+                runtime.shut_down();
+                let timeout = self.timeout.unwrap_or_default();
+                return Checked::Failed(scope.hung(timeout, Wait::Blocks));
+            }
             Ok(Some(output)) => Ok(output),
             Err(panic) => Err(panic),
             Ok(None) => {

@@ -14,6 +14,7 @@ use super::report::{BackgroundPanic, Findings, LeakedTask, Report, Verdict};
 use super::rules::{Judgement, Rules};
 use super::session::Session;
 use super::task::{Kind, Task};
+use super::wait::Wait;
 use crate::panic::Panic;
 
 /// How long tasks that were asked where they wait have to answer. One that is inside of a poll all
@@ -85,6 +86,12 @@ impl Scope {
             least = least.min(self.unseen());
         }
         least
+    }
+
+    /// The report of a test that did not end in time, without its tasks.
+    pub(crate) fn hung(&self, timeout: Duration, wait: Wait) -> Report {
+        let verdict = Verdict::Hung { timeout, wait };
+        Report::new(Findings::new(self.test, self.place, verdict))
     }
 
     /// The report of a check that could not be made to its end.

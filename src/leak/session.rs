@@ -250,3 +250,23 @@ impl Drop for Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{PoisonError, SESSIONS, Session};
+
+    #[test]
+    fn a_session_is_known_as_long_as_somebody_has_it() {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.build().unwrap();
+        let session = Session::open(runtime.handle());
+        assert!(Arc::ptr_eq(&session, &Session::open(runtime.handle())));
+        assert!(Session::of(runtime.handle()).is_some());
+        drop(session);
+        assert!(Session::of(runtime.handle()).is_none());
+        let sessions = SESSIONS.read().unwrap_or_else(PoisonError::into_inner);
+        assert!(!sessions.contains_key(&runtime.handle().id()));
+    }
+}

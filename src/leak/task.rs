@@ -235,3 +235,31 @@ impl Drop for Polled<'_> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use super::{Kind, Spawner, Task};
+
+    struct Silent;
+    impl Wake for Silent {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn a_task_that_has_ended_keeps_no_waker() {
+        let silent = Arc::new(Silent);
+        let task = Task::new(1, Kind::Tracked, None, Location::caller(), Spawner::Thread);
+        let task = Arc::new(task);
+        let waker = Waker::from(Arc::clone(&silent));
+        let polled = task.poll(&mut Context::from_waker(&waker), |_| Poll::<()>::Pending);
+        assert!(polled.is_pending());
+        drop(waker);
+        assert_eq!(Arc::strong_count(&silent), 2, "to be asked");
+        task.end();
+        assert_eq!(Arc::strong_count(&silent), 1);
+    }
+}

@@ -95,8 +95,7 @@ where
                     Err(panic) if mode == Mode::Warn => panic.resume(),
                     Err(panic) => {
                         eprintln!(
-                            "\nThe test has panicked, as it should. Because it left something behind it \
-                             fails all the same: the test\nrunner is told that it did not panic."
+                            "\nThe test has panicked, as it should. It fails all the same, because it left something behind: the\ntest runner is told that it did not panic."
                         );
                         discard(panic);
                     }

@@ -14,6 +14,12 @@ const LISTED: usize = 20;
 /// How many numbers of equal tasks a report lists.
 const NUMBERS: usize = 5;
 
+/// How a whole crate is tracked.
+const SHADOW: &str = "`cargo add --dev straggler-tokio`, and
+    extern crate straggler_tokio as tokio;
+at the root of the crate that spawns tasks, in a lib.rs below #[cfg(test)] for its unit tests, and
+below a feature of your own for tests in tests/.";
+
 /// A report as people read it.
 pub(super) struct Text<'a>(pub(super) &'a Report);
 
@@ -101,23 +107,21 @@ impl Text<'_> {
         // That of a dependency cannot be changed.
         let is_hooked =
             |task: &LeakedTask| *task.wait() == Wait::Unknown && task.caller().is_none();
+        let (they, were, they_wait) = match findings.unseen {
+            1 => ("it", "was", "it waits"),
+            _ => ("they", "were", "they wait"),
+        };
         if findings.unseen > 0 {
-            f.write_str(
+            write!(
+                f,
                 "
-To see where they were spawned and where they wait, `cargo add --dev straggler-tokio` and put
-    extern crate straggler_tokio as tokio;
-at the top of the crate that spawns them, in a lib.rs with #[cfg(test)] above it. To see where
-dependencies spawn tasks, build with RUSTFLAGS=\"--cfg tokio_unstable\".
-",
+To see where {they} {were} spawned and where {they_wait}: {SHADOW}
+Spawns by methods such as `Handle::spawn`, and those of dependencies, are seen in a build with
+RUSTFLAGS=\"--cfg tokio_unstable\".
+"
             )?;
         } else if findings.tasks.iter().any(is_hooked) {
-            f.write_str(
-                "
-To see where they wait, `cargo add --dev straggler-tokio` and put
-    extern crate straggler_tokio as tokio;
-at the top of the crate that spawns them, in a lib.rs with #[cfg(test)] above it.
-",
-            )?;
+            write!(f, "\nTo see where tasks wait: {SHADOW}\n")?;
         }
         let mut notes = Vec::new();
         if findings.unseen > 0 && findings.places_were_needed {
@@ -151,15 +155,15 @@ at the top of the crate that spawns them, in a lib.rs with #[cfg(test)] above it
             return f.write_str(
                 "
 A test that waits for what never comes waits for ever. What to do:
-  see to it that what it waits for happens, also when something fails before
+  make sure that it is woken, also if an earlier step fails
   if it only needs more time: `timeout = \"..\"`",
             );
         }
         if findings.verdict == Verdict::BackgroundPanicked {
             return f.write_str(
                 "
-A helper that panics takes the ground from under the test. What to do:
-  mend the panic, or catch it inside of the helper",
+A helper that panics pulls the ground out from under the test. What to do:
+  fix the panic, or catch it inside of the helper",
             );
         }
         let waits_for_time = |task: &LeakedTask| match task.wait() {
@@ -188,9 +192,24 @@ What outlives a test disturbs the next one. What to do:
             )?;
         }
         let count = self.0.count();
-        match findings.test {
-            Some(_) => write!(f, "\n  if it may stay: `#[leak_check(allow = {count})]`"),
-            None => write!(f, "\n  if it may stay: `LeakCheck::new().allow({count})`"),
+        let mut files = findings.tasks.iter().map(|task| task.place().file());
+        let file = files
+            .next()
+            .filter(|file| findings.unseen == 0 && files.all(|other| other == *file));
+        match (findings.test, file) {
+            (Some(_), Some(file)) => {
+                write!(
+                    f,
+                    "\n  if it may stay: `#[straggler::test(allow(\"{file}\"))]`"
+                )
+            }
+            (Some(_), None) => {
+                write!(
+                    f,
+                    "\n  if it may stay: `#[straggler::test(allow = {count})]`"
+                )
+            }
+            (None, _) => write!(f, "\n  if it may stay: `LeakCheck::new().allow({count})`"),
         }
     }
 }
@@ -263,6 +282,9 @@ fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> fmt::Result
         write!(f, "\n     {wait}")?;
     }
     write!(f, "\n     alive for {}", Age(first.age()))?;
+    if *first.wait() == Wait::Unstarted {
+        return Ok(());
+    }
     let polls = group.iter().filter_map(|task| task.polls());
     match (polls.clone().min(), polls.max()) {
         (Some(least), Some(most)) if least == most => write!(f, ", {}", polled(most)),
@@ -277,7 +299,9 @@ impl fmt::Display for By<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             SpawnedBy::Test => f.write_str("by the test"),
-            SpawnedBy::NoTask => f.write_str("by no task of the runtime"),
+            SpawnedBy::NoTask => {
+                f.write_str("by the test's body or a thread outside of the runtime")
+            }
             SpawnedBy::UnknownTask => {
                 f.write_str("by a task that was not spawned through straggler")
             }

@@ -133,7 +133,8 @@ impl fmt::Display for Wait {
             Self::At(places) => write_places(f, "waits at", places),
             Self::Busy(places) => write_places(f, "is busy, and wakes itself at", places),
             Self::Unwakeable => f.write_str(
-                "kept no waker when it was polled again: unless it did so before, nothing can wake it",
+                "waits for what can never wake it: its last poll kept no waker (unless one from before is \
+                 still held)",
             ),
             Self::Blocks => f.write_str("blocks its thread: it is inside of one poll and does not return"),
             Self::Unstarted => f.write_str("was never polled"),

@@ -1,12 +1,15 @@
 //! Checking a runtime that somebody else owns.
 
 use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
 use super::GRACE;
 use super::environment::{Environment, Mode};
+use super::place::Place;
 use super::report::Report;
 use super::rules::Rules;
 use super::run::print_notes;
@@ -16,7 +19,9 @@ use super::session::Session;
 /// A check of a runtime that somebody else owns, from [`LeakCheck::watch`](super::LeakCheck::watch).
 ///
 /// It is for tests whose runtime is made by another attribute, such as `#[sqlx::test]`, or shared
-/// by many tests. Tasks that were alive before are not charged to it.
+/// by many tests. Tasks that were alive before are not charged to it. It finds out nothing by
+/// itself: call [`verify`](Self::verify) at the end. One that is dropped without says so on
+/// standard error.
 ///
 /// What it sees is what is spawned through `straggler` ([`straggler::spawn`](crate::spawn) and its
 /// kin, [`straggler::tokio`](mod@crate::tokio)), and how many others are alive: in a runtime of
@@ -28,6 +33,7 @@ use super::session::Session;
 pub struct Watch {
     scope: Scope,
     grace: Option<Duration>,
+    is_verified: AtomicBool,
 }
 
 impl Watch {
@@ -39,7 +45,11 @@ impl Watch {
     ) -> Self {
         let session = Session::open(runtime);
         let scope = Scope::begin(session, runtime.clone(), rules, None, place);
-        Self { scope, grace }
+        Self {
+            scope,
+            grace,
+            is_verified: AtomicBool::new(false),
+        }
     }
 
     /// Waits until every task has ended that was spawned since the watch began, or the grace is
@@ -80,6 +90,7 @@ impl Watch {
     /// # });
     /// ```
     pub async fn verify(&self) -> Result<(), Report> {
+        self.is_verified.store(true, Relaxed);
         let not_run = |reason| Report::not_run(None, self.scope.place, reason);
         let environment = Environment::read().map_err(not_run)?;
         if environment.mode == Mode::Off {
@@ -100,6 +111,19 @@ impl Watch {
             }
             Some(report) => Err(report),
             None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // A test that panics does not come to verify it.
+        if !self.is_verified.load(Relaxed) && !thread::panicking() {
+            let place = Place::from(self.scope.place);
+            eprintln!(
+                "leak_check: note: the watch that began at {place} has found out nothing: it was \
+                 dropped before `verify().await`"
+            );
         }
     }
 }

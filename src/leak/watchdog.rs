@@ -84,3 +84,24 @@ fn run() {
 fn lock() -> MutexGuard<'static, BTreeMap<Key, Arc<Task>>> {
     WATCHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use super::super::task::{Kind, Spawner, Task};
+    use super::watch;
+
+    #[test]
+    fn a_test_that_has_ended_is_not_kept() {
+        let place = Location::caller();
+        let body = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
+        let until = Instant::now() + Duration::from_secs(3600);
+        let watched = watch(Arc::clone(&body), until).unwrap();
+        assert_eq!(Arc::strong_count(&body), 2);
+        drop(watched);
+        assert_eq!(Arc::strong_count(&body), 1);
+    }
+}

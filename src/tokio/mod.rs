@@ -21,9 +21,12 @@
 //! extern crate straggler_tokio as tokio;
 //! ```
 //!
+//! Tests in `tests/` link the library as it is without `cfg(test)`. To track it there too, make
+//! `straggler-tokio` an optional dependency, and put the line behind its feature instead.
+//!
 //! `spawn`, `task::{spawn, spawn_local, spawn_blocking, JoinSet}` are those of `straggler`. They
 //! return tokio's own types, and outside of a leak check do just what tokio's do. `test` is
-//! `#[leak_check]`.
+//! `#[leak_check]`, so `#[tokio::test]` checks too; it needs `straggler` itself among the dependencies.
 //!
 //! Not tracked, and so only counted, are spawns by methods: `Handle::spawn`, `Runtime::spawn` and
 //! `LocalSet::spawn_local`; and those of dependencies.
