@@ -129,7 +129,7 @@ pub fn armed() -> Armed {
     );
     Armed {
         sees_every_spawn: report.unseen() == 0,
-        sees_lines: Symbols::default().have_lines(),
+        sees_lines: Symbols::default().have_lines_of(&place.into()),
         warns_only: mode == Mode::Warn,
     }
 }

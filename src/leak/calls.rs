@@ -123,13 +123,16 @@ impl Symbols {
         nearest.cloned()
     }
 
-    /// Whether there is debug information for the user's code that calls this.
-    pub(super) fn have_lines(&mut self) -> bool {
+    /// Whether the lines are known of the file from which this is called.
+    pub(super) fn have_lines_of(&mut self, caller: &Place) -> bool {
         let backtrace = Backtrace::new_unresolved();
         let mut addresses = backtrace.frames().iter().map(BacktraceFrame::ip);
         addresses.any(|address| {
-            let calls = self.at(address).iter().filter_map(Frame::call);
-            calls.into_iter().any(|call| call.place.is_some())
+            let mut calls = self.at(address).iter().filter_map(Frame::call);
+            calls.any(|call| {
+                call.place
+                    .is_some_and(|place| place.file() == caller.file())
+            })
         })
     }
 
