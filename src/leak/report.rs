@@ -76,6 +76,13 @@ pub enum Verdict {
         /// Where it waits.
         wait: Wait,
     },
+    /// The body ended, but too late. It could not be given up in time, since it blocked its thread.
+    Late {
+        /// The time it had.
+        timeout: Duration,
+        /// The time it took.
+        took: Duration,
+    },
     /// Tasks outlived the test.
     Leaked,
     /// No task outlived the test, but a background task panicked.

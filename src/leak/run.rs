@@ -17,7 +17,6 @@ use super::report::Report;
 use super::scope::{Found, Scope};
 use super::session::Session;
 use super::task::{Kind, Spawner, Task};
-use super::wait::Wait;
 use super::{GRACE, LeakCheck, watchdog};
 use crate::contain::contain;
 use crate::panic::Panic;
@@ -94,11 +93,11 @@ impl LeakCheck {
         drop(watched);
         let is_late = until.is_some_and(|until| until <= Instant::now());
         let outcome = match outcome {
-            // It could not be asked in time, since it did not return from its poll.
             Ok(Some(_)) if is_late => {
+                let took = task.spawned.elapsed();
                 runtime.shut_down();
                 let timeout = self.timeout.unwrap_or_default();
-                return Checked::Failed(scope.hung(timeout, Wait::Blocks));
+                return Checked::Failed(scope.late(timeout, took));
             }
             Ok(Some(output)) => Ok(output),
             Err(panic) => Err(panic),

@@ -14,7 +14,6 @@ use super::report::{BackgroundPanic, Findings, LeakedTask, Report, Verdict};
 use super::rules::{Judgement, Rules};
 use super::session::Session;
 use super::task::{Kind, Task};
-use super::wait::Wait;
 use crate::panic::Panic;
 
 /// How long tasks that were asked where they wait have to answer. One that is inside of a poll all
@@ -88,9 +87,9 @@ impl Scope {
         least
     }
 
-    /// The report of a test that did not end in time, without its tasks.
-    pub(crate) fn hung(&self, timeout: Duration, wait: Wait) -> Report {
-        let verdict = Verdict::Hung { timeout, wait };
+    /// The report of a test that ended too late.
+    pub(crate) fn late(&self, timeout: Duration, took: Duration) -> Report {
+        let verdict = Verdict::Late { timeout, took };
         Report::new(Findings::new(self.test, self.place, verdict))
     }
 

@@ -40,6 +40,18 @@ impl fmt::Display for Text<'_> {
                     "leak_check: what {test} left behind could not be found out: the check {panic}"
                 );
             }
+            Verdict::Late { timeout, took } => {
+                let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                let took = humantime::format_duration(Duration::from_millis(milliseconds));
+                let timeout = humantime::format_duration(*timeout);
+                return write!(
+                    f,
+                    "leak_check: {test} ended after {took}, and had {timeout}\n\n\
+                     It was not given up when its time was over, because it blocked its thread then: \
+                     what it awaits\nought to be awaited, and what blocks be done in \
+                     `spawn_blocking`. If it only needs more time: `timeout = \"..\"`"
+                );
+            }
             Verdict::Hung { timeout, wait } => {
                 let timeout = humantime::format_duration(*timeout);
                 let wait = wait.to_string().replace('\n', "\n  ");
@@ -126,7 +138,7 @@ RUSTFLAGS=\"--cfg tokio_unstable\".
         let mut notes = Vec::new();
         if findings.unseen > 0 && findings.places_were_needed {
             notes.push(
-                "`allow(\"..\")` can only match tasks of which it is seen where they were spawned"
+                "rules for places can only match tasks of which it is seen where they were spawned"
                     .to_owned(),
             );
         } else {
