@@ -1,0 +1,55 @@
+//! Tests with a paused clock.
+
+use super::*;
+
+#[test]
+fn stands_still_in_the_grace_so_a_sleeper_is_a_leak() {
+    let slept = Arc::new(AtomicBool::new(false));
+    let sleeper = Arc::clone(&slept);
+    let report = paused().grace(SHORT).run(async move {
+        straggler::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            sleeper.store(true, SeqCst);
+        });
+    });
+    let report = report.unwrap_err();
+    assert!(report.clock_stood_still());
+    let text = report.to_string();
+    assert!(
+        text.contains("the clock is paused, and stands still"),
+        "{text}"
+    );
+    assert!(!slept.load(SeqCst));
+}
+
+#[test]
+fn does_not_spin_an_interval() {
+    let ticks = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&ticks);
+    let report = paused().grace(SHORT).run(async move {
+        tokio::spawn(async move {
+            let mut interval = tokio::time::interval(Duration::from_millis(1));
+            loop {
+                interval.tick().await;
+                counted.fetch_add(1, SeqCst);
+            }
+        });
+    });
+    assert_eq!(report.unwrap_err().count(), 1);
+    assert_eq!(ticks.load(SeqCst), 1, "the first tick is at once");
+}
+
+#[test]
+fn also_if_the_test_paused_it_itself() {
+    let report = LeakCheck::new().grace(SHORT).run(async {
+        tokio::time::pause();
+        tokio::spawn(tokio::time::sleep(Duration::from_secs(3600)));
+    });
+    assert_eq!(report.unwrap_err().count(), 1);
+}
+
+#[test]
+fn goes_on_for_the_body() {
+    let body = async { tokio::spawn(tokio::time::sleep(Duration::from_secs(3600))).await };
+    paused().run(body).unwrap().unwrap();
+}

@@ -1,0 +1,66 @@
+//! What may remain.
+
+use super::*;
+
+#[test]
+fn so_many_may_remain_and_no_more() {
+    let leak = |count: usize| async move {
+        for _ in 0..count {
+            tokio::spawn(pending::<()>());
+        }
+    };
+    for count in 0..4 {
+        let result = LeakCheck::new().grace(SHORT).allow(2).run(leak(count));
+        assert_eq!(result.is_ok(), count <= 2, "{count}");
+    }
+}
+
+#[test]
+fn one_for_a_place_allows_what_was_spawned_there_and_nothing_else() {
+    let check = LeakCheck::new().grace(SHORT).allow_at(file!());
+    check
+        .run(async { drop(straggler::spawn(pending::<()>())) })
+        .unwrap();
+
+    let report = LeakCheck::new().grace(SHORT).allow_at("src").run(async {
+        straggler::spawn(pending::<()>());
+    });
+    let report = report.unwrap_err();
+    assert_eq!(report.count(), 1);
+    assert_eq!(report.unused_rules(), [r#"allow("src")"#]);
+}
+
+#[test]
+fn one_for_a_place_allows_its_own_while_others_fail() {
+    let check = LeakCheck::new()
+        .grace(SHORT)
+        .allow_at(format!("{}:{}", file!(), line!() + 2));
+    let report = check.run(async {
+        straggler::spawn(pending::<()>());
+        straggler::spawn(pending::<()>());
+    });
+    let report = report.unwrap_err();
+    assert_eq!((report.count(), report.tasks()[0].number()), (1, 2));
+}
+
+#[test]
+fn one_for_a_place_allows_so_many() {
+    let check = LeakCheck::new().grace(SHORT).allow_at_most(file!(), 1);
+    let report = check.run(async {
+        straggler::spawn(pending::<()>());
+        straggler::spawn(pending::<()>());
+    });
+    assert_eq!(report.unwrap_err().count(), 1);
+}
+
+#[test]
+#[cfg(not(tokio_unstable))]
+fn one_for_a_place_cannot_match_a_task_that_is_not_seen() {
+    let check = LeakCheck::new().grace(SHORT).allow_at(file!());
+    let report = check.run(async { drop(tokio::spawn(pending::<()>())) });
+    let text = report.unwrap_err().to_string();
+    assert!(
+        text.contains("can only match tasks of which it is seen"),
+        "{text}"
+    );
+}
