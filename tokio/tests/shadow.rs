@@ -117,6 +117,17 @@ fn a_local_join_set_is_tracked() {
 }
 
 #[test]
+fn a_task_of_a_local_set_that_is_kept_is_seen() {
+    let kept = tokio::task::LocalSet::new();
+    let report = check().run(async {
+        let mut set = tokio::task::JoinSet::new();
+        set.spawn_local_on(pending::<()>(), &kept);
+        set.detach_all();
+    });
+    assert_eq!(lines_of(report), [2]);
+}
+
+#[test]
 fn what_blocking_work_spawns_is_charged_to_it() {
     let report = check().run(async {
         tokio::task::spawn_blocking(|| drop(tokio::spawn(pending::<()>())))
