@@ -40,8 +40,8 @@ pub use self::unsettled::{Straggler, Unsettled};
 ///
 /// It takes the place of `#[tokio::test]`, whose arguments it takes too, and is exported a second
 /// time as [`straggler::test`](macro@crate::test), so that in an existing suite the text
-/// `tokio::test` can be replaced by `straggler::test` everywhere. What it does when the test has ended, and what is seen
-/// of a task that was left behind, is described at [`LeakCheck`].
+/// `tokio::test` can be replaced by `straggler::test` everywhere. What it does when the test has
+/// ended, and what is seen of a task that was left behind, is described at [`LeakCheck`].
 ///
 /// | argument | meaning | default |
 /// |---|---|---|
@@ -57,26 +57,26 @@ pub use self::unsettled::{Straggler, Unsettled};
 ///
 /// The body may return anything that a test may. The test fails because of the first of these that
 /// applies: its own panic or error, its timeout, a task that outlived it, a [`background`] task that
-/// panicked. The others
-/// are printed too.
+/// panicked. What a test left behind that failed by itself is printed too.
 ///
 /// A test with `#[should_panic]` must not be satisfied by a leak, and so this attribute does not
-/// panic there: if tasks are left behind, or the body hangs, the report is printed, and the runner is told that the
-/// test did not panic.
+/// panic there: if tasks are left behind, or the body hangs, the report is printed, and the runner
+/// is told that the test did not panic.
 ///
 /// # With other attributes
 ///
 /// `#[should_panic]`, `#[ignore]`, `#[cfg]`, lint attributes and `#[serial]` of `serial_test` may stand
 /// above or below. `#[test]` and `#[tokio::test(..)]` may stand below, with their arguments, but
 /// not above. Tests of `rstest` and `test-case` have `#[straggler::test]` below their own attributes
-/// (`rstest` recognises only attributes whose name ends in `test`), or either name above; `#[test_log::test(straggler::test)]` takes it as its argument.
+/// (`rstest` recognises only attributes whose name ends in `test`), or either name above;
+/// `#[test_log::test(straggler::test)]` takes it as its argument.
 ///
 /// # The environment
 ///
 /// `STRAGGLER=warn` has leaks and panics of background tasks printed, and lets tests pass that have
-/// them (but not tests whose time is up); `STRAGGLER=off` has no
-/// tests checked; `STRAGGLER=deny` is the default. `STRAGGLER_GRACE=2s` sets the grace of tests that
-/// do not set their own.
+/// them (but not tests whose time is up); `STRAGGLER=off` has no tests checked, nor ended when their
+/// time is up; `STRAGGLER=deny` is the default. `STRAGGLER_GRACE=2s` sets the grace of tests that do
+/// not set their own.
 ///
 /// # Examples
 ///

@@ -76,7 +76,7 @@ pub enum Verdict {
         /// Where it waits.
         wait: Wait,
     },
-    /// The body ended, but too late. It could not be given up in time, since it blocked its thread.
+    /// The body ended, but too late: it was inside of one poll when its time was over.
     Late {
         /// The time it had.
         timeout: Duration,
@@ -243,7 +243,7 @@ impl LeakedTask {
         }
     }
 
-    /// Returns the number of the task in its runtime, which go up in the order of the spawns.
+    /// Returns the number of the task in its runtime. They go up in the order of the spawns.
     #[must_use]
     pub fn number(&self) -> usize {
         self.number

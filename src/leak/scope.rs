@@ -27,9 +27,9 @@ const SETTLING: usize = 10;
 /// What belongs to one check.
 #[derive(Debug)]
 pub(crate) struct Scope {
-    pub(crate) session: Arc<Session>,
+    session: Arc<Session>,
     pub(crate) runtime: Handle,
-    pub(crate) rules: Rules,
+    rules: Rules,
     /// The tasks with numbers up to this one were there before.
     after: usize,
     /// How many others were.

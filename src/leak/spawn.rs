@@ -40,7 +40,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let (tracked, _paused) = track(future, Kind::Tracked, None, Location::caller());
+    let (tracked, _spawning) = track(future, Kind::Tracked, None, Location::caller());
     tokio::spawn(tracked)
 }
 
@@ -67,7 +67,7 @@ where
     F::Output: Send + 'static,
 {
     let name = Some(name.into());
-    let (tracked, _paused) = track(future, Kind::Tracked, name, Location::caller());
+    let (tracked, _spawning) = track(future, Kind::Tracked, name, Location::caller());
     tokio::spawn(tracked)
 }
 
@@ -94,7 +94,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let (tracked, _paused) = track(future, Kind::Local, None, Location::caller());
+    let (tracked, _spawning) = track(future, Kind::Local, None, Location::caller());
     tokio::task::spawn_local(tracked)
 }
 
@@ -162,7 +162,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let (tracked, _paused) = track(future, Kind::Background, None, Location::caller());
+    let (tracked, _spawning) = track(future, Kind::Background, None, Location::caller());
     let record = tracked.record.as_ref();
     let record = record.map(|record| (Arc::clone(&record.session), Arc::clone(&record.task)));
     let handle = tokio::spawn(tracked);

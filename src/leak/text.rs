@@ -41,15 +41,13 @@ impl fmt::Display for Text<'_> {
                 );
             }
             Verdict::Late { timeout, took } => {
-                let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-                let took = humantime::format_duration(Duration::from_millis(milliseconds));
-                let timeout = humantime::format_duration(*timeout);
+                let (took, timeout) = (Age(*took), humantime::format_duration(*timeout));
                 return write!(
                     f,
-                    "leak_check: {test} ended after {took}, and had {timeout}\n\n\
-                     It was not given up when its time was over, because it blocked its thread then: \
-                     what it awaits\nought to be awaited, and what blocks be done in \
-                     `spawn_blocking`. If it only needs more time: `timeout = \"..\"`"
+                    "leak_check: {test} ended after {took}, and had {timeout}
+
+It could not be given up in time: it was inside of one poll then, or came to its end just then. What
+blocks its thread belongs into `spawn_blocking`. If it only needs more time: `timeout = \"..\"`"
                 );
             }
             Verdict::Hung { timeout, wait } => {
@@ -332,6 +330,7 @@ impl fmt::Display for By<'_> {
     }
 }
 
+/// A time as people read it, in milliseconds.
 struct Age(Duration);
 
 impl fmt::Display for Age {

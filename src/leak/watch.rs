@@ -56,9 +56,9 @@ impl Watch {
     /// over, and returns an error if any is left.
     ///
     /// Background tasks are stopped first. If tasks are left each of them that was spawned through
-    /// `straggler` is polled once more, to find out where it waits. The task that calls this is not counted if it was
-    /// spawned through `straggler`, or was there when the watch began. With `STRAGGLER=warn` the
-    /// error is printed instead, and with `STRAGGLER=off` nothing is done.
+    /// `straggler` is polled once more, to find out where it waits. The task that calls this is not
+    /// counted if it was spawned through `straggler`, or was there when the watch began. With
+    /// `STRAGGLER=warn` the error is printed instead, and with `STRAGGLER=off` nothing is done.
     ///
     /// # Errors
     ///

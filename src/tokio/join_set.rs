@@ -49,7 +49,7 @@ impl<T: 'static> JoinSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send,
     {
-        let (tracked, _paused) = track(future, Kind::Tracked, None, Location::caller());
+        let (tracked, _spawning) = track(future, Kind::Tracked, None, Location::caller());
         self.0.spawn(tracked)
     }
 
@@ -60,7 +60,7 @@ impl<T: 'static> JoinSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send,
     {
-        let (tracked, _paused) = track_on(handle, future, Location::caller());
+        let (tracked, _spawning) = track_on(handle, future, Location::caller());
         self.0.spawn_on(tracked, handle)
     }
 
@@ -74,7 +74,7 @@ impl<T: 'static> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        let (tracked, _paused) = track(future, Kind::Local, None, Location::caller());
+        let (tracked, _spawning) = track(future, Kind::Local, None, Location::caller());
         self.0.spawn_local(tracked)
     }
 
@@ -85,7 +85,7 @@ impl<T: 'static> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        let (tracked, _paused) = track(future, Kind::Local, None, Location::caller());
+        let (tracked, _spawning) = track(future, Kind::Local, None, Location::caller());
         self.0.spawn_local_on(tracked, local_set)
     }
 
