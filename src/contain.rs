@@ -58,6 +58,7 @@ impl FirstPanic {
     }
 
     /// Lets the panic go on, if there was one.
+    #[inline]
     pub(crate) fn resume(self) {
         if let Some(panic) = self.0 {
             panic.resume();
@@ -77,6 +78,7 @@ impl FirstPanic {
 
     /// Lets the panic of a destructor go on, if there was one. A thread that already unwinds is
     /// left to do so: a second panic would abort the process and hide the first.
+    #[inline]
     pub(crate) fn resume_in_drop(self) {
         match self.0 {
             Some(panic) if thread::panicking() => discard(panic),

@@ -83,6 +83,7 @@ use crate::unsettled::{Straggler, Unsettled};
 /// assert_eq!(settled.err_count(), 1);
 /// # });
 /// ```
+#[inline]
 #[track_caller]
 pub fn settle_all<I>(futures: I) -> SettleAll<<I::Item as IntoFuture>::IntoFuture>
 where
@@ -310,12 +311,12 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
 
     /// What came out of the futures, all of which have settled.
     pub(crate) fn settled(&mut self) -> Settled<P::Output<F::Output>> {
-        let (mut children, names) = self.end();
-        let mut outputs = Vec::with_capacity(children.len());
-        outputs.extend(
-            (0..children.len()).filter_map(|index| take_output::<F, P>(&mut children, index)),
-        );
-        Settled::new(outputs, Pin::new(&mut children).take_order(), names)
+        let names = mem::take(&mut self.names);
+        self.end(|children| {
+            let mut children = Pin::new(children);
+            let outputs = children.as_mut().slots_mut().take_all(P::output);
+            Settled::new(outputs, children.take_order(), names)
+        })
     }
 
     /// What came out of the futures so far. Those that have not settled are dropped, unless this
@@ -336,23 +337,36 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         if pending.is_empty() {
             return Ok(self.settled());
         }
-        let (mut children, names) = self.end();
-        let order = Pin::new(&mut children).take_order();
-        let settled = order
-            .indices()
-            .iter()
-            .filter_map(|&index| Some((index, take_output::<F, P>(&mut children, index)?)))
-            .collect();
-        Err(Unsettled::new(settled, pending, names, self.place))
+        let (names, place) = (mem::take(&mut self.names), self.place);
+        self.end(|children| {
+            let order = Pin::new(&mut *children).take_order();
+            let settled = order
+                .indices()
+                .iter()
+                .filter_map(|&index| Some((index, take_output::<F, P>(children, index)?)))
+                .collect();
+            Err(Unsettled::new(settled, pending, names, place))
+        })
     }
 
-    /// Takes what is needed for the last output. A panic that outranks it goes on here.
-    fn end(&mut self) -> (Children<List<F>>, Names) {
-        let Some(mut children) = self.children.take() else {
+    /// Takes the last output out of the children, which are gone then. A panic that outranks it
+    /// goes on here.
+    #[inline]
+    fn end<R>(&mut self, take: impl FnOnce(&mut Children<List<F>>) -> R) -> R {
+        /// Sees to it that the children are gone also if a panic goes on.
+        struct Last<'a, C>(&'a mut Option<C>);
+        impl<C> Drop for Last<'_, C> {
+            fn drop(&mut self) {
+                *self.0 = None;
+            }
+        }
+
+        let last = Last(&mut self.children);
+        let Some(children) = last.0 else {
             unreachable!("a turn was made just before");
         };
-        Pin::new(&mut children).first_panic().resume();
-        (children, mem::take(&mut self.names))
+        Pin::new(&mut *children).first_panic().resume();
+        take(children)
     }
 }
 

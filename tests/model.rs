@@ -279,7 +279,8 @@ impl<'p> Model<'p> {
         if self.batch_is_served() && deadline_passed {
             return self.give_up();
         }
-        self.parent_woken |= !self.line.is_empty() || !self.batch_is_served();
+        self.parent_woken =
+            !self.line.is_empty() || !self.woken.is_empty() || !self.batch_is_served();
         Outcome::Pending
     }
 

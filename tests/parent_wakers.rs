@@ -104,10 +104,10 @@ fn of_a_waker_that_stays_the_same_it_keeps_one_clone() {
     let Poll::Ready(inside) = poll_with(&mut settling, &waker) else {
         panic!("all are open");
     };
-    // The test's handle, the test's waker, and the one clone that the combinator made. While it is
-    // woken there is the one that it is woken by, too.
+    // The test's handle, the test's waker, and the one clone that the combinator made, which is also
+    // the one that it is woken by.
     assert_eq!(inside.into_vec(), [3; 10]);
-    assert_eq!(owners.0.take(), [4; 10]);
+    assert_eq!(owners.0.take(), [3; 10]);
 }
 
 #[test]

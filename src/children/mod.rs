@@ -4,22 +4,23 @@
 //! The combinators stand on [`Children`] and know nothing of wakers; the engine knows nothing of
 //! runtimes, names or errors. What comes from above is a [`Schedule`].
 
+mod line;
 mod slots;
 mod wake;
 #[cfg(all(test, straggler_loom))]
 mod wake_loom;
+mod woken;
 
-use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project::{pin_project, pinned_drop};
 
+use self::line::Line;
 pub use self::slots::{End, Holds, Link, Links, Row, Seat, Slot, Slots};
 pub(crate) use self::slots::{Ended, List};
 pub(crate) use self::wake::CompletionOrder;
-use self::wake::WakeQueue;
-use crate::contain::FirstPanic;
+use crate::contain::{FirstPanic, contain};
 
 /// Decides when a turn ends, and stands by at each poll.
 ///
@@ -86,17 +87,7 @@ impl State {
 pub(crate) struct Children<S: Slots> {
     #[pin]
     slots: S,
-    wakes: WakeQueue,
-    /// How many polls are left of the batch: of the children that were woken before it began. A
-    /// batch may take several turns but has an end, even if children wake themselves for ever.
-    batch: usize,
-    /// Whether the next turn begins a batch, though it may not have come to the end of the last.
-    begins_batch: bool,
-    /// How many children have had their first poll, in the order of their indices.
-    started: usize,
-    /// How many children may have it, which belongs to the batch.
-    admitted: usize,
-    limit: usize,
+    line: Line,
     /// Whether a child has panicked.
     has_panicked: bool,
     /// Whether a panic of a child goes on in the end. If not it is an output like any other.
@@ -104,15 +95,11 @@ pub(crate) struct Children<S: Slots> {
 }
 
 impl<S: Slots> Children<S> {
+    #[inline]
     pub(crate) fn new(slots: S) -> Self {
         Self {
-            wakes: WakeQueue::new(slots.count()),
+            line: Line::new(slots.count()),
             slots,
-            batch: 0,
-            begins_batch: true,
-            started: 0,
-            admitted: 0,
-            limit: usize::MAX,
             has_panicked: false,
             panics_go_on: true,
         }
@@ -120,7 +107,7 @@ impl<S: Slots> Children<S> {
 
     /// Lets at most `at_most` children be in flight at once: started and not at their end.
     pub(crate) fn limit(&mut self, at_most: usize) {
-        self.limit = at_most;
+        self.line.limit(at_most);
     }
 
     /// Makes panics outputs like any other.
@@ -133,8 +120,9 @@ impl<S: Slots> Children<S> {
     }
 
     /// Lets go of all wakers, and returns the order in which the children ended.
+    #[inline]
     pub(crate) fn take_order(self: Pin<&mut Self>) -> CompletionOrder {
-        mem::replace(self.project().wakes, WakeQueue::new(0)).into_order()
+        self.project().line.take_order()
     }
 
     /// The slots, for what their own type knows.
@@ -144,78 +132,43 @@ impl<S: Slots> Children<S> {
 
     /// Makes the next turn begin a batch of all children that are woken by then.
     pub(crate) fn begin_batch(&mut self) {
-        self.begins_batch = true;
+        self.line.begin_batch();
     }
 
     /// Wakes every child that was started and is pending, and makes the next turn begin a batch.
     #[cfg(feature = "tokio")]
     pub(crate) fn wake_pending(self: Pin<&mut Self>) {
         let this = self.project();
-        // First, so that no wake below finds the parent asleep and wakes it.
-        let slots = &this.slots;
-        this.wakes
-            .take(|index| slots.slot(index).holds() == Holds::Future);
-        for index in 0..*this.started {
-            if this.slots.slot(index).holds() == Holds::Future {
-                this.wakes
-                    .lend(index, |context| context.waker().wake_by_ref());
-            }
-        }
-        *this.begins_batch = true;
+        this.line.put_pending(this.slots);
+        this.line.begin_batch();
     }
 
     /// Gives each child of the batch one poll, as far as `schedule` lets it: those that were woken,
     /// in the order of their wakes, then those that may start. If the last turn came to the end of
     /// its batch, begins the next.
+    #[inline]
     pub(crate) fn turn(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         schedule: &mut impl Schedule,
     ) -> Turn {
         let mut this = self.project();
-        let len = this.slots.count();
-        let slots = &this.slots;
-        this.wakes
-            .take(|index| slots.slot(index).holds() == Holds::Future);
-        if mem::take(this.begins_batch) {
-            *this.batch = this.wakes.woken();
+        this.line.begin_turn(this.slots.as_mut());
+        let mut polling = 0;
+        // All polls are made in one go, which only a panic interrupts.
+        while let Err(panic) = contain(|| {
+            let slots = this.slots.as_mut();
+            poll_each(slots, this.line, schedule, &mut polling, this.has_panicked);
+        }) {
+            let slot = this.slots.as_mut().slot_mut(polling as usize);
+            slot.end_with(panic);
+            this.line.end(polling);
+            schedule.polled(true);
+            *this.has_panicked = true;
         }
-        loop {
-            let room = this
-                .limit
-                .saturating_sub(*this.admitted - this.wakes.ended());
-            *this.admitted += room.min(len - *this.admitted);
-            if *this.batch == 0 && *this.started == *this.admitted || !schedule.goes_on() {
-                break;
-            }
-            let woken = if *this.batch > 0 {
-                this.wakes.pop()
-            } else {
-                None
-            };
-            let index = woken.unwrap_or(*this.started);
-            match woken {
-                Some(_) => *this.batch -= 1,
-                None => *this.started += 1,
-            }
-            let seat = this.slots.as_mut().slot_mut(index);
-            let poll = |context: &mut Context<'_>| schedule.poll(index, seat, context);
-            let polled = this.wakes.lend(index, poll);
-            schedule.polled(polled.is_ready());
-            if let Poll::Ready(ended) = polled {
-                *this.has_panicked |= ended == Ended::Panicked;
-                this.wakes.end(index);
-            }
-        }
-        if this.wakes.ended() == len {
-            return Turn::Settled;
-        }
-        let has_more = this.wakes.woken() > 0 || *this.started < *this.admitted;
-        if has_more || !this.wakes.sleep(context.waker()) {
-            context.waker().wake_by_ref();
-        }
-        if *this.batch == 0 && *this.started == *this.admitted {
-            *this.begins_batch = true;
+        if this.line.have_all_ended() {
+            Turn::Settled
+        } else if this.line.end_turn(this.slots, context.waker()) {
             Turn::Waiting
         } else {
             Turn::Paused
@@ -229,10 +182,9 @@ impl<S: Slots> Children<S> {
             Holds::Panic => State::Panicked,
             Holds::Nothing => State::Gone,
             Holds::Future if self.polls(index) == 0 => State::Unstarted,
-            // Who holds a waker is asked first: the last holder may be about to wake and let go.
-            Holds::Future => match (self.wakes.is_held(index), self.wakes.is_woken(index)) {
-                (_, true) => State::Woken,
-                (true, false) => State::Waiting,
+            Holds::Future => match self.line.wakes_of(&self.slots, to_u32(index)) {
+                (true, _) => State::Woken,
+                (false, true) => State::Waiting,
                 (false, false) => State::Unwakeable,
             },
         }
@@ -254,18 +206,25 @@ impl<S: Slots> Children<S> {
             this.slots.as_mut().slot_mut(index).abandon();
             if this.slots.slot(index).holds() == Holds::Panic {
                 *this.has_panicked = true;
-                this.wakes.end(index);
+                this.line.end(to_u32(index));
             }
         }
     }
 
     /// Takes the panic that was first in time, after everything else was dropped. There is none if
     /// no child has panicked, or if panics are outputs.
-    pub(crate) fn first_panic(mut self: Pin<&mut Self>) -> FirstPanic {
-        let mut panics = FirstPanic::default();
-        if !self.has_panicked || !self.panics_go_on {
-            return panics;
+    #[inline]
+    pub(crate) fn first_panic(self: Pin<&mut Self>) -> FirstPanic {
+        if self.has_panicked && self.panics_go_on {
+            self.take_first_panic()
+        } else {
+            FirstPanic::default()
         }
+    }
+
+    #[cold]
+    fn take_first_panic(mut self: Pin<&mut Self>) -> FirstPanic {
+        let mut panics = FirstPanic::default();
         let order = self.as_mut().take_order();
         let mut slots = self.as_mut().slots_mut();
         for &index in order.indices() {
@@ -289,8 +248,40 @@ impl<S: Slots> Children<S> {
     }
 }
 
+/// Polls one child after the other, until the batch or the schedule ends. A panic of child `polling`
+/// comes out of it, and it can be gone on with.
+fn poll_each(
+    mut slots: Pin<&mut impl Slots>,
+    line: &mut Line,
+    schedule: &mut impl Schedule,
+    polling: &mut u32,
+    has_panicked: &mut bool,
+) {
+    while let Some(index) = line.next(slots.as_mut(), || schedule.goes_on()) {
+        *polling = index;
+        let slot = slots.as_mut().slot_mut(index as usize);
+        let poll = |context: &mut Context<'_>| schedule.poll(index as usize, slot, context);
+        let (polled, woke_itself) = line.lend(index, poll);
+        match polled {
+            Poll::Ready(ended) => {
+                *has_panicked |= ended == Ended::Panicked;
+                line.end(index);
+            }
+            Poll::Pending if woke_itself => line.put(slots.as_mut(), index),
+            Poll::Pending => {}
+        }
+        schedule.polled(polled.is_ready());
+    }
+}
+
+/// The number by which wakers know child `index`.
+fn to_u32(index: usize) -> u32 {
+    u32::try_from(index).expect("an index is below the number of children")
+}
+
 #[pinned_drop]
 impl<S: Slots> PinnedDrop for Children<S> {
+    #[inline]
     fn drop(self: Pin<&mut Self>) {
         // Given up half-way, a panic that was held back is not swallowed. What else there is to
         // drop the slots drop.

@@ -6,8 +6,9 @@
 //!
 //! # Invariants
 //!
-//! 1. The slots of a `List` are never moved after `List::collect` has pinned them: nothing here
-//!    hands out a `&mut [Slot<F>]` or a `&mut Slot<F>`, only `Pin<&mut Slot<F>>`.
+//! 1. The slots of a `List` are never moved after `List::collect` has pinned them, until none of
+//!    them holds a future: nothing here hands out a `&mut [Slot<F>]` or a `&mut Slot<F>`, only
+//!    `Pin<&mut Slot<F>>`.
 
 #![expect(
     unsafe_code,
@@ -15,12 +16,14 @@
 )]
 
 use std::fmt;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::pin::Pin;
+use std::ptr;
 use std::task::{Context, Poll};
 
 use pin_project::{pin_project, pinned_drop};
 
+use super::woken::UNLINKED;
 use crate::contain::{FirstPanic, contain, discard};
 use crate::panic::Panic;
 
@@ -31,7 +34,9 @@ use crate::panic::Panic;
 /// so each is dropped, however slots are laid out, and none aborts the process.
 #[pin_project(PinnedDrop)]
 pub struct Slot<F: Future> {
-    polls: usize,
+    polls: u32,
+    /// What [`Woken`](super::woken::Woken) keeps of the child.
+    link: u32,
     #[pin]
     content: Content<F>,
 }
@@ -40,7 +45,8 @@ pub struct Slot<F: Future> {
 enum Content<F: Future> {
     Pending(#[pin] F),
     Done(F::Output),
-    Panicked(Panic),
+    /// In a box, so that slots are not larger than futures and outputs for the sake of panics.
+    Panicked(Box<Panic>),
     Empty,
 }
 
@@ -69,13 +75,17 @@ pub enum Holds {
 
 /// What the engine does with a slot whose future's type it does not know.
 pub trait Seat {
-    /// Polls the future. It is dropped as soon as it is done or has panicked, and a panic stays
-    /// in the slot.
+    /// Polls the future. It is dropped as soon as it is done; if that panics, the slot holds the
+    /// panic.
     ///
     /// # Panics
     ///
-    /// If the slot holds no future.
+    /// If the future does: then [`end_with`](Self::end_with) is to be called. And if the slot holds
+    /// no future.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended>;
+
+    /// Drops the future, if the slot holds one, and keeps the panic in its place.
+    fn end_with(self: Pin<&mut Self>, panic: Panic);
 
     /// Drops the future, if the slot holds one. If that panics, the slot holds the panic.
     fn abandon(self: Pin<&mut Self>);
@@ -91,12 +101,19 @@ pub trait Seat {
 
     /// How often the future was polled.
     fn polls(&self) -> usize;
+
+    /// The child's place in the list of the woken ones.
+    fn link(&self) -> u32;
+
+    /// Changes [`link`](Self::link).
+    fn set_link(self: Pin<&mut Self>, link: u32);
 }
 
 impl<F: Future> Slot<F> {
     pub(crate) fn new(future: F) -> Self {
         Self {
             polls: 0,
+            link: UNLINKED,
             content: Content::Pending(future),
         }
     }
@@ -116,8 +133,21 @@ impl<F: Future> Slot<F> {
         }
         match self.project().content.project_replace(Content::Empty) {
             ContentTaken::Done(output) => Some(Ok(output)),
-            ContentTaken::Panicked(panic) => Some(Err(panic)),
+            ContentTaken::Panicked(panic) => Some(Err(*panic)),
             ContentTaken::Pending(_) | ContentTaken::Empty => None,
+        }
+    }
+
+    /// What came out of the future, if it has come to its end.
+    #[inline]
+    fn into_outcome(self) -> Option<Result<F::Output, Panic>> {
+        let slot = ManuallyDrop::new(self);
+        // SAFETY: the slot is not used any more, not even dropped; and if it held a future, that
+        // was never pinned, since a slot that holds a pinned one is never moved (invariant 1).
+        match unsafe { ptr::read(&raw const slot.content) } {
+            Content::Done(output) => Some(Ok(output)),
+            Content::Panicked(panic) => Some(Err(*panic)),
+            Content::Pending(_) | Content::Empty => None,
         }
     }
 
@@ -129,48 +159,46 @@ impl<F: Future> Slot<F> {
 }
 
 impl<F: Future> Seat for Slot<F> {
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
         let this = self.as_mut().project();
         let ContentProjection::Pending(future) = this.content.project() else {
-            unreachable!("only a child that is pending is queued");
+            unreachable!("only a child that is pending is polled");
         };
-        *this.polls += 1;
-        let ended = match contain(|| future.poll(context)) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(output)) if !mem::needs_drop::<F>() => {
-                self.project().content.set(Content::Done(output));
-                return Poll::Ready(Ended::Done);
-            }
-            Ok(Poll::Ready(output)) => Ok(output),
-            Err(panic) => Err(panic),
+        *this.polls = this.polls.saturating_add(1);
+        let Poll::Ready(output) = future.poll(context) else {
+            return Poll::Pending;
         };
-        let outcome = match (ended, self.as_mut().drop_future()) {
-            (Ok(output), Ok(())) => Content::Done(output),
-            (Ok(output), Err(panic)) => {
+        if mem::needs_drop::<F>() {
+            if let Err(panic) = self.as_mut().drop_future() {
                 if let Err(later) = contain(|| drop(output)) {
                     discard(later);
                 }
-                Content::Panicked(panic)
+                self.project()
+                    .content
+                    .set(Content::Panicked(Box::new(panic)));
+                return Poll::Ready(Ended::Panicked);
             }
-            (Err(panic), dropped) => {
-                if let Err(later) = dropped {
-                    discard(later);
-                }
-                Content::Panicked(panic)
-            }
-        };
-        let ended = match outcome {
-            Content::Panicked(_) => Ended::Panicked,
-            _ => Ended::Done,
-        };
-        self.project().content.set(outcome);
-        Poll::Ready(ended)
+        }
+        self.project().content.set(Content::Done(output));
+        Poll::Ready(Ended::Done)
+    }
+
+    fn end_with(mut self: Pin<&mut Self>, panic: Panic) {
+        if let Err(later) = self.as_mut().drop_future() {
+            discard(later);
+        }
+        self.project()
+            .content
+            .set(Content::Panicked(Box::new(panic)));
     }
 
     fn abandon(mut self: Pin<&mut Self>) {
         if self.holds() == Holds::Future {
             if let Err(panic) = self.as_mut().drop_future() {
-                self.project().content.set(Content::Panicked(panic));
+                self.project()
+                    .content
+                    .set(Content::Panicked(Box::new(panic)));
             }
         }
     }
@@ -190,6 +218,7 @@ impl<F: Future> Seat for Slot<F> {
         }
     }
 
+    #[inline]
     fn holds(&self) -> Holds {
         match self.content {
             Content::Pending(_) => Holds::Future,
@@ -200,7 +229,17 @@ impl<F: Future> Seat for Slot<F> {
     }
 
     fn polls(&self) -> usize {
-        self.polls
+        self.polls as usize
+    }
+
+    #[inline]
+    fn link(&self) -> u32 {
+        self.link
+    }
+
+    #[inline]
+    fn set_link(self: Pin<&mut Self>, link: u32) {
+        *self.project().link = link;
     }
 }
 
@@ -215,6 +254,7 @@ impl<F: Future> fmt::Debug for Slot<F> {
 
 #[pinned_drop]
 impl<F: Future> PinnedDrop for Slot<F> {
+    #[inline]
     fn drop(mut self: Pin<&mut Self>) {
         if self.holds() == Holds::Nothing {
             return;
@@ -262,18 +302,52 @@ impl<F: Future> List<F> {
         I::Item: IntoFuture<IntoFuture = F>,
     {
         let futures = futures.into_iter();
+        let slot = |future: I::Item| Slot::new(future.into_future());
         let mut slots = Vec::new();
         // Only a hint: room that cannot be had is no error yet, and room that was reserved for
         // nothing is given back below.
-        if let (lower, Some(upper)) = futures.size_hint() {
-            if lower == upper {
-                _ = slots.try_reserve_exact(lower);
+        match futures.size_hint() {
+            (lower, Some(upper)) if lower == upper && slots.try_reserve_exact(lower).is_ok() => {
+                slots.extend(futures.map(slot));
             }
-        }
-        for future in futures {
-            slots.push(Slot::new(future.into_future()));
+            _ => futures.for_each(|future| slots.push(slot(future))),
         }
         Self(Box::into_pin(slots.into_boxed_slice()))
+    }
+}
+
+impl<F: Future> List<F> {
+    /// Takes all outcomes, in the order of their indices, once every future has come to its end.
+    /// They may lie where the slots have lain: then nothing is allocated.
+    ///
+    /// # Panics
+    ///
+    /// If a slot holds a future still, or if `output` panics.
+    pub(crate) fn take_all<O>(
+        self: Pin<&mut Self>,
+        output: impl Fn(Result<F::Output, Panic>) -> O,
+    ) -> Vec<O> {
+        let list = self.get_mut();
+        assert!(
+            list.0.iter().all(|slot| slot.holds() != Holds::Future),
+            "every future has come to its end"
+        );
+        let slots = mem::replace(&mut list.0, Box::into_pin(Box::default()));
+        // SAFETY: no future is left in them that was pinned (invariant 1).
+        let slots = unsafe { Pin::into_inner_unchecked(slots) };
+        let outputs = slots
+            .into_vec()
+            .into_iter()
+            .filter_map(Slot::into_outcome)
+            .map(output);
+        if size_of::<Slot<F>>() <= 4 * size_of::<O>() {
+            // In place, which leaves the vector with room that is not used.
+            outputs.collect()
+        } else {
+            let mut exact = Vec::with_capacity(outputs.size_hint().1.unwrap_or(0));
+            exact.extend(outputs);
+            exact
+        }
     }
 }
 

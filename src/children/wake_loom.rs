@@ -22,9 +22,20 @@ fn model(run: impl Fn() + Send + Sync + 'static) {
     model.check(run);
 }
 
-/// A waker of child `index`, as its poll would clone it.
-fn waker(queue: &WakeQueue, index: usize) -> Waker {
-    queue.lend(index, |context| context.waker().clone())
+/// A waker of child `index`, as its first poll would clone it.
+fn waker(queue: &WakeQueue, index: u32) -> Waker {
+    queue.lend(index, |context| context.waker().clone()).0
+}
+
+/// Takes the children that were woken, and polls each of them.
+fn poll_woken(queue: &mut WakeQueue) -> Vec<u32> {
+    let mut woken = Vec::new();
+    queue.take(|index| woken.push(index));
+    for index in &woken {
+        let ((), woke_itself) = queue.lend(*index, |_| ());
+        assert!(!woke_itself);
+    }
+    woken
 }
 
 /// As the end of a turn.
@@ -37,22 +48,19 @@ fn go_to_sleep(queue: &mut WakeQueue, context: &mut Context<'_>) {
     }
 }
 
-/// Runs turns until `count` woken children were popped, and returns them. If a wake is lost this
+/// Runs turns until `count` woken children were polled, and returns them. If a wake is lost this
 /// never ends, which loom reports.
-fn pop_all(queue: &mut WakeQueue, count: usize) -> Vec<usize> {
-    let mut popped = Vec::new();
+fn poll_all(queue: &mut WakeQueue, count: usize) -> Vec<u32> {
+    let mut polled = Vec::new();
     block_on(poll_fn(|context| {
-        queue.take(|_| true);
-        while let Some(index) = queue.pop() {
-            popped.push(index);
-        }
-        if popped.len() == count {
+        polled.extend(poll_woken(queue));
+        if polled.len() == count {
             return Poll::Ready(());
         }
         go_to_sleep(queue, context);
         Poll::Pending
     }));
-    popped
+    polled
 }
 
 /// A parent that counts its wakes outside of the model, and tells whether its waker is leaked.
@@ -82,7 +90,7 @@ fn a_wake_reaches_a_poll_with_all_that_was_done_before_it() {
                 waker.wake();
             }
         });
-        assert_eq!(pop_all(&mut queue, 1), [0]);
+        assert_eq!(poll_all(&mut queue, 1), [0]);
         assert!(done.load(Ordering::Relaxed));
         other.join().unwrap();
     });
@@ -96,9 +104,9 @@ fn wakes_of_two_children_from_two_threads_both_arrive() {
             let waker = waker(&queue, index);
             thread::spawn(move || waker.wake())
         });
-        let mut popped = pop_all(&mut queue, 2);
-        popped.sort_unstable();
-        assert_eq!(popped, [0, 1]);
+        let mut polled = poll_all(&mut queue, 2);
+        polled.sort_unstable();
+        assert_eq!(polled, [0, 1]);
         for other in others {
             other.join().unwrap();
         }
@@ -110,8 +118,8 @@ fn two_wakers_of_one_child_are_one_wake_or_two_and_none_is_lost() {
     model(|| {
         let mut queue = WakeQueue::new(1);
         let done = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
-        let others = [0, 1].map(|which| {
-            let waker = waker(&queue, 0);
+        let first = waker(&queue, 0);
+        let others = [(0, first.clone()), (1, first)].map(|(which, waker)| {
             let done = Arc::clone(&done);
             thread::spawn(move || {
                 done[which].store(true, Ordering::Relaxed);
@@ -120,8 +128,8 @@ fn two_wakers_of_one_child_are_one_wake_or_two_and_none_is_lost() {
         });
         // As a child that polls what its wakers have done, until both have done it.
         block_on(poll_fn(|context| {
-            queue.take(|_| true);
-            if queue.pop().is_some() && done.iter().all(|done| done.load(Ordering::Relaxed)) {
+            let was_woken = !poll_woken(&mut queue).is_empty();
+            if was_woken && done.iter().all(|done| done.load(Ordering::Relaxed)) {
                 return Poll::Ready(());
             }
             go_to_sleep(&mut queue, context);
@@ -140,21 +148,17 @@ fn a_wake_while_the_child_ends_is_harmless() {
         let wakers = [waker(&queue, 0), waker(&queue, 1)];
         let other = thread::spawn(move || wakers.map(Waker::wake));
         queue.end(0);
-        let mut popped = Vec::new();
         block_on(poll_fn(|context| {
-            queue.take(|index| index != 0);
-            while let Some(index) = queue.pop() {
-                popped.push(index);
-            }
-            if !popped.is_empty() {
+            let mut woken = Vec::new();
+            queue.take(|index| woken.push(index));
+            if woken.contains(&1) {
                 return Poll::Ready(());
             }
             go_to_sleep(&mut queue, context);
             Poll::Pending
         }));
-        assert_eq!(popped, [1]);
         queue.end(1);
-        assert_eq!(queue.into_order().indices(), [0, 1]);
+        assert_eq!(queue.take_order().indices(), [0, 1]);
         other.join().unwrap();
     });
 }
@@ -165,7 +169,6 @@ fn the_queue_may_be_dropped_while_it_is_woken_and_leaves_no_parent_behind() {
         let parent = StdArc::new(Parent::default());
         let mut queue = WakeQueue::new(2);
         let wakers = [waker(&queue, 0), waker(&queue, 1)];
-        queue.take(|_| true);
         assert!(queue.sleep(&Waker::from(StdArc::clone(&parent))));
         let others = wakers.map(|waker| thread::spawn(move || waker.wake()));
         drop(queue);
@@ -186,23 +189,20 @@ fn the_parent_may_change_while_it_is_woken() {
         ];
         let mut queue = WakeQueue::new(2);
         let [first, second] = [waker(&queue, 0), waker(&queue, 1)];
-        queue.take(|_| true);
         assert!(queue.sleep(&Waker::from(StdArc::clone(&parents[0]))));
         let others = [first, second].map(|waker| thread::spawn(move || waker.wake()));
-        queue.take(|_| true);
-        let mut popped = queue.woken();
+        let mut woken = poll_woken(&mut queue).len();
         let sleeps = queue.sleep(&Waker::from(StdArc::clone(&parents[1])));
         for other in others {
             other.join().unwrap();
         }
-        queue.take(|_| true);
-        popped = popped.max(queue.woken());
-        assert_eq!(popped, 2);
+        woken += poll_woken(&mut queue).len();
+        assert_eq!(woken, 2);
         // Whoever slept with wakes still to come was woken.
-        let woken = parents
+        let parents_woken = parents
             .each_ref()
             .map(|parent| parent.0.load(StdOrdering::SeqCst));
-        assert!(!sleeps || woken[0] + woken[1] > 0);
+        assert!(!sleeps || parents_woken[0] + parents_woken[1] > 0);
         drop(queue);
         assert!(
             parents
@@ -219,7 +219,7 @@ fn the_last_waker_may_be_dropped_on_another_thread() {
         let first = waker(&queue, 0);
         let second = first.clone();
         let other = thread::spawn(move || drop(first));
-        let another = thread::spawn(move || second.wake_by_ref());
+        let another = thread::spawn(move || drop(second));
         // Cloned from the lent one, while the count may be on its way to zero.
         let third = waker(&queue, 0);
         drop(queue);
@@ -236,10 +236,9 @@ fn two_grants_of_the_same_parent_may_overlap_and_outlive_the_queue() {
         let same = Waker::from(StdArc::clone(&parent));
         let mut queue = WakeQueue::new(2);
         let wakers = [waker(&queue, 0), waker(&queue, 1)];
-        queue.take(|_| true);
         assert!(queue.sleep(&same));
         let others = wakers.map(|waker| thread::spawn(move || waker.wake()));
-        queue.take(|_| true);
+        poll_woken(&mut queue);
         _ = queue.sleep(&same);
         drop(queue);
         for other in others {
@@ -248,5 +247,54 @@ fn two_grants_of_the_same_parent_may_overlap_and_outlive_the_queue() {
         drop(same);
         assert!(parent.0.load(StdOrdering::SeqCst) <= 2);
         assert_eq!(StdArc::strong_count(&parent), 1);
+    });
+}
+
+#[test]
+fn a_child_may_wake_itself_while_it_is_woken() {
+    model(|| {
+        let mut queue = WakeQueue::new(1);
+        let done = Arc::new(AtomicBool::new(false));
+        let (other, woke_itself) = queue.lend(0, |context| {
+            context.waker().wake_by_ref();
+            let waker = context.waker().clone();
+            let done = Arc::clone(&done);
+            thread::spawn(move || {
+                done.store(true, Ordering::Relaxed);
+                waker.wake();
+            })
+        });
+        assert!(woke_itself);
+        // If it is not claimed it is woken by the other thread, sooner or later: which `poll_all`
+        // waits for. If it is, the other wake may come before the poll that answers, or after it.
+        let was_claimed = queue.claim(0);
+        if was_claimed {
+            let ((), woke_itself) = queue.lend(0, |_| ());
+            assert!(!woke_itself);
+        }
+        if !was_claimed || !done.load(Ordering::Relaxed) {
+            assert_eq!(poll_all(&mut queue, 1), [0]);
+            assert!(done.load(Ordering::Relaxed));
+        }
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_waker_that_is_cloned_and_woken_by_the_poll_that_it_was_lent_to_reaches_the_stack_once() {
+    model(|| {
+        let mut queue = WakeQueue::new(2);
+        let sibling = waker(&queue, 1);
+        let other = thread::spawn(move || sibling.wake());
+        let ((), woke_itself) = queue.lend(0, |context| {
+            context.waker().wake_by_ref();
+            context.waker().clone().wake();
+        });
+        // The sibling may have been woken first: then the child went the way of all wakes.
+        let mut woken = usize::from(woke_itself && queue.claim(0));
+        assert!(woken == 0, "the clone has put it on the stack");
+        other.join().unwrap();
+        woken += poll_woken(&mut queue).len();
+        assert_eq!(woken, 2);
     });
 }

@@ -78,10 +78,8 @@ pub(crate) fn is_on() -> bool {
 
 /// Runs what clones the waker for other reasons than to wait for something.
 pub(crate) fn muted<R>(run: impl FnOnce() -> R) -> R {
-    let before = set_muted(true);
-    let ran = run();
-    set_muted(before);
-    ran
+    let _restore = Muted::set(true);
+    run()
 }
 
 /// Polls a child of a combinator, whose waker is one of its own.
@@ -90,16 +88,33 @@ pub(crate) fn child<R>(
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> R,
 ) -> R {
+    struct Leave;
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            with_current(|current| current.children.pop());
+        }
+    }
+
     with_current(|current| current.children.push(label()));
-    let before = set_muted(false);
-    let polled = lend(context.waker(), poll);
-    set_muted(before);
-    with_current(|current| current.children.pop());
-    polled
+    let _leave = Leave;
+    let _restore = Muted::set(false);
+    lend(context.waker(), poll)
 }
 
-fn set_muted(is_muted: bool) -> bool {
-    with_current(|current| mem::replace(&mut current.is_muted, is_muted)).unwrap_or_default()
+/// Restores what was before, also while a poll unwinds.
+struct Muted(bool);
+
+impl Muted {
+    fn set(is_muted: bool) -> Self {
+        let before = with_current(|current| mem::replace(&mut current.is_muted, is_muted));
+        Self(before.unwrap_or_default())
+    }
+}
+
+impl Drop for Muted {
+    fn drop(&mut self) {
+        with_current(|current| current.is_muted = self.0);
+    }
 }
 
 fn with_current<R>(run: impl FnOnce(&mut Current) -> R) -> Option<R> {

@@ -11,33 +11,79 @@ use std::mem::{ManuallyDrop, offset_of};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::process;
 use std::ptr::{self, NonNull};
-use std::task::Waker;
 
-use super::sync::{self, AtomicBool, AtomicU32, AtomicUsize, Ordering, UnsafeCell};
+use super::parent::{Parent, Which};
+#[cfg(straggler_loom)]
+use super::sync::UnsafeCell;
+use super::sync::{self, AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 /// The end of a list of entries.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// The top of an empty stack while the parent waits to be woken.
-pub(super) const SLEEPING: u32 = u32::MAX - 1;
-
 /// How many children there may be: the other values of an index have a meaning of their own.
-pub(super) const MOST: u32 = u32::MAX - 2;
+pub(super) const MOST: u32 = u32::MAX - 5;
 
 /// More wakers of one child than any sane program has, with room for those that threads add at the
 /// same time: they were leaked, and the count must not start again at zero.
-pub(super) const TOO_MANY: u32 = u32::MAX / 2;
+pub(super) const TOO_MANY: u32 = u32::MAX / 4;
+
+/// In the count of an entry's wakers: the owner has let go, so they hold a reference of their own.
+pub(super) const LEFT: u32 = 1 << 31;
 
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) index: u32,
-    /// How many wakers of this child there are, but for the one that is lent to its poll.
+    /// How many wakers of this child there are, but for the one that is lent to its poll; with
+    /// [`LEFT`].
     pub(super) wakers: AtomicU32,
     pub(super) next: AtomicU32,
     /// Whether the child waits to be polled, or has ended. Every change that matters is a
     /// read-modify-write that acquires and releases: so a poll sees all that was done before any
     /// wake it answers, also before those that found the flag set.
     pub(super) queued: AtomicBool,
+    /// Whether the child was woken by the waker that is lent to its poll.
+    pub(super) woke_itself: AtomicBool,
+}
+
+impl Entry {
+    /// Whether there is a waker of the child, but for the one that is lent to its poll. If there is
+    /// none, acquires what was done with those that there were.
+    #[inline]
+    pub(super) fn is_held(&self) -> bool {
+        self.wakers.load(Ordering::Acquire) & !LEFT > 0
+    }
+
+    /// Makes further wakes do nothing. Returns `false` if there was one that is to be answered.
+    #[inline]
+    pub(super) fn claim(&self) -> bool {
+        if self.is_held() {
+            !self.queued.swap(true, Ordering::AcqRel)
+        } else {
+            // With no waker there is no wake, but there may have been one.
+            !self.queued.load(Ordering::Relaxed)
+        }
+    }
+
+    /// Makes a wake from here on a new one. Acquires what was done before the earlier ones.
+    #[inline]
+    pub(super) fn unqueue(&self) {
+        if self.is_held() {
+            self.queued.swap(false, Ordering::AcqRel);
+        } else {
+            // Nobody can wake the child just now.
+            self.queued.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the child was woken by the waker that was lent to its last poll.
+    #[inline]
+    pub(super) fn take_woke_itself(&self) -> bool {
+        let woke_itself = self.woke_itself.load(Ordering::Acquire);
+        if woke_itself {
+            self.woke_itself.store(false, Ordering::Relaxed);
+        }
+        woke_itself
+    }
 }
 
 /// The header of a block.
@@ -45,17 +91,29 @@ pub(super) struct Entry {
 pub(super) struct Block {
     pub(super) references: AtomicUsize,
     len: u32,
-    /// The entry that was woken last, or [`NONE`], or [`SLEEPING`].
+    /// The entry that was woken last, or [`NONE`], or what [`asleep`] makes.
     pub(super) top: AtomicU32,
-    /// How many granted wakes have finished since the owner last reset it. After the owner has
-    /// let go it counts up to zero from minus the number of those that have not.
-    pub(super) finished: AtomicUsize,
-    pub(super) parent: UnsafeCell<Option<Waker>>,
+    pub(super) parents: [Parent; 2],
     /// Shows loom who uses the block, which it does not see by itself.
     #[cfg(straggler_loom)]
     used: UnsafeCell<()>,
     /// Here the entries begin, and behind them the order.
     entries: [Entry; 0],
+}
+
+/// The top of an empty stack while the parent in place `which` waits to be woken, or a clone of it.
+pub(super) fn asleep(which: Which, clones: bool) -> u32 {
+    MOST + 1 + u32::from(which == 1) + 2 * u32::from(clones)
+}
+
+/// What [`asleep`] was given, if it made this top.
+#[inline]
+pub(super) fn sleeper(top: u32) -> Option<(Which, bool)> {
+    if top <= MOST || top == NONE {
+        return None;
+    }
+    let bits = top - MOST - 1;
+    Some((usize::from(bits & 1 == 1), bits & 2 != 0))
 }
 
 /// A counted reference to a block.
@@ -92,8 +150,7 @@ impl Reference {
                 references: AtomicUsize::new(1),
                 len,
                 top: AtomicU32::new(NONE),
-                finished: AtomicUsize::new(0),
-                parent: UnsafeCell::new(None),
+                parents: [Parent::new(), Parent::new()],
                 #[cfg(straggler_loom)]
                 used: UnsafeCell::new(()),
                 entries: [],
@@ -107,11 +164,25 @@ impl Reference {
                 wakers: AtomicU32::new(0),
                 next: AtomicU32::new(NONE),
                 queued: AtomicBool::new(false),
+                woke_itself: AtomicBool::new(false),
             };
             // SAFETY: the memory is ours, and it has room for an entry at each index below `len`.
             unsafe { entry.write(new) };
         }
         this
+    }
+
+    /// Leaves the reference to whoever has the pointer.
+    pub(super) fn into_pointer(self) -> NonNull<Block> {
+        ManuallyDrop::new(self).0
+    }
+
+    /// # Safety
+    ///
+    /// The pointer stands for a reference, which is used no longer than that.
+    #[inline]
+    pub(super) unsafe fn from_pointer(block: NonNull<Block>) -> Self {
+        Self(block)
     }
 
     #[inline]
@@ -149,12 +220,12 @@ impl Reference {
     /// # Safety
     ///
     /// The caller is the owner (invariant 4).
-    pub(super) unsafe fn write_order(&self, at: u32, index: usize) {
+    pub(super) unsafe fn write_order(&self, at: u32, index: u32) {
         assert!(at < self.header().len, "each child ends once");
         // SAFETY: there is room for `len` indices.
         let place = unsafe { self.order().add(at as usize) };
         // SAFETY: nobody else uses it, as the caller says.
-        unsafe { place.write(index) };
+        unsafe { place.write(index as usize) };
     }
 
     /// The entry with this pointer, and its block.
@@ -227,6 +298,12 @@ impl Block {
 
     /// Wakes the child of `entry`.
     pub(super) fn wake(&self, entry: &Entry) {
+        // With no other waker this is the one that is lent, so the child is just being polled, and
+        // the owner will look. With nothing on the stack that keeps the order of the wakes.
+        if entry.wakers.load(Ordering::Relaxed) == 0 && self.top.load(Ordering::Relaxed) == NONE {
+            entry.woke_itself.store(true, Ordering::Release);
+            return;
+        }
         if entry.queued.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -234,7 +311,8 @@ impl Block {
         // parent's waker where the push is granted it.
         let mut top = self.top.load(Ordering::Relaxed);
         loop {
-            let below = if top == SLEEPING { NONE } else { top };
+            let sleeper = sleeper(top);
+            let below = if sleeper.is_some() { NONE } else { top };
             entry.next.store(below, Ordering::Relaxed);
             let pushed = self.top.compare_exchange_weak(
                 top,
@@ -242,49 +320,14 @@ impl Block {
                 Ordering::AcqRel,
                 Ordering::Relaxed,
             );
-            match pushed {
-                Ok(_) => break,
-                Err(now) => top = now,
+            match (pushed, sleeper) {
+                (Ok(_), Some((which, clones))) => {
+                    // SAFETY: this push has replaced the sleeper (invariant 3).
+                    return unsafe { self.parents[which].wake(clones) };
+                }
+                (Ok(_), None) => return,
+                (Err(now), _) => top = now,
             }
-        }
-        if top == SLEEPING {
-            // Cloned, so that the grant has finished before the parent runs: it may poll the
-            // combinator on the spot, with another waker, which has to be put in place then.
-            let granted = Granted(self);
-            let parent = self.parent.with(|parent| {
-                // SAFETY: this push was granted the parent, so the owner leaves its waker alone
-                // until the grant has finished (invariant 3).
-                unsafe { &*parent }.clone()
-            });
-            drop(granted);
-            if let Some(parent) = parent {
-                parent.wake();
-            }
-        }
-    }
-
-    /// Takes the parent's waker out.
-    ///
-    /// # Safety
-    ///
-    /// Nobody is granted the parent, nor can be any more (invariant 3).
-    pub(super) unsafe fn take_parent(&self) -> Option<Waker> {
-        // SAFETY: nobody else uses the cell, as the caller says.
-        self.parent
-            .with_mut(|parent| unsafe { &mut *parent }.take())
-    }
-}
-
-/// The right to clone the parent's waker, which finishes also if that panics.
-struct Granted<'a>(&'a Block);
-
-impl Drop for Granted<'_> {
-    fn drop(&mut self) {
-        // Releases the use of the parent's waker to the owner; the last one acquires it from the
-        // others.
-        if self.0.finished.fetch_add(1, Ordering::AcqRel) == usize::MAX {
-            // SAFETY: the owner has let go, which brings no new grants, and this was the last.
-            drop(unsafe { self.0.take_parent() });
         }
     }
 }

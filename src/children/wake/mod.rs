@@ -1,39 +1,47 @@
 //! Who was woken: a waker for each child, the stack they push to, and the parent they wake.
 //!
-//! All of it is one allocation, a [`Block`](block::Block): a header, an [`Entry`](block::Entry) for each child, and room for the
-//! order in which the children end. It is made when the first waker is cloned or woken, since
-//! children that are ready at once need none.
+//! All of it is one allocation, a [`Block`](block::Block): a header, an [`Entry`](block::Entry) for
+//! each child, and room for the order in which the children end. It is made when the first waker is
+//! cloned, since children that are ready at once, or wake themselves by the waker of their poll,
+//! need none.
 //!
 //! The *owner* is the combinator's end of a block, and there is one. A *waker* is a pointer to an
-//! entry, from which the block is found by the entry's index. While a child is polled it is lent a
-//! waker that counts as nobody's; only clones of it count.
+//! entry, from which the block is found by the entry's index. While a child is polled it is *lent* a
+//! waker that counts as nobody's; only clones of it count. A wake by the lent waker needs no stack:
+//! it is a flag, which the owner looks at when the poll is over. It goes the way of all wakes only if
+//! the child has other wakers, or if something was pushed before it, whose turn is first.
 //!
 //! # Invariants
 //!
-//! 1. A block lives as long as its `references` are not zero: one for the owner, one for each
-//!    entry that has `wakers`, one for each [`CompletionOrder`] that reads it. An entry's count
-//!    leaves zero by the owner's lent waker alone, so the owner's reference covers that moment.
-//! 2. An entry is on the stack, or among those that the owner took from it, at most once: a wake
-//!    pushes it only if it finds `queued` unset, and sets it. The owner unsets it just before it
-//!    polls the child, so that a wake during the poll is kept, and sets it for good when the child
+//! 1. A block lives as long as its `references` are not zero: one for the owner, and one for each
+//!    [`CompletionOrder`] that reads it. While the owner has not let go, its reference stands for
+//!    all wakers. When it lets go it marks each entry that has wakers as [`LEFT`](block::LEFT), and
+//!    gives it a reference of its own, which the last of the wakers drops. An entry's count leaves
+//!    zero by the lent waker alone, so never again after that.
+//! 2. An entry is on the stack at most once: a wake pushes it only if it finds `queued` unset, and
+//!    sets it. The owner unsets it just before it polls the child, so that a wake during the poll is
+//!    kept, and only if the child is not on the stack: after it took it from there, or *claimed* it,
+//!    that is, set `queued` itself, or if the child has no waker. It sets it for good when the child
 //!    has ended. `next` belongs to whoever has set `queued`, and to the owner from the moment it
 //!    takes the stack.
-//! 3. `top` is [`SLEEPING`](block::SLEEPING) only while the parent's waker is in place and the owner has nothing to
-//!    do. The one push that replaces `SLEEPING` is *granted* the parent: it clones its waker,
-//!    counts itself as finished, and then wakes it. The owner changes the parent's waker only while it does not sleep
-//!    and all granted wakes have finished.
+//! 3. `top` is that of a [sleeper](block::asleep) only while the parent's waker is in the place that
+//!    it names and the owner has nothing to do. The one push that replaces it is *granted* this
+//!    place: it wakes the parent by the waker there, or by a clone of it, and then has finished. The
+//!    owner changes a waker only in a place that nobody is granted, or whose grant has finished.
 //! 4. `order` is written by the owner alone, and read by others only after the owner has let go of
 //!    the block.
 //!
 //! No foreign code runs between two steps of a change: a waker of the parent is cloned before and
-//! dropped after it, and is woken with nothing held. Only while a push clones the waker of an
-//! earlier parent does a turn have to ask for another one instead of going to sleep.
+//! dropped after it. It is woken while its place is granted, which stops nobody: the owner has
+//! another place.
 //!
-//! The four files below are one mechanism, and rest on the invariants above.
+//! The files below are one mechanism, and rest on the invariants above.
 
 mod block;
+mod cell;
 mod order;
 mod owner;
+mod parent;
 mod waker;
 
 pub(crate) use self::order::CompletionOrder;
@@ -42,7 +50,7 @@ pub(super) use self::owner::WakeQueue;
 #[cfg(not(straggler_loom))]
 mod sync {
     pub(super) use std::alloc::{alloc, dealloc};
-    pub(super) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+    pub(super) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
     /// As loom's, which checks that the accesses do not overlap.
     #[derive(Debug)]
@@ -67,5 +75,5 @@ mod sync {
 mod sync {
     pub(super) use loom::alloc::{alloc, dealloc};
     pub(super) use loom::cell::UnsafeCell;
-    pub(super) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+    pub(super) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 }

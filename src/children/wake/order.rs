@@ -14,13 +14,14 @@ pub(crate) struct CompletionOrder(Order);
 #[derive(Clone, Debug)]
 enum Order {
     /// So many, in the order of their indices; listed when somebody asks.
-    InInputOrder(usize, OnceLock<Box<[usize]>>),
+    InInputOrder(u32, OnceLock<Box<[usize]>>),
     /// So many, whose indices stand in the block.
     Recorded(Reference, u32),
 }
 
 impl CompletionOrder {
-    pub(super) fn in_input_order(count: usize) -> Self {
+    #[inline]
+    pub(super) fn in_input_order(count: u32) -> Self {
         Self(Order::InInputOrder(count, OnceLock::new()))
     }
 
@@ -32,7 +33,7 @@ impl CompletionOrder {
     /// The indices of the children, in the order in which they ended.
     pub(crate) fn indices(&self) -> &[usize] {
         match &self.0 {
-            Order::InInputOrder(count, list) => list.get_or_init(|| (0..*count).collect()),
+            Order::InInputOrder(count, list) => list.get_or_init(|| (0..*count as usize).collect()),
             Order::Recorded(block, count) => {
                 // SAFETY: the owner has written so many, and has let go (invariant 4); the
                 // reference keeps the block alive.

@@ -5,13 +5,13 @@
     reason = "a waker is made of a pointer and a table of functions"
 )]
 
-use std::mem::{self, ManuallyDrop};
+use std::mem::ManuallyDrop;
 use std::process;
-use std::sync::OnceLock;
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
-use super::block::{Entry, Reference, TOO_MANY};
-use super::sync::Ordering;
+use super::block::{Entry, LEFT, Reference, TOO_MANY};
+use super::cell::BlockCell;
+use super::sync::{AtomicBool, Ordering};
 
 static WAKER: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
 
@@ -20,12 +20,10 @@ static WAKER: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, dro
 /// As of all four: `entry` points to the entry of a waker, or of one that is lent, which keeps
 /// the block alive for the time of the call.
 unsafe fn clone(entry: *const ()) -> RawWaker {
-    // SAFETY: the caller keeps the block alive.
-    let (this, block) = unsafe { Reference::of(entry.cast::<Entry>()) };
-    match this.wakers.fetch_add(1, Ordering::Relaxed) {
-        0 => mem::forget(Reference::clone(&block)),
-        TOO_MANY.. => process::abort(),
-        _ => {}
+    // SAFETY: the caller keeps the entry alive.
+    let this = unsafe { &*entry.cast::<Entry>() };
+    if this.wakers.fetch_add(1, Ordering::Relaxed) & !LEFT >= TOO_MANY {
+        process::abort();
     }
     RawWaker::new(entry, &WAKER)
 }
@@ -47,8 +45,9 @@ unsafe fn drop_waker(entry: *const ()) {
     // SAFETY: the caller's waker keeps the block alive.
     let (this, block) = unsafe { Reference::of(entry.cast()) };
     // Releases what was done with this waker, and acquires what was done with the others, for the
-    // one reference that stands for all of them.
-    if this.wakers.fetch_sub(1, Ordering::AcqRel) == 1 {
+    // reference that stands for all of them. While the owner has not let go there is none, and the
+    // block may be gone from here on.
+    if this.wakers.fetch_sub(1, Ordering::AcqRel) == LEFT + 1 {
         drop(ManuallyDrop::into_inner(block));
     }
 }
@@ -57,18 +56,11 @@ unsafe fn drop_waker(entry: *const ()) {
 struct Unborn<'a> {
     index: u32,
     len: u32,
-    block: &'a OnceLock<Reference>,
+    block: &'a BlockCell,
+    woke_itself: AtomicBool,
 }
 
 static UNBORN: RawWakerVTable = RawWakerVTable::new(clone_unborn, wake_unborn, wake_unborn, |_| {});
-
-impl Unborn<'_> {
-    /// The entry in the block, which is made for it and kept alive by the owner's reference.
-    fn entry(&self) -> *const () {
-        let block = self.block.get_or_init(|| Reference::new(self.len));
-        block.entry_pointer(self.index).cast()
-    }
-}
 
 /// # Safety
 ///
@@ -76,8 +68,9 @@ impl Unborn<'_> {
 unsafe fn clone_unborn(unborn: *const ()) -> RawWaker {
     // SAFETY: the caller says so.
     let unborn = unsafe { &*unborn.cast::<Unborn<'_>>() };
+    let block = unborn.block.get_or_make(unborn.len);
     // SAFETY: the owner's reference keeps the block alive.
-    unsafe { clone(unborn.entry()) }
+    unsafe { clone(block.entry_pointer(unborn.index).cast()) }
 }
 
 /// # Safety
@@ -86,22 +79,48 @@ unsafe fn clone_unborn(unborn: *const ()) -> RawWaker {
 unsafe fn wake_unborn(unborn: *const ()) {
     // SAFETY: the caller says so.
     let unborn = unsafe { &*unborn.cast::<Unborn<'_>>() };
-    // SAFETY: the owner's reference keeps the block alive.
-    unsafe { wake_by_ref(unborn.entry()) };
+    match unborn.block.get() {
+        Some(block) => block.header().wake(block.entry(unborn.index)),
+        // There is no other waker, as in `Block::wake`.
+        None => unborn.woke_itself.store(true, Ordering::Release),
+    }
 }
 
-/// Lends child `index` of `len` a waker for a poll.
+/// Lends child `index` of `len` a waker for a poll. Returns also whether it was woken by it, and
+/// may not be on the stack.
+#[inline]
 pub(super) fn lend<R>(
-    block: &OnceLock<Reference>,
+    block: &BlockCell,
     len: u32,
     index: u32,
     poll: impl FnOnce(&mut Context<'_>) -> R,
-) -> R {
-    let unborn = Unborn { index, len, block };
-    let (data, table) = match block.get() {
-        Some(block) => (block.entry_pointer(index).cast(), &WAKER),
-        None => ((&raw const unborn).cast(), &UNBORN),
+) -> (R, bool) {
+    if let Some(block) = block.get() {
+        let entry = block.entry(index);
+        entry.unqueue();
+        let polled = lend_as(block.entry_pointer(index).cast(), &WAKER, poll);
+        return (polled, entry.take_woke_itself());
+    }
+    let unborn = Unborn {
+        index,
+        len,
+        block,
+        woke_itself: AtomicBool::new(false),
     };
+    let polled = lend_as((&raw const unborn).cast(), &UNBORN, poll);
+    let woke_itself = unborn.woke_itself.load(Ordering::Acquire);
+    // The block may have been made meanwhile.
+    let block = block.get();
+    let also = block.is_some_and(|block| block.entry(index).take_woke_itself());
+    (polled, woke_itself | also)
+}
+
+#[inline]
+fn lend_as<R>(
+    data: *const (),
+    table: &'static RawWakerVTable,
+    poll: impl FnOnce(&mut Context<'_>) -> R,
+) -> R {
     // SAFETY: the functions of the tables keep the contract of wakers. What they point to lives
     // while this one does, which is lent and so never dropped.
     let waker = ManuallyDrop::new(unsafe { Waker::new(data, table) });

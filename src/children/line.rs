@@ -1,0 +1,208 @@
+//! The line in which the children stand to be polled: those that were woken, in the order of their
+//! wakes, then those that may start.
+
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Waker};
+
+use super::slots::{Holds, Seat, Slots};
+use super::wake::{CompletionOrder, WakeQueue};
+use super::woken::Woken;
+
+/// Who is polled next, when, and until when.
+///
+/// The methods that take `slots` are to be given those of the same children.
+#[derive(Debug)]
+pub(super) struct Line {
+    wakes: WakeQueue,
+    woken: Woken,
+    /// How many polls are left of the batch: of the children that were woken before it began. A
+    /// batch may take several turns but has an end, even if children wake themselves for ever.
+    batch: u32,
+    /// How many children have had their first poll, in the order of their indices.
+    started: u32,
+    /// How many children may have it, which belongs to the batch.
+    admitted: u32,
+    limit: u32,
+    /// Whether the next turn begins a batch, though it may not have come to the end of the last.
+    begins_batch: bool,
+}
+
+impl Line {
+    #[inline]
+    pub(super) fn new(len: usize) -> Self {
+        Self {
+            wakes: WakeQueue::new(len),
+            woken: Woken::new(),
+            batch: 0,
+            started: 0,
+            admitted: 0,
+            limit: u32::MAX,
+            begins_batch: true,
+        }
+    }
+
+    /// Lets at most `at_most` children be in flight at once: started and not at their end.
+    pub(super) fn limit(&mut self, at_most: usize) {
+        self.limit = u32::try_from(at_most).unwrap_or(u32::MAX);
+    }
+
+    /// Makes the next turn begin a batch of all children that are woken by then.
+    pub(super) fn begin_batch(&mut self) {
+        self.begins_batch = true;
+    }
+
+    /// Begins a turn, and with it a batch if it is time for one.
+    #[inline]
+    pub(super) fn begin_turn(&mut self, slots: Pin<&mut impl Slots>) {
+        self.take_woken(slots);
+        if mem::take(&mut self.begins_batch) {
+            self.batch = self.woken.len();
+        }
+    }
+
+    /// Takes the child that is polled next out of the line, if `goes_on`.
+    #[inline]
+    pub(super) fn next(
+        &mut self,
+        slots: Pin<&mut impl Slots>,
+        goes_on: impl Fn() -> bool,
+    ) -> Option<u32> {
+        if self.batch > 0 {
+            if !goes_on() {
+                return None;
+            }
+            self.batch -= 1;
+            return self.woken.pop(slots);
+        }
+        self.admit();
+        if self.started == self.admitted || !goes_on() {
+            return None;
+        }
+        self.started += 1;
+        Some(self.started - 1)
+    }
+
+    /// Lets as many of the next children in as the limit has room for.
+    #[inline]
+    fn admit(&mut self) {
+        let rest = self.wakes.len() - self.admitted;
+        if rest > 0 {
+            let in_flight = self.admitted - self.wakes.ended();
+            self.admitted += self.limit.saturating_sub(in_flight).min(rest);
+        }
+    }
+
+    /// Lends child `index` a waker for a poll. Returns also whether the child woke itself: if it
+    /// has not ended it is to be [put in line](Self::put) again.
+    #[inline]
+    pub(super) fn lend<R>(
+        &self,
+        index: u32,
+        poll: impl FnOnce(&mut Context<'_>) -> R,
+    ) -> (R, bool) {
+        self.wakes.lend(index, poll)
+    }
+
+    /// Puts a child that woke itself in line.
+    pub(super) fn put(&mut self, slots: Pin<&mut impl Slots>, index: u32) {
+        if self.wakes.claim(index) {
+            self.woken.push(slots, index);
+        } else {
+            // Later in the same poll it was woken by another waker too, and is on the stack or will
+            // be. What is there now was woken after it.
+            self.take_woken_after(slots, Some(index));
+        }
+    }
+
+    /// Puts every child in line that was started and is pending.
+    #[cfg(feature = "tokio")]
+    pub(super) fn put_pending(&mut self, mut slots: Pin<&mut impl Slots>) {
+        self.take_woken(slots.as_mut());
+        for index in 0..self.started {
+            let is_pending = slots.slot(index as usize).holds() == Holds::Future;
+            // One that is claimed already was just woken, and is about to be on the stack.
+            if is_pending && !Woken::contains(&*slots, index) && self.wakes.claim(index) {
+                self.woken.push(slots.as_mut(), index);
+            }
+        }
+    }
+
+    /// Notes that child `index` has ended.
+    #[inline]
+    pub(super) fn end(&mut self, index: u32) {
+        self.wakes.end(index);
+    }
+
+    /// Whether every child has ended.
+    #[inline]
+    pub(super) fn have_all_ended(&self) -> bool {
+        self.wakes.ended() == self.wakes.len()
+    }
+
+    /// Ends a turn after which a child is still pending: lets the next wake wake the parent, or
+    /// wakes it if there is something to do already, or may be. Returns whether the batch has come
+    /// to its end.
+    #[inline]
+    pub(super) fn end_turn(&mut self, slots: Pin<&mut impl Slots>, parent: &Waker) -> bool {
+        if !self.sleep(slots, parent) {
+            parent.wake_by_ref();
+        }
+        self.begins_batch = self.batch == 0 && self.started == self.admitted;
+        self.begins_batch
+    }
+
+    #[inline]
+    fn sleep(&mut self, slots: Pin<&mut impl Slots>, parent: &Waker) -> bool {
+        if self.woken.len() > 0 || self.started < self.admitted {
+            return false;
+        }
+        if self.wakes.sleep(parent) {
+            return true;
+        }
+        // Perhaps it was just a wake of one that has ended.
+        self.take_woken(slots);
+        self.woken.len() == 0 && self.wakes.sleep(parent)
+    }
+
+    /// Whether child `index` was woken since its last poll began, and whether anything outside of
+    /// the engine holds its waker. Where nothing does, whoever did has made all its wakes.
+    pub(super) fn wakes_of(&self, slots: &impl Slots, index: u32) -> (bool, bool) {
+        // First: the last holder may be about to wake and let go.
+        let is_held = self.wakes.is_held(index);
+        let is_woken = Woken::contains(slots, index) || self.wakes.is_queued(index);
+        (is_woken, is_held)
+    }
+
+    /// Lets go of all wakers, and returns the order in which the children ended.
+    #[inline]
+    pub(super) fn take_order(&mut self) -> CompletionOrder {
+        self.wakes.take_order()
+    }
+
+    /// Puts the children in line that were woken since the last time.
+    #[inline]
+    fn take_woken(&mut self, slots: Pin<&mut impl Slots>) {
+        if !self.wakes.is_empty() {
+            self.take_woken_after(slots, None);
+        }
+    }
+
+    /// As [`take_woken`](Self::take_woken), with one of them in front, if it is among them.
+    fn take_woken_after(&mut self, mut slots: Pin<&mut impl Slots>, first: Option<u32>) {
+        let mut part = Woken::new();
+        let mut has_first = false;
+        self.wakes.take(|index| {
+            if first == Some(index) {
+                has_first = true;
+            // One that has ended since its wake has nothing to poll.
+            } else if slots.slot(index as usize).holds() == Holds::Future {
+                part.push_front(slots.as_mut(), index);
+            }
+        });
+        if let (true, Some(first)) = (has_first, first) {
+            part.push_front(slots.as_mut(), first);
+        }
+        self.woken.append(slots, part);
+    }
+}

@@ -1,0 +1,113 @@
+//! Where the block is once there is one.
+
+#![expect(
+    unsafe_code,
+    reason = "a block that was made cannot be made unmade behind a borrow"
+)]
+
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::ptr::{self, NonNull};
+
+use super::block::{Block, Reference};
+use super::sync::{AtomicPtr, Ordering};
+
+/// The owner's reference to the block, which is made when it is needed.
+///
+/// As a `OnceLock` would be, but without a lock: of two threads that make a block at once, one
+/// throws its block away.
+#[derive(Debug)]
+pub(super) struct BlockCell(AtomicPtr<Block>);
+
+/// A reference that a [`BlockCell`] lends.
+pub(super) struct Lent<'a> {
+    reference: ManuallyDrop<Reference>,
+    _cell: &'a BlockCell,
+}
+
+impl Deref for Lent<'_> {
+    type Target = Reference;
+
+    #[inline]
+    fn deref(&self) -> &Reference {
+        &self.reference
+    }
+}
+
+impl BlockCell {
+    #[inline]
+    pub(super) fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    #[inline]
+    pub(super) fn get(&self) -> Option<Lent<'_>> {
+        // Acquires that the block was made.
+        NonNull::new(self.0.load(Ordering::Acquire)).map(|block| self.lend(block))
+    }
+
+    /// Makes a block of `len` entries if there is none.
+    #[inline]
+    pub(super) fn get_or_make(&self, len: u32) -> Lent<'_> {
+        self.get().unwrap_or_else(|| self.make(len))
+    }
+
+    #[cold]
+    fn make(&self, len: u32) -> Lent<'_> {
+        let new = Reference::new(len).into_pointer();
+        let put = self.0.compare_exchange(
+            ptr::null_mut(),
+            new.as_ptr(),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        let earlier = put.err().and_then(NonNull::new);
+        if earlier.is_some() {
+            // SAFETY: it was just made a pointer of.
+            drop(unsafe { Reference::from_pointer(new) });
+        }
+        self.lend(earlier.unwrap_or(new))
+    }
+
+    /// Takes the reference out of the cell.
+    #[inline]
+    pub(super) fn take(&mut self) -> Option<Reference> {
+        self.get()?;
+        let block = NonNull::new(self.0.swap(ptr::null_mut(), Ordering::Acquire))?;
+        // SAFETY: the cell held the reference, and does not any more.
+        Some(unsafe { Reference::from_pointer(block) })
+    }
+
+    #[inline]
+    fn lend(&self, block: NonNull<Block>) -> Lent<'_> {
+        // SAFETY: the cell holds this reference, which is taken out of it only while nothing is
+        // lent, and what is lent is never dropped.
+        let reference = ManuallyDrop::new(unsafe { Reference::from_pointer(block) });
+        let _cell = self;
+        Lent { reference, _cell }
+    }
+}
+
+#[cfg(all(test, straggler_loom))]
+mod tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::BlockCell;
+
+    #[test]
+    fn two_threads_that_make_a_block_get_the_same_one() {
+        loom::model(|| {
+            let cell = Arc::new(BlockCell::new());
+            let other = thread::spawn({
+                let cell = Arc::clone(&cell);
+                move || cell.get_or_make(1).entry_pointer(0).addr()
+            });
+            let ours = cell.get_or_make(1).entry_pointer(0).addr();
+            assert_eq!(other.join().unwrap(), ours);
+            let mut cell = Arc::try_unwrap(cell).expect("the other thread has ended");
+            drop(cell.take());
+            assert!(cell.get().is_none());
+        });
+    }
+}

@@ -1,0 +1,166 @@
+//! The wakers of the parent: two places for them, of which the owner uses one.
+//!
+//! Whoever is granted the parent wakes it in its place. Meanwhile the parent may poll the
+//! combinator, on another thread or on the spot, with another waker: that one takes the other
+//! place. While one place is in use the waker in the other is cloned to be woken, and its place
+//! is free before the wake: so a wake that is long under way holds up nobody.
+
+#![expect(
+    unsafe_code,
+    reason = "the owner and who is granted the parent take turns"
+)]
+
+use std::task::Waker;
+
+use super::sync::{AtomicBool, Ordering, UnsafeCell};
+
+/// Which of the two places.
+pub(super) type Which = usize;
+
+/// A place for a waker of the parent.
+#[derive(Debug)]
+pub(super) struct Parent {
+    waker: UnsafeCell<Option<Waker>>,
+    /// Whether who was granted the place has finished. It means nothing while nobody is granted it.
+    has_finished: AtomicBool,
+    /// Whether the owner has let go, and left the waker to who is granted the place.
+    was_left: AtomicBool,
+}
+
+impl Parent {
+    pub(super) fn new() -> Self {
+        Self {
+            waker: UnsafeCell::new(None),
+            has_finished: AtomicBool::new(false),
+            was_left: AtomicBool::new(false),
+        }
+    }
+
+    /// Wakes the parent. If `clones` the place is free before that.
+    ///
+    /// # Safety
+    ///
+    /// The caller was granted this place (invariant 3), and now uses up its grant.
+    pub(super) unsafe fn wake(&self, clones: bool) {
+        let granted = Granted(self);
+        let clone = self.waker.with(|waker| {
+            // SAFETY: the owner leaves the waker alone until the grant has finished (invariant 3).
+            let waker = unsafe { &*waker }.as_ref();
+            let waker = waker.expect("there is a parent while it sleeps");
+            if clones {
+                return Some(waker.clone());
+            }
+            waker.wake_by_ref();
+            None
+        });
+        drop(granted);
+        if let Some(clone) = clone {
+            clone.wake();
+        }
+    }
+
+    /// Takes what is there out of the place.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else uses the place (invariant 3).
+    unsafe fn take(&self) -> Option<Waker> {
+        // SAFETY: the caller says so.
+        self.waker.with_mut(|waker| unsafe { &mut *waker }.take())
+    }
+}
+
+/// The right to use the waker in a place, which finishes also if the waker panics.
+struct Granted<'a>(&'a Parent);
+
+impl Drop for Granted<'_> {
+    fn drop(&mut self) {
+        // If the owner lets go in this very moment, neither may know of the other: then the waker
+        // is dropped with the block.
+        if self.0.was_left.load(Ordering::Acquire) {
+            // SAFETY: the owner has let go, and this was the only grant of the place.
+            drop(unsafe { self.0.take() });
+        } else {
+            // Releases the use of the waker to the owner. It is the last thing that is done with the
+            // place, which may be granted to somebody else from here on.
+            self.0.has_finished.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// What the owner knows of the two places.
+#[derive(Debug, Default)]
+pub(super) struct Parents {
+    current: Which,
+    /// Whether somebody was granted the place and was not seen to have finished.
+    granted: [bool; 2],
+}
+
+impl Parents {
+    /// Sees to it that a waker is in place that would wake the same as `parent`. Returns where it
+    /// is and whether it is to be cloned, or `None` while both places are in use.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner of `places`, and does not sleep.
+    pub(super) unsafe fn put(
+        &mut self,
+        places: &[Parent; 2],
+        parent: &Waker,
+    ) -> Option<(Which, bool)> {
+        for (granted, place) in self.granted.iter_mut().zip(places) {
+            // Acquires the use that was made of the waker.
+            if *granted && place.has_finished.load(Ordering::Acquire) {
+                place.has_finished.store(false, Ordering::Relaxed);
+                *granted = false;
+            }
+        }
+        if self.granted[self.current] {
+            self.current = 1 - self.current;
+            if self.granted[self.current] {
+                return None;
+            }
+        }
+        let (current, other) = (self.current, 1 - self.current);
+        let is_there = places[current].waker.with(|waker| {
+            // SAFETY: the place is free, and the caller is the owner (invariant 3).
+            let waker = unsafe { &*waker }.as_ref();
+            waker.is_some_and(|waker| waker.will_wake(parent))
+        });
+        if !is_there {
+            let new = parent.clone();
+            let replace = |waker: *mut Option<Waker>| {
+                // SAFETY: as above.
+                unsafe { &mut *waker }.replace(new)
+            };
+            let old = places[current].waker.with_mut(replace);
+            drop(old);
+        }
+        if !self.granted[other] {
+            // SAFETY: as above.
+            drop(unsafe { places[other].take() });
+        }
+        Some((current, self.granted[other]))
+    }
+
+    /// Notes that somebody was granted the place that was [`put`](Self::put) last.
+    pub(super) fn grant(&mut self) {
+        self.granted[self.current] = true;
+    }
+
+    /// Drops both wakers, or leaves one that is in use to who uses it.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner of `places`, does not sleep, and uses them no more.
+    pub(super) unsafe fn leave(&self, places: &[Parent; 2]) {
+        for (granted, place) in self.granted.iter().zip(places) {
+            if *granted && !place.has_finished.load(Ordering::Acquire) {
+                place.was_left.store(true, Ordering::Release);
+            } else {
+                // SAFETY: nobody is granted the place, and the caller is the owner (invariant 3).
+                drop(unsafe { place.take() });
+            }
+        }
+    }
+}

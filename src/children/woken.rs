@@ -1,0 +1,95 @@
+//! The woken children: a list in the order of their wakes, linked through their slots.
+
+use std::pin::Pin;
+
+use super::slots::{Seat, Slots};
+
+/// The link of a child that is not on the list, which is what a new slot has.
+pub(super) const UNLINKED: u32 = u32::MAX;
+
+/// The link of the last child on the list.
+const LAST: u32 = u32::MAX - 1;
+
+/// The children that are to be polled because they were woken, in the order of their wakes.
+///
+/// Which of them is polled next is decided here, and nowhere else.
+#[derive(Debug)]
+pub(super) struct Woken {
+    first: u32,
+    last: u32,
+    len: u32,
+}
+
+impl Woken {
+    #[inline]
+    pub(super) fn new() -> Self {
+        Self {
+            first: LAST,
+            last: LAST,
+            len: 0,
+        }
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether child `index` is on the list.
+    pub(super) fn contains(slots: &impl Slots, index: u32) -> bool {
+        slots.slot(index as usize).link() != UNLINKED
+    }
+
+    /// Adds child `index`, which is not on the list, at the end.
+    #[inline]
+    pub(super) fn push(&mut self, mut slots: Pin<&mut impl Slots>, index: u32) {
+        slots.as_mut().slot_mut(index as usize).set_link(LAST);
+        if self.len == 0 {
+            self.first = index;
+        } else {
+            slots.slot_mut(self.last as usize).set_link(index);
+        }
+        self.last = index;
+        self.len += 1;
+    }
+
+    /// Adds child `index`, which is on no list, at the front.
+    #[inline]
+    pub(super) fn push_front(&mut self, slots: Pin<&mut impl Slots>, index: u32) {
+        slots.slot_mut(index as usize).set_link(self.first);
+        self.first = index;
+        if self.len == 0 {
+            self.last = index;
+        }
+        self.len += 1;
+    }
+
+    /// Adds the children of another list at the end.
+    #[inline]
+    pub(super) fn append(&mut self, slots: Pin<&mut impl Slots>, later: Self) {
+        if later.len == 0 {
+            return;
+        }
+        if self.len == 0 {
+            *self = later;
+            return;
+        }
+        slots.slot_mut(self.last as usize).set_link(later.first);
+        self.last = later.last;
+        self.len += later.len;
+    }
+
+    /// Takes out the child that was woken first.
+    #[inline]
+    pub(super) fn pop(&mut self, slots: Pin<&mut impl Slots>) -> Option<u32> {
+        if self.len == 0 {
+            return None;
+        }
+        let index = self.first;
+        let mut slot = slots.slot_mut(index as usize);
+        self.first = slot.link();
+        slot.as_mut().set_link(UNLINKED);
+        self.len -= 1;
+        Some(index)
+    }
+}
