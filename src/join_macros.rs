@@ -21,7 +21,7 @@ use crate::turn::turn;
 /// The futures are any expressions that are [`IntoFuture`], also borrowed ones, evaluated from
 /// left to right before the first is polled. Temporary values in an expression are dropped before
 /// anything is polled: what a future borrows has to be in a variable. There may be as many as the
-/// compiler's recursion limit allows, which is more than 100 by default.
+/// compiler's recursion limit allows, which is 100 and a few by default.
 ///
 /// Of no futures it is `()`.
 ///
@@ -132,11 +132,13 @@ macro_rules! __flatten {
 }
 
 /// Makes the slot of one of the futures of `settle!`: an error points at the one that is none.
+#[inline]
 pub fn slot<F: IntoFuture>(future: F) -> Slot<F::IntoFuture> {
     Slot::new(future.into_future())
 }
 
 /// Makes the future that `settle!` awaits.
+#[inline]
 pub fn settle<L: Outputs>(row: Row<L>, names: &'static [&'static str]) -> SettleRow<L> {
     SettleRow {
         children: Children::new(row),
@@ -157,6 +159,7 @@ impl<E> Errors<E> {
     }
 
     /// Makes the slot of one of the futures of `barrier!`.
+    #[inline]
     pub fn slot<F, T>(&self, future: F) -> Slot<F::IntoFuture>
     where
         F: IntoFuture<Output = Result<T, E>>,
@@ -166,6 +169,7 @@ impl<E> Errors<E> {
 }
 
 /// Makes the future that `barrier!` awaits.
+#[inline]
 pub fn barrier<L: Results<E>, E>(
     _: &Errors<E>,
     row: Row<L>,
@@ -195,6 +199,7 @@ pub struct BarrierRow<L: Links, E> {
 
 impl<L: Links> SettleRow<L> {
     /// Ready when all have settled and none has panicked.
+    #[inline]
     fn poll_settled(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         let mut children = this.children;
@@ -285,6 +290,7 @@ impl Outputs for End {
 impl<Init: Outputs, F: Future> Outputs for Link<Init, F> {
     type Outputs = (Init::Outputs, F::Output);
 
+    #[inline]
     fn take_outputs(self: Pin<&mut Self>) -> Self::Outputs {
         let this = self.project();
         let outputs = this.init.take_outputs();

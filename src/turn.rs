@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use crate::children::{Children, Schedule, Slots, Turn};
 #[cfg(feature = "tokio")]
-use crate::children::{Ended, Seat};
+use crate::children::{Ended, Seat, Slot};
 #[cfg(feature = "tokio")]
 use crate::leak::{Place, trace};
 use crate::names::Names;
@@ -100,10 +100,10 @@ impl Schedule for Traced<'_> {
         true
     }
 
-    fn poll<S: Seat + ?Sized>(
+    fn poll<F: Future>(
         &mut self,
         index: usize,
-        seat: Pin<&mut S>,
+        slot: Pin<&mut Slot<F>>,
         context: &mut Context<'_>,
     ) -> Poll<Ended> {
         let label = || match self.place {
@@ -114,7 +114,7 @@ impl Schedule for Traced<'_> {
             ),
             None => self.names.label(index).to_string(),
         };
-        trace::child(label, context, |context| seat.poll(context))
+        trace::child(label, context, |context| slot.poll(context))
     }
 
     fn polled(&mut self, _: bool) {}

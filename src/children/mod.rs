@@ -18,7 +18,7 @@ use pin_project::{pin_project, pinned_drop};
 
 use self::line::Line;
 pub use self::slots::{End, Holds, Link, Links, Row, Seat, Slot, Slots};
-pub(crate) use self::slots::{Ended, List};
+pub(crate) use self::slots::{Ended, List, Visit};
 pub(crate) use self::wake::CompletionOrder;
 use crate::contain::{FirstPanic, contain};
 
@@ -31,14 +31,14 @@ pub(crate) trait Schedule {
 
     /// Polls child `index`.
     #[inline]
-    fn poll<S: Seat + ?Sized>(
+    fn poll<F: Future>(
         &mut self,
         index: usize,
-        seat: Pin<&mut S>,
+        slot: Pin<&mut Slot<F>>,
         context: &mut Context<'_>,
     ) -> Poll<Ended> {
         let _ = index;
-        seat.poll(context)
+        slot.poll(context)
     }
 
     /// Notes that a child was polled, and whether it ended.
@@ -192,7 +192,7 @@ impl<S: Slots> Children<S> {
 
     /// How often child `index` was polled.
     pub(crate) fn polls(&self, index: usize) -> usize {
-        self.slots.slot(index).polls()
+        self.slots.note(index).polls as usize
     }
 
     /// Drops every child that has not ended, in the order of their indices. One whose drop panics
@@ -259,9 +259,16 @@ fn poll_each(
 ) {
     while let Some(index) = line.next(slots.as_mut(), || schedule.goes_on()) {
         *polling = index;
-        let slot = slots.as_mut().slot_mut(index as usize);
-        let poll = |context: &mut Context<'_>| schedule.poll(index as usize, slot, context);
-        let (polled, woke_itself) = line.lend(index, poll);
+        let note = slots.as_mut().note_mut(index as usize);
+        note.polls = note.polls.saturating_add(1);
+        let (polled, woke_itself) = line.lend(index, |context| {
+            let poll = PollBy {
+                index: index as usize,
+                context,
+                schedule,
+            };
+            slots.as_mut().visit(index as usize, poll)
+        });
         match polled {
             Poll::Ready(ended) => {
                 *has_panicked |= ended == Ended::Panicked;
@@ -271,6 +278,22 @@ fn poll_each(
             Poll::Pending => {}
         }
         schedule.polled(polled.is_ready());
+    }
+}
+
+/// Has a schedule poll the child whose slot is visited.
+struct PollBy<'a, 'c, S> {
+    index: usize,
+    context: &'a mut Context<'c>,
+    schedule: &'a mut S,
+}
+
+impl<S: Schedule> Visit for PollBy<'_, '_, S> {
+    type Output = Poll<Ended>;
+
+    #[inline]
+    fn visit<F: Future>(self, slot: Pin<&mut Slot<F>>) -> Poll<Ended> {
+        self.schedule.poll(self.index, slot, self.context)
     }
 }
 

@@ -34,11 +34,19 @@ use crate::panic::Panic;
 /// so each is dropped, however slots are laid out, and none aborts the process.
 #[pin_project(PinnedDrop)]
 pub struct Slot<F: Future> {
-    polls: u32,
-    /// What [`Woken`](super::woken::Woken) keeps of the child.
-    link: u32,
+    note: Note,
     #[pin]
     content: Content<F>,
+}
+
+/// What the engine notes of a child.
+#[derive(Clone, Copy, Debug)]
+#[expect(unnameable_types, reason = "the engine alone meets it")]
+pub struct Note {
+    /// How often the future was polled.
+    pub(super) polls: u32,
+    /// The child's place in the list of the [woken](super::woken::Woken) ones.
+    pub(super) link: u32,
 }
 
 #[pin_project(project = ContentProjection, project_replace = ContentTaken)]
@@ -98,22 +106,16 @@ pub trait Seat {
 
     /// Says what the slot holds.
     fn holds(&self) -> Holds;
-
-    /// How often the future was polled.
-    fn polls(&self) -> usize;
-
-    /// The child's place in the list of the woken ones.
-    fn link(&self) -> u32;
-
-    /// Changes [`link`](Self::link).
-    fn set_link(self: Pin<&mut Self>, link: u32);
 }
 
 impl<F: Future> Slot<F> {
+    #[inline]
     pub(crate) fn new(future: F) -> Self {
         Self {
-            polls: 0,
-            link: UNLINKED,
+            note: Note {
+                polls: 0,
+                link: UNLINKED,
+            },
             content: Content::Pending(future),
         }
     }
@@ -127,6 +129,7 @@ impl<F: Future> Slot<F> {
     }
 
     /// Takes what came out of the future, if it has come to its end.
+    #[inline]
     pub(crate) fn take_outcome(self: Pin<&mut Self>) -> Option<Result<F::Output, Panic>> {
         if self.holds() == Holds::Future {
             return None;
@@ -165,7 +168,6 @@ impl<F: Future> Seat for Slot<F> {
         let ContentProjection::Pending(future) = this.content.project() else {
             unreachable!("only a child that is pending is polled");
         };
-        *this.polls = this.polls.saturating_add(1);
         let Poll::Ready(output) = future.poll(context) else {
             return Poll::Pending;
         };
@@ -227,27 +229,13 @@ impl<F: Future> Seat for Slot<F> {
             Content::Empty => Holds::Nothing,
         }
     }
-
-    fn polls(&self) -> usize {
-        self.polls as usize
-    }
-
-    #[inline]
-    fn link(&self) -> u32 {
-        self.link
-    }
-
-    #[inline]
-    fn set_link(self: Pin<&mut Self>, link: u32) {
-        *self.project().link = link;
-    }
 }
 
 impl<F: Future> fmt::Debug for Slot<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slot")
             .field("holds", &self.holds())
-            .field("polls", &self.polls)
+            .field("note", &self.note)
             .finish_non_exhaustive()
     }
 }
@@ -286,6 +274,25 @@ pub trait Slots {
 
     /// The slot of child `index`, which is below `count`, pinned.
     fn slot_mut(self: Pin<&mut Self>, index: usize) -> Pin<&mut Self::Slot<'_>>;
+
+    /// Visits the slot of child `index`, which is below `count`, by its own type.
+    fn visit<V: Visit>(self: Pin<&mut Self>, index: usize, visit: V) -> V::Output;
+
+    /// What is noted of child `index`, which is below `count`.
+    fn note(&self, index: usize) -> &Note;
+
+    /// As [`note`](Self::note), to change it.
+    fn note_mut(self: Pin<&mut Self>, index: usize) -> &mut Note;
+}
+
+/// A closure over a slot of any type.
+#[expect(unnameable_types, reason = "the engine alone meets it")]
+pub trait Visit {
+    /// What it returns.
+    type Output;
+
+    /// Calls it.
+    fn visit<F: Future>(self, slot: Pin<&mut Slot<F>>) -> Self::Output;
 }
 
 /// Any number of futures of one type, on the heap.
@@ -371,6 +378,21 @@ impl<F: Future> Slots for List<F> {
         // not used to move out of the slot (invariant 1).
         unsafe { slots.map_unchecked_mut(|slots| &mut slots[index]) }
     }
+
+    #[inline]
+    fn visit<V: Visit>(self: Pin<&mut Self>, index: usize, visit: V) -> V::Output {
+        visit.visit(self.slot_mut(index))
+    }
+
+    #[inline]
+    fn note(&self, index: usize) -> &Note {
+        &self.slot(index).note
+    }
+
+    #[inline]
+    fn note_mut(self: Pin<&mut Self>, index: usize) -> &mut Note {
+        self.slot_mut(index).project().note
+    }
 }
 
 /// A fixed number of futures of different types, in line.
@@ -384,6 +406,7 @@ pub struct Row<L>(#[pin] L);
 impl Row<End> {
     /// Makes a row without futures.
     #[must_use]
+    #[inline]
     pub fn empty() -> Self {
         Self(End)
     }
@@ -392,6 +415,7 @@ impl Row<End> {
 impl<L: Links> Row<L> {
     /// Adds a future at the end.
     #[must_use]
+    #[inline]
     pub fn and<F: Future>(self, slot: Slot<F>) -> Row<Link<L, F>> {
         Row(Link {
             init: self.0,
@@ -422,6 +446,21 @@ impl<L: Links> Slots for Row<L> {
     fn slot_mut(self: Pin<&mut Self>, index: usize) -> Pin<&mut (dyn Seat + '_)> {
         self.project().0.link_mut(index)
     }
+
+    #[inline]
+    fn visit<V: Visit>(self: Pin<&mut Self>, index: usize, visit: V) -> V::Output {
+        self.project().0.visit(index, visit)
+    }
+
+    #[inline]
+    fn note(&self, index: usize) -> &Note {
+        self.0.note(index)
+    }
+
+    #[inline]
+    fn note_mut(self: Pin<&mut Self>, index: usize) -> &mut Note {
+        self.project().0.note_mut(index)
+    }
 }
 
 /// The end of a [`Row`]'s links.
@@ -429,8 +468,11 @@ impl<L: Links> Slots for Row<L> {
 pub struct End;
 
 /// The links before, and one slot more. The first future is the innermost.
+///
+/// It is never `Unpin`, so that the compiler need not look into all links to know: it would reach
+/// its recursion limit at about 60.
 #[derive(Debug)]
-#[pin_project]
+#[pin_project(!Unpin)]
 pub struct Link<Init, F: Future> {
     #[pin]
     pub(crate) init: Init,
@@ -451,18 +493,43 @@ pub trait Links {
 
     /// The slot of link `index`, which is below `COUNT`, pinned.
     fn link_mut(self: Pin<&mut Self>, index: usize) -> Pin<&mut (dyn Seat + '_)>;
+
+    /// Visits the slot of link `index`, which is below `COUNT`, by its own type.
+    fn visit<V: Visit>(self: Pin<&mut Self>, index: usize, visit: V) -> V::Output;
+
+    /// What is noted of link `index`, which is below `COUNT`.
+    fn note(&self, index: usize) -> &Note;
+
+    /// As [`note`](Self::note), to change it.
+    fn note_mut(self: Pin<&mut Self>, index: usize) -> &mut Note;
 }
 
 impl Links for End {
     const COUNT: usize = 0;
 
     fn link(&self, _: usize) -> &(dyn Seat + '_) {
-        unreachable!("an index is below the number of links")
+        no_such_link()
     }
 
     fn link_mut(self: Pin<&mut Self>, _: usize) -> Pin<&mut (dyn Seat + '_)> {
-        unreachable!("an index is below the number of links")
+        no_such_link()
     }
+
+    fn visit<V: Visit>(self: Pin<&mut Self>, _: usize, _: V) -> V::Output {
+        no_such_link()
+    }
+
+    fn note(&self, _: usize) -> &Note {
+        no_such_link()
+    }
+
+    fn note_mut(self: Pin<&mut Self>, _: usize) -> &mut Note {
+        no_such_link()
+    }
+}
+
+fn no_such_link() -> ! {
+    unreachable!("an index is below the number of links")
 }
 
 impl<Init: Links, F: Future> Links for Link<Init, F> {
@@ -482,6 +549,35 @@ impl<Init: Links, F: Future> Links for Link<Init, F> {
             this.last
         } else {
             this.init.link_mut(index)
+        }
+    }
+
+    #[inline]
+    fn visit<V: Visit>(self: Pin<&mut Self>, index: usize, visit: V) -> V::Output {
+        let this = self.project();
+        if index == Init::COUNT {
+            visit.visit(this.last)
+        } else {
+            this.init.visit(index, visit)
+        }
+    }
+
+    #[inline]
+    fn note(&self, index: usize) -> &Note {
+        if index == Init::COUNT {
+            &self.last.note
+        } else {
+            self.init.note(index)
+        }
+    }
+
+    #[inline]
+    fn note_mut(self: Pin<&mut Self>, index: usize) -> &mut Note {
+        let this = self.project();
+        if index == Init::COUNT {
+            this.last.project().note
+        } else {
+            this.init.note_mut(index)
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The woken children: a list in the order of their wakes, linked through their slots.
 
+use std::mem;
 use std::pin::Pin;
 
-use super::slots::{Seat, Slots};
+use super::slots::Slots;
 
 /// The link of a child that is not on the list, which is what a new slot has.
 pub(super) const UNLINKED: u32 = u32::MAX;
@@ -37,17 +38,17 @@ impl Woken {
 
     /// Whether child `index` is on the list.
     pub(super) fn contains(slots: &impl Slots, index: u32) -> bool {
-        slots.slot(index as usize).link() != UNLINKED
+        slots.note(index as usize).link != UNLINKED
     }
 
     /// Adds child `index`, which is not on the list, at the end.
     #[inline]
     pub(super) fn push(&mut self, mut slots: Pin<&mut impl Slots>, index: u32) {
-        slots.as_mut().slot_mut(index as usize).set_link(LAST);
+        slots.as_mut().note_mut(index as usize).link = LAST;
         if self.len == 0 {
             self.first = index;
         } else {
-            slots.slot_mut(self.last as usize).set_link(index);
+            slots.note_mut(self.last as usize).link = index;
         }
         self.last = index;
         self.len += 1;
@@ -56,7 +57,7 @@ impl Woken {
     /// Adds child `index`, which is on no list, at the front.
     #[inline]
     pub(super) fn push_front(&mut self, slots: Pin<&mut impl Slots>, index: u32) {
-        slots.slot_mut(index as usize).set_link(self.first);
+        slots.note_mut(index as usize).link = self.first;
         self.first = index;
         if self.len == 0 {
             self.last = index;
@@ -74,7 +75,7 @@ impl Woken {
             *self = later;
             return;
         }
-        slots.slot_mut(self.last as usize).set_link(later.first);
+        slots.note_mut(self.last as usize).link = later.first;
         self.last = later.last;
         self.len += later.len;
     }
@@ -86,9 +87,8 @@ impl Woken {
             return None;
         }
         let index = self.first;
-        let mut slot = slots.slot_mut(index as usize);
-        self.first = slot.link();
-        slot.as_mut().set_link(UNLINKED);
+        let link = &mut slots.note_mut(index as usize).link;
+        self.first = mem::replace(link, UNLINKED);
         self.len -= 1;
         Some(index)
     }

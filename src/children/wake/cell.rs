@@ -5,6 +5,7 @@
     reason = "a block that was made cannot be made unmade behind a borrow"
 )]
 
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
@@ -22,7 +23,20 @@ pub(super) struct BlockCell(AtomicPtr<Block>);
 /// A reference that a [`BlockCell`] lends.
 pub(super) struct Lent<'a> {
     reference: ManuallyDrop<Reference>,
-    _cell: &'a BlockCell,
+    cell: PhantomData<&'a BlockCell>,
+}
+
+impl<'a> Lent<'a> {
+    /// What `cell` holds, which is `block`.
+    #[inline]
+    fn of(_: &'a BlockCell, block: NonNull<Block>) -> Self {
+        Self {
+            // SAFETY: the cell holds this reference, which is taken out of it only while nothing is
+            // lent, and what is lent is never dropped.
+            reference: ManuallyDrop::new(unsafe { Reference::from_pointer(block) }),
+            cell: PhantomData,
+        }
+    }
 }
 
 impl Deref for Lent<'_> {
@@ -43,7 +57,7 @@ impl BlockCell {
     #[inline]
     pub(super) fn get(&self) -> Option<Lent<'_>> {
         // Acquires that the block was made.
-        NonNull::new(self.0.load(Ordering::Acquire)).map(|block| self.lend(block))
+        NonNull::new(self.0.load(Ordering::Acquire)).map(|block| Lent::of(self, block))
     }
 
     /// Makes a block of `len` entries if there is none.
@@ -66,7 +80,7 @@ impl BlockCell {
             // SAFETY: it was just made a pointer of.
             drop(unsafe { Reference::from_pointer(new) });
         }
-        self.lend(earlier.unwrap_or(new))
+        Lent::of(self, earlier.unwrap_or(new))
     }
 
     /// Takes the reference out of the cell.
@@ -76,15 +90,6 @@ impl BlockCell {
         let block = NonNull::new(self.0.swap(ptr::null_mut(), Ordering::Acquire))?;
         // SAFETY: the cell held the reference, and does not any more.
         Some(unsafe { Reference::from_pointer(block) })
-    }
-
-    #[inline]
-    fn lend(&self, block: NonNull<Block>) -> Lent<'_> {
-        // SAFETY: the cell holds this reference, which is taken out of it only while nothing is
-        // lent, and what is lent is never dropped.
-        let reference = ManuallyDrop::new(unsafe { Reference::from_pointer(block) });
-        let _cell = self;
-        Lent { reference, _cell }
     }
 }
 
