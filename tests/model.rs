@@ -59,8 +59,9 @@ struct Script {
 
 #[derive(Clone, Debug)]
 struct Step {
-    /// Whether the child keeps the waker of this poll. If not it keeps none.
-    keeps_waker: bool,
+    /// After how many of the wakes the child keeps the waker of this poll. Until then, or with
+    /// `None`, it keeps none.
+    keeps_waker_after: Option<usize>,
     /// Whom it wakes. `None` is the child itself.
     wakes: Vec<Option<usize>>,
     then: Then,
@@ -105,10 +106,11 @@ enum Finale {
 prop_compose! {
     fn step(wakes: usize, stuck: f64, then: impl Strategy<Value = Then>)(
         keeps_waker in weighted(1.0 - stuck),
+        after in 0..=wakes,
         wakes in vec(option::of(0..200_usize), 0..=wakes),
         then in then,
     ) -> Step {
-        Step { keeps_waker, wakes, then }
+        Step { keeps_waker_after: keeps_waker.then_some(after), wakes, then }
     }
 }
 
@@ -142,6 +144,7 @@ prop_compose! {
 prop_compose! {
     fn program()(
         scripts in prop_oneof![
+            3 => vec(script(4, 0.0, 0.05), 0..=3),
             3 => vec(script(2, 0.0, 0.0), 0..=12),
             3 => vec(script(2, 0.0, 0.1), 0..=12),
             6 => vec(script(2, 0.1, 0.0), 0..=12),
@@ -324,14 +327,16 @@ impl<'p> Model<'p> {
         self.events.push(Event::Polled(child));
         let step = self.program.scripts[child].steps.get(self.polls[child]);
         self.polls[child] += 1;
-        self.keeps_waker[child] = step.is_some_and(|step| step.keeps_waker);
+        self.keeps_waker[child] = false;
         let step = step?;
-        for whom in &step.wakes {
+        for (nth, whom) in step.wakes.iter().enumerate() {
+            self.keeps_waker[child] |= step.keeps_waker_after == Some(nth);
             match *whom {
                 None => self.wake(child),
                 Some(other) => self.wake_if_kept(other % self.count()),
             }
         }
+        self.keeps_waker[child] |= step.keeps_waker_after >= Some(step.wakes.len());
         match step.then {
             Then::Pending => None,
             Then::Ok => Some(Ok(Ok(child))),
@@ -480,6 +485,11 @@ impl World<'_> {
         self.events.borrow_mut().push(event);
     }
 
+    fn keep(&self, child: usize, waker: Option<&Waker>) {
+        let before = mem::replace(&mut self.wakers.borrow_mut()[child], waker.cloned());
+        drop(before);
+    }
+
     fn wake(&self, child: usize) {
         // A clone, because waking is foreign code: the wakers must not be borrowed meanwhile.
         let waker = self.wakers.borrow()[child].clone();
@@ -505,16 +515,21 @@ impl<'w> Future for Child<'w> {
         world.record(Event::Polled(index));
         let step = world.program.scripts[index].steps.get(self.polls);
         self.polls += 1;
-        let keeps_waker = step.is_some_and(|step| step.keeps_waker);
-        world.wakers.borrow_mut()[index] = keeps_waker.then(|| context.waker().clone());
+        world.keep(index, None);
         let Some(step) = step else {
             return Poll::Pending;
         };
-        for whom in &step.wakes {
+        for (nth, whom) in step.wakes.iter().enumerate() {
+            if step.keeps_waker_after == Some(nth) {
+                world.keep(index, Some(context.waker()));
+            }
             match *whom {
                 None => context.waker().wake_by_ref(),
                 Some(other) => world.wake(other % world.program.scripts.len()),
             }
+        }
+        if step.keeps_waker_after >= Some(step.wakes.len()) {
+            world.keep(index, Some(context.waker()));
         }
         let world = Some(world);
         match step.then {

@@ -8,6 +8,7 @@
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::{self, NonNull};
 
 use super::block::{Block, Reference};
@@ -19,6 +20,10 @@ use super::sync::{AtomicPtr, Ordering};
 /// throws its block away.
 #[derive(Debug)]
 pub(super) struct BlockCell(AtomicPtr<Block>);
+
+// As a `Reference` is.
+impl UnwindSafe for BlockCell {}
+impl RefUnwindSafe for BlockCell {}
 
 /// A reference that a [`BlockCell`] lends.
 pub(super) struct Lent<'a> {
