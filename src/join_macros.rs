@@ -244,9 +244,8 @@ impl<L: Links> Children<Row<L>> {
         let order = self.as_mut().take_order();
         let mut links = self.as_mut().slots_mut().links();
         let first_error = order
-            .indices()
             .iter()
-            .find_map(|&index| links.as_mut().take_error(index));
+            .find_map(|index| links.as_mut().take_error(index));
         let Some(error) = first_error else {
             return Ok(self.slots_mut().links().take_values());
         };

@@ -341,9 +341,8 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         self.end(|children| {
             let order = Pin::new(&mut *children).take_order();
             let settled = order
-                .indices()
                 .iter()
-                .filter_map(|&index| Some((index, take_output::<F, P>(children, index)?)))
+                .filter_map(|index| Some((index, take_output::<F, P>(children, index)?)))
                 .collect();
             Err(Unsettled::new(settled, pending, names, place))
         })

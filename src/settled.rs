@@ -283,9 +283,7 @@ impl<T, E> Settled<Result<T, E>> {
     }
 
     fn in_completion_order(&self) -> impl Iterator<Item = (usize, &Result<T, E>)> {
-        self.completion_order()
-            .iter()
-            .map(|&index| (index, &self.outputs[index]))
+        self.order.iter().map(|index| (index, &self.outputs[index]))
     }
 
     /// The values in input order, the errors with their indices in completion order.
@@ -300,9 +298,8 @@ impl<T, E> Settled<Result<T, E>> {
         }
         let errors = self
             .order
-            .indices()
             .iter()
-            .filter_map(|&index| Some((index, errors[index].take()?)))
+            .filter_map(|index| Some((index, errors[index].take()?)))
             .collect();
         (oks, errors, self.names)
     }

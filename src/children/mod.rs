@@ -227,7 +227,7 @@ impl<S: Slots> Children<S> {
         let mut panics = FirstPanic::default();
         let order = self.as_mut().take_order();
         let mut slots = self.as_mut().slots_mut();
-        for &index in order.indices() {
+        for index in order.iter() {
             if let Some(panic) = slots.as_mut().slot_mut(index).take_panic() {
                 panics.note(panic);
             }

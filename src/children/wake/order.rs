@@ -41,4 +41,13 @@ impl CompletionOrder {
             }
         }
     }
+
+    /// As [`indices`](Self::indices), without listing them anywhere.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
+        let (in_input_order, recorded) = match &self.0 {
+            Order::InInputOrder(count, _) => (0..*count as usize, &[][..]),
+            Order::Recorded(..) => (0..0, self.indices()),
+        };
+        in_input_order.chain(recorded.iter().copied())
+    }
 }
