@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use futures::executor::block_on;
@@ -135,7 +135,7 @@ where
 }
 
 /// Prints ours / the fastest other join of each cell.
-fn print_table(workloads: &[&str], medians: &BTreeMap<(String, String), f64>) {
+fn print_table(workloads: &[&str], medians: &BTreeMap<String, f64>) {
     println!("\nnanoseconds a future: settle_all / the fastest other join\n");
     println!(
         "| | {} |",
@@ -145,12 +145,13 @@ fn print_table(workloads: &[&str], medians: &BTreeMap<(String, String), f64>) {
     let (mut logarithms, mut cells) = (0.0, 0.0);
     for workload in workloads {
         let row = COUNTS.map(|count| {
-            let group = format!("{workload} {count}");
-            let of_group = medians.iter().filter(|((of, _), _)| *of == group);
-            let (ours, others): (Vec<_>, Vec<_>) =
-                of_group.partition(|((_, join), _)| join == OURS);
+            let group = format!("{workload} {count}/");
+            let of_group = medians
+                .iter()
+                .filter_map(|(name, median)| Some((name.strip_prefix(&group)?, median)));
+            let (ours, others): (Vec<_>, Vec<_>) = of_group.partition(|(join, _)| *join == OURS);
             let fastest = others.into_iter().min_by(|a, b| a.1.total_cmp(b.1));
-            let (Some((_, ours)), Some(((_, name), other))) = (ours.first(), fastest) else {
+            let (Some((_, ours)), Some((name, other))) = (ours.first(), fastest) else {
                 return "not measured".to_owned();
             };
             let ratio = *ours / other;
@@ -172,6 +173,7 @@ fn print_table(workloads: &[&str], medians: &BTreeMap<(String, String), f64>) {
 }
 
 fn main() {
+    let started = SystemTime::now();
     let mut criterion = Criterion::default()
         .without_plots()
         .sample_size(20)
@@ -194,6 +196,6 @@ fn main() {
             "one completes a turn",
             "all complete in one turn",
         ],
-        &medians(),
+        &medians(started),
     );
 }
