@@ -1,9 +1,10 @@
 //! What it costs to join n futures, beside everything a user could pick instead.
 //!
 //! `cargo bench -p straggler-benches --bench join` measures each cell with criterion and prints,
-//! last, a table of `settle_all` against the fastest other join of the cell.
+//! last, tables of straggler's joins against the fastest other join of the cell.
 
 mod cells;
+mod macros;
 mod table;
 
 use std::time::{Duration, SystemTime};
@@ -35,7 +36,9 @@ fn main() {
         cells::measure::<Threads>(&mut criterion),
         cells::measure::<Timers>(&mut criterion),
     ];
+    macros::measure(&mut criterion);
     criterion.final_summary();
     let medians = medians(started);
     cells::print_table(&rows, &medians);
+    macros::print_table(&medians);
 }
