@@ -4,8 +4,9 @@
 //! `--profile dev` as tests are built. It prints, last, a table of ratios. With
 //! `RUSTFLAGS="--cfg tokio_unstable"` the hooks of the runtime are in it.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use criterion::Criterion;
 use straggler::LeakCheck;
@@ -91,6 +92,7 @@ const WORKLOADS: [Workload; 5] = [
 ];
 
 fn main() {
+    let started = SystemTime::now();
     let mut criterion = Criterion::default()
         .without_plots()
         .sample_size(50)
@@ -105,18 +107,12 @@ fn main() {
         group.finish();
     }
     criterion.final_summary();
-    print_table();
+    print_table(&medians(started));
 }
 
 /// Prints each way to run a test over the plain one.
-fn print_table() {
-    let medians = medians();
-    // As criterion names folders.
-    let median = |workload: &str, (run, _): Run| {
-        medians
-            .get(&(workload.to_owned(), run.replace("::", "__")))
-            .copied()
-    };
+fn print_table(medians: &BTreeMap<String, f64>) {
+    let median = |workload: &str, (run, _): Run| medians.get(&format!("{workload}/{run}")).copied();
     println!(
         "\n| microseconds a test | `#[tokio::test]` | `#[leak_check]` | with tracked spawns |"
     );

@@ -1,0 +1,149 @@
+//! What a user could pick to wait for n futures.
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use futures_concurrency::future::Join as _;
+use straggler::Settled;
+use tokio::task::JoinSet;
+
+/// One way to wait for n futures.
+pub trait Join {
+    /// What users call it.
+    const NAME: &str;
+
+    /// Whether it makes a task of each future, for a runtime to run.
+    const SPAWNS: bool = false;
+
+    /// All outputs.
+    type Output;
+
+    /// Joins the futures.
+    fn join<F>(futures: Vec<F>) -> impl Future<Output = Self::Output>
+    where
+        F: Future<Output = usize> + Send + 'static;
+}
+
+/// `straggler::settle_all`.
+#[derive(Debug)]
+pub struct Ours;
+
+impl Join for Ours {
+    const NAME: &str = "settle_all";
+
+    type Output = Settled<usize>;
+
+    fn join<F>(futures: Vec<F>) -> impl Future<Output = Self::Output>
+    where
+        F: Future<Output = usize> + Send + 'static,
+    {
+        straggler::settle_all(futures)
+    }
+}
+
+/// `futures::future::join_all`.
+#[derive(Debug)]
+pub struct JoinAll;
+
+impl Join for JoinAll {
+    const NAME: &str = "join_all";
+
+    type Output = Vec<usize>;
+
+    fn join<F>(futures: Vec<F>) -> impl Future<Output = Self::Output>
+    where
+        F: Future<Output = usize> + Send + 'static,
+    {
+        futures::future::join_all(futures)
+    }
+}
+
+/// `FuturesUnordered`, whose outputs are in the order of completion.
+#[derive(Debug)]
+pub struct Unordered;
+
+impl Join for Unordered {
+    const NAME: &str = "FuturesUnordered";
+
+    type Output = Vec<usize>;
+
+    fn join<F>(futures: Vec<F>) -> impl Future<Output = Self::Output>
+    where
+        F: Future<Output = usize> + Send + 'static,
+    {
+        FuturesUnordered::from_iter(futures).collect()
+    }
+}
+
+/// `futures_concurrency`'s join of a vector.
+#[derive(Debug)]
+pub struct Concurrency;
+
+impl Join for Concurrency {
+    const NAME: &str = "futures_concurrency";
+
+    type Output = Vec<usize>;
+
+    fn join<F>(futures: Vec<F>) -> impl Future<Output = Self::Output>
+    where
+        F: Future<Output = usize> + Send + 'static,
+    {
+        futures.join()
+    }
+}
+
+/// `futures_buffered::join_all`.
+#[derive(Debug)]
+pub struct Buffered;
+
+impl Join for Buffered {
+    const NAME: &str = "futures_buffered";
+
+    type Output = Vec<usize>;
+
+    fn join<F>(futures: Vec<F>) -> impl Future<Output = Self::Output>
+    where
+        F: Future<Output = usize> + Send + 'static,
+    {
+        futures_buffered::join_all(futures)
+    }
+}
+
+/// `tokio::task::JoinSet`, whose outputs are in the order of completion.
+#[derive(Debug)]
+pub struct Tasks;
+
+impl Join for Tasks {
+    const NAME: &str = "JoinSet";
+
+    const SPAWNS: bool = true;
+
+    type Output = Vec<usize>;
+
+    async fn join<F>(futures: Vec<F>) -> Self::Output
+    where
+        F: Future<Output = usize> + Send + 'static,
+    {
+        JoinSet::from_iter(futures).join_all().await
+    }
+}
+
+/// A loop that awaits one after the other. It is no join: what it costs is the lower limit for
+/// futures that are ready.
+#[derive(Debug)]
+pub struct OneAfterTheOther;
+
+impl Join for OneAfterTheOther {
+    const NAME: &str = "loop";
+
+    type Output = Vec<usize>;
+
+    async fn join<F>(futures: Vec<F>) -> Self::Output
+    where
+        F: Future<Output = usize> + Send + 'static,
+    {
+        let mut outputs = Vec::with_capacity(futures.len());
+        for future in futures {
+            outputs.push(future.await);
+        }
+        outputs
+    }
+}

@@ -1,0 +1,46 @@
+//! What criterion has measured.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+/// Returns the median of every benchmark that was measured since then, by the name that criterion
+/// prints, in nanoseconds a run. What criterion keeps of earlier runs is left out.
+#[must_use]
+pub fn medians(since: SystemTime) -> BTreeMap<String, f64> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
+        PathBuf::from,
+    );
+    let mut medians = BTreeMap::new();
+    collect(&target.join("criterion"), since, &mut medians);
+    medians
+}
+
+/// Looks for the results below a folder.
+fn collect(folder: &Path, since: SystemTime, medians: &mut BTreeMap<String, f64>) {
+    medians.extend(result(&folder.join("new"), since));
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries
+        .map(|entry| entry.path())
+        .filter(|entry| entry.is_dir())
+    {
+        collect(&entry, since, medians);
+    }
+}
+
+fn result(folder: &Path, since: SystemTime) -> Option<(String, f64)> {
+    let estimates = folder.join("estimates.json");
+    if fs::metadata(&estimates).ok()?.modified().ok()? < since {
+        return None;
+    }
+    let read = |file| serde_json::from_slice::<Value>(&fs::read(file).ok()?).ok();
+    let name = read(folder.join("benchmark.json"))?["full_id"]
+        .as_str()?
+        .to_owned();
+    let median = read(estimates)?["median"]["point_estimate"].as_f64()?;
+    Some((name, median))
+}
