@@ -281,7 +281,7 @@ fn a_child_may_wake_itself_while_it_is_woken() {
 }
 
 #[test]
-fn a_waker_that_is_cloned_and_woken_by_the_poll_that_it_was_lent_to_reaches_the_stack_once() {
+fn a_child_that_wakes_itself_in_two_ways_is_woken_once() {
     model(|| {
         let mut queue = WakeQueue::new(2);
         let sibling = waker(&queue, 1);
@@ -290,11 +290,10 @@ fn a_waker_that_is_cloned_and_woken_by_the_poll_that_it_was_lent_to_reaches_the_
             context.waker().wake_by_ref();
             context.waker().clone().wake();
         });
-        // The sibling may have been woken first: then the child went the way of all wakes.
-        let mut woken = usize::from(woke_itself && queue.claim(0));
-        assert!(woken == 0, "the clone has put it on the stack");
+        // Not if the sibling was woken first: then the child went the way of all wakes.
+        let was_claimed = woke_itself && queue.claim(0);
         other.join().unwrap();
-        woken += poll_woken(&mut queue).len();
+        let woken = poll_woken(&mut queue).len() + usize::from(was_claimed);
         assert_eq!(woken, 2);
     });
 }

@@ -7,6 +7,7 @@
 )]
 
 use std::alloc::{self, Layout};
+use std::cell::Cell;
 use std::mem::{ManuallyDrop, offset_of};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::process;
@@ -41,7 +42,8 @@ pub(super) struct Entry {
     /// read-modify-write that acquires and releases: so a poll sees all that was done before any
     /// wake it answers, also before those that found the flag set.
     pub(super) queued: AtomicBool,
-    /// Whether the child was woken by the waker that is lent to its poll.
+    /// Whether the child was woken by its own poll, and by the thread that polls it, which alone
+    /// uses this.
     pub(super) woke_itself: AtomicBool,
 }
 
@@ -75,15 +77,35 @@ impl Entry {
         }
     }
 
-    /// Whether the child was woken by the waker that was lent to its last poll.
+    /// Runs the poll of the child. Returns also whether the child woke itself, and may not be on the
+    /// stack.
     #[inline]
-    pub(super) fn take_woke_itself(&self) -> bool {
-        let woke_itself = self.woke_itself.load(Ordering::Acquire);
-        if woke_itself {
-            self.woke_itself.store(false, Ordering::Relaxed);
+    pub(super) fn poll<R>(&self, poll: impl FnOnce() -> R) -> (R, bool) {
+        /// Restores what was polled before, also if the poll panics.
+        struct Restore(*const Entry);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                POLLED.with(|polled| polled.set(self.0));
+            }
         }
-        woke_itself
+
+        self.woke_itself.store(false, Ordering::Relaxed);
+        let restore = Restore(POLLED.with(|polled| polled.replace(self)));
+        let polled = poll();
+        drop(restore);
+        (polled, self.woke_itself.load(Ordering::Relaxed))
     }
+
+    /// Whether this thread is in the poll of the child, and in no other one within it.
+    #[inline]
+    fn is_polled_here(&self) -> bool {
+        POLLED.with(|polled| ptr::eq(polled.get(), self))
+    }
+}
+
+sync::thread_local! {
+    /// The entry of the child that this thread polls. It is compared, and never followed.
+    static POLLED: Cell<*const Entry> = Cell::new(ptr::null());
 }
 
 /// The header of a block.
@@ -298,10 +320,10 @@ impl Block {
 
     /// Wakes the child of `entry`.
     pub(super) fn wake(&self, entry: &Entry) {
-        // With no other waker this is the one that is lent, so the child is just being polled, and
-        // the owner will look. With nothing on the stack that keeps the order of the wakes.
-        if entry.wakers.load(Ordering::Relaxed) == 0 && self.top.load(Ordering::Relaxed) == NONE {
-            entry.woke_itself.store(true, Ordering::Release);
+        // In its own poll the owner will look. With nothing on the stack that keeps the order of
+        // the wakes.
+        if entry.is_polled_here() && self.top.load(Ordering::Relaxed) == NONE {
+            entry.woke_itself.store(true, Ordering::Relaxed);
             return;
         }
         if entry.queued.swap(true, Ordering::AcqRel) {

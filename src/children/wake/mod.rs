@@ -7,9 +7,9 @@
 //!
 //! The *owner* is the combinator's end of a block, and there is one. A *waker* is a pointer to an
 //! entry, from which the block is found by the entry's index. While a child is polled it is *lent* a
-//! waker that counts as nobody's; only clones of it count. A wake by the lent waker needs no stack:
-//! it is a flag, which the owner looks at when the poll is over. It goes the way of all wakes only if
-//! the child has other wakers, or if something was pushed before it, whose turn is first.
+//! waker that counts as nobody's; only clones of it count. A child that wakes itself, in its own poll
+//! and on the thread of that, needs no stack: it sets a flag, which the owner looks at when the poll
+//! is over. It goes the way of all wakes only if something was pushed before it, whose turn is first.
 //!
 //! # Invariants
 //!
@@ -52,6 +52,17 @@ mod sync {
     pub(super) use std::alloc::{alloc, dealloc};
     pub(super) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
+    /// As loom's.
+    macro_rules! local {
+        ($(#[$about:meta])* static $name:ident: $type:ty = $value:expr;) => {
+            std::thread_local! {
+                $(#[$about])*
+                static $name: $type = const { $value };
+            }
+        };
+    }
+    pub(super) use local as thread_local;
+
     /// As loom's, which checks that the accesses do not overlap.
     #[derive(Debug)]
     pub(super) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
@@ -76,4 +87,5 @@ mod sync {
     pub(super) use loom::alloc::{alloc, dealloc};
     pub(super) use loom::cell::UnsafeCell;
     pub(super) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+    pub(super) use loom::thread_local;
 }

@@ -81,7 +81,7 @@ unsafe fn wake_unborn(unborn: *const ()) {
     let unborn = unsafe { &*unborn.cast::<Unborn<'_>>() };
     match unborn.block.get() {
         Some(block) => block.header().wake(block.entry(unborn.index)),
-        // There is no other waker, as in `Block::wake`.
+        // There is no other waker, so nothing was pushed before.
         None => unborn.woke_itself.store(true, Ordering::Release),
     }
 }
@@ -98,8 +98,7 @@ pub(super) fn lend<R>(
     if let Some(block) = block.get() {
         let entry = block.entry(index);
         entry.unqueue();
-        let polled = lend_as(block.entry_pointer(index).cast(), &WAKER, poll);
-        return (polled, entry.take_woke_itself());
+        return entry.poll(|| lend_as(block.entry_pointer(index).cast(), &WAKER, poll));
     }
     let unborn = Unborn {
         index,
@@ -108,11 +107,7 @@ pub(super) fn lend<R>(
         woke_itself: AtomicBool::new(false),
     };
     let polled = lend_as((&raw const unborn).cast(), &UNBORN, poll);
-    let woke_itself = unborn.woke_itself.load(Ordering::Acquire);
-    // The block may have been made meanwhile.
-    let block = block.get();
-    let also = block.is_some_and(|block| block.entry(index).take_woke_itself());
-    (polled, woke_itself | also)
+    (polled, unborn.woke_itself.load(Ordering::Acquire))
 }
 
 #[inline]
