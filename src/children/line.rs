@@ -65,7 +65,7 @@ impl Line {
     #[inline]
     pub(super) fn next(
         &mut self,
-        slots: Pin<&mut impl Slots>,
+        mut slots: Pin<&mut impl Slots>,
         goes_on: impl Fn() -> bool,
     ) -> Option<u32> {
         if self.batch > 0 {
@@ -73,6 +73,7 @@ impl Line {
                 return None;
             }
             self.batch -= 1;
+            self.take_wakes_of_first(slots.as_mut());
             return self.woken.pop(slots);
         }
         self.admit();
@@ -81,6 +82,18 @@ impl Line {
         }
         self.started += 1;
         Some(self.started - 1)
+    }
+
+    /// Takes also the wakes of the child that is first in line from the stack: by its next poll they
+    /// are answered, too. They can be there if the child is in line because it woke itself.
+    #[inline]
+    fn take_wakes_of_first(&mut self, slots: Pin<&mut impl Slots>) {
+        let Some(first) = self.woken.first() else {
+            return;
+        };
+        if !slots.note(first as usize).is_taken && self.wakes.is_queued(first) {
+            self.take_woken(slots);
+        }
     }
 
     /// Lets as many of the next children in as the limit has room for.
@@ -99,20 +112,16 @@ impl Line {
     pub(super) fn lend<R>(
         &self,
         index: u32,
+        is_taken: bool,
         poll: impl FnOnce(&mut Context<'_>) -> R,
     ) -> (R, bool) {
-        self.wakes.lend(index, poll)
+        self.wakes.lend(index, is_taken, poll)
     }
 
     /// Puts a child that woke itself in line.
+    #[inline]
     pub(super) fn put(&mut self, slots: Pin<&mut impl Slots>, index: u32) {
-        if self.wakes.claim(index) {
-            self.woken.push(slots, index);
-        } else {
-            // Later in the same poll it was woken by another waker too, and is on the stack or will
-            // be. What is there now was woken after it.
-            self.take_woken_after(slots, Some(index));
-        }
+        self.woken.push(slots, index);
     }
 
     /// Puts every child in line that was started and is pending.
@@ -121,8 +130,7 @@ impl Line {
         self.take_woken(slots.as_mut());
         for index in 0..self.started {
             let is_pending = slots.slot(index as usize).holds() == Holds::Future;
-            // One that is claimed already was just woken, and is about to be on the stack.
-            if is_pending && !Woken::contains(&*slots, index) && self.wakes.claim(index) {
+            if is_pending && !Woken::contains(&*slots, index) {
                 self.woken.push(slots.as_mut(), index);
             }
         }
@@ -180,29 +188,24 @@ impl Line {
         self.wakes.take_order()
     }
 
-    /// Puts the children in line that were woken since the last time.
+    /// Puts the children in line that were woken since the last time, and are not in line.
     #[inline]
     fn take_woken(&mut self, slots: Pin<&mut impl Slots>) {
         if !self.wakes.is_empty() {
-            self.take_woken_after(slots, None);
+            self.take_stack(slots);
         }
     }
 
-    /// As [`take_woken`](Self::take_woken), with one of them in front, if it is among them.
-    fn take_woken_after(&mut self, mut slots: Pin<&mut impl Slots>, first: Option<u32>) {
+    fn take_stack(&mut self, mut slots: Pin<&mut impl Slots>) {
         let mut part = Woken::new();
-        let mut has_first = false;
         self.wakes.take(|index| {
-            if first == Some(index) {
-                has_first = true;
+            slots.as_mut().note_mut(index as usize).is_taken = true;
             // One that has ended since its wake has nothing to poll.
-            } else if slots.slot(index as usize).holds() == Holds::Future {
+            let is_pending = slots.slot(index as usize).holds() == Holds::Future;
+            if is_pending && !Woken::contains(&*slots, index) {
                 part.push_front(slots.as_mut(), index);
             }
         });
-        if let (true, Some(first)) = (has_first, first) {
-            part.push_front(slots.as_mut(), first);
-        }
         self.woken.append(slots, part);
     }
 }

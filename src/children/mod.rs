@@ -11,6 +11,7 @@ mod wake;
 mod wake_loom;
 mod woken;
 
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -261,7 +262,8 @@ fn poll_each(
         *polling = index;
         let note = slots.as_mut().note_mut(index as usize);
         note.polls = note.polls.saturating_add(1);
-        let (polled, woke_itself) = line.lend(index, |context| {
+        let is_taken = mem::take(&mut note.is_taken);
+        let (polled, woke_itself) = line.lend(index, is_taken, |context| {
             let poll = PollBy {
                 index: index as usize,
                 context,

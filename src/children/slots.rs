@@ -47,6 +47,8 @@ pub struct Note {
     pub(super) polls: u32,
     /// The child's place in the list of the [woken](super::woken::Woken) ones.
     pub(super) link: u32,
+    /// Whether the child was taken from the stack of wakes since its last poll began.
+    pub(super) is_taken: bool,
 }
 
 #[pin_project(project = ContentProjection, project_replace = ContentTaken)]
@@ -115,6 +117,7 @@ impl<F: Future> Slot<F> {
             note: Note {
                 polls: 0,
                 link: UNLINKED,
+                is_taken: false,
             },
             content: Content::Pending(future),
         }

@@ -36,6 +36,12 @@ impl Woken {
         self.len
     }
 
+    /// The child that was woken first.
+    #[inline]
+    pub(super) fn first(&self) -> Option<u32> {
+        (self.len > 0).then_some(self.first)
+    }
+
     /// Whether child `index` is on the list.
     pub(super) fn contains(slots: &impl Slots, index: u32) -> bool {
         slots.note(index as usize).link != UNLINKED

@@ -55,17 +55,6 @@ impl Entry {
         self.wakers.load(Ordering::Acquire) & !LEFT > 0
     }
 
-    /// Makes further wakes do nothing. Returns `false` if there was one that is to be answered.
-    #[inline]
-    pub(super) fn claim(&self) -> bool {
-        if self.is_held() {
-            !self.queued.swap(true, Ordering::AcqRel)
-        } else {
-            // With no waker there is no wake, but there may have been one.
-            !self.queued.load(Ordering::Relaxed)
-        }
-    }
-
     /// Makes a wake from here on a new one. Acquires what was done before the earlier ones.
     #[inline]
     pub(super) fn unqueue(&self) {
@@ -74,6 +63,14 @@ impl Entry {
         } else {
             // Nobody can wake the child just now.
             self.queued.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Makes further wakes do nothing.
+    #[inline]
+    pub(super) fn end(&self) {
+        if self.is_held() {
+            self.queued.swap(true, Ordering::AcqRel);
         }
     }
 

@@ -20,10 +20,9 @@
 //!    zero by the lent waker alone, so never again after that.
 //! 2. An entry is on the stack at most once: a wake pushes it only if it finds `queued` unset, and
 //!    sets it. The owner unsets it just before it polls the child, so that a wake during the poll is
-//!    kept, and only if the child is not on the stack: after it took it from there, or *claimed* it,
-//!    that is, set `queued` itself, or if the child has no waker. It sets it for good when the child
-//!    has ended. `next` belongs to whoever has set `queued`, and to the owner from the moment it
-//!    takes the stack.
+//!    kept, and only if it has taken the child from the stack since the last time. It sets it for
+//!    good when the child has ended. `next` belongs to whoever has set `queued`, and to the owner
+//!    from the moment it takes the stack.
 //! 3. `top` is that of a [sleeper](block::asleep) only while the parent's waker is in the place that
 //!    it names and the owner has nothing to do. The one push that replaces it is *granted* this
 //!    place: it wakes the parent by the waker there, or by a clone of it, and then has finished. The

@@ -81,29 +81,22 @@ impl WakeQueue {
         }
     }
 
-    /// Lends child `index` a waker for a poll: its first, or one that answers a wake that was
-    /// [taken](Self::take) or [claimed](Self::claim). From here on a wake of it is a new one.
-    /// Returns also whether the child woke itself, which the queue has forgotten then: a child that
-    /// is to be polled for it has to be claimed.
+    /// Lends child `index` a waker for a poll. `is_taken` says that it was [taken](Self::take) since
+    /// its last poll began: from here on a wake of it is a new one. Returns also whether the child
+    /// woke itself, which the queue has forgotten then.
     #[inline]
     pub(in crate::children) fn lend<R>(
         &self,
         index: u32,
+        is_taken: bool,
         poll: impl FnOnce(&mut Context<'_>) -> R,
     ) -> (R, bool) {
-        lend(&self.block, self.len, index, poll)
+        lend(&self.block, self.len, index, is_taken, poll)
     }
 
-    /// Makes further wakes of child `index` do nothing, until its next poll. Returns `false` if it
-    /// is on the stack already.
+    /// Whether child `index` was woken, and not polled since it was taken, or is about to be on the
+    /// stack.
     #[inline]
-    pub(in crate::children) fn claim(&self, index: u32) -> bool {
-        self.block
-            .get()
-            .is_none_or(|block| block.entry(index).claim())
-    }
-
-    /// Whether child `index` is on the stack, or was claimed.
     pub(in crate::children) fn is_queued(&self, index: u32) -> bool {
         let block = self.block.get();
         block.is_some_and(|block| block.entry(index).queued.load(Ordering::Acquire))
@@ -119,7 +112,9 @@ impl WakeQueue {
     /// Notes that child `index` has ended: further wakes of it do nothing.
     #[inline]
     pub(in crate::children) fn end(&mut self, index: u32) {
-        _ = self.claim(index);
+        if let Some(block) = self.block.get() {
+            block.entry(index).end();
+        }
         if self.is_recorded || self.ended != index {
             self.record(index);
         }

@@ -93,11 +93,14 @@ pub(super) fn lend<R>(
     block: &BlockCell,
     len: u32,
     index: u32,
+    is_taken: bool,
     poll: impl FnOnce(&mut Context<'_>) -> R,
 ) -> (R, bool) {
     if let Some(block) = block.get() {
         let entry = block.entry(index);
-        entry.unqueue();
+        if is_taken {
+            entry.unqueue();
+        }
         return entry.poll(|| lend_as(block.entry_pointer(index).cast(), &WAKER, poll));
     }
     let unborn = Unborn {
