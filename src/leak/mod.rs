@@ -8,6 +8,7 @@ mod calls;
 mod drain;
 mod environment;
 mod hooks;
+mod panics;
 mod place;
 mod report;
 mod rules;
@@ -35,8 +36,9 @@ use self::run::Checked;
 
 pub use self::armed::{Armed, armed};
 pub use self::calls::Call;
+pub(crate) use self::panics::note_resumed;
 pub use self::place::Place;
-pub use self::report::{BackgroundPanic, LeakedTask, Report, SpawnedBy, Verdict};
+pub use self::report::{LeakedTask, Report, SpawnedBy, TaskPanic, Verdict};
 pub(crate) use self::session::Session;
 pub use self::spawn::{background, spawn, spawn_blocking, spawn_local, spawn_named};
 pub(crate) use self::spawn::{track, track_blocking, track_on};
@@ -93,6 +95,7 @@ pub struct LeakCheck {
     is_local: bool,
     grace: Option<Duration>,
     timeout: Option<Duration>,
+    allows_panics: bool,
     rules: Rules,
 }
 
@@ -105,6 +108,7 @@ impl LeakCheck {
             is_local: false,
             grace: None,
             timeout: None,
+            allows_panics: false,
             rules: Rules::default(),
         }
     }
@@ -187,6 +191,23 @@ impl LeakCheck {
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Lets tasks panic, for tests that are about panics.
+    ///
+    /// By default a task that ends by a panic fails the check, also if its handle is awaited: whether
+    /// somebody looks at the error cannot be seen from outside.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let check = straggler::LeakCheck::new().allow_panics();
+    /// let task = check.run(async { tokio::spawn(async { panic!("no such table") }).await });
+    /// assert!(task.unwrap().unwrap_err().is_panic());
+    /// ```
+    pub fn allow_panics(mut self) -> Self {
+        self.allows_panics = true;
         self
     }
 
@@ -333,7 +354,7 @@ impl LeakCheck {
     /// ```
     #[track_caller]
     pub fn watch_with(self, runtime: &Handle) -> Watch {
-        Watch::begin(runtime, self.grace, self.rules, Location::caller())
+        Watch::begin(runtime, self, Location::caller())
     }
 }
 

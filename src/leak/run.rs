@@ -17,7 +17,7 @@ use super::report::Report;
 use super::scope::{Found, Scope};
 use super::session::Session;
 use super::task::{Kind, Spawner, Task};
-use super::{GRACE, LeakCheck, watchdog};
+use super::{GRACE, LeakCheck, panics, watchdog};
 use crate::contain::contain;
 use crate::panic::Panic;
 
@@ -64,7 +64,10 @@ impl LeakCheck {
             builder.enable_all();
             builder
         });
-        let hooks = (mode != Mode::Off).then(|| Hooks::install(&mut builder));
+        let hooks = (mode != Mode::Off).then(|| {
+            panics::install_hook();
+            Hooks::install(&mut builder)
+        });
         let runtime = match CheckedRuntime::build(&mut builder, self.is_local) {
             Ok(runtime) => runtime,
             Err(error) => return not_run(format!("its runtime could not be made: {error}")),
@@ -78,7 +81,8 @@ impl LeakCheck {
         };
         let session = Session::open(runtime.handle());
         hooks.report_to(&session);
-        let scope = Scope::begin(session, runtime.handle().clone(), self.rules, test, place);
+        let rules = (self.rules, self.allows_panics);
+        let scope = Scope::begin(session, runtime.handle().clone(), rules, test, place);
         let task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
         // One that is further off than clocks count never comes.
         let until = self
@@ -105,7 +109,8 @@ impl LeakCheck {
                 let timeout = self.timeout.unwrap_or_default();
                 let report = contain(|| runtime.block_on(scope.give_up(&task, timeout)));
                 runtime.shut_down();
-                return Checked::Failed(report.unwrap_or_else(|panic| scope.failed(&panic)));
+                let report = report.unwrap_or_else(|panic| scope.failed(&panic));
+                return Checked::Failed(scope.with_panics(Some(report.clone())).unwrap_or(report));
             }
         };
         let found = scope.end_if_clean().map_or_else(
@@ -128,7 +133,7 @@ impl LeakCheck {
         };
         Checked::Run {
             outcome,
-            report,
+            report: scope.with_panics(report),
             mode,
         }
     }

@@ -10,7 +10,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use super::calls::Symbols;
 use super::drain;
 use super::place::Place;
-use super::report::{BackgroundPanic, Findings, LeakedTask, Report, Verdict};
+use super::report::{Findings, LeakedTask, Report, TaskPanic, Verdict};
 use super::rules::{Judgement, Rules};
 use super::session::Session;
 use super::task::{Kind, Task};
@@ -30,6 +30,7 @@ pub(crate) struct Scope {
     session: Arc<Session>,
     pub(crate) runtime: Handle,
     rules: Rules,
+    allows_panics: bool,
     /// The tasks with numbers up to this one were there before.
     after: usize,
     /// How many others were.
@@ -53,7 +54,7 @@ impl Scope {
     pub(crate) fn begin(
         session: Arc<Session>,
         runtime: Handle,
-        rules: Rules,
+        (rules, allows_panics): (Rules, bool),
         test: Option<&'static str>,
         place: &'static Location<'static>,
     ) -> Self {
@@ -63,6 +64,7 @@ impl Scope {
             session,
             runtime,
             rules,
+            allows_panics,
             unseen_before: 0,
             test,
             place,
@@ -122,31 +124,47 @@ impl Scope {
         }
         // What is left now counts: some may have come to an end meanwhile.
         let judged = self.judge();
-        let panics = self.session.take_panics(self.after).into_iter();
-        let panics = panics.map(|(task, message)| BackgroundPanic::new(&task, message));
-        let mut findings = Findings {
-            allowed: judged.judgement.allowed,
-            panics: panics.collect(),
-            clock_stood_still,
-            places_were_needed: self.rules.need_places(),
-            ..Findings::new(self.test, self.place, Verdict::Leaked)
-        };
-        if !judged.is_clean() {
-            findings.tasks = judged.excess();
-            findings.unseen = judged.unseen;
-            findings.unused_rules = judged.judgement.unused;
-        } else if findings.panics.is_empty() {
+        if judged.is_clean() {
             return Found {
                 report: None,
                 unused_rules: judged.judgement.unused,
             };
-        } else {
-            findings.verdict = Verdict::BackgroundPanicked;
         }
+        let findings = Findings {
+            tasks: judged.excess(),
+            unseen: judged.unseen,
+            unused_rules: judged.judgement.unused,
+            allowed: judged.judgement.allowed,
+            clock_stood_still,
+            places_were_needed: self.rules.need_places(),
+            ..Findings::new(self.test, self.place, Verdict::Leaked)
+        };
         Found {
             report: Some(Report::new(findings)),
             unused_rules: Vec::new(),
         }
+    }
+
+    /// Adds to a report the tasks that panicked, if that is not allowed; makes one if there is none.
+    ///
+    /// It has to be last: a task may panic when the runtime drops it.
+    pub(crate) fn with_panics(&self, report: Option<Report>) -> Option<Report> {
+        let panicked = self.session.take_panics(self.after);
+        if self.allows_panics || panicked.is_empty() {
+            return report;
+        }
+        let mut symbols = Symbols::default();
+        let panics = panicked.iter();
+        let panics: Vec<_> = panics
+            .filter_map(|panicked| TaskPanic::of(panicked, &mut symbols))
+            .collect();
+        if panics.is_empty() {
+            return report;
+        }
+        let verdict = || Report::new(Findings::new(self.test, self.place, Verdict::Panicked));
+        let mut report = report.unwrap_or_else(verdict);
+        report.add_panics(panics);
+        Some(report)
     }
 
     /// Ends the check of a test whose time is up, and says where its body and its tasks wait.

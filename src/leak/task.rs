@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use backtrace::Backtrace;
+use tokio::task;
 
 use super::calls::Symbols;
 use super::trace::{self, Trace};
@@ -33,6 +34,8 @@ pub(crate) struct Task {
     /// Whether the runtime counts it among its own: of a local task it does not if it is a
     /// `LocalSet`'s.
     is_counted: AtomicBool,
+    /// By what tokio knows the task, from its first poll on.
+    id: OnceLock<Option<task::Id>>,
     /// How many spawners are known.
     generation: usize,
     progress: Progress,
@@ -113,6 +116,7 @@ impl Task {
             spawned: Instant::now(),
             stack: None,
             is_counted: AtomicBool::new(!matches!(kind, Kind::Local | Kind::Blocking)),
+            id: OnceLock::new(),
             generation,
             progress: Progress::default(),
         }
@@ -138,7 +142,13 @@ impl Task {
         }
 
         let _leave = Leave(exchange(Some(Arc::clone(self))));
+        self.id.get_or_init(task::try_id);
         run()
+    }
+
+    /// Whether it is the task that tokio knows by this id.
+    pub(crate) fn has_id(&self, id: task::Id) -> bool {
+        self.id.get() == Some(&Some(id))
     }
 
     /// Polls the task's future, and lets the poll tell where it waits if somebody asked.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::process::{ExitCode, Termination};
 
 use super::environment::Mode;
-use super::report::Report;
+use super::report::{Report, Verdict};
 use super::{Checked, LeakCheck};
 use crate::contain::discard;
 
@@ -49,16 +49,14 @@ where
             (Ok(output), Some(report)) => {
                 // Prints the error, if it is one.
                 if output.report() != ExitCode::SUCCESS {
-                    eprintln!(
-                        "The test failed by the error above. It also left something behind:\n"
-                    );
+                    eprintln!("The test failed by the error above. It also had this to say:\n");
                 }
                 fail(&report)
             }
             (Err(panic), report) => {
                 if let Some(report) = report {
                     eprintln!(
-                        "The test failed by the panic above. It also left something behind:\n\n{report}"
+                        "The test failed by the panic above. It also had this to say:\n\n{report}"
                     );
                 }
                 panic.resume()
@@ -89,6 +87,11 @@ where
             mode,
         } => match (outcome, report) {
             (outcome, None) => outcome.unwrap_or_else(|panic| panic.resume()),
+            // That a task panicked may be why the body did.
+            (Err(panic), Some(report)) if *report.verdict() == Verdict::Panicked => {
+                eprintln!("{report}");
+                panic.resume()
+            }
             (outcome, Some(report)) => {
                 eprintln!("{report}");
                 match outcome {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::report::{LeakedTask, Report, SpawnedBy, Verdict};
+use super::report::{LeakedTask, Report, SpawnedBy, TaskPanic, Verdict};
 use super::wait::Wait;
 use crate::report::polled;
 
@@ -67,8 +67,9 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
                     write!(f, ", which allows {}", findings.allowed)?;
                 }
             }
-            Verdict::BackgroundPanicked => {
-                write!(f, "leak_check: a background task panicked during {test}")?;
+            Verdict::Panicked => {
+                let count = findings.panics.len();
+                write!(f, "leak_check: {} panicked during {test}", tasks(count))?;
             }
         }
         if self.0.count() + findings.panics.len() > 0 {
@@ -99,10 +100,12 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
                 "\n  {and}{count} of which this build sees only that {they} alive"
             )?;
         }
-        for panic in &findings.panics {
-            let message = panic.message().unwrap_or("(the payload is not a string)");
-            let message = message.replace('\n', "\n     ");
-            write!(f, "\n  spawned at {}, panicked: {message}", panic.place())?;
+        for panic in findings.panics.iter().take(LISTED) {
+            write_panic(f, panic)?;
+        }
+        if findings.panics.len() > LISTED {
+            let more = findings.panics.len() - LISTED;
+            write!(f, "\n  and {} more that panicked", tasks(more))?;
         }
         f.write_str("\n")?;
         self.notes(f)?;
@@ -169,12 +172,17 @@ A test that waits for what never comes waits for ever. What to do:
   if it only needs more time: `timeout = \"..\"`",
             );
         }
-        if findings.verdict == Verdict::BackgroundPanicked {
-            return f.write_str(
+        if findings.verdict == Verdict::Panicked {
+            f.write_str(
                 "
-A helper that panics pulls the ground out from under the test. What to do:
-  fix the panic, or catch it inside of the helper",
-            );
+A task that panics does not do its work, and only who awaits it is told. What to do:
+  fix what panics, or let the task return a `Result` that somebody looks at",
+            )?;
+            return f.write_str(if findings.test.is_some() {
+                "\n  if the test is about panics: `#[straggler::test(panics = \"allow\")]`"
+            } else {
+                "\n  if it is about panics: `LeakCheck::new().allow_panics()`"
+            });
         }
         let waits_for_time = |task: &LeakedTask| match task.wait() {
             Wait::At(places) => places
@@ -255,6 +263,46 @@ fn groups(tasks: &[LeakedTask]) -> Vec<Vec<&LeakedTask>> {
     groups
 }
 
+fn write_panic(f: &mut fmt::Formatter<'_>, panic: &TaskPanic) -> fmt::Result {
+    f.write_str("\n  ")?;
+    match (panic.number(), panic.spawned_at()) {
+        (_, None) => f.write_str("a task")?,
+        (number, Some(place)) => {
+            write!(f, "#{}", number.unwrap_or_default())?;
+            if let Some(name) = panic.name() {
+                write!(f, " `{name}`")?;
+            }
+            if panic.is_background() {
+                f.write_str(", in the background,")?;
+            }
+            if panic.is_blocking() {
+                f.write_str(", blocking work,")?;
+            }
+            write!(f, " spawned at {place}")?;
+            if let Some(caller) = panic.caller() {
+                write!(f, "\n     called at {caller}\n    ")?;
+            }
+            write_spawners(f, panic.spawned_by())?;
+            f.write_str("\n    ")?;
+        }
+    }
+    f.write_str(" panicked")?;
+    if let Some(place) = panic.place() {
+        write!(f, " at {place}")?;
+    }
+    let message = panic.message().unwrap_or("(the payload is not a string)");
+    write!(f, ": {}", message.replace('\n', "\n     "))
+}
+
+fn write_spawners(f: &mut fmt::Formatter<'_>, spawners: &[SpawnedBy]) -> fmt::Result {
+    for (index, spawner) in spawners.iter().enumerate() {
+        let is_short = index == 0 && !matches!(spawner, SpawnedBy::Task { .. });
+        let before = if is_short { " " } else { "\n     " };
+        write!(f, "{before}{}", By(spawner))?;
+    }
+    Ok(())
+}
+
 fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> fmt::Result {
     let first = group[0];
     f.write_str("\n  ")?;
@@ -282,11 +330,7 @@ fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> fmt::Result
     if let Some(caller) = first.caller() {
         write!(f, "\n     called at {caller}\n    ")?;
     }
-    for (index, spawner) in first.spawned_by().iter().enumerate() {
-        let is_short = index == 0 && !matches!(spawner, SpawnedBy::Task { .. });
-        let before = if is_short { " " } else { "\n     " };
-        write!(f, "{before}{}", By(spawner))?;
-    }
+    write_spawners(f, first.spawned_by())?;
     if *first.wait() != Wait::Unknown {
         let wait = first.wait().to_string().replace('\n', "\n     ");
         write!(f, "\n     {wait}")?;

@@ -6,6 +6,7 @@ mod background;
 mod clean;
 mod leaked;
 mod macros_of_tokio;
+mod panicking_tasks;
 mod paused_clock;
 mod rules;
 mod spawners;
