@@ -248,9 +248,15 @@ fn a_parent_may_poll_with_another_waker_when_it_is_woken() {
         }
     });
     assert!(poll_with(&mut *shared.lock().unwrap(), &inline).is_pending());
+    drop(inline);
     gates[1].open();
     assert_eq!(polls.load(Ordering::SeqCst), 1);
     assert_eq!(gates[1].polls(), 2);
+    assert_eq!(
+        Arc::strong_count(&shared),
+        1,
+        "the waker is let go of when it has woken"
+    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(super) struct Parent {
     waker: UnsafeCell<Option<Waker>>,
     /// Whether who was granted the place has finished. It means nothing while nobody is granted it.
     has_finished: AtomicBool,
-    /// Whether the owner has let go, and left the waker to who is granted the place.
+    /// Whether the owner needs the waker no more, and left it to who is granted the place.
     was_left: AtomicBool,
 }
 
@@ -75,16 +75,18 @@ struct Granted<'a>(&'a Parent);
 
 impl Drop for Granted<'_> {
     fn drop(&mut self) {
-        // If the owner lets go in this very moment, neither may know of the other: then the waker
-        // is dropped with the block.
-        if self.0.was_left.load(Ordering::Acquire) {
-            // SAFETY: the owner has let go, and this was the only grant of the place.
-            drop(unsafe { self.0.take() });
+        // If the owner leaves it in this very moment, neither may know of the other: then the waker
+        // is dropped when the place is used again, or with the block.
+        let left = if self.0.was_left.load(Ordering::Acquire) {
+            // SAFETY: the grant has not finished, and it is the only one of the place (invariant 3).
+            unsafe { self.0.take() }
         } else {
-            // Releases the use of the waker to the owner. It is the last thing that is done with the
-            // place, which may be granted to somebody else from here on.
-            self.0.has_finished.store(true, Ordering::Release);
-        }
+            None
+        };
+        // Releases the use of the waker to the owner. It is the last thing that is done with the
+        // place, which may be granted to somebody else from here on.
+        self.0.has_finished.store(true, Ordering::Release);
+        drop(left);
     }
 }
 
@@ -112,10 +114,13 @@ impl Parents {
             // Acquires the use that was made of the waker.
             if *granted && place.has_finished.load(Ordering::Acquire) {
                 place.has_finished.store(false, Ordering::Relaxed);
+                place.was_left.store(false, Ordering::Relaxed);
                 *granted = false;
             }
         }
         if self.granted[self.current] {
+            // A parent that polls while it is woken may have another waker from now on.
+            places[self.current].was_left.store(true, Ordering::Release);
             self.current = 1 - self.current;
             if self.granted[self.current] {
                 return None;
