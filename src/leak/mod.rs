@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 
-use self::environment::Mode;
+use self::environment::{Mode, Timeout};
 use self::rules::Rules;
 use self::run::Checked;
 
@@ -50,6 +50,10 @@ pub use self::watch::Watch;
 /// with more threads at work than processors clean multi-thread tests needed up to 60 ms; only a
 /// test that fails waits for all of it.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// How long a test's body may take, unless something else is said. Few tests take a tenth of it, and
+/// what runs them would wait for ever.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs a future and fails if a task that it caused outlives it.
 ///
@@ -94,14 +98,14 @@ pub struct LeakCheck {
     runtime: Option<Builder>,
     is_local: bool,
     grace: Option<Duration>,
-    timeout: Option<Duration>,
+    timeout: Option<Timeout>,
     allows_panics: bool,
     rules: Rules,
 }
 
 impl LeakCheck {
-    /// Makes a check with a current-thread runtime, all of its drivers on, a grace of 500 ms, and
-    /// no task allowed to remain.
+    /// Makes a check with a current-thread runtime, all of its drivers on, a grace of 500 ms, a
+    /// timeout of 60 seconds, and no task allowed to remain or to panic.
     pub fn new() -> Self {
         Self {
             runtime: None,
@@ -173,11 +177,16 @@ impl LeakCheck {
         self
     }
 
-    /// Sets how long the future may take, in real time. By default it may take for ever.
+    /// Sets how long the future may take, in real time.
+    ///
+    /// By default it is what the environment variable `STRAGGLER_TIMEOUT` says, or else 60 seconds.
     ///
     /// When the time is up the future is asked where it waits and then given up, and the report
     /// says so, also of the tasks that are alive. A future that blocks its thread can neither be
-    /// asked nor be given up: that it took too long is reported when it ends.
+    /// asked nor be given up. Half a second later a thread of its own prints what it knows; then it
+    /// aborts the process with `STRAGGLER_ON_HANG=abort`, which is the default where each test has
+    /// a process of its own (nextest), or leaves it with `STRAGGLER_ON_HANG=wait`. If the future
+    /// ends after all, that it took too long is reported then.
     ///
     /// # Examples
     ///
@@ -190,7 +199,19 @@ impl LeakCheck {
     /// assert!(matches!(report.verdict(), Verdict::Hung { .. }));
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.timeout = Some(Timeout::After(timeout));
+        self
+    }
+
+    /// Lets the future take for ever, whatever the environment says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(straggler::LeakCheck::new().no_timeout().run(async {}).is_ok());
+    /// ```
+    pub fn no_timeout(mut self) -> Self {
+        self.timeout = Some(Timeout::Never);
         self
     }
 

@@ -4,20 +4,21 @@ use std::future::poll_fn;
 use std::io;
 use std::panic::Location;
 use std::pin::Pin;
+use std::process;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
 
-use super::environment::{Environment, Mode};
+use super::environment::{Environment, Mode, OnHang, Timeout};
 use super::hooks::Hooks;
 use super::place::Place;
 use super::report::Report;
 use super::scope::{Found, Scope};
 use super::session::Session;
 use super::task::{Kind, Spawner, Task};
-use super::{GRACE, LeakCheck, panics, watchdog};
+use super::{GRACE, LeakCheck, TIMEOUT, panics, watchdog};
 use crate::contain::contain;
 use crate::panic::Panic;
 
@@ -47,10 +48,11 @@ impl LeakCheck {
         body: Pin<&mut F>,
     ) -> Checked<F::Output> {
         let not_run = |reason: String| Checked::Failed(Report::not_run(test, place, reason));
-        let Environment { mode, grace } = match Environment::read() {
+        let environment = match Environment::read() {
             Ok(environment) => environment,
             Err(reason) => return not_run(reason),
         };
+        let mode = environment.mode;
         if Handle::try_current().is_ok() {
             return not_run(
                 "it is inside of a tokio runtime, and a leak check makes its own. In a test with a \
@@ -83,12 +85,24 @@ impl LeakCheck {
         hooks.report_to(&session);
         let rules = (self.rules, self.allows_panics);
         let scope = Scope::begin(session, runtime.handle().clone(), rules, test, place);
+        let scope = Arc::new(scope);
         let task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
+        let timeout = match self.timeout.or(environment.timeout) {
+            None => TIMEOUT,
+            Some(Timeout::After(timeout)) => timeout,
+            Some(Timeout::Never) => Duration::MAX,
+        };
         // One that is further off than clocks count never comes.
-        let until = self
-            .timeout
-            .and_then(|timeout| task.spawned.checked_add(timeout));
-        let watched = until.map(|until| watchdog::watch(Arc::clone(&task), until));
+        let until = task.spawned.checked_add(timeout);
+        let watched = until.map(|until| {
+            let test = RunningTest {
+                scope: Arc::clone(&scope),
+                body: Arc::clone(&task),
+                timeout,
+                on_hang: environment.on_hang(),
+            };
+            watchdog::watch(Arc::new(test), until)
+        });
         let watched = match watched.transpose() {
             Ok(watched) => watched,
             Err(reason) => return not_run(reason.to_owned()),
@@ -100,13 +114,11 @@ impl LeakCheck {
             Ok(Some(_)) if is_late => {
                 let took = task.spawned.elapsed();
                 runtime.shut_down();
-                let timeout = self.timeout.unwrap_or_default();
                 return Checked::Failed(scope.late(timeout, took));
             }
             Ok(Some(output)) => Ok(output),
             Err(panic) => Err(panic),
             Ok(None) => {
-                let timeout = self.timeout.unwrap_or_default();
                 let report = contain(|| runtime.block_on(scope.give_up(&task, timeout)));
                 runtime.shut_down();
                 let report = report.unwrap_or_else(|panic| scope.failed(&panic));
@@ -115,7 +127,7 @@ impl LeakCheck {
         };
         let found = scope.end_if_clean().map_or_else(
             || {
-                let grace = self.grace.or(grace).unwrap_or(GRACE);
+                let grace = self.grace.or(environment.grace).unwrap_or(GRACE);
                 contain(|| runtime.block_on(scope.end(grace)))
             },
             Ok,
@@ -135,6 +147,35 @@ impl LeakCheck {
             outcome,
             report: scope.with_panics(report),
             mode,
+        }
+    }
+}
+
+/// What the watchdog has to know of a test.
+struct RunningTest {
+    scope: Arc<Scope>,
+    body: Arc<Task>,
+    timeout: Duration,
+    on_hang: OnHang,
+}
+
+impl watchdog::Test for RunningTest {
+    fn ask(&self) {
+        self.scope.ask_tasks();
+        self.body.ask();
+    }
+
+    fn give_up(&self) {
+        let report = self.scope.hung(&self.body, self.timeout);
+        match self.on_hang {
+            OnHang::Abort => {
+                eprintln!("{report}\n\nThe process is aborted (STRAGGLER_ON_HANG=abort).");
+                process::abort();
+            }
+            OnHang::Wait => eprintln!(
+                "{report}\n\nIt blocks its thread, and so cannot be ended. With STRAGGLER_ON_HANG=abort \
+                 the process would be."
+            ),
         }
     }
 }

@@ -172,6 +172,11 @@ impl Scope {
     /// It has to run in the scope's runtime.
     pub(crate) async fn give_up(&self, body: &Task, timeout: Duration) -> Report {
         self.ask().await;
+        self.hung(body, timeout)
+    }
+
+    /// The report of a test whose time is up, with what is known of its body and its tasks.
+    pub(crate) fn hung(&self, body: &Task, timeout: Duration) -> Report {
         let mut symbols = Symbols::default();
         let verdict = Verdict::Hung {
             timeout,
@@ -189,12 +194,17 @@ impl Scope {
         })
     }
 
-    /// Asks each task that is left where it waits, and gives it time to answer.
-    async fn ask(&self) {
-        let unseen = self.unseen();
+    /// Asks each task that is left where it waits.
+    pub(crate) fn ask_tasks(&self) {
         for task in self.leaked() {
             task.ask();
         }
+    }
+
+    /// Asks each task that is left where it waits, and gives it time to answer.
+    async fn ask(&self) {
+        let unseen = self.unseen();
+        self.ask_tasks();
         drain::until(ANSWER, || {
             // One that comes to an end instead is alive a moment longer than it is on record.
             self.have_answered() && self.unseen() <= unseen

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use backtrace::Backtrace;
 use tokio::task;
@@ -75,7 +75,8 @@ pub(crate) enum Spawner {
 #[derive(Debug, Default)]
 struct Progress {
     polls: AtomicUsize,
-    is_polled: AtomicBool,
+    /// When its poll began, in nanoseconds since the spawn and one more; zero outside of polls.
+    poll_began: AtomicU64,
     /// Whether the next poll is to tell where the task waits.
     is_asked: AtomicBool,
     answer: Mutex<Option<Trace>>,
@@ -163,7 +164,8 @@ impl Task {
         if progress.polls.fetch_add(1, Relaxed) == 0 {
             *lock(&progress.waker) = Some(context.waker().clone());
         }
-        progress.is_polled.store(true, Relaxed);
+        let now = u64::try_from(self.spawned.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        progress.poll_began.store(now.saturating_add(1), Relaxed);
         let _polled = Polled(progress);
         // Looked at first: to swap costs more, and nearly no poll is asked.
         if !progress.is_asked.load(Relaxed) || !progress.is_asked.swap(false, Relaxed) {
@@ -198,16 +200,20 @@ impl Task {
         }
         let progress = &self.progress;
         let Some(trace) = lock(&progress.answer).clone() else {
-            return match (
-                progress.polls.load(Relaxed),
-                progress.is_polled.load(Relaxed),
-            ) {
+            return match (progress.polls.load(Relaxed), self.in_poll_for()) {
                 (0, _) => Wait::Unstarted,
-                (_, true) => Wait::Blocks,
-                (_, false) => Wait::Unanswered,
+                (_, Some(time)) => Wait::Blocks(time),
+                (_, None) => Wait::Unanswered,
             };
         };
         Wait::of(trace, symbols)
+    }
+
+    /// For how long it is inside of a poll.
+    fn in_poll_for(&self) -> Option<Duration> {
+        let began = self.progress.poll_began.load(Relaxed).checked_sub(1)?;
+        let time = self.spawned.elapsed();
+        Some(time.saturating_sub(Duration::from_nanos(began)))
     }
 
     /// How often the task was polled. It is not known of one that a hook saw.
@@ -237,7 +243,7 @@ struct Polled<'a>(&'a Progress);
 
 impl Drop for Polled<'_> {
     fn drop(&mut self) {
-        self.0.is_polled.store(false, Relaxed);
+        self.0.poll_began.store(0, Relaxed);
     }
 }
 

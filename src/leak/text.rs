@@ -375,7 +375,7 @@ impl fmt::Display for By<'_> {
 }
 
 /// A time as people read it, in milliseconds.
-struct Age(Duration);
+pub(super) struct Age(pub(super) Duration);
 
 impl fmt::Display for Age {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,8 +1,10 @@
 //! What a task waits for, in words.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::calls::{Call, Symbols, Waits};
+use super::text::Age;
 use super::trace::Trace;
 
 /// How many of the places where a task waits are listed before the others are counted.
@@ -19,8 +21,9 @@ pub enum Wait {
     /// It is pending, and kept no waker when it was polled again. Unless it is one that does so at
     /// its first poll alone, nothing can ever wake it.
     Unwakeable,
-    /// It is inside of one poll, and was all the while that it was asked: it blocks its thread.
-    Blocks,
+    /// It is inside of one poll for this long, and was all the while that it was asked: it blocks its
+    /// thread.
+    Blocks(Duration),
     /// It was never polled.
     Unstarted,
     /// It did not say so in time, since nothing polled it: its thread was busy with something else,
@@ -136,7 +139,11 @@ impl fmt::Display for Wait {
                 "waits for what can never wake it: its last poll kept no waker (unless one from before is \
                  still held)",
             ),
-            Self::Blocks => f.write_str("blocks its thread: it is inside of one poll and does not return"),
+            Self::Blocks(time) => write!(
+                f,
+                "blocks its thread: it is inside of one poll for {}, and does not return",
+                Age(*time)
+            ),
             Self::Unstarted => f.write_str("was never polled"),
             Self::Unanswered => f.write_str(
                 "did not say where it waits: nothing polled it, since its thread is busy or its \

@@ -30,6 +30,9 @@ pub(crate) fn run_with(name: &str, variables: &[(&str, &str)]) -> Ended {
         .env_remove("RUST_BACKTRACE")
         .env_remove("STRAGGLER")
         .env_remove("STRAGGLER_GRACE")
+        .env_remove("STRAGGLER_TIMEOUT")
+        .env_remove("STRAGGLER_ON_HANG")
+        .env_remove("NEXTEST_EXECUTION_MODE")
         .envs(variables.iter().copied())
         .output()
         .expect("the binary of this test can be run again");
