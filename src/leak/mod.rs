@@ -3,6 +3,7 @@
 //! `#[leak_check]` is the attribute, [`LeakCheck`] the same without it.
 //! What a check finds is a [`Report`]. [`armed()`] says what this build can see.
 
+mod activity;
 mod armed;
 mod calls;
 mod drain;

@@ -77,6 +77,11 @@ pub enum Verdict {
         /// Where it waits.
         wait: Wait,
     },
+    /// The body can never end: the clock is paused, and nothing is left that could run.
+    Deadlocked {
+        /// Where the body waits.
+        wait: Wait,
+    },
     /// The body ended, but too late: it was inside of one poll when its time was over.
     Late {
         /// The time it had.

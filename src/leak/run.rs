@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
+use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime, RuntimeFlavor};
 
+use super::activity::Activity;
 use super::environment::{Environment, Mode, OnHang, Timeout};
 use super::hooks::Hooks;
 use super::place::Place;
@@ -25,6 +26,9 @@ use crate::panic::Panic;
 /// How long blocking work may go on when all is over. It cannot be stopped, and must not hang the
 /// test for ever.
 const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// How long the thread of a test is parked before somebody looks whether the test can still end.
+const PARKED: Duration = Duration::from_millis(500);
 
 /// What became of a test.
 pub(crate) enum Checked<T> {
@@ -45,7 +49,7 @@ impl LeakCheck {
         self,
         test: Option<&'static str>,
         place: &'static Location<'static>,
-        body: Pin<&mut F>,
+        mut body: Pin<&mut F>,
     ) -> Checked<F::Output> {
         let not_run = |reason: String| Checked::Failed(Report::not_run(test, place, reason));
         let environment = match Environment::read() {
@@ -66,15 +70,18 @@ impl LeakCheck {
             builder.enable_all();
             builder
         });
-        let hooks = (mode != Mode::Off).then(|| {
+        let observed = (mode != Mode::Off).then(|| {
             panics::install_hook();
-            Hooks::install(&mut builder)
+            (
+                Hooks::install(&mut builder),
+                Activity::observe(&mut builder),
+            )
         });
         let runtime = match CheckedRuntime::build(&mut builder, self.is_local) {
             Ok(runtime) => runtime,
             Err(error) => return not_run(format!("its runtime could not be made: {error}")),
         };
-        let Some(hooks) = hooks else {
+        let Some((hooks, activity)) = observed else {
             return Checked::Run {
                 outcome: contain(|| runtime.block_on(body)),
                 report: None,
@@ -98,6 +105,7 @@ impl LeakCheck {
             let test = RunningTest {
                 scope: Arc::clone(&scope),
                 body: Arc::clone(&task),
+                activity: Arc::clone(&activity),
                 timeout,
                 on_hang: environment.on_hang(),
             };
@@ -107,7 +115,20 @@ impl LeakCheck {
             Ok(watched) => watched,
             Err(reason) => return not_run(reason.to_owned()),
         };
-        let outcome = contain(|| runtime.block_on(tracked_body(&task, body)));
+        let outcome = loop {
+            let outcome = contain(|| runtime.block_on(tracked_body(&task, body.as_mut())));
+            let is_over = || until.is_some_and(|until| until <= Instant::now());
+            if !matches!(outcome, Ok(None)) || is_over() {
+                break outcome;
+            }
+            // Its time is not up: somebody looked whether it can still end.
+            let found = contain(|| runtime.block_on(scope.find_deadlock(&task)));
+            if let Ok(Some(report)) = found {
+                runtime.shut_down();
+                return Checked::Failed(report);
+            }
+            task.forget_answer();
+        };
         drop(watched);
         let is_late = until.is_some_and(|until| until <= Instant::now());
         let outcome = match outcome {
@@ -155,11 +176,23 @@ impl LeakCheck {
 struct RunningTest {
     scope: Arc<Scope>,
     body: Arc<Task>,
+    activity: Arc<Activity>,
     timeout: Duration,
     on_hang: OnHang,
 }
 
 impl watchdog::Test for RunningTest {
+    fn look(&self) {
+        // Where the clock is paused a thread does not stay parked while there is a timer. Whether it
+        // is paused can only be seen from inside.
+        let may_be_stuck = self.scope.runtime.runtime_flavor() != RuntimeFlavor::MultiThread
+            && !self.activity.has_blocking_threads()
+            && self.activity.parked_for() >= PARKED;
+        if may_be_stuck {
+            self.body.ask();
+        }
+    }
+
     fn ask(&self) {
         self.scope.ask_tasks();
         self.body.ask();

@@ -14,6 +14,7 @@ use super::report::{Findings, LeakedTask, Report, TaskPanic, Verdict};
 use super::rules::{Judgement, Rules};
 use super::session::Session;
 use super::task::{Kind, Task};
+use super::wait::Wait;
 use crate::panic::Panic;
 
 /// How long tasks that were asked where they wait have to answer. One that is inside of a poll all
@@ -175,6 +176,29 @@ impl Scope {
         self.hung(body, timeout)
     }
 
+    /// Says so if the body, which was asked where it waits, can never end: the clock is paused, and
+    /// the body and all tasks wait for one another. `None` if one may go on, as far as is known.
+    ///
+    /// It has to run in the scope's runtime, which is of one thread, without threads for blocking
+    /// work.
+    pub(crate) async fn find_deadlock(&self, body: &Task) -> Option<Report> {
+        let (begun, clock) = (Instant::now(), tokio::time::Instant::now());
+        while begun.elapsed() < Duration::from_millis(1) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        if !clock.elapsed().is_zero() || self.unseen() > 0 {
+            return None;
+        }
+        self.ask().await;
+        let mut symbols = Symbols::default();
+        let wait = body.wait(&mut symbols);
+        let report = self.with_tasks(Verdict::Deadlocked { wait: wait.clone() }, &mut symbols);
+        let mut waits = report.tasks().iter().map(LeakedTask::wait);
+        let is_deadlock =
+            wait.is_for_tasks() && waits.all(Wait::is_for_tasks) && report.unseen() == 0;
+        is_deadlock.then_some(report)
+    }
+
     /// The report of a test whose time is up, with what is known of its body and its tasks.
     pub(crate) fn hung(&self, body: &Task, timeout: Duration) -> Report {
         let mut symbols = Symbols::default();
@@ -182,12 +206,17 @@ impl Scope {
             timeout,
             wait: body.wait(&mut symbols),
         };
+        self.with_tasks(verdict, &mut symbols)
+    }
+
+    /// A report with what is known of the tasks that are alive.
+    fn with_tasks(&self, verdict: Verdict, symbols: &mut Symbols) -> Report {
         let now = Instant::now();
         let alive = self.leaked();
         let alive = alive.iter();
         Report::new(Findings {
             tasks: alive
-                .map(|task| LeakedTask::new(task, now, &mut symbols))
+                .map(|task| LeakedTask::new(task, now, symbols))
                 .collect(),
             unseen: self.unseen(),
             ..Findings::new(self.test, self.place, verdict)

@@ -188,6 +188,11 @@ impl Task {
         }
     }
 
+    /// Forgets where the task said that it waits.
+    pub(crate) fn forget_answer(&self) {
+        *lock(&self.progress.answer) = None;
+    }
+
     /// Whether the task has told where it waits.
     pub(crate) fn has_answered(&self) -> bool {
         lock(&self.progress.answer).is_some()

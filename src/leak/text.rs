@@ -61,6 +61,17 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
                     write!(f, "\n\nmeanwhile {} alive:", are(self.0.count()))?;
                 }
             }
+            Verdict::Deadlocked { wait } => {
+                let wait = wait.to_string().replace('\n', "\n  ");
+                write!(
+                    f,
+                    "leak_check: {test} can never end: its clock is paused, and nothing is left that \
+                     could run\n\n  it {wait}"
+                )?;
+                if self.0.count() > 0 {
+                    write!(f, "\n\nmeanwhile {} alive:", are(self.0.count()))?;
+                }
+            }
             Verdict::Leaked => {
                 write!(f, "leak_check: {} outlived {test}", tasks(self.0.count()))?;
                 if findings.allowed > 0 {
@@ -164,6 +175,14 @@ RUSTFLAGS=\"--cfg tokio_unstable\".
     /// Says what to do.
     fn advice(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let findings = self.0.findings();
+        if let Verdict::Deadlocked { .. } = findings.verdict {
+            return f.write_str(
+                "
+All that is left waits for one another. What to do:
+  take locks in the same order everywhere, and hold none while waiting for another task
+  see that who is waited for is still there: a sender, a task that was aborted",
+            );
+        }
         if let Verdict::Hung { .. } = findings.verdict {
             return f.write_str(
                 "

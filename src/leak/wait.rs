@@ -99,6 +99,26 @@ impl Wait {
     }
 }
 
+impl Wait {
+    /// Whether it is known that only another task can end the wait: it is for a lock, a channel or a
+    /// task, or for nothing at all.
+    pub(super) fn is_for_tasks(&self) -> bool {
+        let on_tasks = [
+            "futures_channel::",
+            "tokio::runtime::task::",
+            "tokio::sync::",
+        ];
+        match self {
+            Self::Unwakeable => true,
+            Self::At(places) => places.iter().all(|place| {
+                let on = place.on.as_deref().unwrap_or_default();
+                on_tasks.iter().any(|of_tasks| on.starts_with(of_tasks))
+            }),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for WaitPlace {
     /// Writes the innermost call on one line, and each of the others on a line below it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,9 +1,8 @@
 //! Ends the wait for a test that does not end: one thread for the whole process, which asks each
-//! test whose time is up where it waits, and speaks for those that cannot answer.
+//! test whose time is up where it waits, and speaks for those that cannot answer. Now and then it
+//! also looks at those whose time is not up: some can be seen never to end.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -12,8 +11,14 @@ use std::time::{Duration, Instant};
 /// How long a test that was asked has to answer. One that does not blocks its thread.
 const ANSWER: Duration = Duration::from_millis(500);
 
+/// When a test is looked at first. Then it is each time that it has taken twice as long.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
 /// A test that is watched.
 pub(crate) trait Test: Send + Sync {
+    /// Looks whether it can still end.
+    fn look(&self);
+
     /// Asks it where it waits, since its time is up.
     fn ask(&self);
 
@@ -21,19 +26,21 @@ pub(crate) trait Test: Send + Sync {
     fn give_up(&self);
 }
 
-/// When something is to be done about a test, and a number to tell apart those with the same time.
-type Key = (Instant, u64);
-
-#[derive(Default)]
 struct Watchdog {
-    /// The tests that are watched, the next one to end first.
-    tests: BTreeMap<Key, Entry>,
+    /// The tests that are watched, by numbers that nobody else has.
+    tests: BTreeMap<u64, Entry>,
     /// Until when the thread sleeps: it is woken for what comes before. `None` is for ever.
     sleeps_until: Option<Instant>,
 }
 
+#[derive(Clone)]
 struct Entry {
     test: Arc<dyn Test>,
+    began: Instant,
+    /// When its time is up.
+    until: Instant,
+    /// When something is to be done about it.
+    next: Instant,
     was_asked: bool,
 }
 
@@ -46,12 +53,11 @@ static WATCHDOG: Mutex<Watchdog> = Mutex::new(Watchdog {
 static EARLIER: Condvar = Condvar::new();
 
 /// Watches a test until this is dropped.
-pub(crate) struct Watched {
-    until: Instant,
-    number: u64,
-}
+#[derive(Debug)]
+pub(crate) struct Watched(u64);
 
-/// Has a test asked where it waits when its time is up, and given up if it does not answer.
+/// Has a test looked at now and then, asked where it waits when its time is up, and given up if it
+/// does not answer.
 ///
 /// # Errors
 ///
@@ -67,34 +73,29 @@ pub(crate) fn watch(test: Arc<dyn Test>, until: Instant) -> Result<Watched, &'st
         return Err("the thread that watches over timeouts could not be started");
     }
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let mut watchdog = lock();
+    let began = Instant::now();
+    let next = until.min(began + FIRST_LOOK);
     let entry = Entry {
         test,
+        began,
+        until,
+        next,
         was_asked: false,
     };
-    watchdog.tests.insert((until, number), entry);
-    let wakes = watchdog.sleeps_until.is_none_or(|sleeps| until < sleeps);
+    let mut watchdog = lock();
+    watchdog.tests.insert(number, entry);
+    let wakes = watchdog.sleeps_until.is_none_or(|sleeps| next < sleeps);
     drop(watchdog);
-    // Nearly every test ends in time, and the thread sleeps on.
+    // Nearly every test ends before, and the thread sleeps on.
     if wakes {
         EARLIER.notify_one();
     }
-    Ok(Watched { until, number })
-}
-
-impl fmt::Debug for Watched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watched").finish_non_exhaustive()
-    }
+    Ok(Watched(number))
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let mut watchdog = lock();
-        let asked = (self.until + ANSWER, self.number);
-        let entry = watchdog.tests.remove(&(self.until, self.number));
-        let entry = entry.or_else(|| watchdog.tests.remove(&asked));
-        drop(watchdog);
+        let entry = lock().tests.remove(&self.0);
         drop(entry);
     }
 }
@@ -104,35 +105,49 @@ fn run() {
     let mut watchdog = lock();
     loop {
         let now = Instant::now();
-        let next = watchdog.tests.keys().next().copied();
-        watchdog.sleeps_until = next.map(|(until, _)| until);
-        let Some(key) = next else {
+        let next = watchdog.tests.iter().min_by_key(|(_, entry)| entry.next);
+        let next = next.map(|(number, entry)| (*number, entry.clone()));
+        watchdog.sleeps_until = next.as_ref().map(|(_, entry)| entry.next);
+        let Some((number, entry)) = next else {
             let waited = EARLIER.wait(watchdog);
             watchdog = waited.unwrap_or_else(PoisonError::into_inner);
             continue;
         };
-        let left = key.0.saturating_duration_since(now);
+        let left = entry.next.saturating_duration_since(now);
         if !left.is_zero() {
             let waited = EARLIER.wait_timeout(watchdog, left);
             (watchdog, _) = waited.unwrap_or_else(PoisonError::into_inner);
             continue;
         }
-        let Some(mut entry) = watchdog.tests.remove(&key) else {
-            continue;
-        };
-        let test = Arc::clone(&entry.test);
-        let was_asked = mem::replace(&mut entry.was_asked, true);
-        if !was_asked {
-            watchdog.tests.insert((key.0 + ANSWER, key.1), entry);
-        }
+        watchdog.serve(number, now);
         drop(watchdog);
-        if was_asked {
-            test.give_up();
+        if entry.was_asked {
+            entry.test.give_up();
+        } else if entry.until <= now {
+            entry.test.ask();
         } else {
-            test.ask();
+            entry.test.look();
         }
-        drop(test);
+        drop(entry);
         watchdog = lock();
+    }
+}
+
+impl Watchdog {
+    /// Sets what is to be done next about a test.
+    fn serve(&mut self, number: u64, now: Instant) {
+        let Some(entry) = self.tests.get_mut(&number) else {
+            return;
+        };
+        if entry.was_asked {
+            self.tests.remove(&number);
+        } else if entry.until <= now {
+            entry.was_asked = true;
+            entry.next = now + ANSWER;
+        } else {
+            let took = now.saturating_duration_since(entry.began);
+            entry.next = entry.until.min(now + took);
+        }
     }
 }
 
@@ -151,6 +166,10 @@ mod tests {
     struct Says(Sender<&'static str>);
 
     impl Test for Says {
+        fn look(&self) {
+            _ = self.0.send("looked at");
+        }
+
         fn ask(&self) {
             _ = self.0.send("asked");
         }
@@ -181,6 +200,16 @@ mod tests {
         assert_eq!(said.recv(), Ok("given up"));
         assert!(said.recv().is_err(), "and not kept");
         drop(watched);
+    }
+
+    #[test]
+    fn a_test_is_looked_at_before_its_time_is_up() {
+        let (says, said) = channel();
+        let until = Instant::now() + Duration::from_secs(3600);
+        let watched = watch(Arc::new(Says(says)), until).unwrap();
+        assert_eq!(said.recv(), Ok("looked at"));
+        drop(watched);
+        assert!(said.recv().is_err());
     }
 
     #[test]

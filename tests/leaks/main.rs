@@ -4,6 +4,7 @@
 
 mod background;
 mod clean;
+mod deadlocks;
 mod leaked;
 mod macros_of_tokio;
 mod panicking_tasks;
