@@ -62,8 +62,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// [`run`](Self::run) makes a runtime of its own, so it is charged with its own tasks only,
 /// whatever else goes on in the process. When the future has ended
 ///
-/// 1. background tasks are stopped, and the runtime gets a few turns. If no task is alive then,
-///    this is all, and took no time.
+/// 1. background tasks are stopped, and the runtime gets a few turns. If no task is alive then and
+///    none has panicked, this is all, and took no time.
 /// 2. Else the tasks have a grace period to end in, of real time. A paused clock stands still
 ///    meanwhile, so that it does not matter how long tasks would sleep.
 /// 3. If more are left than the rules allow, each task that was spawned through `straggler` is
