@@ -193,7 +193,7 @@ impl<S: Slots> Children<S> {
 
     /// How often child `index` was polled.
     pub(crate) fn polls(&self, index: usize) -> usize {
-        self.slots.note(index).polls as usize
+        self.slots.note(index).polls() as usize
     }
 
     /// Drops every child that has not ended, in the order of their indices. One whose drop panics
@@ -261,7 +261,6 @@ fn poll_each(
     while let Some(index) = line.next(slots.as_mut(), || schedule.goes_on()) {
         *polling = index;
         let note = slots.as_mut().note_mut(index as usize);
-        note.polls = note.polls.saturating_add(1);
         let is_taken = mem::take(&mut note.is_taken);
         let (polled, woke_itself) = line.lend(index, is_taken, |context| {
             let poll = PollBy {
