@@ -21,6 +21,8 @@ mod report;
 mod settle;
 mod settled;
 #[cfg(feature = "tokio")]
+mod spawned;
+#[cfg(feature = "tokio")]
 pub mod tokio;
 mod turn;
 mod unsettled;
@@ -34,6 +36,8 @@ pub use self::on_panic::{Catch, OnPanic, Resume};
 pub use self::panic::Panic;
 pub use self::settle::{CatchUnwind, SettleAll, settle_all};
 pub use self::settled::Settled;
+#[cfg(feature = "tokio")]
+pub use self::spawned::Spawned;
 pub use self::unsettled::{Straggler, Unsettled};
 
 /// Makes an async test of an async function, and fails it if a task that it caused outlives it.

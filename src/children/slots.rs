@@ -11,7 +11,8 @@
 //!    never polled. `Note::polls` tells, which `Slot::poll` alone writes, before it polls.
 //! 2. The slots of a `List` are not moved while one of them holds a future that was polled: nothing
 //!    here hands out a `&mut [Slot<F>]` or a `&mut Slot<F>`, only `Pin<&mut Slot<F>>`, and slots are
-//!    moved out of a list only by `take_all`, when none holds a future.
+//!    moved out of a list only by `take_all`, when none holds a future, and by `take_unpolled`, when
+//!    none was polled.
 
 #![expect(
     unsafe_code,
@@ -161,6 +162,15 @@ impl<F: Future> Slot<F> {
             Content::Done(output) => Some(Ok(output)),
             Content::Panicked(panic) => Some(Err(*panic)),
             Content::Pending(_) | Content::Empty => None,
+        }
+    }
+
+    /// The future, if it has not come to its end.
+    #[cfg(feature = "tokio")]
+    fn into_future(self) -> Option<F> {
+        match self.into_content() {
+            Content::Pending(future) => Some(future),
+            Content::Done(_) | Content::Panicked(_) | Content::Empty => None,
         }
     }
 
@@ -374,6 +384,23 @@ impl<F: Future> List<F> {
             exact.extend(outputs);
             exact
         }
+    }
+
+    /// Takes all futures, in the order of their indices, if none of them was polled.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn take_unpolled(
+        self: Pin<&mut Self>,
+    ) -> Option<impl ExactSizeIterator<Item = F> + use<F>> {
+        let list = self.get_mut();
+        let is_unpolled = |slot: &Slot<F>| slot.holds() == Holds::Future && slot.note.polls == 0;
+        if !list.0.iter().all(is_unpolled) {
+            return None;
+        }
+        let slots = mem::replace(&mut list.0, Box::into_pin(Box::default()));
+        // SAFETY: no future in them was polled, and so none was pinned (invariant 1).
+        let slots = unsafe { Pin::into_inner_unchecked(slots) };
+        let future = |slot: Slot<F>| slot.into_future().expect("every slot holds a future");
+        Some(slots.into_vec().into_iter().map(future))
     }
 }
 
