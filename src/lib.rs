@@ -13,6 +13,8 @@ mod contain;
 mod deadline;
 mod join_macros;
 #[cfg(feature = "tokio")]
+mod joined;
+#[cfg(feature = "tokio")]
 pub mod leak;
 mod names;
 mod on_panic;
@@ -30,6 +32,8 @@ mod unsettled;
 pub use self::aggregate_error::AggregateError;
 pub use self::barrier::{Barrier, barrier};
 pub use self::deadline::Deadline;
+#[cfg(feature = "tokio")]
+pub use self::joined::{Joined, JoinedError, joined};
 #[cfg(feature = "tokio")]
 pub use self::leak::{LeakCheck, background, spawn, spawn_blocking, spawn_local, spawn_named};
 pub use self::on_panic::{Catch, OnPanic, Resume};
