@@ -13,6 +13,8 @@ mod contain;
 mod deadline;
 mod join_macros;
 #[cfg(feature = "tokio")]
+mod joined;
+#[cfg(feature = "tokio")]
 pub mod leak;
 mod names;
 mod on_panic;
@@ -20,6 +22,8 @@ mod panic;
 mod report;
 mod settle;
 mod settled;
+#[cfg(feature = "tokio")]
+mod spawned;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 mod turn;
@@ -29,11 +33,15 @@ pub use self::aggregate_error::AggregateError;
 pub use self::barrier::{Barrier, barrier};
 pub use self::deadline::Deadline;
 #[cfg(feature = "tokio")]
+pub use self::joined::{Joined, JoinedError, joined};
+#[cfg(feature = "tokio")]
 pub use self::leak::{LeakCheck, background, spawn, spawn_blocking, spawn_local, spawn_named};
 pub use self::on_panic::{Catch, OnPanic, Resume};
 pub use self::panic::Panic;
 pub use self::settle::{CatchUnwind, SettleAll, settle_all};
 pub use self::settled::Settled;
+#[cfg(feature = "tokio")]
+pub use self::spawned::Spawned;
 pub use self::unsettled::{Straggler, Unsettled};
 
 /// Makes an async test of an async function, and fails it if a task that it caused outlives it.
