@@ -27,7 +27,8 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     ///   the future owned, also if it panicked.
     /// - The tasks are tracked as those of [`straggler::spawn`](crate::spawn) are. In the report of a
     ///   [`LeakCheck`](crate::LeakCheck) they were spawned where this method was called, and have the
-    ///   names that [`named`](Self::named) gave to the futures before.
+    ///   names that [`named`](Self::named) gave to the futures before. That a task panicked is no
+    ///   finding of its own there, since it is the panic of this combinator, or one of its values.
     ///
     /// A report of a [`deadline`](Self::deadline) knows of a task only that it had not ended: how often
     /// it was polled, and whether anything could wake it, is not seen from outside. Where it waits a
@@ -114,7 +115,7 @@ where
         let this = self.get_mut();
         if let Some(future) = this.future.take() {
             let name = this.name.take().map(Cow::Owned);
-            let (tracked, _spawning) = track(future, Kind::Tracked, name, this.place);
+            let (tracked, _spawning) = track(future, Kind::Child, name, this.place);
             this.task = Some(tokio::spawn(tracked));
         }
         let Some(task) = &mut this.task else {

@@ -286,6 +286,9 @@ impl<F: Future> Future for Tracked<F> {
             return this.future.poll(context);
         };
         let poll = |context: &mut Context<'_>| this.future.poll(context);
+        if task.kind == Kind::Child {
+            return task.poll(context, poll);
+        }
         contain(|| task.poll(context, poll)).unwrap_or_else(|panic| session.goes_on(task, panic))
     }
 }
