@@ -124,20 +124,20 @@ impl Symbols {
     }
 
     /// Whether a panic with these calls ends the task that it is in: the innermost call that catches
-    /// panics is tokio's own around the task. Without names of functions it is not known, and taken
-    /// for caught.
+    /// panics is tokio's own around the task. Where tokio has no debug information it is not known,
+    /// since functions that catch panics may be inlined there, and the panic is taken for caught.
     pub(super) fn end_a_task(&mut self, panic: &Backtrace) -> bool {
         let addresses = panic.frames().iter().map(BacktraceFrame::ip);
         let frames = addresses.flat_map(|address| self.at(address).to_vec());
-        let mut catching = frames
-            .skip_while(|frame| !frame.catches_panics())
-            .map(|frame| function_path(&frame.name));
-        let is_of_std = |path: &String| {
+        let mut catching = frames.skip_while(|frame| !frame.catches_panics());
+        let catches = catching.find(|frame| {
+            let path = function_path(&frame.name);
             let own = ["std::", "core::", "alloc::", "__rust"];
-            path.is_empty() || own.iter().any(|own| path.starts_with(own))
-        };
-        let catches = catching.find(|path| !is_of_std(path));
-        catches.is_some_and(|path| path.starts_with("tokio::runtime::task::"))
+            !path.is_empty() && !own.iter().any(|own| path.starts_with(own))
+        });
+        catches.is_some_and(|frame| {
+            frame.file.is_some() && function_path(&frame.name).starts_with("tokio::runtime::task::")
+        })
     }
 
     /// Whether the lines are known of the file from which this is called.
