@@ -23,6 +23,15 @@ pub(crate) enum Timeout {
     Never,
 }
 
+impl Timeout {
+    pub(crate) fn duration(self) -> Duration {
+        match self {
+            Self::After(duration) => duration,
+            Self::Never => Duration::MAX,
+        }
+    }
+}
+
 /// What is done with a process in which a test blocks its thread for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnHang {

@@ -94,11 +94,8 @@ impl LeakCheck {
         let scope = Scope::begin(session, runtime.handle().clone(), rules, test, place);
         let scope = Arc::new(scope);
         let task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
-        let timeout = match self.timeout.or(environment.timeout) {
-            None => TIMEOUT,
-            Some(Timeout::After(timeout)) => timeout,
-            Some(Timeout::Never) => Duration::MAX,
-        };
+        let timeout = self.timeout.or(environment.timeout);
+        let timeout = timeout.map_or(TIMEOUT, Timeout::duration);
         // One that is further off than clocks count never comes.
         let until = task.spawned.checked_add(timeout);
         let watched = until.map(|until| {
@@ -115,34 +112,20 @@ impl LeakCheck {
             Ok(watched) => watched,
             Err(reason) => return not_run(reason.to_owned()),
         };
-        let outcome = loop {
-            let outcome = contain(|| runtime.block_on(tracked_body(&task, body.as_mut())));
-            let is_over = || until.is_some_and(|until| until <= Instant::now());
-            if !matches!(outcome, Ok(None)) || is_over() {
-                break outcome;
-            }
-            // Its time is not up: somebody looked whether it can still end.
-            let found = contain(|| runtime.block_on(scope.find_deadlock(&task)));
-            if let Ok(Some(report)) = found {
-                runtime.shut_down();
-                return Checked::Failed(report);
-            }
-            task.forget_answer();
-        };
+        let end = run_body(&runtime, &scope, &task, body.as_mut(), until);
         drop(watched);
         let is_late = until.is_some_and(|until| until <= Instant::now());
-        let outcome = match outcome {
-            Ok(Some(_)) if is_late => {
-                let took = task.spawned.elapsed();
+        let outcome = match end {
+            End::Output(output) if !is_late => Ok(output),
+            End::Panic(panic) => Err(panic),
+            given_up => {
+                let report = match given_up {
+                    End::Deadlock(report) => report,
+                    End::TimeIsUp => contain(|| runtime.block_on(scope.give_up(&task, timeout)))
+                        .unwrap_or_else(|panic| scope.failed(&panic)),
+                    _ => scope.late(timeout, task.spawned.elapsed()),
+                };
                 runtime.shut_down();
-                return Checked::Failed(scope.late(timeout, took));
-            }
-            Ok(Some(output)) => Ok(output),
-            Err(panic) => Err(panic),
-            Ok(None) => {
-                let report = contain(|| runtime.block_on(scope.give_up(&task, timeout)));
-                runtime.shut_down();
-                let report = report.unwrap_or_else(|panic| scope.failed(&panic));
                 return Checked::Failed(scope.with_panics(Some(report.clone())).unwrap_or(report));
             }
         };
@@ -210,6 +193,38 @@ impl watchdog::Test for RunningTest {
                  the process would be."
             ),
         }
+    }
+}
+
+/// How the body of a test came to its end.
+enum End<T> {
+    Output(T),
+    Panic(Panic),
+    TimeIsUp,
+    Deadlock(Report),
+}
+
+/// Runs the body of a test until it ends, or its time is up, or it is seen never to end.
+fn run_body<F: Future + ?Sized>(
+    runtime: &CheckedRuntime,
+    scope: &Scope,
+    task: &Arc<Task>,
+    mut body: Pin<&mut F>,
+    until: Option<Instant>,
+) -> End<F::Output> {
+    loop {
+        match contain(|| runtime.block_on(tracked_body(task, body.as_mut()))) {
+            Ok(Some(output)) => return End::Output(output),
+            Err(panic) => return End::Panic(panic),
+            Ok(None) if until.is_some_and(|until| until <= Instant::now()) => return End::TimeIsUp,
+            // Its time is not up: somebody looked whether it can still end.
+            Ok(None) => {}
+        }
+        let found = contain(|| runtime.block_on(scope.find_deadlock(task)));
+        if let Ok(Some(report)) = found {
+            return End::Deadlock(report);
+        }
+        task.forget_answer();
     }
 }
 
