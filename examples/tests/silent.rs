@@ -46,12 +46,6 @@ async fn two_transfers_cross() {
     straggler::settle!(transfer(&ada, &bob), transfer(&bob, &ada));
 }
 
-#[straggler::test]
-#[ignore = "fails on purpose"]
-async fn a_ledger_is_printed() {
-    tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_secs(60)));
-}
-
 #[test]
 fn the_readme_shows_what_is_printed() {
     for test in [

@@ -121,8 +121,9 @@ impl LeakCheck {
     /// Takes the runtime's settings from a builder of tokio, instead of a current-thread runtime
     /// with all drivers on.
     ///
-    /// With `--cfg tokio_unstable` the check sets `on_task_spawn` and `on_task_terminate` of the
-    /// builder, in place of what they may be set to.
+    /// The check sets `on_thread_start`, `on_thread_stop`, `on_thread_park` and `on_thread_unpark` of
+    /// the builder, and with `--cfg tokio_unstable` also `on_task_spawn` and `on_task_terminate`, in
+    /// place of what they may be set to.
     ///
     /// # Examples
     ///
