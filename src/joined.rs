@@ -46,8 +46,8 @@ use tokio::task::JoinHandle;
 ///
 /// # Cancel safety
 ///
-/// Cancel safe for the task: dropping the returned future leaves the task running, as dropping its
-/// handle does. What it returns is lost. To stop it, keep an
+/// Cancel safe: passed as `&mut` it can be gone on with. Dropping the returned future leaves the task
+/// running, as dropping its handle does, and what the task returns is lost. To stop it, keep an
 /// [`abort_handle`](JoinHandle::abort_handle).
 ///
 /// # Examples
