@@ -36,10 +36,10 @@ impl Table {
                 let ratio = ours / nanoseconds;
                 self.logarithms += ratio.ln();
                 self.ratios += 1.0;
-                format!(" {ours:.1} / {nanoseconds:.1} = **{ratio:.2}** ({other}) |")
+                format!(" {ours:.1} / {nanoseconds:.1} = **{ratio:.2}** (`{other}`) |")
             }
             (Some(ours), None) => format!(" {ours:.1} |"),
-            (None, Some((other, nanoseconds))) => format!(" - / {nanoseconds:.1} ({other}) |"),
+            (None, Some((other, nanoseconds))) => format!(" - / {nanoseconds:.1} (`{other}`) |"),
             (None, None) => " - |".to_owned(),
         });
         let cells: String = cells.collect();
