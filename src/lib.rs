@@ -78,6 +78,9 @@ pub use self::unsettled::{Straggler, Unsettled};
 /// time is up; `STRAGGLER=deny` is the default. `STRAGGLER_GRACE=2s` sets the grace of tests that do
 /// not set their own.
 ///
+/// `STRAGGLER_REPORT=findings.jsonl` has findings appended to that file [as JSON](leak::json), whatever
+/// comes of them; if it cannot be written to, that is noted and nothing more.
+///
 /// # Examples
 ///
 /// ```

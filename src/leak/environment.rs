@@ -1,6 +1,8 @@
 //! What the environment variables say, which hold for all tests of a process.
 
 use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -63,11 +65,35 @@ impl Environment {
     }
 }
 
+/// Where findings of tests go, besides what is printed for people.
+///
+/// It is read on its own: that a variable for the check itself cannot be understood is a finding too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outlets {
+    /// The file to which findings are appended as JSON.
+    pub(crate) report: Option<PathBuf>,
+}
+
+impl Outlets {
+    /// Reads the variables, once in a process.
+    pub(crate) fn read() -> &'static Self {
+        static READ: OnceLock<Outlets> = OnceLock::new();
+        READ.get_or_init(|| Self::parse(env::var_os("STRAGGLER_REPORT")))
+    }
+
+    fn parse(report: Option<OsString>) -> Self {
+        Self {
+            report: report.filter(|path| !path.is_empty()).map(PathBuf::from),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::time::Duration;
 
-    use super::{Environment, Mode};
+    use super::{Environment, Mode, Outlets};
 
     fn parse(mode: &str, grace: &str) -> Result<Environment, String> {
         Environment::parse(Some(mode), Some(grace))
@@ -101,5 +127,14 @@ mod tests {
         );
         let error = parse("deny", "250").unwrap_err();
         assert!(error.contains("such as `250ms`, and not `250`"), "{error}");
+    }
+
+    #[test]
+    fn outlets_are_open_only_where_the_variables_say_so() {
+        let parse = |report: Option<&str>| Outlets::parse(report.map(Into::into));
+        assert_eq!(parse(None), Outlets::default());
+        assert_eq!(parse(Some("")), Outlets::default());
+        let report = Some(PathBuf::from("findings.jsonl"));
+        assert_eq!(parse(Some("findings.jsonl")), Outlets { report });
     }
 }

@@ -1,15 +1,18 @@
 //! The leak check: a test fails if a task that it caused outlives it.
 //!
 //! `#[leak_check]` is the attribute, [`LeakCheck`] the same without it.
-//! What a check finds is a [`Report`]. [`armed()`] says what this build can see.
+//! What a check finds is a [`Report`]; [`json`] is what programs read of it.
+//! [`armed()`] says what this build can see.
 
 mod armed;
 mod calls;
 mod drain;
 mod environment;
 mod hooks;
+pub mod json;
 mod place;
 mod report;
+mod role;
 mod rules;
 mod run;
 mod scope;
@@ -18,6 +21,7 @@ mod spawn;
 mod task;
 pub(crate) mod test_case;
 mod text;
+mod to_json;
 pub(crate) mod trace;
 mod wait;
 mod watch;

@@ -3,7 +3,7 @@
 use std::env;
 use std::fmt;
 use std::panic::Location;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// A line of source code.
@@ -121,10 +121,15 @@ static WORKSPACE: OnceLock<Option<String>> = OnceLock::new();
 pub(crate) fn find_workspace(known: &Location<'_>) {
     WORKSPACE.get_or_init(|| {
         let here = env::current_dir().ok()?;
-        let is_root = |folder: &&std::path::Path| folder.join(known.file()).is_file();
+        let is_root = |folder: &&Path| folder.join(known.file()).is_file();
         let root = here.ancestors().find(is_root).map(PathBuf::from)?;
         Some(root.to_string_lossy().replace('\\', "/"))
     });
+}
+
+/// The root of the workspace, if it was found.
+pub(crate) fn workspace() -> Option<&'static Path> {
+    WORKSPACE.get()?.as_deref().map(Path::new)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
 
 use super::environment::{Environment, Mode};
 use super::hooks::Hooks;
-use super::place::Place;
+use super::place::{Place, find_workspace};
 use super::report::Report;
 use super::scope::{Found, Scope};
 use super::session::Session;
@@ -46,6 +46,7 @@ impl LeakCheck {
         place: &'static Location<'static>,
         body: Pin<&mut F>,
     ) -> Checked<F::Output> {
+        find_workspace(place);
         let not_run = |reason: String| Checked::Failed(Report::not_run(test, place, reason));
         let Environment { mode, grace } = match Environment::read() {
             Ok(environment) => environment,

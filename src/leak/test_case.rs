@@ -1,12 +1,17 @@
-//! What `#[leak_check]` expands to a call of: runs a test, prints what was found, and fails.
+//! What `#[leak_check]` expands to a call of: runs a test, tells what was found, and fails.
 
+use std::io::{self, Write as _};
 use std::panic::{Location, resume_unwind};
+use std::path::Path;
 use std::pin::Pin;
 use std::process::{ExitCode, Termination};
+use std::sync::Once;
 
-use super::environment::Mode;
+use super::environment::{Mode, Outlets};
+use super::place::workspace;
 use super::report::Report;
-use super::{Checked, LeakCheck};
+use super::role::{Failure, Role};
+use super::{Checked, LeakCheck, json};
 use crate::contain::discard;
 
 /// A test with the attribute.
@@ -35,7 +40,7 @@ where
     F: Future<Output: Termination> + ?Sized,
 {
     match check.check(case.test(), Location::caller(), body) {
-        Checked::Failed(report) => fail(&report),
+        Checked::Failed(report) => fail(&report, Role::Fails),
         Checked::Run {
             outcome,
             report,
@@ -43,23 +48,23 @@ where
         } => match (outcome, report) {
             (Ok(output), None) => output,
             (Ok(output), Some(report)) if mode == Mode::Warn => {
-                eprintln!("{report}");
+                tell(&report, Role::Warns);
                 output
             }
             (Ok(output), Some(report)) => {
                 // Prints the error, if it is one.
-                if output.report() != ExitCode::SUCCESS {
-                    eprintln!(
-                        "The test failed by the error above. It also left something behind:\n"
-                    );
+                if output.report() == ExitCode::SUCCESS {
+                    fail(&report, Role::Fails)
                 }
-                fail(&report)
+                eprintln!("The test failed by the error above. It also left something behind:\n");
+                fail(&report, Role::Accompanies(Failure::ReturnedError))
             }
             (Err(panic), report) => {
                 if let Some(report) = report {
                     eprintln!(
-                        "The test failed by the panic above. It also left something behind:\n\n{report}"
+                        "The test failed by the panic above. It also left something behind:\n"
                     );
+                    tell(&report, Role::Accompanies(Failure::Panicked));
                 }
                 panic.resume()
             }
@@ -82,33 +87,54 @@ where
     F: Future<Output = ()> + ?Sized,
 {
     match check.check(case.test(), Location::caller(), body) {
-        Checked::Failed(report) => eprintln!("{report}"),
+        Checked::Failed(report) => tell(&report, Role::Fails),
         Checked::Run {
             outcome,
             report,
             mode,
         } => match (outcome, report) {
             (outcome, None) => outcome.unwrap_or_else(|panic| panic.resume()),
-            (outcome, Some(report)) => {
-                eprintln!("{report}");
-                match outcome {
-                    Err(panic) if mode == Mode::Warn => panic.resume(),
-                    Err(panic) => {
-                        eprintln!(
-                            "\nThe test has panicked, as it should. It fails all the same, because it left something behind: the\ntest runner is told that it did not panic."
-                        );
-                        discard(panic);
-                    }
-                    Ok(()) => {}
-                }
+            (Ok(()), Some(report)) => tell(&report, Role::Accompanies(Failure::DidNotPanic)),
+            (Err(panic), Some(report)) if mode == Mode::Warn => {
+                tell(&report, Role::Warns);
+                panic.resume()
+            }
+            (Err(panic), Some(report)) => {
+                tell(&report, Role::Fails);
+                eprintln!(
+                    "\nThe test has panicked, as it should. It fails all the same, because it left something behind: the\ntest runner is told that it did not panic."
+                );
+                discard(panic);
             }
         },
     }
 }
 
 /// Fails the test of this thread. Not by `panic!`, whose own message would name this line.
-fn fail(report: &Report) -> ! {
-    let report = report.to_string();
+fn fail(report: &Report, role: Role) -> ! {
+    tell(report, role);
+    resume_unwind(Box::new(report.to_string()))
+}
+
+/// Prints a report, and appends it to the file for programs to read, if there is to be one.
+fn tell(report: &Report, role: Role) {
+    if let Some(file) = &Outlets::read().report {
+        append(file, report, role);
+    }
     eprintln!("{report}");
-    resume_unwind(Box::new(report))
+}
+
+/// Appends a report to a file. That this cannot be done is noted once, past what test runners
+/// capture, and is nothing that a test should fail by.
+fn append(file: &Path, report: &Report, role: Role) {
+    static NOTE: Once = Once::new();
+    let file = workspace().map_or(file.to_owned(), |root| root.join(file));
+    let line = json::line(report, role).map_err(io::Error::other);
+    if let Err(error) = line.and_then(|line| json::append(&file, &line)) {
+        let note = format!(
+            "leak_check: note: findings cannot be appended to {}, as STRAGGLER_REPORT says: {error}\n",
+            file.display()
+        );
+        NOTE.call_once(|| _ = io::stderr().write_all(note.as_bytes()));
+    }
 }

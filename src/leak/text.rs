@@ -238,7 +238,7 @@ fn tasks(count: usize) -> String {
 }
 
 /// The tasks that are alike but for their numbers, ages and polls, the oldest first.
-fn groups(tasks: &[LeakedTask]) -> Vec<Vec<&LeakedTask>> {
+pub(super) fn groups(tasks: &[LeakedTask]) -> Vec<Vec<&LeakedTask>> {
     let mut groups: Vec<Vec<&LeakedTask>> = Vec::new();
     let mut indices = HashMap::new();
     for task in tasks {
@@ -253,6 +253,18 @@ fn groups(tasks: &[LeakedTask]) -> Vec<Vec<&LeakedTask>> {
         }
     }
     groups
+}
+
+/// Those that are equal once, with how many they are, in the order of the first.
+pub(super) fn equal<T: PartialEq>(all: &[T]) -> Vec<(&T, usize)> {
+    let mut counted: Vec<(&T, usize)> = Vec::new();
+    for one in all {
+        match counted.iter_mut().find(|(other, _)| *other == one) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((one, 1)),
+        }
+    }
+    counted
 }
 
 fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> fmt::Result {

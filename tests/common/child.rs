@@ -30,6 +30,7 @@ pub(crate) fn run_with(name: &str, variables: &[(&str, &str)]) -> Ended {
         .env_remove("RUST_BACKTRACE")
         .env_remove("STRAGGLER")
         .env_remove("STRAGGLER_GRACE")
+        .env_remove("STRAGGLER_REPORT")
         .envs(variables.iter().copied())
         .output()
         .expect("the binary of this test can be run again");
