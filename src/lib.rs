@@ -79,7 +79,9 @@ pub use self::unsettled::{Straggler, Unsettled};
 /// not set their own.
 ///
 /// `STRAGGLER_REPORT=findings.jsonl` has findings appended to that file [as JSON](leak::json), whatever
-/// comes of them; if it cannot be written to, that is noted and nothing more.
+/// comes of them; if it cannot be written to, that is noted and nothing more. Where
+/// `GITHUB_ACTIONS=true` is set, they are printed as annotations too, each at the place of the spawn,
+/// or at the test if that is in a dependency.
 ///
 /// # Examples
 ///

@@ -72,18 +72,26 @@ impl Environment {
 pub(crate) struct Outlets {
     /// The file to which findings are appended as JSON.
     pub(crate) report: Option<PathBuf>,
+    /// Whether this runs on GitHub Actions, which makes annotations of what is printed.
+    pub(crate) annotates: bool,
 }
 
 impl Outlets {
     /// Reads the variables, once in a process.
     pub(crate) fn read() -> &'static Self {
         static READ: OnceLock<Outlets> = OnceLock::new();
-        READ.get_or_init(|| Self::parse(env::var_os("STRAGGLER_REPORT")))
+        READ.get_or_init(|| {
+            Self::parse(
+                env::var_os("STRAGGLER_REPORT"),
+                env::var_os("GITHUB_ACTIONS"),
+            )
+        })
     }
 
-    fn parse(report: Option<OsString>) -> Self {
+    fn parse(report: Option<OsString>, github_actions: Option<OsString>) -> Self {
         Self {
             report: report.filter(|path| !path.is_empty()).map(PathBuf::from),
+            annotates: github_actions.is_some_and(|value| value == "true"),
         }
     }
 }
@@ -131,10 +139,17 @@ mod tests {
 
     #[test]
     fn outlets_are_open_only_where_the_variables_say_so() {
-        let parse = |report: Option<&str>| Outlets::parse(report.map(Into::into));
-        assert_eq!(parse(None), Outlets::default());
-        assert_eq!(parse(Some("")), Outlets::default());
-        let report = Some(PathBuf::from("findings.jsonl"));
-        assert_eq!(parse(Some("findings.jsonl")), Outlets { report });
+        let parse = |report: Option<&str>, github_actions: Option<&str>| {
+            Outlets::parse(report.map(Into::into), github_actions.map(Into::into))
+        };
+        assert_eq!(parse(None, None), Outlets::default());
+        for value in ["", "false", "1", "TRUE"] {
+            assert_eq!(parse(Some(""), Some(value)), Outlets::default(), "{value}");
+        }
+        let both = Outlets {
+            report: Some(PathBuf::from("findings.jsonl")),
+            annotates: true,
+        };
+        assert_eq!(parse(Some("findings.jsonl"), Some("true")), both);
     }
 }

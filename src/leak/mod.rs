@@ -4,6 +4,7 @@
 //! What a check finds is a [`Report`]; [`json`] is what programs read of it.
 //! [`armed()`] says what this build can see.
 
+mod annotations;
 mod armed;
 mod calls;
 mod drain;

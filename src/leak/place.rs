@@ -27,6 +27,7 @@ pub struct Place {
     file: String,
     line: u32,
     column: Option<u32>,
+    is_foreign: bool,
 }
 
 impl Place {
@@ -35,7 +36,13 @@ impl Place {
             file: shorten(file),
             line,
             column,
+            is_foreign: is_foreign(file),
         }
+    }
+
+    /// Whether it belongs to a dependency or to the standard library.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.is_foreign
     }
 
     /// Returns the file, shortened.

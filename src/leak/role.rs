@@ -23,7 +23,7 @@ pub(super) enum Failure {
 }
 
 /// How grave something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
     /// The test does not fail by it.
     Warning,
@@ -52,7 +52,7 @@ impl Failure {
 }
 
 impl Level {
-    /// The word for it in JSON.
+    /// The word for it, in JSON and in the commands of GitHub Actions.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Warning => "warning",

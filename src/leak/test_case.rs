@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::process::{ExitCode, Termination};
 use std::sync::Once;
 
+use super::annotations::{Repository, annotations};
 use super::environment::{Mode, Outlets};
 use super::place::workspace;
 use super::report::Report;
@@ -118,10 +119,17 @@ fn fail(report: &Report, role: Role) -> ! {
 
 /// Prints a report, and appends it to the file for programs to read, if there is to be one.
 fn tell(report: &Report, role: Role) {
-    if let Some(file) = &Outlets::read().report {
+    let outlets = Outlets::read();
+    if let Some(file) = &outlets.report {
         append(file, report, role);
     }
-    eprintln!("{report}");
+    let mut text = format!("{report}\n");
+    if outlets.annotates {
+        // Below the report, which ends the line that a test may have begun to print: each of them
+        // has to be a line of its own.
+        text += &annotations(report, role, &Repository::of(workspace()));
+    }
+    eprint!("{text}");
 }
 
 /// Appends a report to a file. That this cannot be done is noted once, past what test runners

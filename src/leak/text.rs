@@ -225,12 +225,12 @@ What outlives a test disturbs the next one. What to do:
 }
 
 /// `1 task is`, `2 tasks are`.
-fn are(count: usize) -> String {
+pub(super) fn are(count: usize) -> String {
     format!("{} {}", tasks(count), if count == 1 { "is" } else { "are" })
 }
 
 /// `1 task`, `2 tasks`.
-fn tasks(count: usize) -> String {
+pub(super) fn tasks(count: usize) -> String {
     match count {
         1 => "1 task".to_owned(),
         count => format!("{count} tasks"),
@@ -267,7 +267,7 @@ pub(super) fn equal<T: PartialEq>(all: &[T]) -> Vec<(&T, usize)> {
     counted
 }
 
-fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> fmt::Result {
+pub(super) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> fmt::Result {
     let first = group[0];
     f.write_str("\n  ")?;
     if group.len() > 1 {
@@ -343,7 +343,7 @@ impl fmt::Display for By<'_> {
 }
 
 /// A time as people read it, in milliseconds.
-struct Age(Duration);
+pub(super) struct Age(pub(super) Duration);
 
 impl fmt::Display for Age {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,5 @@
-//! What is written for CI: findings as JSON in a file. Each test runs others in processes of their
-//! own, since the environment variables hold for all of a process.
+//! What is written for CI: findings as JSON in a file, and annotations of GitHub Actions. Each test
+//! runs others in processes of their own, since the environment variables hold for all of a process.
 //!
 //! `INSTA_UPDATE=always` writes the snapshots anew.
 
@@ -18,6 +18,8 @@ use std::{env, fs};
 
 use child::Ended;
 use serde_json::Value;
+
+const ON_GITHUB: (&str, &str) = ("GITHUB_ACTIONS", "true");
 
 /// A file for findings, which is not there yet, and does not stay.
 struct File(PathBuf);
@@ -77,6 +79,13 @@ fn object_of(scenario: &str, mode: &str) -> (Ended, Value) {
     (ended, objects.remove(0))
 }
 
+/// The annotations that a scenario prints, each on a line of its own.
+fn annotations_of(scenario: &str, mode: &str) -> Vec<String> {
+    let ended = run(scenario, mode, &[ON_GITHUB]);
+    let lines = ended.stderr.lines().filter(|line| line.starts_with("::"));
+    lines.map(str::to_owned).collect()
+}
+
 /// Compares without what differs from run to run and from machine to machine.
 fn compare(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
@@ -85,6 +94,14 @@ fn compare(name: &str, text: &str) {
     settings.set_omit_expression(true);
     settings.add_filter(r#""(age|took)_ms": \d+"#, r#""${1}_ms": "[time]""#);
     settings.add_filter(r#""(least|most)": \d+"#, r#""$1": "[count]""#);
+    let polls = r"polled (\d+ to \d+ times|\d+ times|\w+)";
+    settings.add_filter(
+        &format!("alive for .*?, {polls}"),
+        "alive for [age], polled [count]",
+    );
+    settings.add_filter("ended after .*?, and had", "ended after [time], and had");
+    // The workspace may lie in somebody else's repository.
+    settings.add_filter(r"file=\S*?tests/leak_ci", "file=tests/leak_ci");
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
@@ -304,4 +321,68 @@ fn that_a_file_cannot_be_written_is_noted_once_past_what_is_captured() {
         1,
         "{stderr}"
     );
+}
+
+#[test]
+fn the_annotations() {
+    let mut scenarios = vec![
+        "leaks",
+        "leaks_from_one_place_in_several_ways",
+        "leaks_in_many_places",
+        "hangs",
+        "is_late",
+        "has_helpers_that_panic",
+    ];
+    if cfg!(not(tokio_unstable)) {
+        scenarios.push("leaks_unseen");
+    }
+    for scenario in scenarios {
+        let annotations = annotations_of(scenario, "deny");
+        compare(&format!("{scenario}__annotations"), &annotations.join("\n"));
+    }
+}
+
+#[test]
+fn an_annotation_is_an_error_where_the_test_fails_by_it() {
+    for (scenario, mode, _, level, _) in VERDICTS {
+        let annotations = annotations_of(scenario, mode);
+        let begins = format!("::{level} file=");
+        assert!(annotations[0].starts_with(&begins), "{annotations:?}");
+    }
+}
+
+#[test]
+fn what_only_accompanies_the_verdict_is_a_warning() {
+    for scenario in ["hangs", "leaks_and_has_a_helper_that_panics"] {
+        let annotations = annotations_of(scenario, "deny");
+        let [verdict, note] = annotations.as_slice() else {
+            panic!("{annotations:?}");
+        };
+        assert!(verdict.starts_with("::error "), "{verdict}");
+        assert!(note.starts_with("::warning "), "{note}");
+    }
+}
+
+#[test]
+fn annotations_begin_lines_also_in_what_test_runners_capture() {
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["scenarios::leaks_and_has_begun_a_line", "--ignored"])
+        .env_remove("STRAGGLER")
+        .env_remove("STRAGGLER_REPORT")
+        .env("GITHUB_ACTIONS", "true")
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("no such account: leak_check"), "{stdout}");
+    assert_eq!(stdout.matches("::error ").count(), 1, "{stdout}");
+    assert!(stdout.contains("\n::error "), "{stdout}");
+}
+
+#[test]
+fn elsewhere_than_on_github_there_are_no_annotations() {
+    for value in ["", "false", "1"] {
+        let ended = run("leaks", "deny", &[("GITHUB_ACTIONS", value)]);
+        assert!(!ended.stderr.contains("::error"), "{ended:?}");
+        assert!(!ended.passed);
+    }
 }

@@ -34,6 +34,27 @@ async fn leaks() {
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
+async fn leaks_from_one_place_in_several_ways() {
+    let spawn = |name| straggler::spawn_named(name, wait_for_an_answer());
+    for name in ["ada", "bob", "ada", "eve", "mallory"] {
+        spawn(name);
+    }
+}
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn leaks_in_many_places() {
+    straggler::spawn(wait_for_an_answer());
+    straggler::spawn(wait_for_an_answer());
+    straggler::spawn(wait_for_an_answer());
+    straggler::spawn(wait_for_an_answer());
+    straggler::spawn(wait_for_an_answer());
+    straggler::spawn(wait_for_an_answer());
+    straggler::spawn(wait_for_an_answer());
+}
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
 async fn leaks_unseen() {
     tokio::spawn(wait_for_an_answer());
     tokio::spawn(wait_for_an_answer());
@@ -68,6 +89,13 @@ async fn leaks_and_should_panic() {
     straggler::spawn(wait_for_an_answer());
 }
 
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn leaks_and_has_begun_a_line() {
+    straggler::spawn(wait_for_an_answer());
+    print!("no such account: ");
+}
+
 #[straggler::test(timeout = "50ms")]
 #[ignore = "fails on purpose"]
 async fn hangs() {
@@ -90,6 +118,14 @@ async fn has_helpers_that_panic() {
     for message in ["no such table", "no such column", "no such table"] {
         straggler::background(async move { panic!("{message}") });
     }
+    yield_now().await;
+}
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn leaks_and_has_a_helper_that_panics() {
+    straggler::spawn(wait_for_an_answer());
+    straggler::background(async { panic!("no such table") });
     yield_now().await;
 }
 
