@@ -13,6 +13,8 @@ mod contain;
 mod deadline;
 mod join_macros;
 #[cfg(feature = "tokio")]
+mod joined;
+#[cfg(feature = "tokio")]
 pub mod leak;
 mod names;
 mod on_panic;
@@ -20,6 +22,8 @@ mod panic;
 mod report;
 mod settle;
 mod settled;
+#[cfg(feature = "tokio")]
+mod spawned;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 mod turn;
@@ -29,11 +33,15 @@ pub use self::aggregate_error::AggregateError;
 pub use self::barrier::{Barrier, barrier};
 pub use self::deadline::Deadline;
 #[cfg(feature = "tokio")]
+pub use self::joined::{Joined, JoinedError, joined};
+#[cfg(feature = "tokio")]
 pub use self::leak::{LeakCheck, background, spawn, spawn_blocking, spawn_local, spawn_named};
 pub use self::on_panic::{Catch, OnPanic, Resume};
 pub use self::panic::Panic;
 pub use self::settle::{CatchUnwind, SettleAll, settle_all};
 pub use self::settled::Settled;
+#[cfg(feature = "tokio")]
+pub use self::spawned::Spawned;
 pub use self::unsettled::{Straggler, Unsettled};
 
 /// Makes an async test of an async function, and fails it if a task that it caused outlives it.
@@ -50,14 +58,27 @@ pub use self::unsettled::{Straggler, Unsettled};
 /// | `start_paused = true` | the clock is paused, and advances when nothing else can run; needs tokio's feature `test-util` | `false` |
 /// | `name = ".."`, `unhandled_panic = ".."` | as for `#[tokio::test]` | |
 /// | `grace = "250ms"` | how long tasks are given to finish after the body, in real time | `STRAGGLER_GRACE`, or else 500 ms |
-/// | `timeout = "10s"` | how long the body may take, in real time; when it is over the report says where the body waits (one that blocks its thread is not interrupted) | for ever |
+/// | `timeout = "10s"`, `timeout = "none"` | how long the body may take, in real time; when it is over the report says where the body waits (one that blocks its thread is not interrupted) | `STRAGGLER_TIMEOUT`, or else 60 s |
+/// | `panics = "allow"` | tasks may panic: the test is about panics | they may not |
 /// | `allow = 2` | so many tasks may remain | none |
 /// | `allow("src/pool.rs", "axum" = 2)` | tasks that were spawned there may remain, or so many of them, see [`LeakCheck::allow_at`] | none |
 /// | `crate = ".."` | the path of this crate, for those who rename it | `::straggler` |
 ///
 /// The body may return anything that a test may. The test fails because of the first of these that
-/// applies: its own panic or error, its timeout, a task that outlived it, a [`background`] task that
-/// panicked. What a test left behind that failed by itself is printed too.
+/// applies: its own panic or error, its timeout, a task that outlived it, a task that panicked. What
+/// ranks lower is printed too.
+///
+/// A task that panics fails its test also if its handle is awaited: whether somebody looks at the
+/// error cannot be seen. Of tasks that were not spawned through straggler the panic is seen by a hook
+/// for panics, which is set once in a process and calls the one that was there before. A test that
+/// sets its own instead hides their panics, and so does `resume_unwind`; and where dependencies are
+/// built without debug information, as in release mode by default, they are not seen, since a panic
+/// that the task itself catches cannot be told from one that it does not.
+///
+/// Where the clock is paused it is seen after a second that a test can never end: nothing is left to
+/// run, no timer, no blocking work, and the body and all tasks are known to wait for one another. A
+/// thread that the test itself has made, and that works for longer than that, has to be spawned by
+/// `spawn_blocking` to be known.
 ///
 /// A test with `#[should_panic]` must not be satisfied by a leak, and so this attribute does not
 /// panic there: if tasks are left behind, or the body hangs, the report is printed, and the runner
@@ -73,10 +94,14 @@ pub use self::unsettled::{Straggler, Unsettled};
 ///
 /// # The environment
 ///
-/// `STRAGGLER=warn` has leaks and panics of background tasks printed, and lets tests pass that have
-/// them (but not tests whose time is up); `STRAGGLER=off` has no tests checked, nor ended when their
-/// time is up; `STRAGGLER=deny` is the default. `STRAGGLER_GRACE=2s` sets the grace of tests that do
-/// not set their own.
+/// `STRAGGLER=warn` has leaks and panics of tasks printed, and lets tests pass that have them (but not
+/// tests whose time is up); `STRAGGLER=off` has no tests checked, nor ended when their time is up;
+/// `STRAGGLER=deny` is the default. `STRAGGLER_GRACE=2s` sets the grace of tests that do not set their
+/// own, and `STRAGGLER_TIMEOUT=5m` or `STRAGGLER_TIMEOUT=none` their timeout.
+///
+/// A body that blocks its thread cannot be ended. When its time is up a thread of straggler's own
+/// prints what is known; then `STRAGGLER_ON_HANG=abort` aborts the process, which is the default where
+/// each test has one of its own (nextest), and `STRAGGLER_ON_HANG=wait` leaves it.
 ///
 /// `STRAGGLER_REPORT=findings.jsonl` has findings appended to that file [as JSON](leak::json), whatever
 /// comes of them; if it cannot be written to, that is noted and nothing more. Where

@@ -38,12 +38,8 @@ pub struct Panic {
 
 impl Panic {
     pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
-        let message = match payload.downcast_ref::<&str>() {
-            Some(message) => Some((*message).to_owned()),
-            None => payload.downcast_ref::<String>().cloned(),
-        };
         Self {
-            message,
+            message: message_of(&*payload),
             payload: Mutex::new(payload),
         }
     }
@@ -105,7 +101,18 @@ impl Panic {
     /// # });
     /// ```
     pub fn resume(self) -> ! {
-        resume_unwind(self.into_payload())
+        let payload = self.into_payload();
+        #[cfg(feature = "tokio")]
+        crate::leak::note_resumed(&*payload);
+        resume_unwind(payload)
+    }
+}
+
+/// The message of a panic with this payload, if it is a string.
+pub(crate) fn message_of(payload: &(dyn Any + Send)) -> Option<String> {
+    match payload.downcast_ref::<&str>() {
+        Some(message) => Some((*message).to_owned()),
+        None => payload.downcast_ref::<String>().cloned(),
     }
 }
 

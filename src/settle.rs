@@ -24,9 +24,10 @@ use crate::unsettled::{Straggler, Unsettled};
 /// given is still at work.
 ///
 /// - Of no futures it is ready at once, with no outputs.
-/// - The futures run concurrently on the task that awaits them, and start at the first poll. Each
-///   is polled once, in input order; from then on only those that were woken are polled, in the
-///   order in which they were woken. Each is dropped as soon as it is done.
+/// - The futures run concurrently on the task that awaits them (`spawned` gives each a task of its
+///   own), and start at the first poll. Each is polled once, in input order; from then on only those
+///   that were woken are polled, in the order in which they were woken. Each is dropped as soon as it
+///   is done.
 /// - "First" means first in time: [`Settled::completion_order`], [`Settled::first_error`] and
 ///   [`Settled::into_result`] go by the order in which the futures came to their ends.
 /// - One poll polls at most 128 of the futures before it lets the executor go on, and each of
@@ -153,7 +154,8 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     ///
     /// They are started in input order, the next one as soon as one has ended. By default all are
     /// started at the first poll, and so they are if `at_most` is not below their number. A task
-    /// that was spawned before is in flight already: a limit does not hold it back.
+    /// that was spawned before is in flight already: a limit does not hold it back, as it does those
+    /// of `spawned`.
     ///
     /// # Examples
     ///
@@ -289,6 +291,29 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     #[track_caller]
     pub fn timeout(self, after: std::time::Duration) -> Deadline<F, tokio::time::Sleep, P> {
         self.deadline(tokio::time::sleep(after))
+    }
+
+    /// The same with the futures that `wrap` makes of these, by their names. If one of them was polled
+    /// there is no such thing, and they are dropped.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn wrap<G: Future>(
+        self,
+        mut wrap: impl FnMut(F, Option<&str>) -> G,
+    ) -> Option<SettleAll<G, P>> {
+        let names = self.names;
+        let wrap = |(index, future)| wrap(future, names.get(index));
+        Some(SettleAll {
+            children: Some(self.children?.wrap(wrap)?),
+            names,
+            place: self.place,
+            on_panic: PhantomData,
+        })
+    }
+
+    /// Where the combinator was made.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn place(&self) -> &'static Location<'static> {
+        self.place
     }
 
     /// Makes the next turn begin a batch of all futures that are woken by then.

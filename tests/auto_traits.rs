@@ -14,6 +14,8 @@ use straggler::{
     AggregateError, Barrier, Catch, CatchUnwind, Deadline, Panic, Resume, SettleAll, Settled,
     Straggler, Unsettled, barrier, settle, settle_all,
 };
+#[cfg(feature = "tokio")]
+use straggler::{Joined, JoinedError, Spawned};
 
 fn send_sync<T: Send + Sync>() {}
 fn send<T: Send>(_: T) {}
@@ -107,4 +109,32 @@ fn what_went_wrong_is_an_error() {
     error::<AggregateError<std::num::ParseIntError>>();
     error::<Unsettled<Result<u8, Panic>>>();
     error::<Panic>();
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn what_waits_for_tasks_is_as_free_as_what_it_is_made_of() {
+    send_sync::<SettleAll<Spawned<Ready<u8>>>>();
+    send_sync::<Joined<u8, u8>>();
+    send_sync::<JoinedError<u8>>();
+
+    // A task needs `Send` alone, and so does what waits for it.
+    let not_sync = || async { Cell::new(0).get() };
+    send(settle_all([not_sync()]).spawned());
+    send(settle_all([not_sync()]).catch_unwind().spawned());
+    send_sync::<Joined<Cell<u8>, Cell<u8>>>();
+
+    unpin::<Spawned<Fixed>>();
+    unpin::<Joined<PhantomPinned, PhantomPinned>>();
+    unpin::<JoinedError<u8>>();
+
+    unwind_safe::<SettleAll<Spawned<Ready<u8>>>>();
+    unwind_safe::<Joined<u8, u8>>();
+    unwind_safe::<JoinedError<u8>>();
+
+    debug::<SettleAll<Spawned<Opaque>>>();
+    debug::<Spawned<Opaque>>();
+    debug::<Joined<Hidden, Hidden>>();
+
+    error::<JoinedError<std::num::ParseIntError>>();
 }

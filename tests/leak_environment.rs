@@ -194,7 +194,7 @@ fn what_is_armed_says_what_it_sees() {
             "{ended:?}"
         );
         let past = if cfg!(tokio_unstable) {
-            "seen: where and by whom\n"
+            "seen: where and by whom, and whether they panic\n"
         } else {
             "not seen (build with"
         };

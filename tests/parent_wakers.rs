@@ -248,9 +248,15 @@ fn a_parent_may_poll_with_another_waker_when_it_is_woken() {
         }
     });
     assert!(poll_with(&mut *shared.lock().unwrap(), &inline).is_pending());
+    drop(inline);
     gates[1].open();
     assert_eq!(polls.load(Ordering::SeqCst), 1);
     assert_eq!(gates[1].polls(), 2);
+    assert_eq!(
+        Arc::strong_count(&shared),
+        1,
+        "the waker is let go of when it has woken"
+    );
 }
 
 #[test]
@@ -301,4 +307,69 @@ fn a_parent_may_move_the_combinator_between_polls() {
         panic!("all are open");
     };
     assert_eq!(settled.into_vec(), [3, 3]);
+}
+
+#[test]
+fn a_parent_that_drops_the_combinator_when_it_is_woken_is_let_go() {
+    let gates = Gate::many(2);
+    let shared = Arc::new(Mutex::new(Some(settle_all(gates.clone()))));
+    let to_drop = Arc::clone(&shared);
+    let parent = Arc::new(Reacts(move || drop(to_drop.lock().unwrap().take())));
+    let waker = Waker::from(Arc::clone(&parent));
+    assert!(poll_with(shared.lock().unwrap().as_mut().unwrap(), &waker).is_pending());
+    drop(waker);
+    gates[1].open();
+    assert_eq!(
+        Arc::strong_count(&parent),
+        1,
+        "though wakers of the children are left"
+    );
+}
+
+#[test]
+fn a_third_parent_sleeps_while_two_are_being_woken() {
+    let gates = Gate::many(3);
+    let shared = Arc::new(Mutex::new(settle_all(gates.clone())));
+    let (last, last_waker) = counting();
+    let to_poll = Arc::clone(&shared);
+    let inner = Reacts::waker(move || {
+        assert!(poll_with(&mut *to_poll.lock().unwrap(), &last_waker).is_pending());
+    });
+    let (to_poll, second) = (Arc::clone(&shared), gates[1].clone());
+    let outer = Reacts::waker(move || {
+        assert!(poll_with(&mut *to_poll.lock().unwrap(), &inner).is_pending());
+        second.open();
+    });
+    assert!(poll_with(&mut *shared.lock().unwrap(), &outer).is_pending());
+    gates[0].open();
+    assert_eq!(last.count(), 0, "woken for nothing");
+    gates[2].open();
+    assert_eq!(last.count(), 1);
+}
+
+#[test]
+fn a_parent_whose_drop_panics_leaves_the_wakers_of_the_children_usable() {
+    struct PanicsOnDrop;
+
+    impl Wake for PanicsOnDrop {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for PanicsOnDrop {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+
+    let gates = Gate::many(2);
+    let parent = Waker::from(Arc::new(PanicsOnDrop));
+    let mut settling = settle_all(gates.clone());
+    assert!(poll_with(&mut settling, &parent).is_pending());
+    drop(parent);
+    // Here the last clone of the parent's waker is dropped.
+    let panicked = catch_unwind(AssertUnwindSafe(|| drop(settling)));
+    assert_eq!(message(panicked), "dropped");
+    // For the address sanitizer to see: what these point to is still there.
+    gates.iter().for_each(Gate::open);
+    drop(gates[0].waker());
 }

@@ -21,7 +21,8 @@ pub(crate) struct Options {
     pub(crate) name: Option<Given<String>>,
     pub(crate) unhandled_panic: Option<Given<UnhandledPanic>>,
     pub(crate) grace: Option<Duration>,
-    pub(crate) timeout: Option<Duration>,
+    pub(crate) timeout: Option<Timeout>,
+    pub(crate) panics: Option<Panics>,
     /// How many tasks may be left behind, wherever they are spawned.
     pub(crate) allow: Option<usize>,
     pub(crate) allow_at: Vec<Place>,
@@ -47,6 +48,20 @@ pub(crate) enum Flavor {
 pub(crate) enum UnhandledPanic {
     Ignore,
     ShutdownRuntime,
+}
+
+/// How long the body may take.
+#[derive(Clone, Copy)]
+pub(crate) enum Timeout {
+    After(Duration),
+    Never,
+}
+
+/// Whether the test fails if a task panics.
+#[derive(Clone, Copy)]
+pub(crate) enum Panics {
+    Deny,
+    Allow,
 }
 
 /// A place in the source whose tasks may be left behind: `"path/prefix"`, or `"path/prefix" = 2`.
@@ -139,13 +154,28 @@ pub(crate) const KNOWN: &[Known] = &[
     },
     Known {
         name: "timeout",
-        takes: r#"a time with a unit: `timeout = "10s"`"#,
+        takes: r#"a time with a unit, or "none": `timeout = "10s"`"#,
         read: |options, written| {
-            let timeout = written.time()?;
-            if timeout.is_zero() {
-                return Err(written.mistaken());
-            }
-            options.timeout = Some(timeout);
+            options.timeout = Some(if written.string()?.value() == "none" {
+                Timeout::Never
+            } else {
+                match written.time()? {
+                    Duration::ZERO => return Err(written.mistaken()),
+                    timeout => Timeout::After(timeout),
+                }
+            });
+            Ok(())
+        },
+    },
+    Known {
+        name: "panics",
+        takes: r#""deny" or "allow": `panics = "allow"`"#,
+        read: |options, written| {
+            options.panics = Some(match written.string()?.value().as_str() {
+                "deny" => Panics::Deny,
+                "allow" => Panics::Allow,
+                _ => return Err(written.mistaken()),
+            });
             Ok(())
         },
     },

@@ -6,7 +6,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::Path;
 
-use crate::options::{Flavor, Given, Options, Place, UnhandledPanic};
+use crate::options::{Flavor, Given, Options, Panics, Place, Timeout, UnhandledPanic};
 
 /// Writes the `LeakCheck` that the options ask for.
 pub(crate) fn check(krate: &Path, options: &Options) -> TokenStream {
@@ -20,8 +20,16 @@ pub(crate) fn check(krate: &Path, options: &Options) -> TokenStream {
     if let Some(grace) = options.grace.map(duration) {
         settings.extend(quote!(.grace(#grace)));
     }
-    if let Some(timeout) = options.timeout.map(duration) {
-        settings.extend(quote!(.timeout(#timeout)));
+    settings.extend(match options.timeout {
+        None => TokenStream::new(),
+        Some(Timeout::After(timeout)) => {
+            let timeout = duration(timeout);
+            quote!(.timeout(#timeout))
+        }
+        Some(Timeout::Never) => quote!(.no_timeout()),
+    });
+    if let Some(Panics::Allow) = options.panics {
+        settings.extend(quote!(.allow_panics()));
     }
     if let Some(tasks) = options.allow {
         settings.extend(quote!(.allow(#tasks)));

@@ -44,6 +44,14 @@ mod stand_in {
             self.and(&format!("timeout {timeout:?}"))
         }
 
+        pub(crate) fn no_timeout(self) -> Self {
+            self.and("no timeout")
+        }
+
+        pub(crate) fn allow_panics(self) -> Self {
+            self.and("allow panics")
+        }
+
         pub(crate) fn allow(self, tasks: usize) -> Self {
             self.and(&format!("allow {tasks}"))
         }
@@ -148,6 +156,16 @@ async fn a_test_that_says_nothing_is_checked_as_usual() {
 )]
 async fn own_options_come_through() {
     assert_eq!(settings(), "grace 1.25s, timeout 60s, allow 2, ");
+}
+
+#[leak_check(crate = "stand_in", timeout = "none", panics = "allow")]
+async fn what_is_not_checked_comes_through() {
+    assert_eq!(settings(), "no timeout, allow panics, ");
+}
+
+#[leak_check(crate = "stand_in", panics = "deny")]
+async fn what_is_the_default_may_be_said() {
+    assert_eq!(settings(), "");
 }
 
 #[leak_check(allow("src/a.rs", "src/b.rs:12" = 2), crate = "self::stand_in", allow("src/c.rs" = 1))]

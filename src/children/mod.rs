@@ -193,7 +193,7 @@ impl<S: Slots> Children<S> {
 
     /// How often child `index` was polled.
     pub(crate) fn polls(&self, index: usize) -> usize {
-        self.slots.note(index).polls as usize
+        self.slots.note(index).polls() as usize
     }
 
     /// Drops every child that has not ended, in the order of their indices. One whose drop panics
@@ -249,6 +249,24 @@ impl<S: Slots> Children<S> {
     }
 }
 
+#[cfg(feature = "tokio")]
+impl<F: Future> Children<List<F>> {
+    /// The same children with the futures that `wrap` makes of theirs, by their indices. If one of
+    /// them was polled there is no such thing, and they are dropped.
+    pub(crate) fn wrap<G: Future>(
+        mut self,
+        wrap: impl FnMut((usize, F)) -> G,
+    ) -> Option<Children<List<G>>> {
+        let futures = Pin::new(&mut self.slots).take_unpolled()?;
+        Some(Children {
+            slots: List::collect(futures.enumerate().map(wrap)),
+            line: mem::replace(&mut self.line, Line::new(0)),
+            has_panicked: self.has_panicked,
+            panics_go_on: self.panics_go_on,
+        })
+    }
+}
+
 /// Polls one child after the other, until the batch or the schedule ends. A panic of child `polling`
 /// comes out of it, and it can be gone on with.
 fn poll_each(
@@ -261,7 +279,6 @@ fn poll_each(
     while let Some(index) = line.next(slots.as_mut(), || schedule.goes_on()) {
         *polling = index;
         let note = slots.as_mut().note_mut(index as usize);
-        note.polls = note.polls.saturating_add(1);
         let is_taken = mem::take(&mut note.is_taken);
         let (polled, woke_itself) = line.lend(index, is_taken, |context| {
             let poll = PollBy {

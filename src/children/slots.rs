@@ -6,9 +6,13 @@
 //!
 //! # Invariants
 //!
-//! 1. The slots of a `List` are never moved after `List::collect` has pinned them, until none of
-//!    them holds a future: nothing here hands out a `&mut [Slot<F>]` or a `&mut Slot<F>`, only
-//!    `Pin<&mut Slot<F>>`.
+//! 1. A future of a `List` is pinned by its first poll, and by nothing else: its slot is pinned in
+//!    name as soon as it is collected, but no foreign code has seen where a future lies that was
+//!    never polled. `Note::polls` tells, which `Slot::poll` alone writes, before it polls.
+//! 2. The slots of a `List` are not moved while one of them holds a future that was polled: nothing
+//!    here hands out a `&mut [Slot<F>]` or a `&mut Slot<F>`, only `Pin<&mut Slot<F>>`, and slots are
+//!    moved out of a list only by `take_all`, when none holds a future, and by `take_unpolled`, when
+//!    none was polled.
 
 #![expect(
     unsafe_code,
@@ -39,16 +43,23 @@ pub struct Slot<F: Future> {
     content: Content<F>,
 }
 
-/// What the engine notes of a child.
-#[derive(Clone, Copy, Debug)]
+/// What the engine notes of a child. It is neither copied nor moved from child to child.
+#[derive(Debug)]
 #[expect(unnameable_types, reason = "the engine alone meets it")]
 pub struct Note {
-    /// How often the future was polled.
-    pub(super) polls: u32,
+    /// How often the future was polled (invariant 1).
+    polls: u32,
     /// The child's place in the list of the [woken](super::woken::Woken) ones.
     pub(super) link: u32,
     /// Whether the child was taken from the stack of wakes since its last poll began.
     pub(super) is_taken: bool,
+}
+
+impl Note {
+    /// How often the future was polled.
+    pub(super) fn polls(&self) -> u32 {
+        self.polls
+    }
 }
 
 #[pin_project(project = ContentProjection, project_replace = ContentTaken)]
@@ -147,14 +158,28 @@ impl<F: Future> Slot<F> {
     /// What came out of the future, if it has come to its end.
     #[inline]
     fn into_outcome(self) -> Option<Result<F::Output, Panic>> {
-        let slot = ManuallyDrop::new(self);
-        // SAFETY: the slot is not used any more, not even dropped; and if it held a future, that
-        // was never pinned, since a slot that holds a pinned one is never moved (invariant 1).
-        match unsafe { ptr::read(&raw const slot.content) } {
+        match self.into_content() {
             Content::Done(output) => Some(Ok(output)),
             Content::Panicked(panic) => Some(Err(*panic)),
             Content::Pending(_) | Content::Empty => None,
         }
+    }
+
+    /// The future, if it has not come to its end.
+    #[cfg(feature = "tokio")]
+    fn into_future(self) -> Option<F> {
+        match self.into_content() {
+            Content::Pending(future) => Some(future),
+            Content::Done(_) | Content::Panicked(_) | Content::Empty => None,
+        }
+    }
+
+    #[inline]
+    fn into_content(self) -> Content<F> {
+        let slot = ManuallyDrop::new(self);
+        // SAFETY: the slot is not used any more, not even dropped; and if it held a future, that
+        // was never pinned, since a slot that holds a pinned one is never moved (invariant 2).
+        unsafe { ptr::read(&raw const slot.content) }
     }
 
     /// Drops the future, which leaves the slot empty also when that panics.
@@ -168,6 +193,7 @@ impl<F: Future> Seat for Slot<F> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
         let this = self.as_mut().project();
+        this.note.polls = this.note.polls.saturating_add(1);
         let ContentProjection::Pending(future) = this.content.project() else {
             unreachable!("only a child that is pending is polled");
         };
@@ -343,7 +369,7 @@ impl<F: Future> List<F> {
             "every future has come to its end"
         );
         let slots = mem::replace(&mut list.0, Box::into_pin(Box::default()));
-        // SAFETY: no future is left in them that was pinned (invariant 1).
+        // SAFETY: no future is left in them (invariant 2).
         let slots = unsafe { Pin::into_inner_unchecked(slots) };
         let outputs = slots
             .into_vec()
@@ -358,6 +384,23 @@ impl<F: Future> List<F> {
             exact.extend(outputs);
             exact
         }
+    }
+
+    /// Takes all futures, in the order of their indices, if none of them was polled.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn take_unpolled(
+        self: Pin<&mut Self>,
+    ) -> Option<impl ExactSizeIterator<Item = F> + use<F>> {
+        let list = self.get_mut();
+        let is_unpolled = |slot: &Slot<F>| slot.holds() == Holds::Future && slot.note.polls == 0;
+        if !list.0.iter().all(is_unpolled) {
+            return None;
+        }
+        let slots = mem::replace(&mut list.0, Box::into_pin(Box::default()));
+        // SAFETY: no future in them was polled, and so none was pinned (invariant 1).
+        let slots = unsafe { Pin::into_inner_unchecked(slots) };
+        let future = |slot: Slot<F>| slot.into_future().expect("every slot holds a future");
+        Some(slots.into_vec().into_iter().map(future))
     }
 }
 
@@ -377,8 +420,8 @@ impl<F: Future> Slots for List<F> {
 
     fn slot_mut(self: Pin<&mut Self>, index: usize) -> Pin<&mut Slot<F>> {
         let slots = self.get_mut().0.as_mut();
-        // SAFETY: a slot is pinned with the slice it lies in, which never moves, and the slice is
-        // not used to move out of the slot (invariant 1).
+        // SAFETY: a slot is pinned with the slice it lies in, which does not move while it has to
+        // stay, and the slice is not used to move out of the slot (invariant 2).
         unsafe { slots.map_unchecked_mut(|slots| &mut slots[index]) }
     }
 

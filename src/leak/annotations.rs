@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use super::calls::Call;
 use super::place::Place;
-use super::report::{LeakedTask, Report, Verdict};
+use super::report::{LeakedTask, Report, TaskPanic, Verdict};
 use super::role::{Level, Role};
-use super::text::{Age, are, equal, groups, tasks, write_group};
+use super::text::{Age, are, groups, groups_of_panics, tasks, write_group, write_panic};
 
 /// How many annotations a test has. GitHub shows 10 errors and 10 warnings of a step, which are all
 /// that `cargo test` may have.
@@ -29,7 +29,7 @@ pub(super) fn annotations(report: &Report, role: Role, repository: &Repository) 
     annotations.find_test();
     annotations.find_tasks();
     annotations.find_unseen_tasks();
-    annotations.find_background_panics();
+    annotations.find_panics();
     annotations.lines()
 }
 
@@ -70,11 +70,14 @@ impl<'a> Annotations<'a> {
     fn find_test(&mut self) {
         let test = &self.test;
         let says = match self.report.verdict() {
-            Verdict::Leaked | Verdict::BackgroundPanicked => return,
+            Verdict::Leaked | Verdict::Panicked => return,
             Verdict::Hung { timeout, wait } => {
                 let timeout = humantime::format_duration(*timeout);
                 format!("{test} did not end within {timeout}\n{wait}")
             }
+            Verdict::Deadlocked { wait } => format!(
+                "{test} can never end: its clock is paused, and nothing is left that could run\n{wait}"
+            ),
             Verdict::Late { timeout, took } => {
                 let (took, timeout) = (Age(*took), humantime::format_duration(*timeout));
                 format!("{test} ended after {took}, and had {timeout}")
@@ -84,7 +87,7 @@ impl<'a> Annotations<'a> {
                 format!("what {test} left behind could not be found out: the check {panic}")
             }
         };
-        self.add(self.role.level(), self.report.place(), None, says);
+        self.add(self.role.level(), [self.report.place()], says);
     }
 
     fn find_tasks(&mut self) {
@@ -105,7 +108,8 @@ impl<'a> Annotations<'a> {
             let count = groups.iter().map(|group| group.len()).sum();
             let says = format!("{}{}", self.are_left(count), Listed(&groups));
             let called_at = first.caller().and_then(Call::place);
-            self.add(self.level_of_tasks(), first.place(), called_at, says);
+            let places = iter::once(first.place()).chain(called_at);
+            self.add(self.level_of_tasks(), places, says);
         }
     }
 
@@ -119,27 +123,27 @@ impl<'a> Annotations<'a> {
             "{}, of which this build sees only that {they} alive",
             self.are_left(count)
         );
-        self.add(self.level_of_tasks(), self.report.place(), None, says);
+        self.add(self.level_of_tasks(), [self.report.place()], says);
     }
 
-    fn find_background_panics(&mut self) {
-        let level = self.level_if(*self.report.verdict() == Verdict::BackgroundPanicked);
-        for (panic, count) in equal(self.report.background_panics()) {
-            let message = panic.message().unwrap_or("(the payload is not a string)");
-            let says = format!(
-                "{} in the background, spawned at {}, panicked during {}: {message}",
-                tasks(count),
-                panic.place(),
-                self.test
-            );
-            self.add(level, panic.place(), None, says);
+    fn find_panics(&mut self) {
+        let level = self.level_if(*self.report.verdict() == Verdict::Panicked);
+        for alike in groups_of_panics(self.report.panics()) {
+            let first = alike[0];
+            let count = tasks(alike.len());
+            let says = format!("{count} panicked during {}{}", self.test, Panicked(first));
+            let called_at = first.caller().and_then(Call::place);
+            let places = [first.spawned_at(), called_at, first.place()];
+            self.add(level, places.into_iter().flatten(), says);
         }
     }
 
     /// What is to be said of so many tasks that are left.
     fn are_left(&self, count: usize) -> String {
         match self.report.verdict() {
-            Verdict::Hung { .. } => format!("{} alive while {} hangs", are(count), self.test),
+            Verdict::Hung { .. } | Verdict::Deadlocked { .. } => {
+                format!("{} alive while {} hangs", are(count), self.test)
+            }
             _ => format!("{} outlived {}", tasks(count), self.test),
         }
     }
@@ -157,10 +161,10 @@ impl<'a> Annotations<'a> {
         }
     }
 
-    /// Adds what was found at a place. One that the repository does not have is shown at the call
-    /// that led there, or else at the test.
-    fn add(&mut self, level: Level, place: &Place, called_at: Option<&Place>, says: String) {
-        let mut places = iter::once(place).chain(called_at);
+    /// Adds what was found, at the first of these places that the repository has, or else at the
+    /// test.
+    fn add<'p>(&mut self, level: Level, places: impl IntoIterator<Item = &'p Place>, says: String) {
+        let mut places = places.into_iter();
         let place = places.find(|place| self.repository.file(place).is_some());
         let place = place.unwrap_or(self.report.place());
         match self.all.iter_mut().find(|other| other.place == *place) {
@@ -231,6 +235,15 @@ impl fmt::Display for Listed<'_> {
                 write!(f, "\n  and {more} more, spawned here too")
             }
         }
+    }
+}
+
+/// A panic, as in the text of a report.
+struct Panicked<'a>(&'a TaskPanic);
+
+impl fmt::Display for Panicked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_panic(f, self.0)
     }
 }
 
@@ -362,13 +375,13 @@ mod tests {
         let foreign = Place::new(foreign, 389, None);
         let repository = Repository::default();
         let mut annotations = Annotations::new(&report, Role::Fails, &repository);
-        let mut add = |level, place, called_at| {
-            annotations.add(level, place, called_at, place.to_string());
+        let mut add = |level, places: &[&Place]| {
+            annotations.add(level, places.iter().copied(), places[0].to_string());
         };
-        add(Level::Warning, &foreign, None);
-        add(Level::Error, &foreign, Some(&call));
-        add(Level::Warning, &call, None);
-        add(Level::Error, &foreign, Some(&foreign));
+        add(Level::Warning, &[&foreign]);
+        add(Level::Error, &[&foreign, &call]);
+        add(Level::Warning, &[&call]);
+        add(Level::Error, &[&foreign, &foreign]);
         let [at_test, at_call] = annotations.all.as_slice() else {
             panic!("one for each place");
         };

@@ -35,7 +35,8 @@ impl Armed {
         self.sees_every_spawn
     }
 
-    /// Whether the lines are seen at which tasks wait: in a build with debug information.
+    /// Whether the lines are seen at which tasks wait, and panics of tasks that were not spawned through
+    /// `straggler`: in a build with debug information.
     #[must_use]
     pub fn sees_lines(&self) -> bool {
         self.sees_lines
@@ -56,7 +57,7 @@ impl fmt::Display for Armed {
             "leak_check is armed: {}
   every task of the test's runtime  counted
   tasks spawned through straggler   seen: where, by whom, {}
-  tasks spawned past straggler      {}",
+  tasks spawned past straggler      {}, {}",
             seen(
                 self.warns_only,
                 "a leak is printed",
@@ -71,6 +72,11 @@ impl fmt::Display for Armed {
                 self.sees_every_spawn,
                 "seen: where and by whom",
                 "not seen (build with RUSTFLAGS=\"--cfg tokio_unstable\")"
+            ),
+            seen(
+                self.sees_lines,
+                "and whether they panic",
+                "nor whether they panic (build with debug information)"
             ),
         )
     }

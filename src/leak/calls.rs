@@ -123,6 +123,23 @@ impl Symbols {
         nearest.cloned()
     }
 
+    /// Whether a panic with these calls ends the task that it is in: the innermost call that catches
+    /// panics is tokio's own around the task. Where tokio has no debug information it is not known,
+    /// since functions that catch panics may be inlined there, and the panic is taken for caught.
+    pub(super) fn end_a_task(&mut self, panic: &Backtrace) -> bool {
+        let addresses = panic.frames().iter().map(BacktraceFrame::ip);
+        let frames = addresses.flat_map(|address| self.at(address).to_vec());
+        let mut catching = frames.skip_while(|frame| !frame.catches_panics());
+        let catches = catching.find(|frame| {
+            let path = function_path(&frame.name);
+            let own = ["std::", "core::", "alloc::", "__rust"];
+            !path.is_empty() && !own.iter().any(|own| path.starts_with(own))
+        });
+        catches.is_some_and(|frame| {
+            frame.file.is_some() && function_path(&frame.name).starts_with("tokio::runtime::task::")
+        })
+    }
+
     /// Whether the lines are known of the file from which this is called.
     pub(super) fn have_lines_of(&mut self, caller: &Place) -> bool {
         let backtrace = Backtrace::new_unresolved();
@@ -181,6 +198,15 @@ impl Frame {
         ];
         (!path.is_empty() && !hands_on.iter().any(|library| path.starts_with(library)))
             .then_some(path)
+    }
+
+    /// Whether it is where std catches panics.
+    fn catches_panics(&self) -> bool {
+        let path = function_path(&self.name);
+        path == "__rust_try"
+            || path.starts_with("std::panicking::catch_unwind")
+            || path.starts_with("std::panicking::try")
+            || path == "std::panic::catch_unwind"
     }
 
     /// Whether it is where tokio puts off the wake of a task that yields.

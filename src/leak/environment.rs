@@ -18,12 +18,42 @@ pub(crate) enum Mode {
     Off,
 }
 
+/// How long the body of a test may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timeout {
+    After(Duration),
+    Never,
+}
+
+impl Timeout {
+    pub(crate) fn duration(self) -> Duration {
+        match self {
+            Self::After(duration) => duration,
+            Self::Never => Duration::MAX,
+        }
+    }
+}
+
+/// What is done with a process in which a test blocks its thread for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnHang {
+    /// It is aborted.
+    Abort,
+    /// It is left to whoever runs the tests.
+    Wait,
+}
+
 /// What the environment variables say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Environment {
     pub(crate) mode: Mode,
     /// The grace of tests that do not set their own.
     pub(crate) grace: Option<Duration>,
+    /// The timeout of tests that do not set their own.
+    pub(crate) timeout: Option<Timeout>,
+    pub(crate) on_hang: Option<OnHang>,
+    /// Whether each test has a process of its own, as under nextest.
+    has_process_for_each_test: bool,
 }
 
 impl Environment {
@@ -34,35 +64,63 @@ impl Environment {
     /// If a variable cannot be understood: a check must not be lost by a slip of the pen.
     pub(crate) fn read() -> Result<Self, String> {
         static READ: OnceLock<Result<Environment, String>> = OnceLock::new();
-        let read = || {
-            let of = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-            Self::parse(of("STRAGGLER").as_deref(), of("STRAGGLER_GRACE").as_deref())
-        };
+        let read = || Self::parse(|name| Some(env::var_os(name)?.to_string_lossy().into_owned()));
         READ.get_or_init(read).clone()
     }
 
-    fn parse(mode: Option<&str>, grace: Option<&str>) -> Result<Self, String> {
-        let mode = match mode {
-            None | Some("" | "deny") => Mode::Deny,
+    /// What is done with a process in which a test blocks its thread for ever.
+    pub(crate) fn on_hang(&self) -> OnHang {
+        self.on_hang.unwrap_or(if self.has_process_for_each_test {
+            OnHang::Abort
+        } else {
+            OnHang::Wait
+        })
+    }
+
+    fn parse(of: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        // One that is empty is as if it was not set.
+        let of = |name| of(name).filter(|value| !value.is_empty());
+        let mode = match of("STRAGGLER").as_deref() {
+            None | Some("deny") => Mode::Deny,
             Some("warn") => Mode::Warn,
             Some("off") => Mode::Off,
-            Some(other) => {
-                return Err(format!(
-                    "the environment variable STRAGGLER is `deny`, `warn` or `off`, and not `{other}`"
-                ));
-            }
+            Some(other) => return Err(mistaken("STRAGGLER", "`deny`, `warn` or `off`", other)),
         };
-        let grace = match grace {
-            None | Some("") => None,
-            Some(text) => Some(humantime::parse_duration(text).map_err(|error| {
-                format!(
-                    "the environment variable STRAGGLER_GRACE is a time such as `250ms`, \
-                     and not `{text}`: {error}"
-                )
-            })?),
+        let time = |name, right, text: String| {
+            let time = humantime::parse_duration(&text);
+            time.map_err(|error| format!("{}: {error}", mistaken(name, right, &text)))
         };
-        Ok(Self { mode, grace })
+        let right = "a time such as `250ms`";
+        let grace = of("STRAGGLER_GRACE").map(|text| time("STRAGGLER_GRACE", right, text));
+        let name = "STRAGGLER_TIMEOUT";
+        let right = "a time such as `10s`, or `none`";
+        let timeout = match of(name) {
+            None => None,
+            Some(text) if text == "none" => Some(Timeout::Never),
+            Some(text) => match time(name, right, text.clone())? {
+                Duration::ZERO => return Err(mistaken(name, right, &text)),
+                after => Some(Timeout::After(after)),
+            },
+        };
+        let on_hang = match of("STRAGGLER_ON_HANG").as_deref() {
+            None => None,
+            Some("abort") => Some(OnHang::Abort),
+            Some("wait") => Some(OnHang::Wait),
+            Some(other) => return Err(mistaken("STRAGGLER_ON_HANG", "`abort` or `wait`", other)),
+        };
+        Ok(Self {
+            mode,
+            grace: grace.transpose()?,
+            timeout,
+            on_hang,
+            has_process_for_each_test: of("NEXTEST_EXECUTION_MODE").as_deref()
+                == Some("process-per-test"),
+        })
     }
+}
+
+fn mistaken(name: &str, right: &str, text: &str) -> String {
+    format!("the environment variable {name} is {right}, and not `{text}`")
 }
 
 /// Where findings of tests go, besides what is printed for people.
@@ -101,40 +159,84 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
 
-    use super::{Environment, Mode, Outlets};
+    use super::{Environment, Mode, OnHang, Outlets, Timeout};
 
-    fn parse(mode: &str, grace: &str) -> Result<Environment, String> {
-        Environment::parse(Some(mode), Some(grace))
+    fn parse(variables: &[(&str, &str)]) -> Result<Environment, String> {
+        Environment::parse(|name| {
+            let found = variables.iter().find(|(of, _)| *of == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
     }
 
     #[test]
     fn what_is_not_set_or_empty_is_the_default() {
-        assert_eq!(Environment::parse(None, None), Ok(Environment::default()));
-        assert_eq!(parse("", ""), Ok(Environment::default()));
-        assert_eq!(Environment::default().mode, Mode::Deny);
+        let names = [
+            "STRAGGLER",
+            "STRAGGLER_GRACE",
+            "STRAGGLER_TIMEOUT",
+            "STRAGGLER_ON_HANG",
+        ];
+        assert_eq!(parse(&[]), Ok(Environment::default()));
+        assert_eq!(parse(&names.map(|name| (name, ""))), parse(&[]));
+        let default = Environment::default();
+        assert_eq!((default.mode, default.grace), (Mode::Deny, None));
+        assert_eq!((default.timeout, default.on_hang()), (None, OnHang::Wait));
     }
 
     #[test]
     fn what_is_set_is_read() {
-        let grace = Some(Duration::from_millis(1500));
         for (text, mode) in [
             ("deny", Mode::Deny),
             ("warn", Mode::Warn),
             ("off", Mode::Off),
         ] {
-            assert_eq!(parse(text, "1s 500ms"), Ok(Environment { mode, grace }));
+            assert_eq!(parse(&[("STRAGGLER", text)]).unwrap().mode, mode);
+        }
+        let time = Duration::from_millis(1500);
+        let grace = parse(&[("STRAGGLER_GRACE", "1s 500ms")]).unwrap().grace;
+        assert_eq!(grace, Some(time));
+        for (text, timeout) in [("1s 500ms", Timeout::After(time)), ("none", Timeout::Never)] {
+            let read = parse(&[("STRAGGLER_TIMEOUT", text)]).unwrap();
+            assert_eq!(read.timeout, Some(timeout));
+        }
+        for (text, on_hang) in [("abort", OnHang::Abort), ("wait", OnHang::Wait)] {
+            let read = parse(&[("STRAGGLER_ON_HANG", text)]).unwrap();
+            assert_eq!(read.on_hang(), on_hang);
         }
     }
 
     #[test]
+    fn a_process_that_has_one_test_is_aborted() {
+        let nextest = ("NEXTEST_EXECUTION_MODE", "process-per-test");
+        assert_eq!(parse(&[nextest]).unwrap().on_hang(), OnHang::Abort);
+        let both = [nextest, ("STRAGGLER_ON_HANG", "wait")];
+        assert_eq!(parse(&both).unwrap().on_hang(), OnHang::Wait);
+    }
+
+    #[test]
     fn a_slip_of_the_pen_is_an_error_that_names_what_would_be_right() {
-        let error = parse("of", "").unwrap_err();
-        assert!(
-            error.contains("`deny`, `warn` or `off`, and not `of`"),
-            "{error}"
-        );
-        let error = parse("deny", "250").unwrap_err();
-        assert!(error.contains("such as `250ms`, and not `250`"), "{error}");
+        for (name, text, right) in [
+            ("STRAGGLER", "of", "`deny`, `warn` or `off`, and not `of`"),
+            ("STRAGGLER_GRACE", "250", "such as `250ms`, and not `250`"),
+            (
+                "STRAGGLER_TIMEOUT",
+                "10",
+                "such as `10s`, or `none`, and not `10`",
+            ),
+            (
+                "STRAGGLER_TIMEOUT",
+                "0s",
+                "such as `10s`, or `none`, and not `0s`",
+            ),
+            (
+                "STRAGGLER_ON_HANG",
+                "kill",
+                "`abort` or `wait`, and not `kill`",
+            ),
+        ] {
+            let error = parse(&[(name, text)]).unwrap_err();
+            assert!(error.contains(name) && error.contains(right), "{error}");
+        }
     }
 
     #[test]

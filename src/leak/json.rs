@@ -4,8 +4,12 @@
 //! whatever comes of them: also with `STRAGGLER=warn`, and also if the test has failed by itself. An
 //! object is one line, written at once, so that any number of threads and processes can append to
 //! one file at the same time (a file on a network may not keep that promise). Nobody empties the
-//! file: remove it before a run. A relative path is taken from the root of the workspace. Checks
-//! without the attribute return their report, and write nothing.
+//! file: remove it before a run. A relative path is taken from the root of the workspace.
+//!
+//! A test that blocks its thread has an object when its time is up, and another one if it ends after
+//! all. A report that [`LeakCheck::run`](crate::LeakCheck::run) or
+//! [`Watch::verify`](super::Watch::verify) returns is its caller's and is not written, but one that
+//! they print is.
 //!
 //! This module has no items. It describes the lines.
 //!
@@ -14,10 +18,10 @@
 //! | field | value |
 //! |---|---|
 //! | `version` | `1`. Fields, and values of `verdict`, `kind`, `state` and `by`, may be added without a new version, so pass over what you do not know. If something is taken away or comes to mean something else, the version goes up |
-//! | `test` | the path of the test, as test runners know it |
+//! | `test` | the path of the test, as test runners know it, or `null` of a check without the attribute |
 //! | `file`, `line`, `column` | where the test stands |
 //! | `verdict` | why the test fails, or would without `STRAGGLER=warn`; see below |
-//! | `level` | `error` if the test fails by the findings. `warning` if it does not: with `STRAGGLER=warn`, or because it has failed by itself |
+//! | `level` | `error` if the test fails by the findings. `warning` if it does not: with `STRAGGLER=warn`, because it has failed by itself, or because it should panic and a task did |
 //! | `findings` | a list, never empty, of objects |
 //!
 //! | `verdict` | the test |
@@ -26,9 +30,10 @@
 //! | `returned_error` | returned an error (with `STRAGGLER=warn` this is not looked at) |
 //! | `did_not_panic` | has `#[should_panic]`, and did not |
 //! | `hung` | did not end within its `timeout` |
+//! | `deadlocked` | can never end: its clock is paused, and nothing is left that could run |
 //! | `late` | ended, but after its `timeout` |
 //! | `leaked` | left tasks behind |
-//! | `background_panicked` | left none, but a background task panicked |
+//! | `task_panicked` | left none behind, but a task panicked |
 //! | `not_run` | was not run |
 //! | `check_failed` | was run, but the check of what it left behind panicked |
 //!
@@ -39,43 +44,47 @@
 //! | field | value |
 //! |---|---|
 //! | `kind` | see below |
-//! | `file`, `line`, `column` | where it comes from: where a task was spawned; where the test stands, if it is a finding about the test itself. Files are named from the root of the workspace, or, in dependencies, from the name and version of the package |
+//! | `file`, `line`, `column` | where it comes from: where the task was spawned; where the test stands, if it is a finding about the test itself. Files are named from the root of the workspace, or, in dependencies, from the name and version of the package |
 //! | `count` | how many equal ones this stands for |
 //!
 //! | `kind` | what it is | further fields |
 //! |---|---|---|
 //! | `task` | a task that outlived the test, or is alive while the test hangs | `numbers`, `name`, `background`, `called_at`, `spawned_by`, `waits_for`, `age_ms`, `polls` |
 //! | `unseen_tasks` | tasks of which this build sees only that they are alive | |
-//! | `background_panic` | a background task that panicked, and was spawned here | `message` |
+//! | `panic` | a task that panicked | `numbers`, `name`, `background`, `called_at`, `spawned_by`, `blocking`, `panicked_at`, `message` |
 //! | `hang` | the test did not end | `timeout_ms`, `waits_for` |
+//! | `deadlock` | the test can never end | `waits_for` |
 //! | `late` | the test ended too late | `timeout_ms`, `took_ms` |
 //! | `not_run` | the test was not run | `message` |
 //! | `check_failed` | the check panicked | `message` |
 //!
 //! | field | value |
 //! |---|---|
-//! | `numbers` | the numbers of the tasks in their test |
+//! | `numbers` | the numbers of the tasks in their test, as far as they are known |
 //! | `name` | the name of the task, or `null` |
-//! | `background` | whether it is a background task that could not be stopped |
+//! | `background` | whether it was spawned by `straggler::background` |
+//! | `blocking` | whether it is known to be a closure on a thread for blocking work |
 //! | `called_at` | the call in your own code that led to the spawn, if that is in a dependency, or `null`: an object with `function`, `file`, `line`, `column` |
 //! | `spawned_by` | who spawned the task, then who spawned that one, and so on: objects whose `by` is `test`, `task` (then with `number`, `name`, `file`, `line`, `column`), `unknown_task`, or `no_task`, for a thread outside of the runtime |
 //! | `age_ms` | the time since the spawn, in milliseconds, of the oldest |
 //! | `polls` | `null`, or how often they were polled: an object with `least` and `most` |
+//! | `panicked_at` | the place of the panic, or `null`: an object with `file`, `line`, `column` |
 //! | `message` | the panic or the reason, in words; `null` if a panic has no words |
 //! | `timeout_ms`, `took_ms` | the time that the test had, and that it took, in milliseconds |
-//! | `waits_for` | an object with `state` and `places` |
+//! | `waits_for` | an object with `state`, `places` and `blocks_for_ms` |
 //!
 //! | `state` | the task |
 //! |---|---|
 //! | `waiting` | waits to be woken, at these places |
 //! | `busy` | wakes itself again and again, at these places |
 //! | `unwakeable` | kept no waker: nothing can wake it |
-//! | `blocking` | is inside of one poll, and blocks its thread |
+//! | `blocks` | is inside of one poll, for `blocks_for_ms` milliseconds, and blocks its thread |
 //! | `never_polled` | was never polled |
 //! | `unanswered` | did not say in time where it waits |
 //! | `unknown` | was not spawned through straggler, so that this cannot be known |
 //!
-//! `places` is a list, empty in other states, of objects with
+//! `blocks_for_ms` is `null` in other states. `places` is a list, empty in other states, of objects
+//! with
 //!
 //! | field | value |
 //! |---|---|
@@ -93,9 +102,9 @@ use serde::Serialize;
 
 use super::calls::Call;
 use super::place::Place;
-use super::report::{LeakedTask, Report, SpawnedBy, Verdict};
+use super::report::{LeakedTask, Report, SpawnedBy, TaskPanic, Verdict};
 use super::role::Role;
-use super::text::{equal, groups};
+use super::text::{groups, groups_of_panics};
 use super::to_json::to_json;
 use super::wait::{Wait, WaitPlace};
 
@@ -157,13 +166,26 @@ struct Finding<'a> {
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum What<'a> {
-    Task(Task<'a>),
+    Task {
+        #[serde(flatten)]
+        origin: Origin<'a>,
+        waits_for: WaitsFor<'a>,
+        age_ms: u64,
+        polls: Option<Polls>,
+    },
     UnseenTasks,
-    BackgroundPanic {
+    Panic {
+        #[serde(flatten)]
+        origin: Origin<'a>,
+        blocking: bool,
+        panicked_at: Option<At<'a>>,
         message: Option<&'a str>,
     },
     Hang {
         timeout_ms: u64,
+        waits_for: WaitsFor<'a>,
+    },
+    Deadlock {
         waits_for: WaitsFor<'a>,
     },
     Late {
@@ -178,16 +200,14 @@ enum What<'a> {
     },
 }
 
+/// What is known of tasks whatever became of them.
 #[derive(Serialize)]
-struct Task<'a> {
+struct Origin<'a> {
     numbers: Vec<usize>,
     name: Option<&'a str>,
     background: bool,
     called_at: Option<Called<'a>>,
     spawned_by: Vec<Spawner<'a>>,
-    waits_for: WaitsFor<'a>,
-    age_ms: u64,
-    polls: Option<Polls>,
 }
 
 /// A place, or that there is none.
@@ -229,6 +249,7 @@ struct Polls {
 struct WaitsFor<'a> {
     state: &'static str,
     places: Vec<WaitsAt<'a>>,
+    blocks_for_ms: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -255,13 +276,8 @@ impl<'a> Line<'a> {
         if report.unseen() > 0 {
             find(None, report.unseen(), What::UnseenTasks);
         }
-        for (panic, count) in equal(report.background_panics()) {
-            let message = panic.message();
-            find(
-                Some(panic.place()),
-                count,
-                What::BackgroundPanic { message },
-            );
+        for alike in groups_of_panics(report.panics()) {
+            find(alike[0].spawned_at(), alike.len(), What::panics(&alike));
         }
         Self {
             version: VERSION,
@@ -281,7 +297,7 @@ impl<'a> Line<'a> {
 fn of_verdict(verdict: &Verdict) -> (&'static str, Option<What<'_>>) {
     match verdict {
         Verdict::Leaked => ("leaked", None),
-        Verdict::BackgroundPanicked => ("background_panicked", None),
+        Verdict::Panicked => ("task_panicked", None),
         Verdict::Hung { timeout, wait } => {
             let (timeout_ms, waits_for) = (milliseconds(*timeout), wait.into());
             let hang = What::Hang {
@@ -289,6 +305,10 @@ fn of_verdict(verdict: &Verdict) -> (&'static str, Option<What<'_>>) {
                 waits_for,
             };
             ("hung", Some(hang))
+        }
+        Verdict::Deadlocked { wait } => {
+            let waits_for = wait.into();
+            ("deadlocked", Some(What::Deadlock { waits_for }))
         }
         Verdict::Late { timeout, took } => {
             let (timeout_ms, took_ms) = (milliseconds(*timeout), milliseconds(*took));
@@ -309,16 +329,35 @@ impl<'a> What<'a> {
         let first = alike[0];
         let polls = alike.iter().filter_map(|task| task.polls());
         let (least, most) = (polls.clone().min(), polls.max());
-        Self::Task(Task {
-            numbers: alike.iter().map(|task| task.number()).collect(),
-            name: first.name(),
-            background: first.is_background(),
-            called_at: first.caller().map(Called::from),
-            spawned_by: first.spawned_by().iter().map(Spawner::from).collect(),
+        Self::Task {
+            origin: Origin {
+                numbers: alike.iter().map(|task| task.number()).collect(),
+                name: first.name(),
+                background: first.is_background(),
+                called_at: first.caller().map(Called::from),
+                spawned_by: first.spawned_by().iter().map(Spawner::from).collect(),
+            },
             waits_for: first.wait().into(),
             age_ms: milliseconds(first.age()),
             polls: least.zip(most).map(|(least, most)| Polls { least, most }),
-        })
+        }
+    }
+
+    /// Panics that are alike, at least one.
+    fn panics(alike: &[&'a TaskPanic]) -> Self {
+        let first = alike[0];
+        Self::Panic {
+            origin: Origin {
+                numbers: alike.iter().filter_map(|panic| panic.number()).collect(),
+                name: first.name(),
+                background: first.is_background(),
+                called_at: first.caller().map(Called::from),
+                spawned_by: first.spawned_by().iter().map(Spawner::from).collect(),
+            },
+            blocking: first.is_blocking(),
+            panicked_at: first.place().map(|place| At::new(Some(place))),
+            message: first.message(),
+        }
     }
 }
 
@@ -366,7 +405,7 @@ impl<'a> From<&'a Wait> for WaitsFor<'a> {
             Wait::At(places) => ("waiting", places.as_slice()),
             Wait::Busy(places) => ("busy", places.as_slice()),
             Wait::Unwakeable => ("unwakeable", &[][..]),
-            Wait::Blocks => ("blocking", &[][..]),
+            Wait::Blocks(_) => ("blocks", &[][..]),
             Wait::Unstarted => ("never_polled", &[][..]),
             Wait::Unanswered => ("unanswered", &[][..]),
             Wait::Unknown => ("unknown", &[][..]),
@@ -374,6 +413,10 @@ impl<'a> From<&'a Wait> for WaitsFor<'a> {
         Self {
             state,
             places: places.iter().map(WaitsAt::from).collect(),
+            blocks_for_ms: match wait {
+                Wait::Blocks(time) => Some(milliseconds(*time)),
+                _ => None,
+            },
         }
     }
 }
@@ -400,7 +443,7 @@ mod tests {
     use std::{env, fs, process};
 
     use super::super::report::Findings;
-    use super::{Place, Report, Role, Verdict, Wait, WaitsFor, append, line};
+    use super::{Duration, Place, Report, Role, Verdict, Wait, WaitsFor, append, line};
 
     #[test]
     fn the_fields_stand_in_the_order_in_which_they_are_documented() {
@@ -426,7 +469,7 @@ mod tests {
             Wait::At(Vec::new()),
             Wait::Busy(Vec::new()),
             Wait::Unwakeable,
-            Wait::Blocks,
+            Wait::Blocks(Duration::ZERO),
             Wait::Unstarted,
             Wait::Unanswered,
             Wait::Unknown,

@@ -4,6 +4,7 @@
 //! What a check finds is a [`Report`]; [`json`] is what programs read of it.
 //! [`armed()`] says what this build can see.
 
+mod activity;
 mod annotations;
 mod armed;
 mod calls;
@@ -11,6 +12,7 @@ mod drain;
 mod environment;
 mod hooks;
 pub mod json;
+mod panics;
 mod place;
 mod report;
 mod role;
@@ -20,6 +22,7 @@ mod scope;
 mod session;
 mod spawn;
 mod task;
+mod tell;
 pub(crate) mod test_case;
 mod text;
 mod to_json;
@@ -34,14 +37,17 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 
-use self::environment::Mode;
+use self::environment::{Mode, Timeout};
+use self::role::{Failure, Role};
 use self::rules::Rules;
 use self::run::Checked;
+use self::tell::tell;
 
 pub use self::armed::{Armed, armed};
 pub use self::calls::Call;
+pub(crate) use self::panics::note_resumed;
 pub use self::place::Place;
-pub use self::report::{BackgroundPanic, LeakedTask, Report, SpawnedBy, Verdict};
+pub use self::report::{LeakedTask, Report, SpawnedBy, TaskPanic, Verdict};
 pub(crate) use self::session::Session;
 pub use self::spawn::{background, spawn, spawn_blocking, spawn_local, spawn_named};
 pub(crate) use self::spawn::{track, track_blocking, track_on};
@@ -54,14 +60,18 @@ pub use self::watch::Watch;
 /// test that fails waits for all of it.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// How long a test's body may take, unless something else is said. Few tests take a tenth of it, and
+/// what runs them would wait for ever.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Runs a future and fails if a task that it caused outlives it.
 ///
 /// It is what `#[leak_check]` does for a test, as a value. Each
 /// [`run`](Self::run) makes a runtime of its own, so it is charged with its own tasks only,
 /// whatever else goes on in the process. When the future has ended
 ///
-/// 1. background tasks are stopped, and the runtime gets a few turns. If no task is alive then,
-///    this is all, and took no time.
+/// 1. background tasks are stopped, and the runtime gets a few turns. If no task is alive then and
+///    none has panicked, this is all, and took no time.
 /// 2. Else the tasks have a grace period to end in, of real time. A paused clock stands still
 ///    meanwhile, so that it does not matter how long tasks would sleep.
 /// 3. If more are left than the rules allow, each task that was spawned through `straggler` is
@@ -97,19 +107,21 @@ pub struct LeakCheck {
     runtime: Option<Builder>,
     is_local: bool,
     grace: Option<Duration>,
-    timeout: Option<Duration>,
+    timeout: Option<Timeout>,
+    allows_panics: bool,
     rules: Rules,
 }
 
 impl LeakCheck {
-    /// Makes a check with a current-thread runtime, all of its drivers on, a grace of 500 ms, and
-    /// no task allowed to remain.
+    /// Makes a check with a current-thread runtime, all of its drivers on, a grace of 500 ms, a
+    /// timeout of 60 seconds, and no task allowed to remain or to panic.
     pub fn new() -> Self {
         Self {
             runtime: None,
             is_local: false,
             grace: None,
             timeout: None,
+            allows_panics: false,
             rules: Rules::default(),
         }
     }
@@ -117,8 +129,9 @@ impl LeakCheck {
     /// Takes the runtime's settings from a builder of tokio, instead of a current-thread runtime
     /// with all drivers on.
     ///
-    /// With `--cfg tokio_unstable` the check sets `on_task_spawn` and `on_task_terminate` of the
-    /// builder, in place of what they may be set to.
+    /// The check sets `on_thread_start`, `on_thread_stop`, `on_thread_park` and `on_thread_unpark` of
+    /// the builder, and with `--cfg tokio_unstable` also `on_task_spawn` and `on_task_terminate`, in
+    /// place of what they may be set to.
     ///
     /// # Examples
     ///
@@ -174,11 +187,16 @@ impl LeakCheck {
         self
     }
 
-    /// Sets how long the future may take, in real time. By default it may take for ever.
+    /// Sets how long the future may take, in real time.
+    ///
+    /// By default it is what the environment variable `STRAGGLER_TIMEOUT` says, or else 60 seconds.
     ///
     /// When the time is up the future is asked where it waits and then given up, and the report
     /// says so, also of the tasks that are alive. A future that blocks its thread can neither be
-    /// asked nor be given up: that it took too long is reported when it ends.
+    /// asked nor be given up. Half a second later a thread of its own prints what it knows; then it
+    /// aborts the process with `STRAGGLER_ON_HANG=abort`, which is the default where each test has
+    /// a process of its own (nextest), or leaves it with `STRAGGLER_ON_HANG=wait`. If the future
+    /// ends after all, that it took too long is reported then.
     ///
     /// # Examples
     ///
@@ -191,7 +209,36 @@ impl LeakCheck {
     /// assert!(matches!(report.verdict(), Verdict::Hung { .. }));
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.timeout = Some(Timeout::After(timeout));
+        self
+    }
+
+    /// Lets the future take for ever, whatever the environment says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(straggler::LeakCheck::new().no_timeout().run(async {}).is_ok());
+    /// ```
+    pub fn no_timeout(mut self) -> Self {
+        self.timeout = Some(Timeout::Never);
+        self
+    }
+
+    /// Lets tasks panic, for tests that are about panics.
+    ///
+    /// By default a task that ends by a panic fails the check, also if its handle is awaited: whether
+    /// somebody looks at the error cannot be seen from outside.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let check = straggler::LeakCheck::new().allow_panics();
+    /// let task = check.run(async { tokio::spawn(async { panic!("no such table") }).await });
+    /// assert!(task.unwrap().unwrap_err().is_panic());
+    /// ```
+    pub fn allow_panics(mut self) -> Self {
+        self.allows_panics = true;
         self
     }
 
@@ -287,12 +334,17 @@ impl LeakCheck {
                 report,
                 mode,
             } => match (outcome, report) {
-                (Ok(_), Some(report)) if mode == Mode::Deny => Err(report),
-                (outcome, report) => {
+                (Ok(output), None) => Ok(output),
+                (Ok(output), Some(report)) if mode == Mode::Warn => {
+                    tell(&report, Role::Warns);
+                    Ok(output)
+                }
+                (Ok(_), Some(report)) => Err(report),
+                (Err(panic), report) => {
                     if let Some(report) = report {
-                        eprintln!("{report}");
+                        tell(&report, Role::Accompanies(Failure::Panicked));
                     }
-                    outcome.map_or_else(|panic| panic.resume(), Ok)
+                    panic.resume()
                 }
             },
         }
@@ -338,7 +390,7 @@ impl LeakCheck {
     /// ```
     #[track_caller]
     pub fn watch_with(self, runtime: &Handle) -> Watch {
-        Watch::begin(runtime, self.grace, self.rules, Location::caller())
+        Watch::begin(runtime, self, Location::caller())
     }
 }
 

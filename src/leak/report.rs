@@ -5,6 +5,7 @@ use std::panic::Location;
 use std::time::{Duration, Instant};
 
 use super::calls::{Call, Symbols};
+use super::panics::Panicked;
 use super::place::Place;
 use super::task::{Kind, Spawner, Task};
 use super::wait::Wait;
@@ -39,7 +40,7 @@ pub(super) struct Findings {
     pub(super) tasks: Vec<LeakedTask>,
     pub(super) unseen: usize,
     pub(super) allowed: usize,
-    pub(super) panics: Vec<BackgroundPanic>,
+    pub(super) panics: Vec<TaskPanic>,
     /// Whether the clock was paused, and so stood still in the grace period.
     pub(super) clock_stood_still: bool,
     pub(super) unused_rules: Vec<String>,
@@ -76,6 +77,11 @@ pub enum Verdict {
         /// Where it waits.
         wait: Wait,
     },
+    /// The body can never end: the clock is paused, and nothing is left that could run.
+    Deadlocked {
+        /// Where the body waits.
+        wait: Wait,
+    },
     /// The body ended, but too late: it was inside of one poll when its time was over.
     Late {
         /// The time it had.
@@ -85,8 +91,8 @@ pub enum Verdict {
     },
     /// Tasks outlived the test.
     Leaked,
-    /// No task outlived the test, but a background task panicked.
-    BackgroundPanicked,
+    /// No task outlived the test, but one panicked.
+    Panicked,
     /// The test was not run, for this reason.
     NotRun(String),
     /// The test was run, but the check of what it left behind panicked, with this message.
@@ -129,11 +135,27 @@ pub enum SpawnedBy {
     NoTask,
 }
 
-/// A background task that panicked.
+/// A task that ended by a panic.
+///
+/// Of a task that was not spawned through `straggler` only the panic itself is known, and with
+/// `--cfg tokio_unstable` also where it was spawned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackgroundPanic {
-    place: Place,
+pub struct TaskPanic {
     message: Option<String>,
+    place: Option<Place>,
+    task: Option<PanickedTask>,
+}
+
+/// What is known of the task that panicked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct PanickedTask {
+    number: usize,
+    name: Option<String>,
+    spawned_at: Place,
+    caller: Option<Call>,
+    is_background: bool,
+    is_blocking: bool,
+    spawners: Vec<SpawnedBy>,
 }
 
 impl Report {
@@ -194,10 +216,15 @@ impl Report {
         self.0.unseen
     }
 
-    /// Returns the background tasks that panicked.
+    /// Returns the tasks that panicked.
     #[must_use]
-    pub fn background_panics(&self) -> &[BackgroundPanic] {
+    pub fn panics(&self) -> &[TaskPanic] {
         &self.0.panics
+    }
+
+    /// Adds tasks that panicked.
+    pub(super) fn add_panics(&mut self, panics: Vec<TaskPanic>) {
+        self.0.panics.extend(panics);
     }
 
     /// Returns how many tasks were allowed to remain, besides those that a rule for a place allows.
@@ -301,24 +328,86 @@ impl LeakedTask {
     }
 }
 
-impl BackgroundPanic {
-    pub(super) fn new(task: &Task, message: Option<String>) -> Self {
-        Self {
-            place: task.spawned_at.into(),
-            message,
+impl TaskPanic {
+    /// Returns `None` of a panic that did not end the task: it was caught inside of it.
+    pub(super) fn of(panicked: &Panicked, symbols: &mut Symbols) -> Option<Self> {
+        let calls = panicked.calls.as_ref();
+        if calls.is_some_and(|calls| !symbols.end_a_task(calls)) {
+            return None;
         }
+        let task = panicked.task.as_ref().map(|task| {
+            let spawned_at = task.spawned_at.into();
+            let stack = task.stack.as_ref();
+            PanickedTask {
+                number: task.number,
+                name: task.name.as_deref().map(str::to_owned),
+                caller: stack.and_then(|stack| symbols.caller(stack, &spawned_at)),
+                spawned_at,
+                is_background: task.kind == Kind::Background,
+                is_blocking: task.kind == Kind::Blocking,
+                spawners: spawners(task),
+            }
+        });
+        Some(Self {
+            message: panicked.message.clone(),
+            place: panicked.place.clone(),
+            task,
+        })
     }
 
-    /// Returns where the task was spawned.
-    #[must_use]
-    pub fn place(&self) -> &Place {
-        &self.place
-    }
-
-    /// Returns the panic's message, or `None` if its payload is not a string.
+    /// Returns the message of the panic, or `None` if its payload is no string.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.message.as_deref()
+    }
+
+    /// Returns where it panicked, or `None` if no hook saw it: `resume_unwind` calls none, and a
+    /// test may have replaced it.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// Returns the number of the task, as [`LeakedTask::number`] does, if it is on record.
+    #[must_use]
+    pub fn number(&self) -> Option<usize> {
+        self.task.as_ref().map(|task| task.number)
+    }
+
+    /// Returns the name of the task, if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.task.as_ref()?.name.as_deref()
+    }
+
+    /// Returns where the task was spawned, if it is on record.
+    #[must_use]
+    pub fn spawned_at(&self) -> Option<&Place> {
+        self.task.as_ref().map(|task| &task.spawned_at)
+    }
+
+    /// Returns the line of the user's code that led to the spawn, if that was made in a dependency.
+    #[must_use]
+    pub fn caller(&self) -> Option<&Call> {
+        self.task.as_ref()?.caller.as_ref()
+    }
+
+    /// Returns whether the task was spawned by [`background`](crate::background).
+    #[must_use]
+    pub fn is_background(&self) -> bool {
+        self.task.as_ref().is_some_and(|task| task.is_background)
+    }
+
+    /// Returns whether it is known to be a closure on a thread for blocking work.
+    #[must_use]
+    pub fn is_blocking(&self) -> bool {
+        self.task.as_ref().is_some_and(|task| task.is_blocking)
+    }
+
+    /// Returns who spawned the task, the nearest first; nobody if it is not on record.
+    #[must_use]
+    pub fn spawned_by(&self) -> &[SpawnedBy] {
+        self.task.as_ref().map_or(&[], |task| &task.spawners)
     }
 }
 

@@ -5,7 +5,7 @@
 pub(super) enum Role {
     /// The test fails by it.
     Fails,
-    /// The test does not: `STRAGGLER=warn`.
+    /// The test does not: by `STRAGGLER=warn`, or because it should panic, and a task did.
     Warns,
     /// The test has failed by itself, and the report is a note.
     Accompanies(Failure),

@@ -4,26 +4,33 @@ use std::future::poll_fn;
 use std::io;
 use std::panic::Location;
 use std::pin::Pin;
+use std::process;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
+use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime, RuntimeFlavor};
 
-use super::environment::{Environment, Mode};
+use super::activity::Activity;
+use super::environment::{Environment, Mode, OnHang, Timeout};
 use super::hooks::Hooks;
 use super::place::{Place, find_workspace};
 use super::report::Report;
+use super::role::Role;
 use super::scope::{Found, Scope};
 use super::session::Session;
 use super::task::{Kind, Spawner, Task};
-use super::{GRACE, LeakCheck, watchdog};
+use super::tell::tell;
+use super::{GRACE, LeakCheck, TIMEOUT, panics, watchdog};
 use crate::contain::contain;
 use crate::panic::Panic;
 
 /// How long blocking work may go on when all is over. It cannot be stopped, and must not hang the
 /// test for ever.
 const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// How long the thread of a test is parked before somebody looks whether the test can still end.
+const PARKED: Duration = Duration::from_millis(500);
 
 /// What became of a test.
 pub(crate) enum Checked<T> {
@@ -44,14 +51,15 @@ impl LeakCheck {
         self,
         test: Option<&'static str>,
         place: &'static Location<'static>,
-        body: Pin<&mut F>,
+        mut body: Pin<&mut F>,
     ) -> Checked<F::Output> {
         find_workspace(place);
         let not_run = |reason: String| Checked::Failed(Report::not_run(test, place, reason));
-        let Environment { mode, grace } = match Environment::read() {
+        let environment = match Environment::read() {
             Ok(environment) => environment,
             Err(reason) => return not_run(reason),
         };
+        let mode = environment.mode;
         if Handle::try_current().is_ok() {
             return not_run(
                 "it is inside of a tokio runtime, and a leak check makes its own. In a test with a \
@@ -65,12 +73,18 @@ impl LeakCheck {
             builder.enable_all();
             builder
         });
-        let hooks = (mode != Mode::Off).then(|| Hooks::install(&mut builder));
+        let observed = (mode != Mode::Off).then(|| {
+            panics::install_hook();
+            (
+                Hooks::install(&mut builder),
+                Activity::observe(&mut builder),
+            )
+        });
         let runtime = match CheckedRuntime::build(&mut builder, self.is_local) {
             Ok(runtime) => runtime,
             Err(error) => return not_run(format!("its runtime could not be made: {error}")),
         };
-        let Some(hooks) = hooks else {
+        let Some((hooks, activity)) = observed else {
             return Checked::Run {
                 outcome: contain(|| runtime.block_on(body)),
                 report: None,
@@ -79,39 +93,48 @@ impl LeakCheck {
         };
         let session = Session::open(runtime.handle());
         hooks.report_to(&session);
-        let scope = Scope::begin(session, runtime.handle().clone(), self.rules, test, place);
+        let rules = (self.rules, self.allows_panics);
+        let scope = Scope::begin(session, runtime.handle().clone(), rules, test, place);
+        let scope = Arc::new(scope);
         let task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
+        let timeout = self.timeout.or(environment.timeout);
+        let timeout = timeout.map_or(TIMEOUT, Timeout::duration);
         // One that is further off than clocks count never comes.
-        let until = self
-            .timeout
-            .and_then(|timeout| task.spawned.checked_add(timeout));
-        let watched = until.map(|until| watchdog::watch(Arc::clone(&task), until));
+        let until = task.spawned.checked_add(timeout);
+        let watched = until.map(|until| {
+            let test = RunningTest {
+                scope: Arc::clone(&scope),
+                body: Arc::clone(&task),
+                activity: Arc::clone(&activity),
+                timeout,
+                on_hang: environment.on_hang(),
+            };
+            watchdog::watch(Arc::new(test), until)
+        });
         let watched = match watched.transpose() {
             Ok(watched) => watched,
             Err(reason) => return not_run(reason.to_owned()),
         };
-        let outcome = contain(|| runtime.block_on(tracked_body(&task, body)));
+        let end = run_body(&runtime, &scope, &task, body.as_mut(), until);
         drop(watched);
         let is_late = until.is_some_and(|until| until <= Instant::now());
-        let outcome = match outcome {
-            Ok(Some(_)) if is_late => {
-                let took = task.spawned.elapsed();
+        let outcome = match end {
+            End::Output(output) if !is_late => Ok(output),
+            End::Panic(panic) => Err(panic),
+            given_up => {
+                let report = match given_up {
+                    End::Deadlock(report) => report,
+                    End::TimeIsUp => contain(|| runtime.block_on(scope.give_up(&task, timeout)))
+                        .unwrap_or_else(|panic| scope.failed(&panic)),
+                    _ => scope.late(timeout, task.spawned.elapsed()),
+                };
                 runtime.shut_down();
-                let timeout = self.timeout.unwrap_or_default();
-                return Checked::Failed(scope.late(timeout, took));
-            }
-            Ok(Some(output)) => Ok(output),
-            Err(panic) => Err(panic),
-            Ok(None) => {
-                let timeout = self.timeout.unwrap_or_default();
-                let report = contain(|| runtime.block_on(scope.give_up(&task, timeout)));
-                runtime.shut_down();
-                return Checked::Failed(report.unwrap_or_else(|panic| scope.failed(&panic)));
+                return Checked::Failed(scope.with_panics(Some(report.clone())).unwrap_or(report));
             }
         };
         let found = scope.end_if_clean().map_or_else(
             || {
-                let grace = self.grace.or(grace).unwrap_or(GRACE);
+                let grace = self.grace.or(environment.grace).unwrap_or(GRACE);
                 contain(|| runtime.block_on(scope.end(grace)))
             },
             Ok,
@@ -129,9 +152,82 @@ impl LeakCheck {
         };
         Checked::Run {
             outcome,
-            report,
+            report: scope.with_panics(report),
             mode,
         }
+    }
+}
+
+/// What the watchdog has to know of a test.
+struct RunningTest {
+    scope: Arc<Scope>,
+    body: Arc<Task>,
+    activity: Arc<Activity>,
+    timeout: Duration,
+    on_hang: OnHang,
+}
+
+impl watchdog::Test for RunningTest {
+    fn look(&self) {
+        // Where the clock is paused a thread does not stay parked while there is a timer. Whether it
+        // is paused can only be seen from inside.
+        let may_be_stuck = self.scope.runtime.runtime_flavor() != RuntimeFlavor::MultiThread
+            && !self.activity.has_blocking_threads()
+            && self.activity.parked_for() >= PARKED;
+        if may_be_stuck {
+            self.body.ask();
+        }
+    }
+
+    fn ask(&self) {
+        self.scope.ask_tasks();
+        self.body.ask();
+    }
+
+    fn give_up(&self) {
+        tell(&self.scope.hung(&self.body, self.timeout), Role::Fails);
+        match self.on_hang {
+            OnHang::Abort => {
+                eprintln!("\nThe process is aborted (STRAGGLER_ON_HANG=abort).");
+                process::abort();
+            }
+            OnHang::Wait => eprintln!(
+                "\nIt blocks its thread, and so cannot be ended. With STRAGGLER_ON_HANG=abort the process \
+                 would be."
+            ),
+        }
+    }
+}
+
+/// How the body of a test came to its end.
+enum End<T> {
+    Output(T),
+    Panic(Panic),
+    TimeIsUp,
+    Deadlock(Report),
+}
+
+/// Runs the body of a test until it ends, or its time is up, or it is seen never to end.
+fn run_body<F: Future + ?Sized>(
+    runtime: &CheckedRuntime,
+    scope: &Scope,
+    task: &Arc<Task>,
+    mut body: Pin<&mut F>,
+    until: Option<Instant>,
+) -> End<F::Output> {
+    loop {
+        match contain(|| runtime.block_on(tracked_body(task, body.as_mut()))) {
+            Ok(Some(output)) => return End::Output(output),
+            Err(panic) => return End::Panic(panic),
+            Ok(None) if until.is_some_and(|until| until <= Instant::now()) => return End::TimeIsUp,
+            // Its time is not up: somebody looked whether it can still end.
+            Ok(None) => {}
+        }
+        let found = contain(|| runtime.block_on(scope.find_deadlock(task)));
+        if let Ok(Some(report)) = found {
+            return End::Deadlock(report);
+        }
+        task.forget_answer();
     }
 }
 

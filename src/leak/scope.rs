@@ -10,10 +10,11 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use super::calls::Symbols;
 use super::drain;
 use super::place::Place;
-use super::report::{BackgroundPanic, Findings, LeakedTask, Report, Verdict};
+use super::report::{Findings, LeakedTask, Report, TaskPanic, Verdict};
 use super::rules::{Judgement, Rules};
 use super::session::Session;
 use super::task::{Kind, Task};
+use super::wait::Wait;
 use crate::panic::Panic;
 
 /// How long tasks that were asked where they wait have to answer. One that is inside of a poll all
@@ -30,6 +31,7 @@ pub(crate) struct Scope {
     session: Arc<Session>,
     pub(crate) runtime: Handle,
     rules: Rules,
+    allows_panics: bool,
     /// The tasks with numbers up to this one were there before.
     after: usize,
     /// How many others were.
@@ -53,7 +55,7 @@ impl Scope {
     pub(crate) fn begin(
         session: Arc<Session>,
         runtime: Handle,
-        rules: Rules,
+        (rules, allows_panics): (Rules, bool),
         test: Option<&'static str>,
         place: &'static Location<'static>,
     ) -> Self {
@@ -63,6 +65,7 @@ impl Scope {
             session,
             runtime,
             rules,
+            allows_panics,
             unseen_before: 0,
             test,
             place,
@@ -122,31 +125,47 @@ impl Scope {
         }
         // What is left now counts: some may have come to an end meanwhile.
         let judged = self.judge();
-        let panics = self.session.take_panics(self.after).into_iter();
-        let panics = panics.map(|(task, message)| BackgroundPanic::new(&task, message));
-        let mut findings = Findings {
-            allowed: judged.judgement.allowed,
-            panics: panics.collect(),
-            clock_stood_still,
-            places_were_needed: self.rules.need_places(),
-            ..Findings::new(self.test, self.place, Verdict::Leaked)
-        };
-        if !judged.is_clean() {
-            findings.tasks = judged.excess();
-            findings.unseen = judged.unseen;
-            findings.unused_rules = judged.judgement.unused;
-        } else if findings.panics.is_empty() {
+        if judged.is_clean() {
             return Found {
                 report: None,
                 unused_rules: judged.judgement.unused,
             };
-        } else {
-            findings.verdict = Verdict::BackgroundPanicked;
         }
+        let findings = Findings {
+            tasks: judged.excess(),
+            unseen: judged.unseen,
+            unused_rules: judged.judgement.unused,
+            allowed: judged.judgement.allowed,
+            clock_stood_still,
+            places_were_needed: self.rules.need_places(),
+            ..Findings::new(self.test, self.place, Verdict::Leaked)
+        };
         Found {
             report: Some(Report::new(findings)),
             unused_rules: Vec::new(),
         }
+    }
+
+    /// Adds to a report the tasks that panicked, if that is not allowed; makes one if there is none.
+    ///
+    /// It has to be last: a task may panic when the runtime drops it.
+    pub(crate) fn with_panics(&self, report: Option<Report>) -> Option<Report> {
+        let panicked = self.session.take_panics(self.after);
+        if self.allows_panics || panicked.is_empty() {
+            return report;
+        }
+        let mut symbols = Symbols::default();
+        let panics = panicked.iter();
+        let panics: Vec<_> = panics
+            .filter_map(|panicked| TaskPanic::of(panicked, &mut symbols))
+            .collect();
+        if panics.is_empty() {
+            return report;
+        }
+        let verdict = || Report::new(Findings::new(self.test, self.place, Verdict::Panicked));
+        let mut report = report.unwrap_or_else(verdict);
+        report.add_panics(panics);
+        Some(report)
     }
 
     /// Ends the check of a test whose time is up, and says where its body and its tasks wait.
@@ -154,29 +173,67 @@ impl Scope {
     /// It has to run in the scope's runtime.
     pub(crate) async fn give_up(&self, body: &Task, timeout: Duration) -> Report {
         self.ask().await;
+        self.hung(body, timeout)
+    }
+
+    /// Says so if the body, which was asked where it waits, can never end: the clock is paused, and
+    /// the body and all tasks wait for one another. `None` if one may go on, as far as is known.
+    ///
+    /// It has to run in the scope's runtime, which is of one thread, without threads for blocking
+    /// work.
+    pub(crate) async fn find_deadlock(&self, body: &Task) -> Option<Report> {
+        let (begun, clock) = (Instant::now(), tokio::time::Instant::now());
+        while begun.elapsed() < Duration::from_millis(1) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        if !clock.elapsed().is_zero() || self.unseen() > 0 {
+            return None;
+        }
+        self.ask().await;
+        let mut symbols = Symbols::default();
+        let wait = body.wait(&mut symbols);
+        let report = self.with_tasks(Verdict::Deadlocked { wait: wait.clone() }, &mut symbols);
+        let mut waits = report.tasks().iter().map(LeakedTask::wait);
+        let is_deadlock =
+            wait.is_for_tasks() && waits.all(Wait::is_for_tasks) && report.unseen() == 0;
+        is_deadlock.then_some(report)
+    }
+
+    /// The report of a test whose time is up, with what is known of its body and its tasks.
+    pub(crate) fn hung(&self, body: &Task, timeout: Duration) -> Report {
         let mut symbols = Symbols::default();
         let verdict = Verdict::Hung {
             timeout,
             wait: body.wait(&mut symbols),
         };
+        self.with_tasks(verdict, &mut symbols)
+    }
+
+    /// A report with what is known of the tasks that are alive.
+    fn with_tasks(&self, verdict: Verdict, symbols: &mut Symbols) -> Report {
         let now = Instant::now();
         let alive = self.leaked();
         let alive = alive.iter();
         Report::new(Findings {
             tasks: alive
-                .map(|task| LeakedTask::new(task, now, &mut symbols))
+                .map(|task| LeakedTask::new(task, now, symbols))
                 .collect(),
             unseen: self.unseen(),
             ..Findings::new(self.test, self.place, verdict)
         })
     }
 
-    /// Asks each task that is left where it waits, and gives it time to answer.
-    async fn ask(&self) {
-        let unseen = self.unseen();
+    /// Asks each task that is left where it waits.
+    pub(crate) fn ask_tasks(&self) {
         for task in self.leaked() {
             task.ask();
         }
+    }
+
+    /// Asks each task that is left where it waits, and gives it time to answer.
+    async fn ask(&self) {
+        let unseen = self.unseen();
+        self.ask_tasks();
         drain::until(ANSWER, || {
             // One that comes to an end instead is alive a moment longer than it is on record.
             self.have_answered() && self.unseen() <= unseen

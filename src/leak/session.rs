@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::mem;
-use std::panic::Location;
+use std::panic::{Location, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
@@ -10,7 +10,9 @@ use rustc_hash::FxHashMap;
 use tokio::runtime::{Handle, Id};
 use tokio::task::{self, AbortHandle};
 
+use super::panics::{self, Panicked};
 use super::task::{Kind, Spawner, Task};
+use crate::panic::Panic;
 
 /// The record of the tasks of one runtime.
 ///
@@ -21,6 +23,9 @@ pub(crate) struct Session {
     runtime: Id,
     last_number: AtomicUsize,
     record: Mutex<Record>,
+    /// The panics that ended a task, or may have. By itself, so that a thread that panics can add to
+    /// them whatever it was at.
+    panics: Mutex<Vec<Panicked>>,
 }
 
 #[derive(Debug, Default)]
@@ -32,8 +37,6 @@ struct Record {
     /// How many checks have stopped them and are not at their end: one that comes late is stopped
     /// at once.
     stopping: usize,
-    /// The background tasks that panicked, each with its message.
-    panics: Vec<(Arc<Task>, Option<String>)>,
 }
 
 /// What a task is found by.
@@ -64,6 +67,7 @@ impl Session {
             runtime,
             last_number: AtomicUsize::new(0),
             record: Mutex::default(),
+            panics: Mutex::default(),
         });
         sessions.insert(runtime, Arc::downgrade(&session));
         WATCHED.fetch_add(1, Ordering::Relaxed);
@@ -137,7 +141,6 @@ impl Session {
     pub(crate) fn is_idle(&self, after: usize) -> bool {
         let record = self.record();
         record.background.is_empty()
-            && record.panics.is_empty()
             && (record.live.is_empty() || record.live.values().all(|task| task.number <= after))
     }
 
@@ -188,18 +191,34 @@ impl Session {
         Stopping(self)
     }
 
-    /// Notes that a background task panicked, and with what message.
-    pub(crate) fn background_panicked(&self, task: &Arc<Task>, message: Option<String>) {
-        self.record().panics.push((Arc::clone(task), message));
+    /// Notes that a tracked task panicked, and lets the panic go on.
+    pub(crate) fn goes_on(&self, task: &Arc<Task>, panic: Panic) -> ! {
+        self.note_panic(panics::of_tracked(task, &panic));
+        resume_unwind(panic.into_payload())
     }
 
-    /// Takes the background tasks with numbers above `after` that panicked, each with its message.
-    pub(crate) fn take_panics(&self, after: usize) -> Vec<(Arc<Task>, Option<String>)> {
-        let mut record = self.record();
-        let all = mem::take(&mut record.panics).into_iter();
-        let (taken, others) = all.partition(|(task, _)| task.number > after);
-        record.panics = others;
+    /// Notes that a task panicked.
+    pub(crate) fn note_panic(&self, panicked: Panicked) {
+        self.panics().push(panicked);
+    }
+
+    /// Takes the panics of tasks that a check is charged with which began when there were `after`.
+    pub(crate) fn take_panics(&self, after: usize) -> Vec<Panicked> {
+        let mut panics = self.panics();
+        let all = mem::take(&mut *panics).into_iter();
+        let (taken, others) = all.partition(|panicked| panicked.is_after(after));
+        *panics = others;
         taken
+    }
+
+    fn panics(&self) -> MutexGuard<'_, Vec<Panicked>> {
+        // No foreign code runs while it is locked.
+        self.panics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The task with this id, if a hook of the runtime saw it and it has not ended.
+    pub(crate) fn hooked(&self, id: task::Id) -> Option<Arc<Task>> {
+        self.record().live.get(&Key::Id(id)).cloned()
     }
 
     fn next_number(&self) -> usize {

@@ -253,7 +253,9 @@ pub(crate) fn track_blocking<R>(
         session,
     });
     move || match &record {
-        Some(record) => record.task.enter(run),
+        Some(Recorded { session, task }) => {
+            contain(|| task.enter(run)).unwrap_or_else(|panic| session.goes_on(task, panic))
+        }
         None => run(),
     }
 }
@@ -284,13 +286,10 @@ impl<F: Future> Future for Tracked<F> {
             return this.future.poll(context);
         };
         let poll = |context: &mut Context<'_>| this.future.poll(context);
-        if task.kind != Kind::Background {
+        if task.kind == Kind::Child {
             return task.poll(context, poll);
         }
-        contain(|| task.poll(context, poll)).unwrap_or_else(|panic| {
-            session.background_panicked(task, panic.message().map(str::to_owned));
-            panic.resume()
-        })
+        contain(|| task.poll(context, poll)).unwrap_or_else(|panic| session.goes_on(task, panic))
     }
 }
 

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use backtrace::Backtrace;
+use tokio::task;
 
 use super::calls::Symbols;
 use super::trace::{self, Trace};
@@ -33,6 +34,8 @@ pub(crate) struct Task {
     /// Whether the runtime counts it among its own: of a local task it does not if it is a
     /// `LocalSet`'s.
     is_counted: AtomicBool,
+    /// By what tokio knows the task, from its first poll on.
+    id: OnceLock<Option<task::Id>>,
     /// How many spawners are known.
     generation: usize,
     progress: Progress,
@@ -45,6 +48,8 @@ pub(crate) enum Kind {
     Body,
     /// Spawned through `straggler`, which polls it.
     Tracked,
+    /// As above, for a future of a combinator, which is told if it panics.
+    Child,
     /// As above, by `spawn_local`.
     Local,
     /// As above, by `background`: stopped when the body has ended.
@@ -72,7 +77,8 @@ pub(crate) enum Spawner {
 #[derive(Debug, Default)]
 struct Progress {
     polls: AtomicUsize,
-    is_polled: AtomicBool,
+    /// When its poll began, in nanoseconds since the spawn and one more; zero outside of polls.
+    poll_began: AtomicU64,
     /// Whether the next poll is to tell where the task waits.
     is_asked: AtomicBool,
     answer: Mutex<Option<Trace>>,
@@ -113,6 +119,7 @@ impl Task {
             spawned: Instant::now(),
             stack: None,
             is_counted: AtomicBool::new(!matches!(kind, Kind::Local | Kind::Blocking)),
+            id: OnceLock::new(),
             generation,
             progress: Progress::default(),
         }
@@ -138,7 +145,13 @@ impl Task {
         }
 
         let _leave = Leave(exchange(Some(Arc::clone(self))));
+        self.id.get_or_init(task::try_id);
         run()
+    }
+
+    /// Whether it is the task that tokio knows by this id.
+    pub(crate) fn has_id(&self, id: task::Id) -> bool {
+        self.id.get() == Some(&Some(id))
     }
 
     /// Polls the task's future, and lets the poll tell where it waits if somebody asked.
@@ -153,7 +166,8 @@ impl Task {
         if progress.polls.fetch_add(1, Relaxed) == 0 {
             *lock(&progress.waker) = Some(context.waker().clone());
         }
-        progress.is_polled.store(true, Relaxed);
+        let now = u64::try_from(self.spawned.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        progress.poll_began.store(now.saturating_add(1), Relaxed);
         let _polled = Polled(progress);
         // Looked at first: to swap costs more, and nearly no poll is asked.
         if !progress.is_asked.load(Relaxed) || !progress.is_asked.swap(false, Relaxed) {
@@ -176,6 +190,11 @@ impl Task {
         }
     }
 
+    /// Forgets where the task said that it waits.
+    pub(crate) fn forget_answer(&self) {
+        *lock(&self.progress.answer) = None;
+    }
+
     /// Whether the task has told where it waits.
     pub(crate) fn has_answered(&self) -> bool {
         lock(&self.progress.answer).is_some()
@@ -188,16 +207,20 @@ impl Task {
         }
         let progress = &self.progress;
         let Some(trace) = lock(&progress.answer).clone() else {
-            return match (
-                progress.polls.load(Relaxed),
-                progress.is_polled.load(Relaxed),
-            ) {
+            return match (progress.polls.load(Relaxed), self.in_poll_for()) {
                 (0, _) => Wait::Unstarted,
-                (_, true) => Wait::Blocks,
-                (_, false) => Wait::Unanswered,
+                (_, Some(time)) => Wait::Blocks(time),
+                (_, None) => Wait::Unanswered,
             };
         };
         Wait::of(trace, symbols)
+    }
+
+    /// For how long it is inside of a poll.
+    fn in_poll_for(&self) -> Option<Duration> {
+        let began = self.progress.poll_began.load(Relaxed).checked_sub(1)?;
+        let time = self.spawned.elapsed();
+        Some(time.saturating_sub(Duration::from_nanos(began)))
     }
 
     /// How often the task was polled. It is not known of one that a hook saw.
@@ -227,7 +250,7 @@ struct Polled<'a>(&'a Progress);
 
 impl Drop for Polled<'_> {
     fn drop(&mut self) {
-        self.0.is_polled.store(false, Relaxed);
+        self.0.poll_began.store(0, Relaxed);
     }
 }
 

@@ -1,18 +1,14 @@
 //! What `#[leak_check]` expands to a call of: runs a test, tells what was found, and fails.
 
-use std::io::{self, Write as _};
 use std::panic::{Location, resume_unwind};
-use std::path::Path;
 use std::pin::Pin;
 use std::process::{ExitCode, Termination};
-use std::sync::Once;
 
-use super::annotations::{Repository, annotations};
-use super::environment::{Mode, Outlets};
-use super::place::workspace;
-use super::report::Report;
+use super::environment::Mode;
+use super::report::{Report, Verdict};
 use super::role::{Failure, Role};
-use super::{Checked, LeakCheck, json};
+use super::tell::tell;
+use super::{Checked, LeakCheck};
 use crate::contain::discard;
 
 /// A test with the attribute.
@@ -57,14 +53,12 @@ where
                 if output.report() == ExitCode::SUCCESS {
                     fail(&report, Role::Fails)
                 }
-                eprintln!("The test failed by the error above. It also left something behind:\n");
+                eprintln!("The test failed by the error above. It also had this to say:\n");
                 fail(&report, Role::Accompanies(Failure::ReturnedError))
             }
             (Err(panic), report) => {
                 if let Some(report) = report {
-                    eprintln!(
-                        "The test failed by the panic above. It also left something behind:\n"
-                    );
+                    eprintln!("The test failed by the panic above. It also had this to say:\n");
                     tell(&report, Role::Accompanies(Failure::Panicked));
                 }
                 panic.resume()
@@ -96,7 +90,10 @@ where
         } => match (outcome, report) {
             (outcome, None) => outcome.unwrap_or_else(|panic| panic.resume()),
             (Ok(()), Some(report)) => tell(&report, Role::Accompanies(Failure::DidNotPanic)),
-            (Err(panic), Some(report)) if mode == Mode::Warn => {
+            (Err(panic), Some(report))
+                // That a task panicked may be why the body did.
+                if mode == Mode::Warn || *report.verdict() == Verdict::Panicked =>
+            {
                 tell(&report, Role::Warns);
                 panic.resume()
             }
@@ -115,34 +112,4 @@ where
 fn fail(report: &Report, role: Role) -> ! {
     tell(report, role);
     resume_unwind(Box::new(report.to_string()))
-}
-
-/// Prints a report, and appends it to the file for programs to read, if there is to be one.
-fn tell(report: &Report, role: Role) {
-    let outlets = Outlets::read();
-    if let Some(file) = &outlets.report {
-        append(file, report, role);
-    }
-    let mut text = format!("{report}\n");
-    if outlets.annotates {
-        // Below the report, which ends the line that a test may have begun to print: each of them
-        // has to be a line of its own.
-        text += &annotations(report, role, &Repository::of(workspace()));
-    }
-    eprint!("{text}");
-}
-
-/// Appends a report to a file. That this cannot be done is noted once, past what test runners
-/// capture, and is nothing that a test should fail by.
-fn append(file: &Path, report: &Report, role: Role) {
-    static NOTE: Once = Once::new();
-    let file = workspace().map_or(file.to_owned(), |root| root.join(file));
-    let line = json::line(report, role).map_err(io::Error::other);
-    if let Err(error) = line.and_then(|line| json::append(&file, &line)) {
-        let note = format!(
-            "leak_check: note: findings cannot be appended to {}, as STRAGGLER_REPORT says: {error}\n",
-            file.display()
-        );
-        NOTE.call_once(|| _ = io::stderr().write_all(note.as_bytes()));
-    }
 }

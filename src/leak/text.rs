@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::Hash;
 use std::time::Duration;
 
-use super::report::{LeakedTask, Report, SpawnedBy, Verdict};
+use super::report::{LeakedTask, Report, SpawnedBy, TaskPanic, Verdict};
 use super::wait::Wait;
 use crate::report::polled;
 
@@ -61,14 +62,26 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
                     write!(f, "\n\nmeanwhile {} alive:", are(self.0.count()))?;
                 }
             }
+            Verdict::Deadlocked { wait } => {
+                let wait = wait.to_string().replace('\n', "\n  ");
+                write!(
+                    f,
+                    "leak_check: {test} can never end: its clock is paused, and nothing is left that \
+                     could run\n\n  it {wait}"
+                )?;
+                if self.0.count() > 0 {
+                    write!(f, "\n\nmeanwhile {} alive:", are(self.0.count()))?;
+                }
+            }
             Verdict::Leaked => {
                 write!(f, "leak_check: {} outlived {test}", tasks(self.0.count()))?;
                 if findings.allowed > 0 {
                     write!(f, ", which allows {}", findings.allowed)?;
                 }
             }
-            Verdict::BackgroundPanicked => {
-                write!(f, "leak_check: a background task panicked during {test}")?;
+            Verdict::Panicked => {
+                let count = findings.panics.len();
+                write!(f, "leak_check: {} panicked during {test}", tasks(count))?;
             }
         }
         if self.0.count() + findings.panics.len() > 0 {
@@ -99,10 +112,12 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
                 "\n  {and}{count} of which this build sees only that {they} alive"
             )?;
         }
-        for panic in &findings.panics {
-            let message = panic.message().unwrap_or("(the payload is not a string)");
-            let message = message.replace('\n', "\n     ");
-            write!(f, "\n  spawned at {}, panicked: {message}", panic.place())?;
+        for panic in findings.panics.iter().take(LISTED) {
+            write_panic(f, panic)?;
+        }
+        if findings.panics.len() > LISTED {
+            let more = findings.panics.len() - LISTED;
+            write!(f, "\n  and {} more that panicked", tasks(more))?;
         }
         f.write_str("\n")?;
         self.notes(f)?;
@@ -161,6 +176,14 @@ RUSTFLAGS=\"--cfg tokio_unstable\".
     /// Says what to do.
     fn advice(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let findings = self.0.findings();
+        if let Verdict::Deadlocked { .. } = findings.verdict {
+            return f.write_str(
+                "
+All that is left waits for one another. What to do:
+  take locks in the same order everywhere, and hold none while waiting for another task
+  see that who is waited for is still there: a sender, a task that was aborted",
+            );
+        }
         if let Verdict::Hung { .. } = findings.verdict {
             return f.write_str(
                 "
@@ -169,12 +192,17 @@ A test that waits for what never comes waits for ever. What to do:
   if it only needs more time: `timeout = \"..\"`",
             );
         }
-        if findings.verdict == Verdict::BackgroundPanicked {
-            return f.write_str(
+        if findings.verdict == Verdict::Panicked {
+            f.write_str(
                 "
-A helper that panics pulls the ground out from under the test. What to do:
-  fix the panic, or catch it inside of the helper",
-            );
+A task that panics does not do its work, and only who awaits it is told. What to do:
+  fix what panics, or let the task return a `Result` that somebody looks at",
+            )?;
+            return f.write_str(if findings.test.is_some() {
+                "\n  if the test is about panics: `#[straggler::test(panics = \"allow\")]`"
+            } else {
+                "\n  if it is about panics: `LeakCheck::new().allow_panics()`"
+            });
         }
         let waits_for_time = |task: &LeakedTask| match task.wait() {
             Wait::At(places) => places
@@ -239,32 +267,76 @@ pub(super) fn tasks(count: usize) -> String {
 
 /// The tasks that are alike but for their numbers, ages and polls, the oldest first.
 pub(super) fn groups(tasks: &[LeakedTask]) -> Vec<Vec<&LeakedTask>> {
-    let mut groups: Vec<Vec<&LeakedTask>> = Vec::new();
-    let mut indices = HashMap::new();
-    for task in tasks {
-        let alike = (
+    group_by(tasks, |task| {
+        (
             (task.place(), task.caller(), task.name()),
             (task.is_background(), task.wait(), task.spawned_by()),
-        );
-        let index = *indices.entry(alike).or_insert(groups.len());
+        )
+    })
+}
+
+/// The panics that are alike but for the numbers of the tasks, in the order of the first.
+pub(super) fn groups_of_panics(panics: &[TaskPanic]) -> Vec<Vec<&TaskPanic>> {
+    group_by(panics, |panic| {
+        (
+            (panic.message(), panic.place(), panic.spawned_at()),
+            (panic.caller(), panic.name(), panic.spawned_by()),
+            (panic.is_background(), panic.is_blocking()),
+        )
+    })
+}
+
+fn group_by<'a, T, K: Eq + Hash>(all: &'a [T], key: impl Fn(&'a T) -> K) -> Vec<Vec<&'a T>> {
+    let mut groups: Vec<Vec<&T>> = Vec::new();
+    let mut indices = HashMap::new();
+    for one in all {
+        let index = *indices.entry(key(one)).or_insert(groups.len());
         match groups.get_mut(index) {
-            Some(group) => group.push(task),
-            None => groups.push(vec![task]),
+            Some(group) => group.push(one),
+            None => groups.push(vec![one]),
         }
     }
     groups
 }
 
-/// Those that are equal once, with how many they are, in the order of the first.
-pub(super) fn equal<T: PartialEq>(all: &[T]) -> Vec<(&T, usize)> {
-    let mut counted: Vec<(&T, usize)> = Vec::new();
-    for one in all {
-        match counted.iter_mut().find(|(other, _)| *other == one) {
-            Some((_, count)) => *count += 1,
-            None => counted.push((one, 1)),
+pub(super) fn write_panic(f: &mut fmt::Formatter<'_>, panic: &TaskPanic) -> fmt::Result {
+    f.write_str("\n  ")?;
+    match (panic.number(), panic.spawned_at()) {
+        (_, None) => f.write_str("a task")?,
+        (number, Some(place)) => {
+            write!(f, "#{}", number.unwrap_or_default())?;
+            if let Some(name) = panic.name() {
+                write!(f, " `{name}`")?;
+            }
+            if panic.is_background() {
+                f.write_str(", in the background,")?;
+            }
+            if panic.is_blocking() {
+                f.write_str(", blocking work,")?;
+            }
+            write!(f, " spawned at {place}")?;
+            if let Some(caller) = panic.caller() {
+                write!(f, "\n     called at {caller}\n    ")?;
+            }
+            write_spawners(f, panic.spawned_by())?;
+            f.write_str("\n    ")?;
         }
     }
-    counted
+    f.write_str(" panicked")?;
+    if let Some(place) = panic.place() {
+        write!(f, " at {place}")?;
+    }
+    let message = panic.message().unwrap_or("(the payload is not a string)");
+    write!(f, ": {}", message.replace('\n', "\n     "))
+}
+
+fn write_spawners(f: &mut fmt::Formatter<'_>, spawners: &[SpawnedBy]) -> fmt::Result {
+    for (index, spawner) in spawners.iter().enumerate() {
+        let is_short = index == 0 && !matches!(spawner, SpawnedBy::Task { .. });
+        let before = if is_short { " " } else { "\n     " };
+        write!(f, "{before}{}", By(spawner))?;
+    }
+    Ok(())
 }
 
 pub(super) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> fmt::Result {
@@ -294,11 +366,7 @@ pub(super) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> 
     if let Some(caller) = first.caller() {
         write!(f, "\n     called at {caller}\n    ")?;
     }
-    for (index, spawner) in first.spawned_by().iter().enumerate() {
-        let is_short = index == 0 && !matches!(spawner, SpawnedBy::Task { .. });
-        let before = if is_short { " " } else { "\n     " };
-        write!(f, "{before}{}", By(spawner))?;
-    }
+    write_spawners(f, first.spawned_by())?;
     if *first.wait() != Wait::Unknown {
         let wait = first.wait().to_string().replace('\n', "\n     ");
         write!(f, "\n     {wait}")?;

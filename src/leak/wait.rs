@@ -1,8 +1,10 @@
 //! What a task waits for, in words.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::calls::{Call, Symbols, Waits};
+use super::text::Age;
 use super::trace::Trace;
 
 /// How many of the places where a task waits are listed before the others are counted.
@@ -19,8 +21,9 @@ pub enum Wait {
     /// It is pending, and kept no waker when it was polled again. Unless it is one that does so at
     /// its first poll alone, nothing can ever wake it.
     Unwakeable,
-    /// It is inside of one poll, and was all the while that it was asked: it blocks its thread.
-    Blocks,
+    /// It is inside of one poll for this long, and was all the while that it was asked: it blocks its
+    /// thread.
+    Blocks(Duration),
     /// It was never polled.
     Unstarted,
     /// It did not say so in time, since nothing polled it: its thread was busy with something else,
@@ -96,6 +99,26 @@ impl Wait {
     }
 }
 
+impl Wait {
+    /// Whether it is known that only another task can end the wait: it is for a lock, a channel or a
+    /// task, or for nothing at all.
+    pub(super) fn is_for_tasks(&self) -> bool {
+        let on_tasks = [
+            "futures_channel::",
+            "tokio::runtime::task::",
+            "tokio::sync::",
+        ];
+        match self {
+            Self::Unwakeable => true,
+            Self::At(places) => places.iter().all(|place| {
+                let on = place.on.as_deref().unwrap_or_default();
+                on_tasks.iter().any(|of_tasks| on.starts_with(of_tasks))
+            }),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for WaitPlace {
     /// Writes the innermost call on one line, and each of the others on a line below it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,7 +159,11 @@ impl fmt::Display for Wait {
                 "waits for what can never wake it: its last poll kept no waker (unless one from before is \
                  still held)",
             ),
-            Self::Blocks => f.write_str("blocks its thread: it is inside of one poll and does not return"),
+            Self::Blocks(time) => write!(
+                f,
+                "blocks its thread: it is inside of one poll for {}, and does not return",
+                Age(*time)
+            ),
             Self::Unstarted => f.write_str("was never polled"),
             Self::Unanswered => f.write_str(
                 "did not say where it waits: nothing polled it, since its thread is busy or its \

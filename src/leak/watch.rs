@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::GRACE;
 use super::environment::{Environment, Mode};
 use super::place::Place;
 use super::report::Report;
-use super::rules::Rules;
+use super::role::Role;
 use super::run::print_notes;
 use super::scope::Scope;
 use super::session::Session;
+use super::tell::tell;
+use super::{GRACE, LeakCheck, panics};
 
 /// A check of a runtime that somebody else owns, from [`LeakCheck::watch`](super::LeakCheck::watch).
 ///
@@ -39,15 +40,16 @@ pub struct Watch {
 impl Watch {
     pub(super) fn begin(
         runtime: &Handle,
-        grace: Option<Duration>,
-        rules: Rules,
+        check: LeakCheck,
         place: &'static Location<'static>,
     ) -> Self {
+        panics::install_hook();
         let session = Session::open(runtime);
+        let rules = (check.rules, check.allows_panics);
         let scope = Scope::begin(session, runtime.clone(), rules, None, place);
         Self {
             scope,
-            grace,
+            grace: check.grace,
             is_verified: AtomicBool::new(false),
         }
     }
@@ -104,9 +106,9 @@ impl Watch {
         let grace = self.grace.or(environment.grace).unwrap_or(GRACE);
         let found = self.scope.end(grace).await;
         print_notes(&self.scope, &found);
-        match found.report {
+        match self.scope.with_panics(found.report) {
             Some(report) if environment.mode == Mode::Warn => {
-                eprintln!("{report}");
+                tell(&report, Role::Warns);
                 Ok(())
             }
             Some(report) => Err(report),

@@ -1,33 +1,68 @@
-//! Ends the wait for a test that does not end: one thread for the whole process, which asks the
-//! body of each test whose time is up where it waits.
+//! Ends the wait for a test that does not end: one thread for the whole process, which asks each
+//! test whose time is up where it waits, and speaks for those that cannot answer. Now and then it
+//! also looks at those whose time is not up: some can be seen never to end.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::task::Task;
+/// How long a test that was asked has to answer. One that does not blocks its thread.
+const ANSWER: Duration = Duration::from_millis(500);
 
-/// The tests that are watched, the next one to end first.
-static WATCHED: Mutex<BTreeMap<Key, Arc<Task>>> = Mutex::new(BTreeMap::new());
+/// When a test is looked at first. Then it is each time that it has taken twice as long.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
 
-/// Tells the thread that a test has to end before the one it waits for.
+/// A test that is watched.
+pub(crate) trait Test: Send + Sync {
+    /// Looks whether it can still end.
+    fn look(&self);
+
+    /// Asks it where it waits, since its time is up.
+    fn ask(&self);
+
+    /// Does what can be done for one that did not answer, from the watchdog's own thread.
+    fn give_up(&self);
+}
+
+struct Watchdog {
+    /// The tests that are watched, by numbers that nobody else has.
+    tests: BTreeMap<u64, Entry>,
+    /// Until when the thread sleeps: it is woken for what comes before. `None` is for ever.
+    sleeps_until: Option<Instant>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    test: Arc<dyn Test>,
+    began: Instant,
+    /// When its time is up.
+    until: Instant,
+    /// When something is to be done about it.
+    next: Instant,
+    was_asked: bool,
+}
+
+static WATCHDOG: Mutex<Watchdog> = Mutex::new(Watchdog {
+    tests: BTreeMap::new(),
+    sleeps_until: None,
+});
+
+/// Wakes the thread.
 static EARLIER: Condvar = Condvar::new();
-
-/// When a test has to end, and a number to tell apart those that have to at the same time.
-type Key = (Instant, u64);
 
 /// Watches a test until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Watched(Key);
+pub(crate) struct Watched(u64);
 
-/// Has the body of a test asked where it waits when its time is up.
+/// Has a test looked at now and then, asked where it waits when its time is up, and given up if it
+/// does not answer.
 ///
 /// # Errors
 ///
 /// If the thread could not be started.
-pub(crate) fn watch(body: Arc<Task>, until: Instant) -> Result<Watched, &'static str> {
+pub(crate) fn watch(test: Arc<dyn Test>, until: Instant) -> Result<Watched, &'static str> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     static IS_RUNNING: OnceLock<bool> = OnceLock::new();
     let start = || {
@@ -37,71 +72,152 @@ pub(crate) fn watch(body: Arc<Task>, until: Instant) -> Result<Watched, &'static
     if !IS_RUNNING.get_or_init(start) {
         return Err("the thread that watches over timeouts could not be started");
     }
-    let key = (until, NUMBER.fetch_add(1, Ordering::Relaxed));
-    let mut watched = lock();
-    watched.insert(key, body);
-    let is_first = watched.keys().next() == Some(&key);
-    drop(watched);
-    if is_first {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let began = Instant::now();
+    let next = until.min(began + FIRST_LOOK);
+    let entry = Entry {
+        test,
+        began,
+        until,
+        next,
+        was_asked: false,
+    };
+    let mut watchdog = lock();
+    watchdog.tests.insert(number, entry);
+    let wakes = watchdog.sleeps_until.is_none_or(|sleeps| next < sleeps);
+    drop(watchdog);
+    // Nearly every test ends before, and the thread sleeps on.
+    if wakes {
         EARLIER.notify_one();
     }
-    Ok(Watched(key))
+    Ok(Watched(number))
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let body = lock().remove(&self.0);
-        drop(body);
+        let entry = lock().tests.remove(&self.0);
+        drop(entry);
     }
 }
 
-/// What the thread does: asks each body whose time is up.
+/// What the thread does.
 fn run() {
-    let mut watched = lock();
+    let mut watchdog = lock();
     loop {
         let now = Instant::now();
-        let Some((&key, _)) = watched.first_key_value() else {
-            watched = EARLIER
-                .wait(watched)
-                .unwrap_or_else(PoisonError::into_inner);
+        let next = watchdog.tests.iter().min_by_key(|(_, entry)| entry.next);
+        let next = next.map(|(number, entry)| (*number, entry.clone()));
+        watchdog.sleeps_until = next.as_ref().map(|(_, entry)| entry.next);
+        let Some((number, entry)) = next else {
+            let waited = EARLIER.wait(watchdog);
+            watchdog = waited.unwrap_or_else(PoisonError::into_inner);
             continue;
         };
-        let left = key.0.saturating_duration_since(now);
-        if left.is_zero() {
-            let body = watched.remove(&key);
-            drop(watched);
-            if let Some(body) = body {
-                body.ask();
-            }
-            watched = lock();
+        let left = entry.next.saturating_duration_since(now);
+        if !left.is_zero() {
+            let waited = EARLIER.wait_timeout(watchdog, left);
+            (watchdog, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            continue;
+        }
+        watchdog.serve(number, now);
+        drop(watchdog);
+        if entry.was_asked {
+            entry.test.give_up();
+        } else if entry.until <= now {
+            entry.test.ask();
         } else {
-            let waited = EARLIER.wait_timeout(watched, left);
-            (watched, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            entry.test.look();
+        }
+        drop(entry);
+        watchdog = lock();
+    }
+}
+
+impl Watchdog {
+    /// Sets what is to be done next about a test.
+    fn serve(&mut self, number: u64, now: Instant) {
+        let Some(entry) = self.tests.get_mut(&number) else {
+            return;
+        };
+        if entry.was_asked {
+            self.tests.remove(&number);
+        } else if entry.until <= now {
+            entry.was_asked = true;
+            entry.next = now + ANSWER;
+        } else {
+            let took = now.saturating_duration_since(entry.began);
+            entry.next = entry.until.min(now + took);
         }
     }
 }
 
-fn lock() -> MutexGuard<'static, BTreeMap<Key, Arc<Task>>> {
-    WATCHED.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock() -> MutexGuard<'static, Watchdog> {
+    WATCHDOG.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::panic::Location;
     use std::sync::Arc;
+    use std::sync::mpsc::{Sender, channel};
     use std::time::{Duration, Instant};
 
-    use super::super::task::{Kind, Spawner, Task};
-    use super::watch;
+    use super::{Test, watch};
+
+    struct Says(Sender<&'static str>);
+
+    impl Test for Says {
+        fn look(&self) {
+            _ = self.0.send("looked at");
+        }
+
+        fn ask(&self) {
+            _ = self.0.send("asked");
+        }
+
+        fn give_up(&self) {
+            _ = self.0.send("given up");
+        }
+    }
 
     #[test]
     fn a_test_that_has_ended_is_not_kept() {
-        let place = Location::caller();
-        let body = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
+        let (says, said) = channel();
+        let test = Arc::new(Says(says));
         let until = Instant::now() + Duration::from_secs(3600);
-        let watched = watch(Arc::clone(&body), until).unwrap();
-        assert_eq!(Arc::strong_count(&body), 2);
+        let watched = watch(test.clone(), until).unwrap();
+        assert_eq!(Arc::strong_count(&test), 2);
         drop(watched);
-        assert_eq!(Arc::strong_count(&body), 1);
+        assert_eq!(Arc::strong_count(&test), 1);
+        drop(test);
+        assert!(said.recv().is_err());
+    }
+
+    #[test]
+    fn a_test_is_asked_first_and_then_given_up() {
+        let (says, said) = channel();
+        let watched = watch(Arc::new(Says(says)), Instant::now()).unwrap();
+        assert_eq!(said.recv(), Ok("asked"));
+        assert_eq!(said.recv(), Ok("given up"));
+        assert!(said.recv().is_err(), "and not kept");
+        drop(watched);
+    }
+
+    #[test]
+    fn a_test_is_looked_at_before_its_time_is_up() {
+        let (says, said) = channel();
+        let until = Instant::now() + Duration::from_secs(3600);
+        let watched = watch(Arc::new(Says(says)), until).unwrap();
+        assert_eq!(said.recv(), Ok("looked at"));
+        drop(watched);
+        assert!(said.recv().is_err());
+    }
+
+    #[test]
+    fn a_test_that_ends_when_it_was_asked_is_not_given_up() {
+        let (says, said) = channel();
+        let watched = watch(Arc::new(Says(says)), Instant::now()).unwrap();
+        assert_eq!(said.recv(), Ok("asked"));
+        drop(watched);
+        assert!(said.recv().is_err());
     }
 }

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 /// A future that is pending until it is opened. Its clones are the same gate: one is awaited, one
 /// stays with the test.
@@ -175,6 +176,26 @@ impl Wake for Wakes {
 /// Polls once, with `waker`.
 pub(crate) fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(waker))
+}
+
+/// Runs a body in a runtime of each flavor.
+pub(crate) fn in_each_flavor<F: Future>(mut body: impl FnMut() -> F) {
+    for mut builder in [
+        tokio::runtime::Builder::new_current_thread(),
+        tokio::runtime::Builder::new_multi_thread(),
+    ] {
+        let runtime = builder.worker_threads(2).enable_all().build();
+        runtime.expect("a runtime").block_on(body());
+    }
+}
+
+/// Lets others run until something is so. A test in which it never is fails after a minute.
+pub(crate) async fn until(is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(60), "it never is");
+        tokio::task::yield_now().await;
+    }
 }
 
 /// The message of a panic.

@@ -106,7 +106,7 @@ fn compare(name: &str, text: &str) {
 }
 
 /// Every verdict, whether it is a warning, and whether the test passes.
-const VERDICTS: [(&str, &str, &str, &str, bool); 14] = [
+const VERDICTS: [(&str, &str, &str, &str, bool); 17] = [
     ("leaks", "deny", "leaked", "error", false),
     ("leaks", "warn", "leaked", "warning", true),
     ("leaks_unseen", "", "leaked", "error", false),
@@ -145,12 +145,27 @@ const VERDICTS: [(&str, &str, &str, &str, bool); 14] = [
     (
         "has_helpers_that_panic",
         "deny",
-        "background_panicked",
+        "task_panicked",
         "error",
         false,
     ),
     ("is_clean", "wran", "not_run", "error", false),
     ("leaks_and_should_panic", "wran", "not_run", "error", false),
+    (
+        "panics_as_it_should_and_so_does_a_task",
+        "deny",
+        "task_panicked",
+        "warning",
+        true,
+    ),
+    (
+        "has_tasks_that_panic",
+        "deny",
+        "task_panicked",
+        "error",
+        false,
+    ),
+    ("deadlocks", "deny", "deadlocked", "error", false),
 ];
 
 /// How each of them ends, and the object that it writes.
@@ -185,9 +200,15 @@ fn each_test_with_findings_has_an_object_whatever_comes_of_them() {
 
 #[test]
 fn the_objects() {
-    let mut scenarios = vec!["leaks", "hangs", "is_late", "has_helpers_that_panic"];
+    let mut scenarios = vec![
+        "leaks",
+        "hangs",
+        "is_late",
+        "has_helpers_that_panic",
+        "deadlocks",
+    ];
     if cfg!(not(tokio_unstable)) {
-        scenarios.push("leaks_unseen");
+        scenarios.extend(["leaks_unseen", "has_tasks_that_panic"]);
     }
     for scenario in scenarios {
         let (_, object) = object_of(scenario, "deny");
@@ -240,6 +261,54 @@ fn nothing_is_written_of_clean_tests_nor_without_a_file_nor_without_a_check() {
         ended.stderr.starts_with("leak_check: 5 tasks outlived"),
         "{ended:?}"
     );
+    assert!(!file.0.exists());
+}
+
+#[test]
+fn a_test_that_blocks_its_thread_is_told_of_before_the_process_is_aborted() {
+    let file = File::new();
+    let variables = [
+        ("STRAGGLER_REPORT", file.path()),
+        ("STRAGGLER_ON_HANG", "abort"),
+        ON_GITHUB,
+    ];
+    let ended = run("blocks_its_thread", "deny", &variables);
+    assert!(!ended.passed, "{ended:?}");
+    assert!(ended.stderr.contains("\n::error file="), "{ended:?}");
+    let objects = file.objects();
+    let [hung] = objects.as_slice() else {
+        panic!("{objects:?}");
+    };
+    assert_eq!(hung["verdict"], "hung");
+    let waits_for = &hung["findings"][0]["waits_for"];
+    assert_eq!(waits_for["state"], "blocks");
+    assert!(waits_for["blocks_for_ms"].is_u64(), "{waits_for}");
+}
+
+#[test]
+fn a_test_that_blocks_its_thread_is_told_of_again_if_it_ends() {
+    let file = File::new();
+    let to_file = [("STRAGGLER_REPORT", file.path())];
+    let ended = run("blocks_its_thread_until_it_is_given_up", "deny", &to_file);
+    assert!(!ended.passed, "{ended:?}");
+    let objects = file.objects();
+    let verdicts: Vec<_> = objects.iter().map(|object| &object["verdict"]).collect();
+    assert_eq!(verdicts, ["hung", "late"]);
+}
+
+#[test]
+fn of_checks_without_the_attribute_only_that_is_written_which_they_print() {
+    let scenario = "a_check_without_the_attribute";
+    let (ended, object) = object_of(scenario, "warn");
+    assert!(ended.passed, "{ended:?}");
+    assert_eq!(object["test"], Value::Null);
+    assert_eq!(object["level"], "warning");
+    assert!(annotations_of(scenario, "warn")[0].contains(",title=leak_check::1 task outlived"));
+
+    let file = File::new();
+    let variables = [("STRAGGLER_REPORT", file.path()), ON_GITHUB];
+    let ended = run(scenario, "deny", &variables);
+    assert!(ended.passed && ended.stderr.is_empty(), "{ended:?}");
     assert!(!file.0.exists());
 }
 
@@ -332,9 +401,10 @@ fn the_annotations() {
         "hangs",
         "is_late",
         "has_helpers_that_panic",
+        "deadlocks",
     ];
     if cfg!(not(tokio_unstable)) {
-        scenarios.push("leaks_unseen");
+        scenarios.extend(["leaks_unseen", "has_tasks_that_panic"]);
     }
     for scenario in scenarios {
         let annotations = annotations_of(scenario, "deny");
@@ -353,7 +423,7 @@ fn an_annotation_is_an_error_where_the_test_fails_by_it() {
 
 #[test]
 fn what_only_accompanies_the_verdict_is_a_warning() {
-    for scenario in ["hangs", "leaks_and_has_a_helper_that_panics"] {
+    for scenario in ["hangs", "deadlocks", "leaks_and_has_a_helper_that_panics"] {
         let annotations = annotations_of(scenario, "deny");
         let [verdict, note] = annotations.as_slice() else {
             panic!("{annotations:?}");

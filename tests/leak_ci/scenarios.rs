@@ -1,9 +1,10 @@
 //! Tests that have findings. Their lines stand in the snapshots.
 
 use std::future::pending;
-use std::thread;
 use std::time::Duration;
+use std::{env, fs, thread};
 
+use straggler::LeakCheck;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
@@ -127,6 +128,60 @@ async fn leaks_and_has_a_helper_that_panics() {
     straggler::spawn(wait_for_an_answer());
     straggler::background(async { panic!("no such table") });
     yield_now().await;
+}
+
+#[straggler::test]
+#[ignore = "fails on purpose"]
+async fn has_tasks_that_panic() {
+    for number in [2, 0, 0] {
+        straggler::spawn(async move { assert_eq!(1 + 1, number, "the sum") });
+    }
+    _ = straggler::spawn_blocking(|| panic!("no such file")).await;
+    _ = tokio::spawn(async { panic!("no such table") }).await;
+}
+
+#[straggler::test]
+#[ignore = "run by another test"]
+#[should_panic(expected = "no such account")]
+async fn panics_as_it_should_and_so_does_a_task() {
+    _ = straggler::spawn(async { panic!("no such account") }).await;
+    panic!("no such account");
+}
+
+#[straggler::test(start_paused = true)]
+#[ignore = "fails on purpose"]
+async fn deadlocks() {
+    straggler::spawn(wait_for_an_answer());
+    wait_for_an_answer().await;
+}
+
+#[straggler::test(timeout = "50ms")]
+#[ignore = "fails on purpose"]
+async fn blocks_its_thread() {
+    loop {
+        thread::park();
+    }
+}
+
+#[straggler::test(timeout = "50ms")]
+#[ignore = "fails on purpose"]
+async fn blocks_its_thread_until_it_is_given_up() {
+    let findings = env::var("STRAGGLER_REPORT").unwrap();
+    while fs::metadata(&findings).map_or(0, |file| file.len()) == 0 {
+        thread::yield_now();
+    }
+}
+
+#[test]
+#[ignore = "run by another test"]
+fn a_check_without_the_attribute() {
+    let left = async { drop(straggler::spawn(wait_for_an_answer())) };
+    let checked = LeakCheck::new().grace(Duration::ZERO).run(left);
+    if env::var("STRAGGLER").unwrap() == "warn" {
+        checked.unwrap();
+    } else {
+        assert_eq!(checked.unwrap_err().count(), 1);
+    }
 }
 
 #[straggler::test]

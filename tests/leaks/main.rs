@@ -4,8 +4,10 @@
 
 mod background;
 mod clean;
+mod deadlocks;
 mod leaked;
 mod macros_of_tokio;
+mod panicking_tasks;
 mod paused_clock;
 mod rules;
 mod spawners;

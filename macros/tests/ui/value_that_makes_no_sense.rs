@@ -15,6 +15,12 @@ async fn krate() {}
 #[leak_check(grace = "250")]
 async fn grace() {}
 
+#[leak_check(timeout = "0s")]
+async fn timeout() {}
+
+#[leak_check(panics = "maybe")]
+async fn panics() {}
+
 #[leak_check(allow = 0)]
 async fn allow_none() {}
 

@@ -26,7 +26,8 @@
 //! 3. `top` is that of a [sleeper](block::asleep) only while the parent's waker is in the place that
 //!    it names and the owner has nothing to do. The one push that replaces it is *granted* this
 //!    place: it wakes the parent by the waker there, or by a clone of it, and then has finished. The
-//!    owner changes a waker only in a place that nobody is granted, or whose grant has finished.
+//!    owner changes a waker only in a place that nobody is granted, or whose grant has finished; who
+//!    is granted a place takes the waker out only if the owner has left it.
 //! 4. `order` is written by the owner alone, and read by others only after the owner has let go of
 //!    the block.
 //!

@@ -198,8 +198,6 @@ impl WakeQueue {
         // From here on no push is granted the parent.
         self.take(|_| ());
         let block = self.block.take()?;
-        // SAFETY: this is the owner, and it does not sleep.
-        unsafe { mem::take(&mut self.parents).leave(&block.header().parents) };
         for index in 0..self.len {
             let entry = block.entry(index);
             if !entry.is_held() {
@@ -211,6 +209,9 @@ impl WakeQueue {
                 mem::forget(theirs);
             }
         }
+        // Last, since it drops the parent's waker, which is foreign code and may panic.
+        // SAFETY: this is the owner, and it does not sleep.
+        unsafe { mem::take(&mut self.parents).leave(&block.header().parents) };
         Some(block)
     }
 }

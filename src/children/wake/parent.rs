@@ -12,7 +12,7 @@
 
 use std::task::Waker;
 
-use super::sync::{AtomicBool, Ordering, UnsafeCell};
+use super::sync::{AtomicU32, Ordering, UnsafeCell};
 
 /// Which of the two places.
 pub(super) type Which = usize;
@@ -21,18 +21,23 @@ pub(super) type Which = usize;
 #[derive(Debug)]
 pub(super) struct Parent {
     waker: UnsafeCell<Option<Waker>>,
-    /// Whether who was granted the place has finished. It means nothing while nobody is granted it.
-    has_finished: AtomicBool,
-    /// Whether the owner has let go, and left the waker to who is granted the place.
-    was_left: AtomicBool,
+    /// What became of the grant. It means nothing while nobody is granted the place.
+    grant: AtomicU32,
 }
+
+/// Who was granted the place has not finished.
+const GRANTED: u32 = 0;
+/// It has finished, and left the waker to the owner.
+const FINISHED: u32 = 1;
+/// It has not, and the owner, which needs the waker no more, has left it to who is granted the
+/// place.
+const LEFT: u32 = 2;
 
 impl Parent {
     pub(super) fn new() -> Self {
         Self {
             waker: UnsafeCell::new(None),
-            has_finished: AtomicBool::new(false),
-            was_left: AtomicBool::new(false),
+            grant: AtomicU32::new(GRANTED),
         }
     }
 
@@ -59,6 +64,14 @@ impl Parent {
         }
     }
 
+    /// Leaves the waker to who is granted the place. Returns `false` if that one has finished.
+    fn leave(&self) -> bool {
+        let left = self
+            .grant
+            .compare_exchange(GRANTED, LEFT, Ordering::AcqRel, Ordering::Acquire);
+        left != Err(FINISHED)
+    }
+
     /// Takes what is there out of the place.
     ///
     /// # Safety
@@ -75,16 +88,19 @@ struct Granted<'a>(&'a Parent);
 
 impl Drop for Granted<'_> {
     fn drop(&mut self) {
-        // If the owner lets go in this very moment, neither may know of the other: then the waker
-        // is dropped with the block.
-        if self.0.was_left.load(Ordering::Acquire) {
-            // SAFETY: the owner has let go, and this was the only grant of the place.
-            drop(unsafe { self.0.take() });
-        } else {
-            // Releases the use of the waker to the owner. It is the last thing that is done with the
-            // place, which may be granted to somebody else from here on.
-            self.0.has_finished.store(true, Ordering::Release);
+        // Releases the use of the waker to the owner. The place may be granted to somebody else from
+        // here on.
+        let finished =
+            self.0
+                .grant
+                .compare_exchange(GRANTED, FINISHED, Ordering::AcqRel, Ordering::Acquire);
+        if finished.is_ok() {
+            return;
         }
+        // SAFETY: the owner left the waker, and the grant has not finished (invariant 3).
+        let left = unsafe { self.0.take() };
+        self.0.grant.store(FINISHED, Ordering::Release);
+        drop(left);
     }
 }
 
@@ -110,10 +126,15 @@ impl Parents {
     ) -> Option<(Which, bool)> {
         for (granted, place) in self.granted.iter_mut().zip(places) {
             // Acquires the use that was made of the waker.
-            if *granted && place.has_finished.load(Ordering::Acquire) {
-                place.has_finished.store(false, Ordering::Relaxed);
+            if *granted && place.grant.load(Ordering::Acquire) == FINISHED {
+                place.grant.store(GRANTED, Ordering::Relaxed);
                 *granted = false;
             }
+        }
+        // A parent that polls while it is woken may have another waker from now on.
+        if self.granted[self.current] && !places[self.current].leave() {
+            places[self.current].grant.store(GRANTED, Ordering::Relaxed);
+            self.granted[self.current] = false;
         }
         if self.granted[self.current] {
             self.current = 1 - self.current;
@@ -155,9 +176,7 @@ impl Parents {
     /// The caller is the owner of `places`, does not sleep, and uses them no more.
     pub(super) unsafe fn leave(&self, places: &[Parent; 2]) {
         for (granted, place) in self.granted.iter().zip(places) {
-            if *granted && !place.has_finished.load(Ordering::Acquire) {
-                place.was_left.store(true, Ordering::Release);
-            } else {
+            if !(*granted && place.leave()) {
                 // SAFETY: nobody is granted the place, and the caller is the owner (invariant 3).
                 drop(unsafe { place.take() });
             }

@@ -1,0 +1,106 @@
+//! Which task ended by a panic.
+//!
+//! Tracked tasks see their own panics, exactly. Those of all others are seen by a hook for panics,
+//! one for the process, which asks tokio for the runtime and the task that the thread is in. Whether
+//! such a panic ended the task or was caught inside of it, its backtrace tells: the innermost call
+//! that catches panics is tokio's own, or it is not. That takes time, and is looked at only where
+//! there was a panic at all.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic::{self, Location};
+use std::sync::{Arc, Once};
+use std::thread;
+
+use backtrace::Backtrace;
+use tokio::task;
+
+use super::place::Place;
+use super::session::Session;
+use super::task::{Kind, Task};
+use crate::panic::{Panic, message_of};
+
+/// A panic that ended a task, or may have.
+#[derive(Debug)]
+pub(crate) struct Panicked {
+    /// The task, if it is on record.
+    pub(crate) task: Option<Arc<Task>>,
+    pub(crate) message: Option<String>,
+    /// Where it panicked, if that is known.
+    pub(crate) place: Option<Place>,
+    /// The calls that led to it, if it is yet to be found out whether it ended the task.
+    pub(crate) calls: Option<Backtrace>,
+}
+
+thread_local! {
+    /// The message and the place of this thread's last panic in a tracked task.
+    static LAST: RefCell<Option<(Option<String>, Place)>> = const { RefCell::new(None) };
+}
+
+/// Has all panics of the process seen from here on. The hook that was there before is called too.
+pub(crate) fn install_hook() {
+    static INSTALLED: Once = Once::new();
+    // A thread that panics may not change the hook. The next check will.
+    if INSTALLED.is_completed() || thread::panicking() {
+        return;
+    }
+    INSTALLED.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            note(message_of(info.payload()), info.location());
+            before(info);
+        }));
+    });
+}
+
+/// Notes that a panic that was contained goes on, which no hook sees.
+pub(crate) fn note_resumed(payload: &(dyn Any + Send)) {
+    note(message_of(payload), None);
+}
+
+/// Notes that this thread panics, if it does so in a task of a runtime that is watched.
+fn note(message: Option<String>, place: Option<&Location<'_>>) {
+    // The body of a test is no task.
+    let Some(id) = task::try_id() else {
+        return;
+    };
+    let Some(session) = Session::current() else {
+        return;
+    };
+    let place = place.map(Place::from);
+    if Task::current().is_some_and(|task| task.has_id(id)) {
+        if let Some(place) = place {
+            // The thread may be at its end, and the value gone.
+            _ = LAST.try_with(|last| last.replace(Some((message, place))));
+        }
+        return;
+    }
+    session.note_panic(Panicked {
+        task: session.hooked(id),
+        message,
+        place,
+        calls: Some(Backtrace::new_unresolved()),
+    });
+}
+
+/// The record of a panic that came out of a tracked task.
+pub(crate) fn of_tracked(task: &Arc<Task>, panic: &Panic) -> Panicked {
+    let message = panic.message().map(str::to_owned);
+    let last = LAST.try_with(RefCell::take).ok().flatten();
+    let same = last.filter(|(of_last, _)| *of_last == message);
+    Panicked {
+        task: Some(Arc::clone(task)),
+        message,
+        place: same.map(|(_, place)| place),
+        calls: None,
+    }
+}
+
+impl Panicked {
+    /// Whether the task is one of a check that began when there were `after` tasks. Of one that is
+    /// not on record it cannot be known, and is taken for granted.
+    pub(crate) fn is_after(&self, after: usize) -> bool {
+        let task = self.task.as_ref();
+        task.is_none_or(|task| task.kind == Kind::Hooked || task.number > after)
+    }
+}

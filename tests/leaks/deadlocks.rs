@@ -1,0 +1,163 @@
+//! Under a paused clock it is seen, and at once, that a test can never end.
+
+use std::thread;
+use std::time::Instant;
+
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::*;
+
+/// Locks two locks, the second when its sibling has the other one.
+async fn lock_both(first: &AsyncMutex<()>, second: &AsyncMutex<()>) {
+    let _first = first.lock().await;
+    yield_now().await;
+    let _second = second.lock().await;
+}
+
+/// The wait of a body that is found to be deadlocked long before its time is up.
+#[track_caller]
+fn deadlock<F: Future>(body: F) -> Report {
+    let begun = Instant::now();
+    let report = paused().timeout(Duration::from_secs(3600)).run(body);
+    let Err(report) = report else {
+        panic!("it ended");
+    };
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    assert!(
+        matches!(report.verdict(), Verdict::Deadlocked { .. }),
+        "{report}"
+    );
+    report
+}
+
+#[test]
+fn of_children_that_lock_in_different_order_is_told_with_their_lines() {
+    let report = deadlock(async {
+        let (accounts, audit) = (AsyncMutex::new(()), AsyncMutex::new(()));
+        straggler::settle!(lock_both(&accounts, &audit), lock_both(&audit, &accounts));
+    });
+    let Verdict::Deadlocked {
+        wait: Wait::At(places),
+    } = report.verdict()
+    else {
+        panic!("{report}");
+    };
+    assert_eq!(places.len(), 2, "{report}");
+    for place in places {
+        assert_eq!(place.calls()[0].function(), "leaks::deadlocks::lock_both");
+        assert_eq!(place.children().len(), 1);
+    }
+}
+
+#[test]
+fn of_tasks_is_told_with_where_each_of_them_waits() {
+    let report = deadlock(async {
+        let locks = Arc::new((AsyncMutex::new(()), AsyncMutex::new(())));
+        let reader = Arc::clone(&locks);
+        let reader = straggler::spawn(async move { lock_both(&reader.0, &reader.1).await });
+        let writer = straggler::spawn(async move { lock_both(&locks.1, &locks.0).await });
+        let (read, written) = tokio::join!(reader, writer);
+        (read.unwrap(), written.unwrap())
+    });
+    assert_eq!(report.count(), 2);
+    for task in report.tasks() {
+        assert!(matches!(task.wait(), Wait::At(_)), "{report}");
+    }
+}
+
+#[test]
+fn of_a_body_that_nobody_answers_is_one_also_in_a_local_runtime() {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().start_paused(true);
+    let check = LeakCheck::new().runtime(builder).local();
+    let report = check.timeout(Duration::from_secs(3600)).run(async {
+        let (_sign, signed) = oneshot::channel();
+        waits(signed).await;
+    });
+    let report = report.unwrap_err();
+    assert!(
+        matches!(report.verdict(), Verdict::Deadlocked { .. }),
+        "{report}"
+    );
+}
+
+#[test]
+fn is_none_while_there_is_a_timer() {
+    let output = paused().run(async {
+        let (sign, signed) = oneshot::channel();
+        straggler::spawn(async {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            sign.send(()).unwrap();
+        });
+        signed.await.unwrap();
+    });
+    output.unwrap();
+}
+
+/// Lets something happen after the watchdog has looked at a test: for that there is no sign.
+fn later() {
+    thread::sleep(Duration::from_millis(1500));
+}
+
+#[test]
+fn is_none_while_blocking_work_is_under_way() {
+    for is_tracked in [true, false] {
+        let output = paused().run(async move {
+            let (sign, signed) = oneshot::channel();
+            let work = move || {
+                later();
+                sign.send(()).unwrap();
+            };
+            let work = if is_tracked {
+                straggler::spawn_blocking(work)
+            } else {
+                tokio::task::spawn_blocking(work)
+            };
+            signed.await.unwrap();
+            work.await.unwrap();
+        });
+        output.unwrap();
+    }
+}
+
+#[test]
+fn is_none_while_the_network_is_waited_for() {
+    let output = paused().run(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connecting = thread::spawn(move || {
+            later();
+            std::net::TcpStream::connect(address).unwrap()
+        });
+        listener.accept().await.unwrap();
+        connecting.join().unwrap();
+    });
+    output.unwrap();
+}
+
+#[test]
+fn is_none_that_can_be_told_where_a_task_is_not_tracked_or_the_clock_runs() {
+    let output = paused().run(async {
+        let (sign, signed) = oneshot::channel();
+        let task = tokio::spawn(waits(signed));
+        let (done, is_done) = oneshot::channel::<()>();
+        let thread = thread::spawn(move || {
+            later();
+            drop((sign, done));
+        });
+        _ = is_done.await;
+        task.await.unwrap();
+        thread.join().unwrap();
+    });
+    output.unwrap();
+    let output = LeakCheck::new().run(async {
+        let (sign, signed) = oneshot::channel();
+        let thread = thread::spawn(move || {
+            later();
+            drop(sign);
+        });
+        waits(signed).await;
+        thread.join().unwrap();
+    });
+    output.unwrap();
+}

@@ -1,0 +1,275 @@
+//! A task that ends by a panic fails its check, and no other.
+
+use std::panic::{self, AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
+
+use futures::FutureExt;
+use straggler::leak::TaskPanic;
+
+use super::*;
+
+/// The panics that fail a check of each flavor, which are the same in each.
+#[track_caller]
+fn panics<F: Future>(mut body: impl FnMut() -> F) -> Vec<TaskPanic> {
+    let [current, multi, local] = every_flavor().map(|check| {
+        let Err(report) = check.run(body()) else {
+            panic!("no task panicked");
+        };
+        assert_eq!(*report.verdict(), Verdict::Panicked, "{report}");
+        report.panics().to_vec()
+    });
+    let messages = |panics: &[TaskPanic]| {
+        let mut messages: Vec<_> = panics
+            .iter()
+            .map(|panic| panic.message().map(str::to_owned))
+            .collect();
+        messages.sort();
+        messages
+    };
+    assert_eq!(messages(&current), messages(&multi));
+    assert_eq!(messages(&current), messages(&local));
+    current
+}
+
+#[track_caller]
+fn only_panic<F: Future>(body: impl FnMut() -> F) -> TaskPanic {
+    let panics = panics(body);
+    assert_eq!(panics.len(), 1, "{panics:?}");
+    panics.into_iter().next().unwrap()
+}
+
+/// Drives tasks that nobody awaits until they have ended.
+async fn let_run() {
+    while Handle::current().metrics().num_alive_tasks() > 0 {
+        yield_now().await;
+    }
+}
+
+#[test]
+fn one_that_nobody_awaits_is_seen_with_its_message_and_its_place() {
+    let panic = only_panic(|| async {
+        tokio::spawn(async { panic!("no such table: {}", "users") });
+        let_run().await;
+    });
+    assert_eq!(panic.message(), Some("no such table: users"));
+    assert_eq!(panic.place().unwrap().file(), file!());
+}
+
+#[test]
+fn of_a_tracked_one_also_the_place_of_the_spawn_is_known() {
+    let panic = only_panic(|| async {
+        straggler::spawn_named("reader", async { panic!("no such table") });
+        let_run().await;
+    });
+    assert_eq!(panic.name(), Some("reader"));
+    assert_eq!(panic.number(), Some(1));
+    assert_eq!(panic.spawned_by(), [SpawnedBy::Test]);
+    let (spawned_at, panicked_at) = (panic.spawned_at().unwrap(), panic.place().unwrap());
+    assert_eq!(spawned_at.file(), file!());
+    assert_eq!(panicked_at.file(), file!());
+    assert_eq!(spawned_at.line(), panicked_at.line());
+}
+
+#[test]
+fn one_that_is_awaited_counts_too() {
+    let panic = only_panic(|| async {
+        let task = tokio::spawn(async { panic!("awaited") });
+        assert!(task.await.unwrap_err().is_panic());
+    });
+    assert_eq!(panic.message(), Some("awaited"));
+}
+
+#[test]
+fn blocking_work_is_a_task_too() {
+    let panics = panics(|| async {
+        _ = tokio::task::spawn_blocking(|| panic!("by tokio")).await;
+        _ = straggler::spawn_blocking(|| panic!("by straggler")).await;
+    });
+    let messages: Vec<_> = panics.iter().map(TaskPanic::message).collect();
+    assert_eq!(messages, [Some("by tokio"), Some("by straggler")]);
+    assert!(panics[1].is_blocking());
+}
+
+#[test]
+fn so_is_a_task_of_a_local_set() {
+    let panics = panics(|| async {
+        let local = LocalSet::new();
+        local.spawn_local(async { panic!("by tokio") });
+        local
+            .run_until(async {
+                straggler::spawn_local(async { panic!("by straggler") });
+            })
+            .await;
+        local.await;
+    });
+    assert_eq!(panics.len(), 2);
+}
+
+#[test]
+fn a_panic_that_the_task_catches_is_none() {
+    assert_clean(|| async {
+        let tasks = [
+            tokio::spawn(async { _ = catch_unwind(|| panic!("caught at once")) }),
+            tokio::spawn(async {
+                let panics = async { panic!("caught in a future") };
+                assert!(AssertUnwindSafe(panics).catch_unwind().await.is_err());
+            }),
+            tokio::spawn(async {
+                let panics = [async { panic!("caught by a combinator") }];
+                let settled = straggler::settle_all(panics).catch_unwind().await;
+                assert_eq!(settled.err_count(), 1);
+            }),
+            straggler::spawn(async { _ = catch_unwind(|| panic!("caught in a tracked task")) }),
+        ];
+        straggler::barrier(tasks).await.unwrap();
+    });
+}
+
+#[test]
+fn one_after_another_that_was_caught_is_told_from_it() {
+    let panic = only_panic(|| async {
+        tokio::spawn(async {
+            _ = catch_unwind(|| panic!("caught"));
+            panic!("not caught");
+        });
+        let_run().await;
+    });
+    assert_eq!(panic.message(), Some("not caught"));
+}
+
+#[test]
+fn one_that_a_combinator_held_back_is_one_of_the_task_when_it_goes_on() {
+    let panics = panics(|| async {
+        tokio::spawn(async { straggler::settle_all([async { panic!("by tokio") }]).await });
+        straggler::spawn(async { straggler::settle!(async { panic!("by straggler") }) });
+        let_run().await;
+    });
+    assert_eq!(panics.len(), 2);
+}
+
+#[test]
+fn one_in_drop_counts_also_when_the_runtime_drops_the_task() {
+    struct PanicsInDrop;
+    impl Drop for PanicsInDrop {
+        fn drop(&mut self) {
+            panic!("in drop");
+        }
+    }
+
+    for check in every_flavor() {
+        let report = check.allow(1).grace(SHORT).run(async {
+            let value = PanicsInDrop;
+            tokio::spawn(async move {
+                let _value = value;
+                pending::<()>().await;
+            });
+            yield_now().await;
+        });
+        let report = report.unwrap_err();
+        assert_eq!(*report.verdict(), Verdict::Panicked);
+        assert_eq!(report.panics()[0].message(), Some("in drop"));
+    }
+}
+
+#[test]
+fn one_without_a_hook_is_seen_of_a_tracked_task() {
+    let panic = only_panic(|| async {
+        straggler::spawn(async { resume_unwind(Box::new("resumed")) });
+        let_run().await;
+    });
+    assert_eq!((panic.message(), panic.place()), (Some("resumed"), None));
+}
+
+#[test]
+fn a_payload_that_is_no_text_is_one_too() {
+    let panic = only_panic(|| async {
+        straggler::spawn(async { panic::panic_any(7) });
+        let_run().await;
+    });
+    assert_eq!(panic.message(), None);
+}
+
+#[test]
+fn does_not_hide_that_tasks_outlive_the_test() {
+    let report = LeakCheck::new().grace(SHORT).run(async {
+        tokio::spawn(async { panic!("no such table") });
+        tokio::spawn(pending::<()>());
+    });
+    let report = report.unwrap_err();
+    assert_eq!(*report.verdict(), Verdict::Leaked);
+    assert_eq!((report.count(), report.panics().len()), (1, 1));
+}
+
+#[test]
+fn ranks_below_a_panic_of_the_body() {
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        LeakCheck::new().run(async {
+            tokio::spawn(async { panic!("of the task") }).await.unwrap();
+        })
+    }));
+    let payload = panicked.unwrap_err();
+    let message = payload.downcast_ref::<String>().unwrap();
+    assert!(message.contains("of the task"), "{message}");
+}
+
+#[test]
+fn may_be_allowed() {
+    for check in every_flavor() {
+        let checked = check.allow_panics().run(async {
+            tokio::spawn(async { panic!("allowed") });
+            straggler::spawn(async { panic!("allowed") });
+            straggler::background(async { panic!("allowed") });
+            let_run().await;
+        });
+        checked.unwrap();
+    }
+}
+
+#[test]
+fn threads_that_are_no_tasks_are_nobody() {
+    assert_clean(|| async {
+        let panicked = thread::spawn(|| panic!("in a thread")).join();
+        assert!(panicked.is_err());
+    });
+}
+
+/// 200 runtimes on 8 threads, of which each has none to three panics.
+#[test]
+fn is_charged_to_its_own_test_however_many_run() {
+    let check = |thread: usize, round: usize| {
+        let count = (thread + round) % 4;
+        let body = async move {
+            for panic in 0..count {
+                let message = format!("{thread} {round} {panic}");
+                match panic {
+                    0 => drop(tokio::spawn(async move { panic!("{message}") })),
+                    1 => drop(straggler::spawn(async move { panic!("{message}") })),
+                    _ => drop(tokio::task::spawn_blocking(move || panic!("{message}")).await),
+                }
+            }
+            let_run().await;
+        };
+        let flavor = round % 3;
+        let report = every_flavor()
+            .into_iter()
+            .nth(flavor)
+            .unwrap()
+            .run(body)
+            .err();
+        let mut messages: Vec<_> = report
+            .iter()
+            .flat_map(straggler::leak::Report::panics)
+            .map(|panic| panic.message().unwrap().to_owned())
+            .collect();
+        messages.sort();
+        let expected: Vec<_> = (0..count)
+            .map(|panic| format!("{thread} {round} {panic}"))
+            .collect();
+        assert_eq!(messages, expected);
+    };
+    thread::scope(|scope| {
+        for thread in 0..8 {
+            scope.spawn(move || (0..25).for_each(|round| check(thread, round)));
+        }
+    });
+}
