@@ -134,7 +134,7 @@ async fn leaks_and_has_a_helper_that_panics() {
 #[ignore = "fails on purpose"]
 async fn has_tasks_that_panic() {
     for number in [2, 0, 0] {
-        straggler::spawn(async move { assert_eq!(1 + 1, number, "the sum") });
+        _ = straggler::spawn(async move { assert_eq!(1 + 1, number, "the sum") }).await;
     }
     _ = straggler::spawn_blocking(|| panic!("no such file")).await;
     _ = tokio::spawn(async { panic!("no such table") }).await;
