@@ -103,6 +103,11 @@ pub use self::unsettled::{Straggler, Unsettled};
 /// prints what is known; then `STRAGGLER_ON_HANG=abort` aborts the process, which is the default where
 /// each test has one of its own (nextest), and `STRAGGLER_ON_HANG=wait` leaves it.
 ///
+/// `STRAGGLER_REPORT=findings.jsonl` has findings appended to that file [as JSON](leak::json), whatever
+/// comes of them; if it cannot be written to, that is noted and nothing more. Where
+/// `GITHUB_ACTIONS=true` is set, they are printed as annotations too, each at the place of the spawn,
+/// or at the test if that is in a dependency.
+///
 /// # Examples
 ///
 /// ```

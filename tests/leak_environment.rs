@@ -274,6 +274,7 @@ fn of_tests_beside_each_other_only_those_fail_that_leak_and_with_their_own() {
         .args(["beside_each_other::", "--ignored", "--test-threads=16"])
         .env_remove("STRAGGLER")
         .env_remove("STRAGGLER_GRACE")
+        .env_remove("STRAGGLER_REPORT")
         .output()
         .unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);

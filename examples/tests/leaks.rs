@@ -1,5 +1,9 @@
 //! What the leak check sees of a task that a dependency spawns: axum's, one for each connection.
 
+#[cfg(tokio_unstable)]
+#[path = "../../tests/common/child.rs"]
+mod child;
+
 use std::future::IntoFuture;
 use std::time::Duration;
 
@@ -76,4 +80,23 @@ fn with_hooks_it_is_named_with_the_user_s_own_line_and_traced_back_to_the_test()
 #[cfg(tokio_unstable)]
 fn with_hooks_a_rule_for_the_dependency_allows_it() {
     report(check().allow_at("axum")).unwrap();
+}
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn a_server_is_stopped() {
+    std::mem::forget(stop_while_it_answers().await);
+}
+
+#[test]
+#[cfg(tokio_unstable)]
+fn with_hooks_it_is_annotated_at_the_user_s_own_line() {
+    let ended = child::run_with("a_server_is_stopped", &[("GITHUB_ACTIONS", "true")]);
+    let mut annotations = ended.stderr.lines().filter(|line| line.starts_with("::"));
+    let (Some(annotation), None) = (annotations.next(), annotations.next()) else {
+        panic!("{ended:?}");
+    };
+    let (place, message) = annotation.split_once(",title=").unwrap();
+    assert!(place.contains("examples/tests/leaks.rs,line="), "{place}");
+    assert!(message.contains(" spawned at axum-"), "{message}");
 }

@@ -42,15 +42,41 @@ async fn a_mail_is_sent() {
 
 #[test]
 fn the_readme_shows_what_is_printed() {
-    let printed = child::run("a_mail_is_sent").stderr;
-    let report = hide_age(&printed);
-    let readme = hide_age(include_str!("../../README.md"));
-    assert!(readme.contains(report.trim_end()), "{printed}");
+    let report = hide_times(&child::run("a_mail_is_sent").stderr);
+    assert!(readme().contains(report.trim_end()), "{report}");
 }
 
-/// Leaves out how long the task was alive.
-fn hide_age(text: &str) -> String {
-    let (before, after) = text.split_once("alive for ").expect("a report");
-    let (_, after) = after.split_once(", polled").expect("a report");
-    format!("{before}{after}")
+#[test]
+fn the_readme_shows_what_is_written_for_ci() {
+    let name = format!("straggler-mailer-{}", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    let to_file = ("STRAGGLER_REPORT", file.to_str().unwrap());
+    let printed = child::run_with("a_mail_is_sent", &[to_file, ("GITHUB_ACTIONS", "true")]).stderr;
+    let line = hide_times(&std::fs::read_to_string(&file).unwrap());
+    std::fs::remove_file(&file).unwrap();
+
+    // The line is wrapped there.
+    let unwrapped: String = readme().lines().map(str::trim_start).collect();
+    assert!(unwrapped.contains(line.trim_end()), "{line}");
+    let annotation = printed.lines().find(|line| line.starts_with("::"));
+    let annotation = hide_times(annotation.unwrap());
+    assert!(readme().contains(&annotation), "{annotation}");
+}
+
+fn readme() -> String {
+    hide_times(include_str!("../../README.md"))
+}
+
+/// Leaves out how long tasks were alive.
+fn hide_times(text: &str) -> String {
+    hide(&hide(text, "alive for ", ", polled"), "\"age_ms\":", ",")
+}
+
+/// Leaves out what stands between the two, wherever they stand.
+fn hide(text: &str, before: &str, after: &str) -> String {
+    let mut parts = text.split(before);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |shown, part| {
+        shown + before + &part[part.find(after).unwrap_or(0)..]
+    })
 }

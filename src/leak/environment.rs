@@ -1,6 +1,8 @@
 //! What the environment variables say, which hold for all tests of a process.
 
 use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -121,11 +123,43 @@ fn mistaken(name: &str, right: &str, text: &str) -> String {
     format!("the environment variable {name} is {right}, and not `{text}`")
 }
 
+/// Where findings of tests go, besides what is printed for people.
+///
+/// It is read on its own: that a variable for the check itself cannot be understood is a finding too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outlets {
+    /// The file to which findings are appended as JSON.
+    pub(crate) report: Option<PathBuf>,
+    /// Whether this runs on GitHub Actions, which makes annotations of what is printed.
+    pub(crate) annotates: bool,
+}
+
+impl Outlets {
+    /// Reads the variables, once in a process.
+    pub(crate) fn read() -> &'static Self {
+        static READ: OnceLock<Outlets> = OnceLock::new();
+        READ.get_or_init(|| {
+            Self::parse(
+                env::var_os("STRAGGLER_REPORT"),
+                env::var_os("GITHUB_ACTIONS"),
+            )
+        })
+    }
+
+    fn parse(report: Option<OsString>, github_actions: Option<OsString>) -> Self {
+        Self {
+            report: report.filter(|path| !path.is_empty()).map(PathBuf::from),
+            annotates: github_actions.is_some_and(|value| value == "true"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::time::Duration;
 
-    use super::{Environment, Mode, OnHang, Timeout};
+    use super::{Environment, Mode, OnHang, Outlets, Timeout};
 
     fn parse(variables: &[(&str, &str)]) -> Result<Environment, String> {
         Environment::parse(|name| {
@@ -203,5 +237,21 @@ mod tests {
             let error = parse(&[(name, text)]).unwrap_err();
             assert!(error.contains(name) && error.contains(right), "{error}");
         }
+    }
+
+    #[test]
+    fn outlets_are_open_only_where_the_variables_say_so() {
+        let parse = |report: Option<&str>, github_actions: Option<&str>| {
+            Outlets::parse(report.map(Into::into), github_actions.map(Into::into))
+        };
+        assert_eq!(parse(None, None), Outlets::default());
+        for value in ["", "false", "1", "TRUE"] {
+            assert_eq!(parse(Some(""), Some(value)), Outlets::default(), "{value}");
+        }
+        let both = Outlets {
+            report: Some(PathBuf::from("findings.jsonl")),
+            annotates: true,
+        };
+        assert_eq!(parse(Some("findings.jsonl"), Some("true")), both);
     }
 }

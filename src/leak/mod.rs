@@ -1,25 +1,31 @@
 //! The leak check: a test fails if a task that it caused outlives it.
 //!
 //! `#[leak_check]` is the attribute, [`LeakCheck`] the same without it.
-//! What a check finds is a [`Report`]. [`armed()`] says what this build can see.
+//! What a check finds is a [`Report`]; [`json`] is what programs read of it.
+//! [`armed()`] says what this build can see.
 
 mod activity;
+mod annotations;
 mod armed;
 mod calls;
 mod drain;
 mod environment;
 mod hooks;
+pub mod json;
 mod panics;
 mod place;
 mod report;
+mod role;
 mod rules;
 mod run;
 mod scope;
 mod session;
 mod spawn;
 mod task;
+mod tell;
 pub(crate) mod test_case;
 mod text;
+mod to_json;
 pub(crate) mod trace;
 mod wait;
 mod watch;
@@ -32,8 +38,10 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 
 use self::environment::{Mode, Timeout};
+use self::role::{Failure, Role};
 use self::rules::Rules;
 use self::run::Checked;
+use self::tell::tell;
 
 pub use self::armed::{Armed, armed};
 pub use self::calls::Call;
@@ -326,12 +334,17 @@ impl LeakCheck {
                 report,
                 mode,
             } => match (outcome, report) {
-                (Ok(_), Some(report)) if mode == Mode::Deny => Err(report),
-                (outcome, report) => {
+                (Ok(output), None) => Ok(output),
+                (Ok(output), Some(report)) if mode == Mode::Warn => {
+                    tell(&report, Role::Warns);
+                    Ok(output)
+                }
+                (Ok(_), Some(report)) => Err(report),
+                (Err(panic), report) => {
                     if let Some(report) = report {
-                        eprintln!("{report}");
+                        tell(&report, Role::Accompanies(Failure::Panicked));
                     }
-                    outcome.map_or_else(|panic| panic.resume(), Ok)
+                    panic.resume()
                 }
             },
         }

@@ -3,7 +3,7 @@
 use std::env;
 use std::fmt;
 use std::panic::Location;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// A line of source code.
@@ -27,6 +27,7 @@ pub struct Place {
     file: String,
     line: u32,
     column: Option<u32>,
+    is_foreign: bool,
 }
 
 impl Place {
@@ -35,7 +36,13 @@ impl Place {
             file: shorten(file),
             line,
             column,
+            is_foreign: is_foreign(file),
         }
+    }
+
+    /// Whether it belongs to a dependency or to the standard library.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.is_foreign
     }
 
     /// Returns the file, shortened.
@@ -121,10 +128,15 @@ static WORKSPACE: OnceLock<Option<String>> = OnceLock::new();
 pub(crate) fn find_workspace(known: &Location<'_>) {
     WORKSPACE.get_or_init(|| {
         let here = env::current_dir().ok()?;
-        let is_root = |folder: &&std::path::Path| folder.join(known.file()).is_file();
+        let is_root = |folder: &&Path| folder.join(known.file()).is_file();
         let root = here.ancestors().find(is_root).map(PathBuf::from)?;
         Some(root.to_string_lossy().replace('\\', "/"))
     });
+}
+
+/// The root of the workspace, if it was found.
+pub(crate) fn workspace() -> Option<&'static Path> {
+    WORKSPACE.get()?.as_deref().map(Path::new)
 }
 
 #[cfg(test)]

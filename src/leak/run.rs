@@ -14,11 +14,13 @@ use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime, Runti
 use super::activity::Activity;
 use super::environment::{Environment, Mode, OnHang, Timeout};
 use super::hooks::Hooks;
-use super::place::Place;
+use super::place::{Place, find_workspace};
 use super::report::Report;
+use super::role::Role;
 use super::scope::{Found, Scope};
 use super::session::Session;
 use super::task::{Kind, Spawner, Task};
+use super::tell::tell;
 use super::{GRACE, LeakCheck, TIMEOUT, panics, watchdog};
 use crate::contain::contain;
 use crate::panic::Panic;
@@ -51,6 +53,7 @@ impl LeakCheck {
         place: &'static Location<'static>,
         mut body: Pin<&mut F>,
     ) -> Checked<F::Output> {
+        find_workspace(place);
         let not_run = |reason: String| Checked::Failed(Report::not_run(test, place, reason));
         let environment = match Environment::read() {
             Ok(environment) => environment,
@@ -182,15 +185,15 @@ impl watchdog::Test for RunningTest {
     }
 
     fn give_up(&self) {
-        let report = self.scope.hung(&self.body, self.timeout);
+        tell(&self.scope.hung(&self.body, self.timeout), Role::Fails);
         match self.on_hang {
             OnHang::Abort => {
-                eprintln!("{report}\n\nThe process is aborted (STRAGGLER_ON_HANG=abort).");
+                eprintln!("\nThe process is aborted (STRAGGLER_ON_HANG=abort).");
                 process::abort();
             }
             OnHang::Wait => eprintln!(
-                "{report}\n\nIt blocks its thread, and so cannot be ended. With STRAGGLER_ON_HANG=abort \
-                 the process would be."
+                "\nIt blocks its thread, and so cannot be ended. With STRAGGLER_ON_HANG=abort the process \
+                 would be."
             ),
         }
     }

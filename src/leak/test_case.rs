@@ -1,4 +1,4 @@
-//! What `#[leak_check]` expands to a call of: runs a test, prints what was found, and fails.
+//! What `#[leak_check]` expands to a call of: runs a test, tells what was found, and fails.
 
 use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
@@ -6,6 +6,8 @@ use std::process::{ExitCode, Termination};
 
 use super::environment::Mode;
 use super::report::{Report, Verdict};
+use super::role::{Failure, Role};
+use super::tell::tell;
 use super::{Checked, LeakCheck};
 use crate::contain::discard;
 
@@ -35,7 +37,7 @@ where
     F: Future<Output: Termination> + ?Sized,
 {
     match check.check(case.test(), Location::caller(), body) {
-        Checked::Failed(report) => fail(&report),
+        Checked::Failed(report) => fail(&report, Role::Fails),
         Checked::Run {
             outcome,
             report,
@@ -43,21 +45,21 @@ where
         } => match (outcome, report) {
             (Ok(output), None) => output,
             (Ok(output), Some(report)) if mode == Mode::Warn => {
-                eprintln!("{report}");
+                tell(&report, Role::Warns);
                 output
             }
             (Ok(output), Some(report)) => {
                 // Prints the error, if it is one.
-                if output.report() != ExitCode::SUCCESS {
-                    eprintln!("The test failed by the error above. It also had this to say:\n");
+                if output.report() == ExitCode::SUCCESS {
+                    fail(&report, Role::Fails)
                 }
-                fail(&report)
+                eprintln!("The test failed by the error above. It also had this to say:\n");
+                fail(&report, Role::Accompanies(Failure::ReturnedError))
             }
             (Err(panic), report) => {
                 if let Some(report) = report {
-                    eprintln!(
-                        "The test failed by the panic above. It also had this to say:\n\n{report}"
-                    );
+                    eprintln!("The test failed by the panic above. It also had this to say:\n");
+                    tell(&report, Role::Accompanies(Failure::Panicked));
                 }
                 panic.resume()
             }
@@ -80,38 +82,34 @@ where
     F: Future<Output = ()> + ?Sized,
 {
     match check.check(case.test(), Location::caller(), body) {
-        Checked::Failed(report) => eprintln!("{report}"),
+        Checked::Failed(report) => tell(&report, Role::Fails),
         Checked::Run {
             outcome,
             report,
             mode,
         } => match (outcome, report) {
             (outcome, None) => outcome.unwrap_or_else(|panic| panic.resume()),
-            // That a task panicked may be why the body did.
-            (Err(panic), Some(report)) if *report.verdict() == Verdict::Panicked => {
-                eprintln!("{report}");
+            (Ok(()), Some(report)) => tell(&report, Role::Accompanies(Failure::DidNotPanic)),
+            (Err(panic), Some(report))
+                // That a task panicked may be why the body did.
+                if mode == Mode::Warn || *report.verdict() == Verdict::Panicked =>
+            {
+                tell(&report, Role::Warns);
                 panic.resume()
             }
-            (outcome, Some(report)) => {
-                eprintln!("{report}");
-                match outcome {
-                    Err(panic) if mode == Mode::Warn => panic.resume(),
-                    Err(panic) => {
-                        eprintln!(
-                            "\nThe test has panicked, as it should. It fails all the same, because it left something behind: the\ntest runner is told that it did not panic."
-                        );
-                        discard(panic);
-                    }
-                    Ok(()) => {}
-                }
+            (Err(panic), Some(report)) => {
+                tell(&report, Role::Fails);
+                eprintln!(
+                    "\nThe test has panicked, as it should. It fails all the same, because it left something behind: the\ntest runner is told that it did not panic."
+                );
+                discard(panic);
             }
         },
     }
 }
 
 /// Fails the test of this thread. Not by `panic!`, whose own message would name this line.
-fn fail(report: &Report) -> ! {
-    let report = report.to_string();
-    eprintln!("{report}");
-    resume_unwind(Box::new(report))
+fn fail(report: &Report, role: Role) -> ! {
+    tell(report, role);
+    resume_unwind(Box::new(report.to_string()))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::Hash;
 use std::time::Duration;
 
 use super::report::{LeakedTask, Report, SpawnedBy, TaskPanic, Verdict};
@@ -252,12 +253,12 @@ What outlives a test disturbs the next one. What to do:
 }
 
 /// `1 task is`, `2 tasks are`.
-fn are(count: usize) -> String {
+pub(super) fn are(count: usize) -> String {
     format!("{} {}", tasks(count), if count == 1 { "is" } else { "are" })
 }
 
 /// `1 task`, `2 tasks`.
-fn tasks(count: usize) -> String {
+pub(super) fn tasks(count: usize) -> String {
     match count {
         1 => "1 task".to_owned(),
         count => format!("{count} tasks"),
@@ -265,24 +266,40 @@ fn tasks(count: usize) -> String {
 }
 
 /// The tasks that are alike but for their numbers, ages and polls, the oldest first.
-fn groups(tasks: &[LeakedTask]) -> Vec<Vec<&LeakedTask>> {
-    let mut groups: Vec<Vec<&LeakedTask>> = Vec::new();
-    let mut indices = HashMap::new();
-    for task in tasks {
-        let alike = (
+pub(super) fn groups(tasks: &[LeakedTask]) -> Vec<Vec<&LeakedTask>> {
+    group_by(tasks, |task| {
+        (
             (task.place(), task.caller(), task.name()),
             (task.is_background(), task.wait(), task.spawned_by()),
-        );
-        let index = *indices.entry(alike).or_insert(groups.len());
+        )
+    })
+}
+
+/// The panics that are alike but for the numbers of the tasks, in the order of the first.
+pub(super) fn groups_of_panics(panics: &[TaskPanic]) -> Vec<Vec<&TaskPanic>> {
+    group_by(panics, |panic| {
+        (
+            (panic.message(), panic.place(), panic.spawned_at()),
+            (panic.caller(), panic.name(), panic.spawned_by()),
+            (panic.is_background(), panic.is_blocking()),
+        )
+    })
+}
+
+fn group_by<'a, T, K: Eq + Hash>(all: &'a [T], key: impl Fn(&'a T) -> K) -> Vec<Vec<&'a T>> {
+    let mut groups: Vec<Vec<&T>> = Vec::new();
+    let mut indices = HashMap::new();
+    for one in all {
+        let index = *indices.entry(key(one)).or_insert(groups.len());
         match groups.get_mut(index) {
-            Some(group) => group.push(task),
-            None => groups.push(vec![task]),
+            Some(group) => group.push(one),
+            None => groups.push(vec![one]),
         }
     }
     groups
 }
 
-fn write_panic(f: &mut fmt::Formatter<'_>, panic: &TaskPanic) -> fmt::Result {
+pub(super) fn write_panic(f: &mut fmt::Formatter<'_>, panic: &TaskPanic) -> fmt::Result {
     f.write_str("\n  ")?;
     match (panic.number(), panic.spawned_at()) {
         (_, None) => f.write_str("a task")?,
@@ -322,7 +339,7 @@ fn write_spawners(f: &mut fmt::Formatter<'_>, spawners: &[SpawnedBy]) -> fmt::Re
     Ok(())
 }
 
-fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> fmt::Result {
+pub(super) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> fmt::Result {
     let first = group[0];
     f.write_str("\n  ")?;
     if group.len() > 1 {

@@ -10,9 +10,11 @@ use tokio::runtime::Handle;
 use super::environment::{Environment, Mode};
 use super::place::Place;
 use super::report::Report;
+use super::role::Role;
 use super::run::print_notes;
 use super::scope::Scope;
 use super::session::Session;
+use super::tell::tell;
 use super::{GRACE, LeakCheck, panics};
 
 /// A check of a runtime that somebody else owns, from [`LeakCheck::watch`](super::LeakCheck::watch).
@@ -106,7 +108,7 @@ impl Watch {
         print_notes(&self.scope, &found);
         match self.scope.with_panics(found.report) {
             Some(report) if environment.mode == Mode::Warn => {
-                eprintln!("{report}");
+                tell(&report, Role::Warns);
                 Ok(())
             }
             Some(report) => Err(report),

@@ -27,9 +27,11 @@ pub(crate) fn run(name: &str) -> Ended {
 pub(crate) fn run_with(name: &str, variables: &[(&str, &str)]) -> Ended {
     let output = Command::new(env::current_exe().expect("this test has a binary"))
         .args([name, "--exact", "--ignored", "--nocapture"])
+        .env_remove("GITHUB_ACTIONS")
         .env_remove("RUST_BACKTRACE")
         .env_remove("STRAGGLER")
         .env_remove("STRAGGLER_GRACE")
+        .env_remove("STRAGGLER_REPORT")
         .env_remove("STRAGGLER_TIMEOUT")
         .env_remove("STRAGGLER_ON_HANG")
         .env_remove("NEXTEST_EXECUTION_MODE")

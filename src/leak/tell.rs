@@ -1,0 +1,43 @@
+//! Tells what was found of a test: people, GitHub, and the file for programs. The one place that
+//! writes.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::Once;
+
+use super::annotations::{Repository, annotations};
+use super::environment::Outlets;
+use super::json;
+use super::place::workspace;
+use super::report::Report;
+use super::role::Role;
+
+/// Prints a report, and appends it to the file for programs to read, if there is to be one.
+pub(super) fn tell(report: &Report, role: Role) {
+    let outlets = Outlets::read();
+    if let Some(file) = &outlets.report {
+        append(file, report, role);
+    }
+    let mut text = format!("{report}\n");
+    if outlets.annotates {
+        // Below the report, which ends the line that a test may have begun to print: each of them
+        // has to be a line of its own.
+        text += &annotations(report, role, &Repository::of(workspace()));
+    }
+    eprint!("{text}");
+}
+
+/// Appends a report to a file. That this cannot be done is noted once, past what test runners
+/// capture, and is nothing that a test should fail by.
+fn append(file: &Path, report: &Report, role: Role) {
+    static NOTE: Once = Once::new();
+    let file = workspace().map_or(file.to_owned(), |root| root.join(file));
+    let line = json::line(report, role).map_err(io::Error::other);
+    if let Err(error) = line.and_then(|line| json::append(&file, &line)) {
+        let note = format!(
+            "leak_check: note: findings cannot be appended to {}, as STRAGGLER_REPORT says: {error}\n",
+            file.display()
+        );
+        NOTE.call_once(|| _ = io::stderr().write_all(note.as_bytes()));
+    }
+}
