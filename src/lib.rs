@@ -36,7 +36,8 @@ pub use self::settle::{CatchUnwind, SettleAll, settle_all};
 pub use self::settled::Settled;
 pub use self::unsettled::{Straggler, Unsettled};
 
-/// Makes an async test of an async function, and fails it if a task that it caused outlives it.
+/// Makes an async test of an async function, and fails it if a task or blocking work that it caused
+/// outlives it.
 ///
 /// It takes the place of `#[tokio::test]`, whose arguments it takes too, and is exported a second
 /// time as [`straggler::test`](macro@crate::test), so that in an existing suite the text
@@ -49,15 +50,17 @@ pub use self::unsettled::{Straggler, Unsettled};
 /// | `worker_threads = 2` | threads of a `multi_thread` runtime | one for each processor |
 /// | `start_paused = true` | the clock is paused, and advances when nothing else can run; needs tokio's feature `test-util` | `false` |
 /// | `name = ".."`, `unhandled_panic = ".."` | as for `#[tokio::test]` | |
-/// | `grace = "250ms"` | how long tasks are given to finish after the body, in real time | `STRAGGLER_GRACE`, or else 500 ms |
+/// | `grace = "250ms"` | how long tasks and blocking work are given to finish after the body, in real time | `STRAGGLER_GRACE`, or else 500 ms |
 /// | `timeout = "10s"` | how long the body may take, in real time; when it is over the report says where the body waits (one that blocks its thread is not interrupted) | for ever |
-/// | `allow = 2` | so many tasks may remain | none |
-/// | `allow("src/pool.rs", "axum" = 2)` | tasks that were spawned there may remain, or so many of them, see [`LeakCheck::allow_at`] | none |
+/// | `allow = 2` | so many tasks and closures of blocking work may remain | none |
+/// | `allow("src/pool.rs", "axum" = 2)` | tasks and blocking work that were spawned there may remain, or so many of them, see [`LeakCheck::allow_at`] | none |
+/// | `threads = "deny"` | a `std::thread` may not outlive the test either; on Linux only, elsewhere the test fails and says so, see [`LeakCheck::deny_threads`] | threads may remain |
 /// | `crate = ".."` | the path of this crate, for those who rename it | `::straggler` |
 ///
 /// The body may return anything that a test may. The test fails because of the first of these that
 /// applies: its own panic or error, its timeout, a task that outlived it, a [`background`] task that
-/// panicked. What a test left behind that failed by itself is printed too.
+/// panicked, blocking work that outlived it, a thread that did if threads are denied. What ranks
+/// lower is printed too.
 ///
 /// A test with `#[should_panic]` must not be satisfied by a leak, and so this attribute does not
 /// panic there: if tasks are left behind, or the body hangs, the report is printed, and the runner

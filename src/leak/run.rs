@@ -10,20 +10,23 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
 
+use super::blocking::PoolThreads;
 use super::environment::{Environment, Mode};
 use super::hooks::Hooks;
 use super::place::Place;
 use super::report::Report;
-use super::scope::{Found, Scope};
+use super::scope::{Found, Rest, Scope};
 use super::session::Session;
 use super::task::{Kind, Spawner, Task};
+use super::threads::Threads;
 use super::{GRACE, LeakCheck, watchdog};
 use crate::contain::contain;
 use crate::panic::Panic;
 
-/// How long blocking work may go on when all is over. It cannot be stopped, and must not hang the
-/// test for ever.
-const SHUTDOWN: Duration = Duration::from_secs(5);
+/// How long the threads of a runtime have at least to stop when it is shut down, and the threads of a
+/// test that it denies to end: on a busy machine also idle ones need some time. Only what still
+/// blocks a thread waits for all of it.
+const SHUTDOWN: Duration = GRACE;
 
 /// What became of a test.
 pub(crate) enum Checked<T> {
@@ -59,17 +62,26 @@ impl LeakCheck {
                     .to_owned(),
             );
         }
+        let threads = (mode != Mode::Off && self.denies_threads).then(Threads::begin);
+        let threads = match threads.transpose() {
+            Ok(threads) => threads,
+            Err(reason) => return not_run(reason),
+        };
         let mut builder = self.runtime.unwrap_or_else(|| {
             let mut builder = Builder::new_current_thread();
             builder.enable_all();
             builder
         });
-        let hooks = (mode != Mode::Off).then(|| Hooks::install(&mut builder));
+        let hooks = (mode != Mode::Off).then(|| {
+            let of_runtime = threads.as_ref().map(Threads::of_runtime);
+            let pool = PoolThreads::install(&mut builder, of_runtime);
+            (Hooks::install(&mut builder), pool)
+        });
         let runtime = match CheckedRuntime::build(&mut builder, self.is_local) {
             Ok(runtime) => runtime,
             Err(error) => return not_run(format!("its runtime could not be made: {error}")),
         };
-        let Some(hooks) = hooks else {
+        let Some((hooks, pool)) = hooks else {
             return Checked::Run {
                 outcome: contain(|| runtime.block_on(body)),
                 report: None,
@@ -79,6 +91,7 @@ impl LeakCheck {
         let session = Session::open(runtime.handle());
         hooks.report_to(&session);
         let scope = Scope::begin(session, runtime.handle().clone(), self.rules, test, place);
+        let ending = Ending { pool, threads };
         let task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
         // One that is further off than clocks count never comes.
         let until = self
@@ -95,29 +108,35 @@ impl LeakCheck {
         let outcome = match outcome {
             Ok(Some(_)) if is_late => {
                 let took = task.spawned.elapsed();
-                runtime.shut_down();
                 let timeout = self.timeout.unwrap_or_default();
-                return Checked::Failed(scope.late(timeout, took));
+                let report = scope.late(timeout, took);
+                let rest = ending.shut_down(runtime, &scope, SHUTDOWN);
+                return Checked::Failed(scope.add_to(report, rest));
             }
             Ok(Some(output)) => Ok(output),
             Err(panic) => Err(panic),
             Ok(None) => {
                 let timeout = self.timeout.unwrap_or_default();
                 let report = contain(|| runtime.block_on(scope.give_up(&task, timeout)));
-                runtime.shut_down();
-                return Checked::Failed(report.unwrap_or_else(|panic| scope.failed(&panic)));
+                let report = report.unwrap_or_else(|panic| scope.failed(&panic));
+                let rest = ending.shut_down(runtime, &scope, SHUTDOWN);
+                return Checked::Failed(scope.add_to(report, rest));
             }
         };
+        let mut grace = self.grace.or(grace).unwrap_or(GRACE);
         let found = scope.end_if_clean().map_or_else(
             || {
-                let grace = self.grace.or(grace).unwrap_or(GRACE);
-                contain(|| runtime.block_on(scope.end(grace)))
+                let ended = Instant::now();
+                let found = contain(|| runtime.block_on(scope.end(grace)));
+                grace = grace.saturating_sub(ended.elapsed());
+                found
             },
             Ok,
         );
-        runtime.shut_down();
+        let rest = ending.shut_down(runtime, &scope, grace.max(SHUTDOWN));
         let report = match found {
             Ok(found) => {
+                let found = scope.add(found, rest);
                 print_notes(&scope, &found);
                 found.report
             }
@@ -166,6 +185,35 @@ pub(super) fn print_notes(scope: &Scope, found: &Found) {
     }
 }
 
+/// What is looked at when the tasks have been judged.
+struct Ending {
+    pool: PoolThreads,
+    threads: Option<Threads>,
+}
+
+impl Ending {
+    /// Shuts the runtime down, and says what is left then, and when `patience` is over, that could
+    /// not be seen before.
+    fn shut_down(self, runtime: CheckedRuntime, scope: &Scope, patience: Duration) -> Rest {
+        let begun = self.threads.as_ref().map(|_| Instant::now());
+        runtime.shut_down(patience);
+        let blocking = scope.unseen_blocking(&self.pool);
+        let threads = self.threads.zip(begun).map(|(threads, begun)| {
+            let left = patience.saturating_sub(begun.elapsed());
+            threads.left(left.max(SHUTDOWN))
+        });
+        let (threads, failed) = match threads.transpose() {
+            Ok(threads) => (threads.unwrap_or_default(), None),
+            Err(reason) => (Vec::new(), Some(reason)),
+        };
+        Rest {
+            blocking,
+            threads,
+            failed,
+        }
+    }
+}
+
 /// A runtime of either kind.
 enum CheckedRuntime {
     Shared(Runtime),
@@ -195,10 +243,11 @@ impl CheckedRuntime {
         }
     }
 
-    fn shut_down(self) {
+    /// Drops the tasks, and waits for blocking work to end, but not longer than `patience`.
+    fn shut_down(self, patience: Duration) {
         match self {
-            Self::Shared(runtime) => runtime.shutdown_timeout(SHUTDOWN),
-            Self::Local(runtime) => runtime.shutdown_timeout(SHUTDOWN),
+            Self::Shared(runtime) => runtime.shutdown_timeout(patience),
+            Self::Local(runtime) => runtime.shutdown_timeout(patience),
         }
     }
 }

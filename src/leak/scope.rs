@@ -1,5 +1,6 @@
 //! What belongs to one check: the tasks of a runtime that were spawned since the check began.
 
+use std::mem;
 use std::panic::Location;
 use std::sync::Arc;
 use std::thread;
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use super::blocking::{BlockingWork, PoolThreads};
 use super::calls::Symbols;
 use super::drain;
 use super::place::Place;
@@ -14,6 +16,7 @@ use super::report::{BackgroundPanic, Findings, LeakedTask, Report, Verdict};
 use super::rules::{Judgement, Rules};
 use super::session::Session;
 use super::task::{Kind, Task};
+use super::threads::LeakedThread;
 use crate::panic::Panic;
 
 /// How long tasks that were asked where they wait have to answer. One that is inside of a poll all
@@ -46,6 +49,21 @@ pub(crate) struct Found {
     pub(crate) report: Option<Report>,
     /// The rules that allowed nothing, where nothing is wrong.
     pub(crate) unused_rules: Vec<String>,
+    /// How much more may remain.
+    room: usize,
+    /// How many tasks are left of which this build sees nothing else.
+    unseen: usize,
+}
+
+/// What shows only when the runtime has been shut down.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rest {
+    /// How much blocking work is left that is not on record.
+    pub(crate) blocking: usize,
+    /// The threads that are left, if the test denies them.
+    pub(crate) threads: Vec<LeakedThread>,
+    /// Why they could not be found out, if so.
+    pub(crate) failed: Option<String>,
 }
 
 impl Scope {
@@ -90,7 +108,10 @@ impl Scope {
     /// The report of a test that ended too late.
     pub(crate) fn late(&self, timeout: Duration, took: Duration) -> Report {
         let verdict = Verdict::Late { timeout, took };
-        Report::new(Findings::new(self.test, self.place, verdict))
+        Report::new(Findings {
+            blocking: blocking_work(&self.blocking()),
+            ..Findings::new(self.test, self.place, verdict)
+        })
     }
 
     /// The report of a check that could not be made to its end.
@@ -104,6 +125,8 @@ impl Scope {
         (self.session.is_idle(self.after) && self.unseen() == 0).then(|| Found {
             report: None,
             unused_rules: self.rules.all(),
+            room: self.rules.count(),
+            unseen: 0,
         })
     }
 
@@ -131,22 +154,99 @@ impl Scope {
             places_were_needed: self.rules.need_places(),
             ..Findings::new(self.test, self.place, Verdict::Leaked)
         };
+        let (room, unseen) = (judged.room(), judged.unseen);
         if !judged.is_clean() {
+            let excess = judged.split_excess().1.iter();
+            findings.blocking = blocking_work(excess.map(|&index| &judged.tasks[index]));
+        }
+        if judged.tasks_left() > judged.judgement.allowed {
             findings.tasks = judged.excess();
             findings.unseen = judged.unseen;
             findings.unused_rules = judged.judgement.unused;
-        } else if findings.panics.is_empty() {
+        } else if !findings.panics.is_empty() {
+            findings.verdict = Verdict::BackgroundPanicked;
+        } else if !judged.is_clean() {
+            findings.verdict = Verdict::BlockingLeaked;
+            findings.besides = judged.tasks_left();
+            findings.unused_rules = judged.judgement.unused;
+        } else {
             return Found {
                 report: None,
                 unused_rules: judged.judgement.unused,
+                room,
+                unseen,
             };
-        } else {
-            findings.verdict = Verdict::BackgroundPanicked;
         }
         Found {
             report: Some(Report::new(findings)),
             unused_rules: Vec::new(),
+            room,
+            unseen,
         }
+    }
+
+    /// Adds what shows only when the runtime has been shut down.
+    pub(crate) fn add(&self, mut found: Found, rest: Rest) -> Found {
+        if rest == Rest::default() {
+            return found;
+        }
+        let may_be_tasks = self.may_be_tasks(found.unseen, &rest);
+        // What may be a task that is allowed fails no test.
+        let is_too_much = rest.blocking - may_be_tasks > found.room;
+        if rest.blocking > 0 && found.room > 0 {
+            let count = self.rules.for_count();
+            found.unused_rules.retain(|rule| *rule != count);
+        }
+        let mut findings = match found.report.take() {
+            Some(report) => report.into_findings(),
+            None if is_too_much => Findings {
+                allowed: self.rules.count(),
+                besides: self.rules.count() - found.room,
+                unused_rules: mem::take(&mut found.unused_rules),
+                places_were_needed: self.rules.need_places(),
+                ..Findings::new(self.test, self.place, Verdict::BlockingLeaked)
+            },
+            None if !rest.threads.is_empty() => {
+                Findings::new(self.test, self.place, Verdict::ThreadsLeaked)
+            }
+            None => match rest.failed {
+                Some(reason) => Findings::new(self.test, self.place, Verdict::CheckFailed(reason)),
+                None => return found,
+            },
+        };
+        if is_too_much || findings.verdict == Verdict::Leaked {
+            findings.unseen_blocking = rest.blocking;
+            findings.may_be_tasks = may_be_tasks;
+        }
+        findings.threads = rest.threads;
+        found.report = Some(Report::new(findings));
+        found
+    }
+
+    /// Adds to the report of a test whose time was up what shows only when the runtime has been shut
+    /// down.
+    pub(crate) fn add_to(&self, report: Report, rest: Rest) -> Report {
+        let may_be_tasks = self.may_be_tasks(report.unseen(), &rest);
+        Report::new(Findings {
+            unseen_blocking: rest.blocking,
+            may_be_tasks,
+            threads: rest.threads,
+            ..report.into_findings()
+        })
+    }
+
+    /// How many of the threads of the runtime that have not stopped may be workers, which a task
+    /// blocks. Of a task that is not on record it cannot be seen.
+    fn may_be_tasks(&self, unseen: usize, rest: &Rest) -> usize {
+        match self.runtime.runtime_flavor() {
+            RuntimeFlavor::MultiThread => unseen.min(rest.blocking),
+            _ => 0,
+        }
+    }
+
+    /// How much blocking work is left that is not on record, when the runtime has been shut down.
+    pub(crate) fn unseen_blocking(&self, threads: &PoolThreads) -> usize {
+        threads.unseen_work(&self.runtime, &self.session)
     }
 
     /// Ends the check of a test whose time is up, and says where its body and its tasks wait.
@@ -166,6 +266,7 @@ impl Scope {
             tasks: alive
                 .map(|task| LeakedTask::new(task, now, &mut symbols))
                 .collect(),
+            blocking: blocking_work(&self.blocking()),
             unseen: self.unseen(),
             ..Findings::new(self.test, self.place, verdict)
         })
@@ -186,25 +287,28 @@ impl Scope {
 
     /// Judges what is left.
     fn judge(&self) -> Judged {
-        let (tasks, unseen) = (self.leaked(), self.unseen());
+        let (mut tasks, unseen) = (self.leaked(), self.unseen());
+        let first_blocking = tasks.len();
+        tasks.extend(self.blocking());
         // Without rules for places, nobody looks at them.
         let place = |task: &Arc<Task>| self.rules.need_places().then(|| task.spawned_at.into());
         let places: Vec<Option<Place>> = tasks.iter().map(place).collect();
         Judged {
             judgement: self.rules.judge(&places, unseen),
             tasks,
+            first_blocking,
             unseen,
         }
     }
 
     /// The tasks on record that have not ended.
     fn leaked(&self) -> Vec<Arc<Task>> {
-        let mut leaked = self.session.leaked(self.after);
-        // Whoever asks is no leak.
-        if let Some(asking) = Task::current() {
-            leaked.retain(|task| task.number != asking.number);
-        }
-        leaked
+        without_asking(self.session.leaked(self.after))
+    }
+
+    /// The blocking work on record that has not ended.
+    fn blocking(&self) -> Vec<Arc<Task>> {
+        without_asking(self.session.blocking(self.after))
     }
 
     /// How many more tasks of the runtime are alive, which came since.
@@ -225,9 +329,26 @@ impl Scope {
     }
 }
 
+/// What is known of blocking work now.
+fn blocking_work<'a>(tasks: impl IntoIterator<Item = &'a Arc<Task>>) -> Vec<BlockingWork> {
+    let now = Instant::now();
+    let tasks = tasks.into_iter();
+    tasks.map(|task| BlockingWork::new(task, now)).collect()
+}
+
+/// The tasks but for the one that asks, which is no leak.
+fn without_asking(mut tasks: Vec<Arc<Task>>) -> Vec<Arc<Task>> {
+    if let Some(asking) = Task::current() {
+        tasks.retain(|task| task.number != asking.number);
+    }
+    tasks
+}
+
 /// What is left at one moment, and what the rules say of it.
 struct Judged {
+    /// Tasks, then blocking work.
     tasks: Vec<Arc<Task>>,
+    first_blocking: usize,
     unseen: usize,
     judgement: Judgement,
 }
@@ -235,13 +356,35 @@ struct Judged {
 impl Judged {
     /// Whether nothing is left but what the rules allow.
     fn is_clean(&self) -> bool {
-        self.judgement.excess.len() + self.unseen <= self.judgement.allowed
+        self.left() <= self.judgement.allowed
+    }
+
+    /// How much more may remain.
+    fn room(&self) -> usize {
+        self.judgement.allowed.saturating_sub(self.left())
+    }
+
+    /// How much is left that no rule for a place allows.
+    fn left(&self) -> usize {
+        self.judgement.excess.len() + self.unseen
+    }
+
+    /// How much of that is tasks. They take what is allowed before blocking work does.
+    fn tasks_left(&self) -> usize {
+        self.split_excess().0.len() + self.unseen
+    }
+
+    /// The tasks that no rule for a place allows, and the blocking work.
+    fn split_excess(&self) -> (&[usize], &[usize]) {
+        let is_task = |index: &usize| *index < self.first_blocking;
+        let tasks = self.judgement.excess.partition_point(is_task);
+        self.judgement.excess.split_at(tasks)
     }
 
     /// What is known of the tasks that no rule for a place allows.
     fn excess(&self) -> Vec<LeakedTask> {
         let (now, mut symbols) = (Instant::now(), Symbols::default());
-        let excess = self.judgement.excess.iter();
+        let excess = self.split_excess().0.iter();
         excess
             .map(|&index| LeakedTask::new(&self.tasks[index], now, &mut symbols))
             .collect()

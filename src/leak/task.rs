@@ -51,9 +51,18 @@ pub(crate) enum Kind {
     Background,
     /// A closure on a thread for blocking work.
     Blocking,
+    /// A closure of the check's own, which holds a paused clock.
+    Hold,
     /// Spawned past `straggler`, and seen by a hook of the runtime.
     #[cfg_attr(not(tokio_unstable), allow(dead_code, reason = "there are no hooks"))]
     Hooked,
+}
+
+impl Kind {
+    /// Whether it is a closure, which is not polled, and which the runtime cannot stop.
+    pub(crate) fn is_closure(self) -> bool {
+        matches!(self, Self::Blocking | Self::Hold)
+    }
 }
 
 /// Who spawned a task.
@@ -72,6 +81,7 @@ pub(crate) enum Spawner {
 #[derive(Debug, Default)]
 struct Progress {
     polls: AtomicUsize,
+    /// Whether it is inside of a poll; of blocking work, whether it has begun.
     is_polled: AtomicBool,
     /// Whether the next poll is to tell where the task waits.
     is_asked: AtomicBool,
@@ -112,7 +122,7 @@ impl Task {
             spawner,
             spawned: Instant::now(),
             stack: None,
-            is_counted: AtomicBool::new(!matches!(kind, Kind::Local | Kind::Blocking)),
+            is_counted: AtomicBool::new(kind != Kind::Local && !kind.is_closure()),
             generation,
             progress: Progress::default(),
         }
@@ -164,6 +174,17 @@ impl Task {
             *lock(&progress.answer) = Some(trace);
         }
         outcome
+    }
+
+    /// Runs the closure of blocking work.
+    pub(crate) fn run<R>(self: &Arc<Self>, closure: impl FnOnce() -> R) -> R {
+        self.progress.is_polled.store(true, Relaxed);
+        self.enter(closure)
+    }
+
+    /// Whether the closure of blocking work has begun. Until then it waits for a thread.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.progress.is_polled.load(Relaxed)
     }
 
     /// Asks the task where it waits, which its next poll tells, and forgets what it told before.

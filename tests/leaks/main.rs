@@ -3,6 +3,7 @@
 #![cfg(feature = "tokio")]
 
 mod background;
+mod blocking;
 mod clean;
 mod leaked;
 mod macros_of_tokio;
@@ -11,6 +12,8 @@ mod rules;
 mod spawners;
 mod the_body;
 mod the_time_of_a_test;
+#[cfg(target_os = "linux")]
+mod threads;
 
 use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +24,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use straggler::LeakCheck;
-use straggler::leak::{Call, LeakedTask, Report, SpawnedBy, Verdict, Wait, WaitPlace};
+use straggler::leak::{
+    BlockingWork, Call, LeakedTask, Report, SpawnedBy, Verdict, Wait, WaitPlace,
+};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, LocalSet, yield_now};
