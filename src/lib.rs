@@ -44,7 +44,8 @@ pub use self::settled::Settled;
 pub use self::spawned::Spawned;
 pub use self::unsettled::{Straggler, Unsettled};
 
-/// Makes an async test of an async function, and fails it if a task that it caused outlives it.
+/// Makes an async test of an async function, and fails it if a task or blocking work that it caused
+/// outlives it.
 ///
 /// It takes the place of `#[tokio::test]`, whose arguments it takes too, and is exported a second
 /// time as [`straggler::test`](macro@crate::test), so that in an existing suite the text
@@ -57,16 +58,18 @@ pub use self::unsettled::{Straggler, Unsettled};
 /// | `worker_threads = 2` | threads of a `multi_thread` runtime | one for each processor |
 /// | `start_paused = true` | the clock is paused, and advances when nothing else can run; needs tokio's feature `test-util` | `false` |
 /// | `name = ".."`, `unhandled_panic = ".."` | as for `#[tokio::test]` | |
-/// | `grace = "250ms"` | how long tasks are given to finish after the body, in real time | `STRAGGLER_GRACE`, or else 500 ms |
+/// | `grace = "250ms"` | how long tasks and blocking work are given to finish after the body, in real time | `STRAGGLER_GRACE`, or else 500 ms |
 /// | `timeout = "10s"`, `timeout = "none"` | how long the body may take, in real time; when it is over the report says where the body waits (one that blocks its thread is not interrupted) | `STRAGGLER_TIMEOUT`, or else 60 s |
 /// | `panics = "allow"` | tasks may panic: the test is about panics | they may not |
-/// | `allow = 2` | so many tasks may remain | none |
-/// | `allow("src/pool.rs", "axum" = 2)` | tasks that were spawned there may remain, or so many of them, see [`LeakCheck::allow_at`] | none |
+/// | `allow = 2` | so many tasks and closures of blocking work may remain | none |
+/// | `allow("src/pool.rs", "axum" = 2)` | tasks and blocking work that were spawned there may remain, or so many of them, see [`LeakCheck::allow_at`] | none |
+/// | `threads = "deny"` | a `std::thread` may not outlive the test either; on Linux only, elsewhere the test fails and says so, see [`LeakCheck::deny_threads`] | threads may remain |
 /// | `crate = ".."` | the path of this crate, for those who rename it | `::straggler` |
 ///
 /// The body may return anything that a test may. The test fails because of the first of these that
-/// applies: its own panic or error, its timeout, a task that outlived it, a task that panicked. What
-/// ranks lower is printed too.
+/// applies: its own panic or error, its timeout, a task that outlived it, a task that panicked,
+/// blocking work that outlived it, a thread that did if threads are denied. What ranks lower is
+/// printed too.
 ///
 /// A task that panics fails its test also if its handle is awaited: whether somebody looks at the
 /// error cannot be seen. Of tasks that were not spawned through straggler the panic is seen by a hook

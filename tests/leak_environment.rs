@@ -25,6 +25,41 @@ async fn leaks_with_a_grace_of_its_own() {
     straggler::spawn(tokio::time::sleep(Duration::from_secs(2)));
 }
 
+/// The process of a test that is not checked waits for it.
+#[straggler::test(grace = "10ms")]
+#[ignore = "fails on purpose"]
+async fn blocks_for_two_seconds() {
+    straggler::spawn_blocking(|| std::thread::sleep(Duration::from_secs(2)));
+}
+
+#[straggler::test(grace = "10ms")]
+#[ignore = "fails on purpose"]
+async fn blocks_for_ever() {
+    straggler::spawn_blocking(block_for_ever);
+    tokio::task::spawn_blocking(block_for_ever);
+}
+
+#[straggler::test(grace = "10ms", flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "fails on purpose"]
+async fn panics_and_blocks_for_ever() {
+    straggler::spawn_blocking(block_for_ever);
+    tokio::task::spawn_blocking(block_for_ever);
+    panic!("no such account");
+}
+
+#[straggler::test(grace = "10ms", allow = 2)]
+#[ignore = "run by another test"]
+async fn may_block_for_ever() {
+    straggler::spawn_blocking(block_for_ever);
+    tokio::task::spawn_blocking(block_for_ever);
+}
+
+fn block_for_ever() {
+    loop {
+        std::thread::park();
+    }
+}
+
 #[straggler::test(grace = "10ms")]
 #[ignore = "fails on purpose"]
 #[should_panic(expected = "as it should")]
@@ -114,6 +149,38 @@ fn switched_off_nothing_is_checked_and_nothing_printed() {
             .stdout
             .contains("it passed")
     );
+}
+
+#[test]
+fn what_is_said_of_leaks_holds_for_blocking_work() {
+    let ended = child::run("blocks_for_two_seconds");
+    assert!(!ended.passed, "{ended:?}");
+    let says = "leak_check: 1 `spawn_blocking` closure outlived the test `blocks_for_two_seconds`";
+    assert!(ended.stderr.starts_with(says), "{ended:?}");
+    let ended = child::run_with("blocks_for_two_seconds", &[("STRAGGLER", "warn")]);
+    assert!(ended.passed && ended.stderr.starts_with(says), "{ended:?}");
+    let ended = child::run_with("blocks_for_two_seconds", &[("STRAGGLER", "off")]);
+    assert!(ended.passed && ended.stderr.is_empty(), "{ended:?}");
+    let ended = child::run_with("blocks_for_two_seconds", &[("STRAGGLER_GRACE", "1h")]);
+    assert!(!ended.passed, "the test has a grace of its own: {ended:?}");
+}
+
+#[test]
+fn a_process_ends_though_blocking_work_never_does() {
+    let ended = child::run("blocks_for_ever");
+    assert!(!ended.passed, "{ended:?}");
+    let says = "leak_check: 2 `spawn_blocking` closures outlived the test `blocks_for_ever`";
+    assert!(ended.stderr.starts_with(says), "{ended:?}");
+    let ended = child::run("panics_and_blocks_for_ever");
+    assert!(!ended.passed, "{ended:?}");
+    let says = "The test failed by the panic above. The leak check also found this:";
+    assert!(
+        ended.stderr.contains("no such account") && ended.stderr.contains(says),
+        "{ended:?}"
+    );
+    // Also of a test that passes. Its rule is used, and not noted as one that is not.
+    let ended = child::run("may_block_for_ever");
+    assert!(ended.passed && ended.stderr.is_empty(), "{ended:?}");
 }
 
 #[test]

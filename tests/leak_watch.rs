@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use straggler::LeakCheck;
-use straggler::leak::{Report, Wait, Watch};
+use straggler::leak::{Report, Verdict, Wait, Watch};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
@@ -81,6 +81,38 @@ fn what_was_there_before_is_not_charged() {
             straggler::spawn(pending::<()>());
             let report = watch.verify().await.unwrap_err();
             assert_eq!(report.count(), 1);
+        });
+    }
+}
+
+#[test]
+fn blocking_work_that_is_tracked_is_reported_as_long_as_it_is_left() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let (open, opened) = mpsc::channel::<()>();
+            let (end, ended) = mpsc::channel::<()>();
+            let earlier = straggler::spawn_blocking(move || ended.recv());
+            let watch = watch();
+            let work = straggler::spawn_blocking(move || opened.recv());
+            let report = watch.verify().await.unwrap_err();
+            assert_eq!(*report.verdict(), Verdict::BlockingLeaked);
+            assert_eq!((report.count(), report.blocking().len()), (0, 1));
+            drop(open);
+            work.await.unwrap().unwrap_err();
+            watch.verify().await.unwrap();
+            drop(end);
+            earlier.await.unwrap().unwrap_err();
+        });
+    }
+}
+
+#[test]
+fn the_blocking_work_that_asks_is_not_counted() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let watch = watch();
+            let asks = move || Handle::current().block_on(watch.verify());
+            straggler::spawn_blocking(asks).await.unwrap().unwrap();
         });
     }
 }

@@ -29,7 +29,7 @@ macro_rules! shapes {
     };
 }
 
-const SHAPES: [Shape; 17] = shapes! {
+const SHAPES: [Shape; 18] = shapes! {
     nothing: {}
     awaited_task: { tokio::spawn(async {}).await.unwrap(); }
     awaited_tracked_task: { straggler::spawn(yield_now()).await.unwrap(); }
@@ -59,6 +59,10 @@ const SHAPES: [Shape; 17] = shapes! {
     blocking_work: {
         tokio::task::spawn_blocking(|| ()).await.unwrap();
         straggler::spawn_blocking(|| drop(straggler::spawn(async {}))).await.unwrap();
+    }
+    blocking_work_that_is_left_to_end: {
+        tokio::task::spawn_blocking(|| thread::sleep(Duration::from_millis(1)));
+        straggler::spawn_blocking(|| thread::sleep(Duration::from_millis(1)));
     }
     spawns_from_a_thread: {
         let handle = Handle::current();
@@ -101,14 +105,19 @@ enum Way {
     Paused,
     /// In a multi-thread runtime of somebody else.
     Watched,
+    /// On many threads, none of which may be left.
+    #[cfg(target_os = "linux")]
+    DeniesThreads,
 }
 
-const WAYS: [Way; 5] = [
+const WAYS: &[Way] = &[
     Way::CurrentThread,
     Way::MultiThread,
     Way::Local,
     Way::Paused,
     Way::Watched,
+    #[cfg(target_os = "linux")]
+    Way::DeniesThreads,
 ];
 
 impl Way {
@@ -120,6 +129,8 @@ impl Way {
         match self {
             Self::CurrentThread => LeakCheck::new().run(body),
             Self::MultiThread => LeakCheck::new().runtime(multi).run(body),
+            #[cfg(target_os = "linux")]
+            Self::DeniesThreads => LeakCheck::new().runtime(multi).deny_threads().run(body),
             Self::Local => LeakCheck::new().local().run(body),
             Self::Paused => {
                 current.start_paused(true);
@@ -152,7 +163,7 @@ fn run_each(rounds: usize) {
         }
         let run = || {
             for (name, body) in SHAPES {
-                for way in WAYS.into_iter().cycle().take(rounds * WAYS.len()) {
+                for &way in WAYS.iter().cycle().take(rounds * WAYS.len()) {
                     // Sleeps do not end after the body if the clock is paused.
                     if matches!(way, Way::Paused) && name.contains("sleeps") {
                         continue;

@@ -26,6 +26,8 @@ pub(crate) struct Options {
     /// How many tasks may be left behind, wherever they are spawned.
     pub(crate) allow: Option<usize>,
     pub(crate) allow_at: Vec<Place>,
+    /// Whether threads may not be left behind.
+    pub(crate) denies_threads: bool,
 }
 
 /// The value of an option, and where the option stands.
@@ -196,6 +198,17 @@ pub(crate) const KNOWN: &[Known] = &[
             for place in places {
                 options.allow_place(place)?;
             }
+            Ok(())
+        },
+    },
+    Known {
+        name: "threads",
+        takes: r#""deny", without which threads may be left behind: `threads = "deny"`"#,
+        read: |options, written| {
+            if written.string()?.value() != "deny" {
+                return Err(written.mistaken());
+            }
+            options.denies_threads = true;
             Ok(())
         },
     },

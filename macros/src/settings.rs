@@ -40,6 +40,9 @@ pub(crate) fn check(krate: &Path, options: &Options) -> TokenStream {
             |tasks| quote!(.allow_at_most(#prefix, #tasks)),
         ));
     }
+    if options.denies_threads {
+        settings.extend(quote!(.deny_threads()));
+    }
     quote!(#krate::LeakCheck::new()#settings)
 }
 

@@ -64,6 +64,10 @@ mod stand_in {
             self.and(&format!("allow {tasks} at {place}"))
         }
 
+        pub(crate) fn deny_threads(self) -> Self {
+            self.and("deny threads")
+        }
+
         fn and(mut self, setting: &str) -> Self {
             self.settings.push_str(setting);
             self.settings.push_str(", ");
@@ -152,10 +156,14 @@ async fn a_test_that_says_nothing_is_checked_as_usual() {
     crate = "crate::stand_in",
     grace = "1s 250ms",
     timeout = "1m",
+    threads = "deny",
     allow = 2
 )]
 async fn own_options_come_through() {
-    assert_eq!(settings(), "grace 1.25s, timeout 60s, allow 2, ");
+    assert_eq!(
+        settings(),
+        "grace 1.25s, timeout 60s, allow 2, deny threads, "
+    );
 }
 
 #[leak_check(crate = "stand_in", timeout = "none", panics = "allow")]

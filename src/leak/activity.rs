@@ -1,11 +1,13 @@
-//! What the threads of a runtime of one thread are at: whether the one that drives it is parked, and
-//! whether there are others for blocking work.
+//! What the threads of a runtime are at: how many there are, and whether the one that drives a
+//! runtime of one thread is parked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Builder;
+
+use super::threads::RuntimeThreads;
 
 /// What the threads of a runtime are at.
 #[derive(Debug)]
@@ -14,21 +16,26 @@ pub(crate) struct Activity {
     /// Since when the thread is parked, in nanoseconds since the beginning and one more; zero while
     /// it is not.
     parked: AtomicU64,
-    /// How many threads for blocking work there are, at work or not.
-    blocking: AtomicUsize,
+    /// How many threads there are: workers, and those for blocking work, at work or not.
+    threads: AtomicUsize,
 }
 
 impl Activity {
-    /// Has the threads of a runtime that is about to be built observed.
-    pub(crate) fn observe(builder: &mut Builder) -> Arc<Self> {
+    /// Has the threads of a runtime that is about to be built observed, and has `of_runtime` know
+    /// them: a builder has one callback of each kind.
+    pub(crate) fn observe(
+        builder: &mut Builder,
+        of_runtime: Option<Arc<RuntimeThreads>>,
+    ) -> Arc<Self> {
         let activity = Arc::new(Self {
             begun: Instant::now(),
             parked: AtomicU64::new(0),
-            blocking: AtomicUsize::new(0),
+            threads: AtomicUsize::new(0),
         });
         let observed = || Arc::clone(&activity);
         let (parks, unparks) = (observed(), observed());
         let (starts, stops) = (observed(), observed());
+        let known = of_runtime.clone();
         builder
             .on_thread_park(move || {
                 let now = u64::try_from(parks.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -36,10 +43,16 @@ impl Activity {
             })
             .on_thread_unpark(move || unparks.parked.store(0, Relaxed))
             .on_thread_start(move || {
-                starts.blocking.fetch_add(1, Relaxed);
+                starts.threads.fetch_add(1, Relaxed);
+                if let Some(known) = &known {
+                    known.start();
+                }
             })
             .on_thread_stop(move || {
-                stops.blocking.fetch_sub(1, Relaxed);
+                if let Some(of_runtime) = &of_runtime {
+                    of_runtime.stop();
+                }
+                stops.threads.fetch_sub(1, Relaxed);
             });
         activity
     }
@@ -53,8 +66,9 @@ impl Activity {
         time.saturating_sub(Duration::from_nanos(parked))
     }
 
-    /// Whether there are threads for blocking work, which may be at work.
-    pub(crate) fn has_blocking_threads(&self) -> bool {
-        self.blocking.load(Relaxed) > 0
+    /// How many threads there are. In a runtime of one thread these are for blocking work, and may
+    /// be at work.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.load(Relaxed)
     }
 }

@@ -8,11 +8,14 @@ use std::fmt::Write as _;
 use std::iter;
 use std::path::{Path, PathBuf};
 
+use super::blocking::{self, BlockingWork, closures};
 use super::calls::Call;
+use super::groups;
 use super::place::Place;
 use super::report::{LeakedTask, Report, TaskPanic, Verdict};
 use super::role::{Level, Role};
-use super::text::{Age, are, groups, groups_of_panics, tasks, write_group, write_panic};
+use super::text::{Age, are, tasks, write_group, write_panic};
+use super::threads::{self, LeakedThread, threads};
 
 /// How many annotations a test has. GitHub shows 10 errors and 10 warnings of a step, which are all
 /// that `cargo test` may have.
@@ -30,6 +33,8 @@ pub(super) fn annotations(report: &Report, role: Role, repository: &Repository) 
     annotations.find_tasks();
     annotations.find_unseen_tasks();
     annotations.find_panics();
+    annotations.find_blocking();
+    annotations.find_threads();
     annotations.lines()
 }
 
@@ -70,7 +75,10 @@ impl<'a> Annotations<'a> {
     fn find_test(&mut self) {
         let test = &self.test;
         let says = match self.report.verdict() {
-            Verdict::Leaked | Verdict::Panicked => return,
+            Verdict::Leaked
+            | Verdict::Panicked
+            | Verdict::BlockingLeaked
+            | Verdict::ThreadsLeaked => return,
             Verdict::Hung { timeout, wait } => {
                 let timeout = humantime::format_duration(*timeout);
                 format!("{test} did not end within {timeout}\n{wait}")
@@ -91,7 +99,7 @@ impl<'a> Annotations<'a> {
     }
 
     fn find_tasks(&mut self) {
-        let groups = groups(self.report.tasks());
+        let groups = groups::of_tasks(self.report.tasks());
         let mut by_place: Vec<Vec<&[&LeakedTask]>> = Vec::new();
         for group in &groups {
             let is_here = |groups: &&mut Vec<&[&LeakedTask]>| {
@@ -128,7 +136,7 @@ impl<'a> Annotations<'a> {
 
     fn find_panics(&mut self) {
         let level = self.level_if(*self.report.verdict() == Verdict::Panicked);
-        for alike in groups_of_panics(self.report.panics()) {
+        for alike in groups::of_panics(self.report.panics()) {
             let first = alike[0];
             let count = tasks(alike.len());
             let says = format!("{count} panicked during {}{}", self.test, Panicked(first));
@@ -136,6 +144,39 @@ impl<'a> Annotations<'a> {
             let places = [first.spawned_at(), called_at, first.place()];
             self.add(level, places.into_iter().flatten(), says);
         }
+    }
+
+    fn find_blocking(&mut self) {
+        let level = self.level_if(*self.report.verdict() == Verdict::BlockingLeaked);
+        for alike in groups::of_blocking(self.report.blocking()) {
+            let count = closures(alike.len());
+            let says = format!("{count} outlived {}{}", self.test, AtWork(&alike));
+            self.add(level, [alike[0].place()], says);
+        }
+        let unseen = self.report.unseen_blocking();
+        if unseen > 0 {
+            let count = closures(unseen);
+            let says = format!(
+                "{count} outlived {}, not spawned through straggler",
+                self.test
+            );
+            self.add(level, [self.report.place()], says);
+        }
+    }
+
+    fn find_threads(&mut self) {
+        let left = self.report.threads();
+        if left.is_empty() {
+            return;
+        }
+        let level = self.level_if(*self.report.verdict() == Verdict::ThreadsLeaked);
+        let says = format!(
+            "{} outlived {}{}",
+            threads(left.len()),
+            self.test,
+            Named(left)
+        );
+        self.add(level, [self.report.place()], says);
     }
 
     /// What is to be said of so many tasks that are left.
@@ -244,6 +285,33 @@ struct Panicked<'a>(&'a TaskPanic);
 impl fmt::Display for Panicked<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_panic(f, self.0)
+    }
+}
+
+/// Blocking work that is alike, as in the text of a report.
+struct AtWork<'a>(&'a [&'a BlockingWork]);
+
+impl fmt::Display for AtWork<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        blocking::write_group(f, self.0)
+    }
+}
+
+/// The names of threads, as in the text of a report.
+struct Named<'a>(&'a [LeakedThread]);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let groups = groups::of_threads(self.0);
+        let mut listed = groups.iter().take(GROUPS);
+        listed.try_for_each(|group| threads::write_group(f, group))?;
+        match groups.get(GROUPS..) {
+            None | Some([]) => Ok(()),
+            Some(more) => {
+                let more: usize = more.iter().map(Vec::len).sum();
+                write!(f, "\n  and {more} more")
+            }
+        }
     }
 }
 

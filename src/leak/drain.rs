@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::{spawn_blocking, yield_now};
 
+use super::spawn::track_hold;
+
 /// How often the runtime gets a turn before real time is spent. A task that was aborted needs one,
 /// a detached one that has to be polled a few times needs a few.
 const YIELDS: usize = 64;
@@ -78,7 +80,7 @@ impl Ticker {
             .name("straggler-grace".to_owned())
             .spawn(move || tick(&stopped, &woken))?;
         let (let_go, held) = sync_channel::<()>(0);
-        drop(spawn_blocking(move || held.recv()));
+        drop(spawn_blocking(track_hold(move || held.recv())));
         Ok(Self {
             waker,
             _stop: (stop_ticking, let_go),

@@ -34,6 +34,8 @@
 //! | `late` | ended, but after its `timeout` |
 //! | `leaked` | left tasks behind |
 //! | `task_panicked` | left none behind, but a task panicked |
+//! | `blocking_leaked` | left no task behind, but blocking work |
+//! | `threads_leaked` | left nothing behind but threads, which it denies |
 //! | `not_run` | was not run |
 //! | `check_failed` | was run, but the check of what it left behind panicked |
 //!
@@ -52,6 +54,9 @@
 //! | `task` | a task that outlived the test, or is alive while the test hangs | `numbers`, `name`, `background`, `called_at`, `spawned_by`, `waits_for`, `age_ms`, `polls` |
 //! | `unseen_tasks` | tasks of which this build sees only that they are alive | |
 //! | `panic` | a task that panicked | `numbers`, `name`, `background`, `called_at`, `spawned_by`, `blocking`, `panicked_at`, `message` |
+//! | `blocking` | blocking work, a closure of `spawn_blocking`, that outlived the test, or is under way while the test hangs | `numbers`, `queued`, `spawned_by`, `age_ms` |
+//! | `unseen_blocking` | blocking work of which this build sees only that it is there | `may_be_tasks` |
+//! | `thread` | a thread that outlived the test, which denies them | `name` |
 //! | `hang` | the test did not end | `timeout_ms`, `waits_for` |
 //! | `deadlock` | the test can never end | `waits_for` |
 //! | `late` | the test ended too late | `timeout_ms`, `took_ms` |
@@ -60,12 +65,14 @@
 //!
 //! | field | value |
 //! |---|---|
-//! | `numbers` | the numbers of the tasks in their test, as far as they are known |
-//! | `name` | the name of the task, or `null` |
+//! | `numbers` | the numbers of the tasks or closures in their test, as far as they are known |
+//! | `name` | the name of the task or thread, or `null` |
 //! | `background` | whether it was spawned by `straggler::background` |
 //! | `blocking` | whether it is known to be a closure on a thread for blocking work |
+//! | `queued` | whether the closure has not begun, and waits for a thread |
+//! | `may_be_tasks` | how many of them may be tasks that block their threads instead |
 //! | `called_at` | the call in your own code that led to the spawn, if that is in a dependency, or `null`: an object with `function`, `file`, `line`, `column` |
-//! | `spawned_by` | who spawned the task, then who spawned that one, and so on: objects whose `by` is `test`, `task` (then with `number`, `name`, `file`, `line`, `column`), `unknown_task`, or `no_task`, for a thread outside of the runtime |
+//! | `spawned_by` | who spawned the task or closure, then who spawned that one, and so on: objects whose `by` is `test`, `task` (then with `number`, `name`, `file`, `line`, `column`), `unknown_task`, or `no_task`, for a thread outside of the runtime |
 //! | `age_ms` | the time since the spawn, in milliseconds, of the oldest |
 //! | `polls` | `null`, or how often they were polled: an object with `least` and `most` |
 //! | `panicked_at` | the place of the panic, or `null`: an object with `file`, `line`, `column` |
@@ -100,11 +107,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::blocking::BlockingWork;
 use super::calls::Call;
+use super::groups;
 use super::place::Place;
 use super::report::{LeakedTask, Report, SpawnedBy, TaskPanic, Verdict};
 use super::role::Role;
-use super::text::{groups, groups_of_panics};
 use super::to_json::to_json;
 use super::wait::{Wait, WaitPlace};
 
@@ -180,6 +188,18 @@ enum What<'a> {
         blocking: bool,
         panicked_at: Option<At<'a>>,
         message: Option<&'a str>,
+    },
+    Blocking {
+        numbers: Vec<usize>,
+        queued: bool,
+        spawned_by: Vec<Spawner<'a>>,
+        age_ms: u64,
+    },
+    UnseenBlocking {
+        may_be_tasks: usize,
+    },
+    Thread {
+        name: Option<&'a str>,
     },
     Hang {
         timeout_ms: u64,
@@ -270,14 +290,27 @@ impl<'a> Line<'a> {
         if let Some(what) = of_test {
             find(Some(report.place()), 1, what);
         }
-        for alike in groups(report.tasks()) {
+        for alike in groups::of_tasks(report.tasks()) {
             find(Some(alike[0].place()), alike.len(), What::tasks(&alike));
         }
         if report.unseen() > 0 {
             find(None, report.unseen(), What::UnseenTasks);
         }
-        for alike in groups_of_panics(report.panics()) {
+        for alike in groups::of_panics(report.panics()) {
             find(alike[0].spawned_at(), alike.len(), What::panics(&alike));
+        }
+        for alike in groups::of_blocking(report.blocking()) {
+            let place = Some(alike[0].place());
+            find(place, alike.len(), What::blocking(&alike));
+        }
+        if report.unseen_blocking() > 0 {
+            let may_be_tasks = report.findings().may_be_tasks;
+            let what = What::UnseenBlocking { may_be_tasks };
+            find(None, report.unseen_blocking(), what);
+        }
+        for alike in groups::of_threads(report.threads()) {
+            let name = alike[0].name();
+            find(None, alike.len(), What::Thread { name });
         }
         Self {
             version: VERSION,
@@ -298,6 +331,8 @@ fn of_verdict(verdict: &Verdict) -> (&'static str, Option<What<'_>>) {
     match verdict {
         Verdict::Leaked => ("leaked", None),
         Verdict::Panicked => ("task_panicked", None),
+        Verdict::BlockingLeaked => ("blocking_leaked", None),
+        Verdict::ThreadsLeaked => ("threads_leaked", None),
         Verdict::Hung { timeout, wait } => {
             let (timeout_ms, waits_for) = (milliseconds(*timeout), wait.into());
             let hang = What::Hang {
@@ -357,6 +392,17 @@ impl<'a> What<'a> {
             blocking: first.is_blocking(),
             panicked_at: first.place().map(|place| At::new(Some(place))),
             message: first.message(),
+        }
+    }
+
+    /// Blocking work that is alike, at least one closure.
+    fn blocking(alike: &[&'a BlockingWork]) -> Self {
+        let first = alike[0];
+        Self::Blocking {
+            numbers: alike.iter().map(|work| work.number()).collect(),
+            queued: first.is_queued(),
+            spawned_by: first.spawned_by().iter().map(Spawner::from).collect(),
+            age_ms: milliseconds(first.age()),
         }
     }
 }

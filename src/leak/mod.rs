@@ -7,14 +7,18 @@
 mod activity;
 mod annotations;
 mod armed;
+mod blocking;
 mod calls;
 mod drain;
 mod environment;
+mod groups;
 mod hooks;
 pub mod json;
+mod judged;
 mod panics;
 mod place;
 mod report;
+mod rest;
 mod role;
 mod rules;
 mod run;
@@ -25,6 +29,7 @@ mod task;
 mod tell;
 pub(crate) mod test_case;
 mod text;
+mod threads;
 mod to_json;
 pub(crate) mod trace;
 mod wait;
@@ -44,6 +49,7 @@ use self::run::Checked;
 use self::tell::tell;
 
 pub use self::armed::{Armed, armed};
+pub use self::blocking::BlockingWork;
 pub use self::calls::Call;
 pub(crate) use self::panics::note_resumed;
 pub use self::place::Place;
@@ -52,6 +58,7 @@ pub(crate) use self::session::Session;
 pub use self::spawn::{background, spawn, spawn_blocking, spawn_local, spawn_named};
 pub(crate) use self::spawn::{track, track_blocking, track_on};
 pub(crate) use self::task::Kind;
+pub use self::threads::LeakedThread;
 pub use self::wait::{Wait, WaitPlace};
 pub use self::watch::Watch;
 
@@ -64,20 +71,24 @@ const GRACE: Duration = Duration::from_millis(500);
 /// what runs them would wait for ever.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Runs a future and fails if a task that it caused outlives it.
+/// Runs a future and fails if a task or blocking work that it caused outlives it.
 ///
 /// It is what `#[leak_check]` does for a test, as a value. Each
 /// [`run`](Self::run) makes a runtime of its own, so it is charged with its own tasks only,
 /// whatever else goes on in the process. When the future has ended
 ///
-/// 1. background tasks are stopped, and the runtime gets a few turns. If no task is alive then and
-///    none has panicked, this is all, and took no time.
-/// 2. Else the tasks have a grace period to end in, of real time. A paused clock stands still
-///    meanwhile, so that it does not matter how long tasks would sleep.
+/// 1. background tasks are stopped, and the runtime gets a few turns. If no task is alive then, and
+///    no blocking work of [`straggler::spawn_blocking`](crate::spawn_blocking) is under way, it goes
+///    on with step 4, and took no time.
+/// 2. Else these have a grace period to end in, of real time. A paused clock stands still meanwhile,
+///    so that it does not matter how long tasks would sleep.
 /// 3. If more are left than the rules allow, each task that was spawned through `straggler` is
-///    polled once more to find out where it waits, and the [`Report`] is made.
-/// 4. The runtime is shut down, which drops its tasks. Blocking work has 5 seconds to end, and is
-///    abandoned then.
+///    polled once more to find out where it waits.
+/// 4. The runtime is shut down, which drops its tasks. Blocking work, which cannot be stopped, has
+///    what is left of the grace to end in, and at least 500 ms; so have threads that are
+///    [denied](Self::deny_threads). None of this takes time where nothing is at work.
+/// 5. The [`Report`] is made. What still runs then is abandoned, and runs on until it ends or the
+///    process does, which does not wait for it.
 ///
 /// What is seen of a task depends on how it was spawned. That it exists is seen always. Everything
 /// else, where it was spawned, by whom and where it waits, is seen if it was spawned through
@@ -85,8 +96,13 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// [`straggler::tokio`](mod@crate::tokio) stands for it. With `--cfg tokio_unstable` it is also
 /// seen of all other tasks where they were spawned and by whom.
 ///
+/// The same holds for blocking work, but that work which is not spawned through `straggler` is told
+/// by the threads of the runtime that do not stop, in each build. So it is only counted, what waits
+/// for a thread is counted with `--cfg tokio_unstable` alone, and what ends because the runtime is
+/// shut down does not count.
+///
 /// Not seen are tasks of a `LocalSet` that are spawned past `straggler`, those of other runtimes,
-/// and threads.
+/// and threads, unless they are [denied](Self::deny_threads).
 ///
 /// # Examples
 ///
@@ -110,6 +126,7 @@ pub struct LeakCheck {
     timeout: Option<Timeout>,
     allows_panics: bool,
     rules: Rules,
+    denies_threads: bool,
 }
 
 impl LeakCheck {
@@ -123,6 +140,7 @@ impl LeakCheck {
             timeout: None,
             allows_panics: false,
             rules: Rules::default(),
+            denies_threads: false,
         }
     }
 
@@ -169,10 +187,11 @@ impl LeakCheck {
         self
     }
 
-    /// Sets how long tasks have to end after the future, in real time.
+    /// Sets how long tasks and blocking work have to end after the future, in real time.
     ///
     /// By default it is what the environment variable `STRAGGLER_GRACE` says, or else 500 ms. With
-    /// zero they still get a few turns of the runtime, enough for a task that was aborted.
+    /// zero tasks still get a few turns of the runtime, enough for one that was aborted, and
+    /// blocking work that is not spawned through `straggler` still gets 500 ms.
     ///
     /// # Examples
     ///
@@ -242,7 +261,8 @@ impl LeakCheck {
         self
     }
 
-    /// Lets `count` tasks remain, in addition to those that a rule for a place allows.
+    /// Lets `count` tasks and closures of blocking work remain, in addition to those that a rule for
+    /// a place allows.
     ///
     /// # Examples
     ///
@@ -255,7 +275,7 @@ impl LeakCheck {
         self
     }
 
-    /// Lets tasks remain that were spawned at a place that begins with `prefix`.
+    /// Lets tasks and blocking work remain that were spawned at a place that begins with `prefix`.
     ///
     /// A place is written as in reports: from the root of the workspace, as in `src/pool.rs:31:9` or
     /// `crates/pool/src/lib.rs`, and `axum-0.8.9/src/serve/mod.rs:389:13` in a dependency, of which the version may be left out:
@@ -276,8 +296,8 @@ impl LeakCheck {
         self
     }
 
-    /// Lets at most `count` tasks remain that were spawned at a place that begins with `prefix`, as
-    /// [`allow_at`](Self::allow_at) does.
+    /// Lets at most `count` tasks and closures of blocking work remain that were spawned at a place
+    /// that begins with `prefix`, as [`allow_at`](Self::allow_at) does.
     ///
     /// # Examples
     ///
@@ -296,14 +316,49 @@ impl LeakCheck {
         self
     }
 
-    /// Runs `future` to its end, and returns its output unless it left tasks behind.
+    /// Also fails if a `std::thread` outlives the future, which was started by it, by its tasks, by
+    /// its blocking work, or by a thread of theirs. On Linux only: elsewhere the check is not run, and
+    /// the report says why.
+    ///
+    /// Threads have the time to end that blocking work has. Those of the check's own runtime do not
+    /// count.
+    ///
+    /// The system does not tell who started a thread. But one that is given no name takes over the
+    /// name that its starter has in the system (`comm`), and so the thread of the check, and those of
+    /// its runtime, have one that no other has while the check runs.
+    /// [`Thread::name`](std::thread::Thread::name) still returns what they are called.
+    ///
+    /// A thread that is given a name, as by [`Builder::name`](std::thread::Builder::name), does not
+    /// show whose it is. It counts where nobody else can have started it: where tests run one
+    /// after the other, as with `--test-threads=1` (unless an earlier one has left a thread behind),
+    /// and where the process runs one test alone, as `cargo nextest` has it. Elsewhere it does not
+    /// count. A pool of threads without names that lives as long as the process is charged to the
+    /// check in which it starts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::thread;
+    ///
+    /// let check = straggler::LeakCheck::new().deny_threads();
+    /// let result = check.run(async { drop(thread::spawn(thread::park)) });
+    /// # if cfg!(target_os = "linux") {
+    /// assert_eq!(result.unwrap_err().threads().len(), 1);
+    /// # }
+    /// ```
+    pub fn deny_threads(mut self) -> Self {
+        self.denies_threads = true;
+        self
+    }
+
+    /// Runs `future` to its end, and returns its output unless it left something behind.
     ///
     /// With `STRAGGLER=warn` a report is printed and the output returned all the same; with
     /// `STRAGGLER=off` there is no check.
     ///
     /// # Errors
     ///
-    /// The [`Report`] of the tasks that outlived the future, whose output is dropped then, or of a
+    /// The [`Report`] of what outlived the future, whose output is dropped then, or of a
     /// future that did not end within the [`timeout`](Self::timeout). Also if the check cannot be made: inside of a runtime, if no runtime can be made, or if an
     /// environment variable cannot be understood; then the future is dropped, unpolled.
     ///
@@ -373,7 +428,8 @@ impl LeakCheck {
 
     /// Begins to watch a runtime that somebody else owns, with the grace and the rules of this
     /// check. Its other settings mean nothing here: the runtime is there, and whoever runs the test
-    /// decides how long it may take. [`Watch::verify`] ends it.
+    /// decides how long it may take; nor does [`deny_threads`](Self::deny_threads). [`Watch::verify`]
+    /// ends it.
     ///
     /// # Examples
     ///

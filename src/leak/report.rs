@@ -4,14 +4,16 @@ use std::fmt;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
+use super::blocking::BlockingWork;
 use super::calls::{Call, Symbols};
 use super::panics::Panicked;
 use super::place::Place;
 use super::task::{Kind, Spawner, Task};
+use super::threads::LeakedThread;
 use super::wait::Wait;
 
-/// What a leak check found: which tasks outlived the test, where they come from and where they
-/// wait.
+/// What a leak check found: which tasks, blocking work and threads outlived the test, where they
+/// come from and where they wait.
 ///
 /// `Display` tells all of it, with what to do in the last lines; so does `Debug`, since tests
 /// `unwrap()`. The methods tell it one by one.
@@ -41,6 +43,14 @@ pub(super) struct Findings {
     pub(super) unseen: usize,
     pub(super) allowed: usize,
     pub(super) panics: Vec<TaskPanic>,
+    /// How many that are left are allowed, and not in this report. They take up what is allowed.
+    pub(super) besides: usize,
+    /// Those on record.
+    pub(super) blocking: Vec<BlockingWork>,
+    pub(super) unseen_blocking: usize,
+    /// How many of the latter may be tasks instead, which are counted among the unseen.
+    pub(super) may_be_tasks: usize,
+    pub(super) threads: Vec<LeakedThread>,
     /// Whether the clock was paused, and so stood still in the grace period.
     pub(super) clock_stood_still: bool,
     pub(super) unused_rules: Vec<String>,
@@ -58,7 +68,12 @@ impl Findings {
             tasks: Vec::new(),
             unseen: 0,
             allowed: 0,
+            besides: 0,
             panics: Vec::new(),
+            blocking: Vec::new(),
+            unseen_blocking: 0,
+            may_be_tasks: 0,
+            threads: Vec::new(),
             clock_stood_still: false,
             unused_rules: Vec::new(),
             places_were_needed: false,
@@ -93,6 +108,11 @@ pub enum Verdict {
     Leaked,
     /// No task outlived the test, but one panicked.
     Panicked,
+    /// No task outlived the test, but blocking work did: a closure of `spawn_blocking`.
+    BlockingLeaked,
+    /// Nothing outlived the test but threads, which it
+    /// [denies](crate::LeakCheck::deny_threads).
+    ThreadsLeaked,
     /// The test was not run, for this reason.
     NotRun(String),
     /// The test was run, but the check of what it left behind panicked, with this message.
@@ -176,6 +196,10 @@ impl Report {
         &self.0
     }
 
+    pub(super) fn into_findings(self) -> Findings {
+        *self.0
+    }
+
     /// Returns what the check came to.
     #[must_use]
     pub fn verdict(&self) -> &Verdict {
@@ -222,12 +246,44 @@ impl Report {
         &self.0.panics
     }
 
-    /// Adds tasks that panicked.
+    /// Adds tasks that panicked. These rank above blocking work and threads.
     pub(super) fn add_panics(&mut self, panics: Vec<TaskPanic>) {
-        self.0.panics.extend(panics);
+        let findings = &mut *self.0;
+        if matches!(
+            findings.verdict,
+            Verdict::BlockingLeaked | Verdict::ThreadsLeaked
+        ) {
+            findings.verdict = Verdict::Panicked;
+        }
+        findings.panics.extend(panics);
     }
 
-    /// Returns how many tasks were allowed to remain, besides those that a rule for a place allows.
+    /// Returns the blocking work that outlived the test, or was under way when its time was up, and
+    /// of which is known where it was spawned: closures of
+    /// [`straggler::spawn_blocking`](crate::spawn_blocking).
+    #[must_use]
+    pub fn blocking(&self) -> &[BlockingWork] {
+        &self.0.blocking
+    }
+
+    /// Returns how many more closures there are, of which is seen only that they are there.
+    ///
+    /// They are told by the threads of the runtime that do not stop. Where the runtime has workers,
+    /// and tasks are left that this build does not see, some may be such tasks that block a worker.
+    #[must_use]
+    pub fn unseen_blocking(&self) -> usize {
+        self.0.unseen_blocking
+    }
+
+    /// Returns the threads that outlived the test, if it
+    /// [denies](crate::LeakCheck::deny_threads) them.
+    #[must_use]
+    pub fn threads(&self) -> &[LeakedThread] {
+        &self.0.threads
+    }
+
+    /// Returns how many tasks and closures of blocking work were allowed to remain, besides those
+    /// that a rule for a place allows.
     #[must_use]
     pub fn allowed(&self) -> usize {
         self.0.allowed
@@ -412,7 +468,7 @@ impl TaskPanic {
 }
 
 /// Who spawned a task, then who spawned that one, and so on.
-fn spawners(task: &Task) -> Vec<SpawnedBy> {
+pub(super) fn spawners(task: &Task) -> Vec<SpawnedBy> {
     let mut spawners = Vec::new();
     let mut spawner = &task.spawner;
     loop {

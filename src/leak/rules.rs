@@ -43,6 +43,16 @@ impl Rules {
         self.places.sort_by_key(|rule| Reverse(rule.prefix.len()));
     }
 
+    /// How many may remain that no rule for a place allows.
+    pub(crate) fn count(&self) -> usize {
+        self.count.unwrap_or(0)
+    }
+
+    /// The rule for those, as it is written in the attribute.
+    pub(crate) fn for_count(&self) -> String {
+        format!("allow = {}", self.count())
+    }
+
     /// Whether there are rules that need to know where tasks were spawned.
     pub(crate) fn need_places(&self) -> bool {
         !self.places.is_empty()
@@ -51,7 +61,7 @@ impl Rules {
     /// The rules, as they are written in the attribute: those that allow nothing where nothing
     /// remains.
     pub(crate) fn all(&self) -> Vec<String> {
-        let count = self.count.map(|count| format!("allow = {count}"));
+        let count = self.count.map(|_| self.for_count());
         let places = self.places.iter().map(PlaceRule::to_string);
         places.chain(count).collect()
     }
@@ -74,12 +84,12 @@ impl Rules {
         let rules = self.places.iter().zip(&used);
         let unused = rules.filter(|(_, used)| **used == 0);
         let mut unused: Vec<_> = unused.map(|(rule, _)| rule.to_string()).collect();
-        if let (Some(count), 0) = (self.count, excess.len() + unseen) {
-            unused.push(format!("allow = {count}"));
+        if self.count.is_some() && excess.len() + unseen == 0 {
+            unused.push(self.for_count());
         }
         Judgement {
             excess,
-            allowed: self.count.unwrap_or(0),
+            allowed: self.count(),
             unused,
         }
     }

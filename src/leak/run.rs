@@ -16,18 +16,21 @@ use super::environment::{Environment, Mode, OnHang, Timeout};
 use super::hooks::Hooks;
 use super::place::{Place, find_workspace};
 use super::report::Report;
+use super::rest::Rest;
 use super::role::Role;
 use super::scope::{Found, Scope};
 use super::session::Session;
 use super::task::{Kind, Spawner, Task};
 use super::tell::tell;
+use super::threads::Threads;
 use super::{GRACE, LeakCheck, TIMEOUT, panics, watchdog};
 use crate::contain::contain;
 use crate::panic::Panic;
 
-/// How long blocking work may go on when all is over. It cannot be stopped, and must not hang the
-/// test for ever.
-const SHUTDOWN: Duration = Duration::from_secs(5);
+/// How long the threads of a runtime have at least to stop when it is shut down, and the threads of a
+/// test that it denies to end: on a busy machine also idle ones need some time. Only what still
+/// blocks a thread waits for all of it.
+const SHUTDOWN: Duration = GRACE;
 
 /// How long the thread of a test is parked before somebody looks whether the test can still end.
 const PARKED: Duration = Duration::from_millis(500);
@@ -68,6 +71,11 @@ impl LeakCheck {
                     .to_owned(),
             );
         }
+        let threads = (mode != Mode::Off && self.denies_threads).then(Threads::begin);
+        let threads = match threads.transpose() {
+            Ok(threads) => threads,
+            Err(reason) => return not_run(reason),
+        };
         let mut builder = self.runtime.unwrap_or_else(|| {
             let mut builder = Builder::new_current_thread();
             builder.enable_all();
@@ -75,9 +83,10 @@ impl LeakCheck {
         });
         let observed = (mode != Mode::Off).then(|| {
             panics::install_hook();
+            let of_runtime = threads.as_ref().map(Threads::of_runtime);
             (
                 Hooks::install(&mut builder),
-                Activity::observe(&mut builder),
+                Activity::observe(&mut builder, of_runtime),
             )
         });
         let runtime = match CheckedRuntime::build(&mut builder, self.is_local) {
@@ -96,6 +105,10 @@ impl LeakCheck {
         let rules = (self.rules, self.allows_panics);
         let scope = Scope::begin(session, runtime.handle().clone(), rules, test, place);
         let scope = Arc::new(scope);
+        let ending = Ending {
+            activity: Arc::clone(&activity),
+            threads,
+        };
         let task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
         let timeout = self.timeout.or(environment.timeout);
         let timeout = timeout.map_or(TIMEOUT, Timeout::duration);
@@ -122,25 +135,14 @@ impl LeakCheck {
             End::Output(output) if !is_late => Ok(output),
             End::Panic(panic) => Err(panic),
             given_up => {
-                let report = match given_up {
-                    End::Deadlock(report) => report,
-                    End::TimeIsUp => contain(|| runtime.block_on(scope.give_up(&task, timeout)))
-                        .unwrap_or_else(|panic| scope.failed(&panic)),
-                    _ => scope.late(timeout, task.spawned.elapsed()),
-                };
-                runtime.shut_down();
+                let report = given_up.report(&runtime, &scope, &task, timeout);
+                let rest = ending.shut_down(runtime, &scope, SHUTDOWN);
+                let report = scope.add_to(report, rest);
                 return Checked::Failed(scope.with_panics(Some(report.clone())).unwrap_or(report));
             }
         };
-        let found = scope.end_if_clean().map_or_else(
-            || {
-                let grace = self.grace.or(environment.grace).unwrap_or(GRACE);
-                contain(|| runtime.block_on(scope.end(grace)))
-            },
-            Ok,
-        );
-        runtime.shut_down();
-        let report = match found {
+        let grace = self.grace.or(environment.grace).unwrap_or(GRACE);
+        let report = match ending.wait(runtime, &scope, grace) {
             Ok(found) => {
                 print_notes(&scope, &found);
                 found.report
@@ -172,7 +174,7 @@ impl watchdog::Test for RunningTest {
         // Where the clock is paused a thread does not stay parked while there is a timer. Whether it
         // is paused can only be seen from inside.
         let may_be_stuck = self.scope.runtime.runtime_flavor() != RuntimeFlavor::MultiThread
-            && !self.activity.has_blocking_threads()
+            && self.activity.threads() == 0
             && self.activity.parked_for() >= PARKED;
         if may_be_stuck {
             self.body.ask();
@@ -205,6 +207,24 @@ enum End<T> {
     Panic(Panic),
     TimeIsUp,
     Deadlock(Report),
+}
+
+impl<T> End<T> {
+    /// The report of a test that was given up, or came to its end too late.
+    fn report(
+        self,
+        runtime: &CheckedRuntime,
+        scope: &Scope,
+        body: &Task,
+        timeout: Duration,
+    ) -> Report {
+        match self {
+            Self::Deadlock(report) => report,
+            Self::TimeIsUp => contain(|| runtime.block_on(scope.give_up(body, timeout)))
+                .unwrap_or_else(|panic| scope.failed(&panic)),
+            Self::Output(_) | Self::Panic(_) => scope.late(timeout, body.spawned.elapsed()),
+        }
+    }
 }
 
 /// Runs the body of a test until it ends, or its time is up, or it is seen never to end.
@@ -263,6 +283,52 @@ pub(super) fn print_notes(scope: &Scope, found: &Found) {
     }
 }
 
+/// What is looked at when the tasks have been judged.
+struct Ending {
+    activity: Arc<Activity>,
+    threads: Option<Threads>,
+}
+
+impl Ending {
+    /// Waits until nothing is left that should not be, or the grace is over, shuts the runtime down,
+    /// and says what is left then.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime does not run any more.
+    fn wait(self, runtime: CheckedRuntime, scope: &Scope, grace: Duration) -> Result<Found, Panic> {
+        let begun = Instant::now();
+        let found = match scope.end_if_clean() {
+            Some(found) => Ok(found),
+            None => contain(|| runtime.block_on(scope.end(grace))),
+        };
+        let rest_of_grace = grace.saturating_sub(begun.elapsed());
+        let rest = self.shut_down(runtime, scope, rest_of_grace.max(SHUTDOWN));
+        found.map(|found| scope.add(found, rest))
+    }
+
+    /// Shuts the runtime down, and says what is left then, and when `patience` is over, that could
+    /// not be seen before.
+    fn shut_down(self, runtime: CheckedRuntime, scope: &Scope, patience: Duration) -> Rest {
+        let begun = self.threads.as_ref().map(|_| Instant::now());
+        runtime.shut_down(patience);
+        let blocking = scope.unseen_blocking(&self.activity);
+        let threads = self.threads.zip(begun).map(|(threads, begun)| {
+            let left = patience.saturating_sub(begun.elapsed());
+            threads.left(left.max(SHUTDOWN))
+        });
+        let (threads, failed) = match threads.transpose() {
+            Ok(threads) => (threads.unwrap_or_default(), None),
+            Err(reason) => (Vec::new(), Some(reason)),
+        };
+        Rest {
+            blocking,
+            threads,
+            failed,
+        }
+    }
+}
+
 /// A runtime of either kind.
 enum CheckedRuntime {
     Shared(Runtime),
@@ -292,10 +358,11 @@ impl CheckedRuntime {
         }
     }
 
-    fn shut_down(self) {
+    /// Drops the tasks, and waits for blocking work to end, but not longer than `patience`.
+    fn shut_down(self, patience: Duration) {
         match self {
-            Self::Shared(runtime) => runtime.shutdown_timeout(SHUTDOWN),
-            Self::Local(runtime) => runtime.shutdown_timeout(SHUTDOWN),
+            Self::Shared(runtime) => runtime.shutdown_timeout(patience),
+            Self::Local(runtime) => runtime.shutdown_timeout(patience),
         }
     }
 }

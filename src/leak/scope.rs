@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use super::activity::Activity;
+use super::blocking::{self, BlockingWork};
 use super::calls::Symbols;
 use super::drain;
+use super::judged::Judged;
 use super::place::Place;
 use super::report::{Findings, LeakedTask, Report, TaskPanic, Verdict};
-use super::rules::{Judgement, Rules};
+use super::rules::Rules;
 use super::session::Session;
 use super::task::{Kind, Task};
 use super::wait::Wait;
@@ -30,7 +33,7 @@ const SETTLING: usize = 10;
 pub(crate) struct Scope {
     session: Arc<Session>,
     pub(crate) runtime: Handle,
-    rules: Rules,
+    pub(super) rules: Rules,
     allows_panics: bool,
     /// The tasks with numbers up to this one were there before.
     after: usize,
@@ -48,6 +51,10 @@ pub(crate) struct Found {
     pub(crate) report: Option<Report>,
     /// The rules that allowed nothing, where nothing is wrong.
     pub(crate) unused_rules: Vec<String>,
+    /// How much more may remain.
+    pub(super) room: usize,
+    /// How many tasks are left of which this build sees nothing else.
+    pub(super) unseen: usize,
 }
 
 impl Scope {
@@ -93,7 +100,10 @@ impl Scope {
     /// The report of a test that ended too late.
     pub(crate) fn late(&self, timeout: Duration, took: Duration) -> Report {
         let verdict = Verdict::Late { timeout, took };
-        Report::new(Findings::new(self.test, self.place, verdict))
+        Report::new(Findings {
+            blocking: self.blocking_work(),
+            ..Findings::new(self.test, self.place, verdict)
+        })
     }
 
     /// The report of a check that could not be made to its end.
@@ -107,6 +117,8 @@ impl Scope {
         (self.session.is_idle(self.after) && self.unseen() == 0).then(|| Found {
             report: None,
             unused_rules: self.rules.all(),
+            room: self.rules.count(),
+            unseen: 0,
         })
     }
 
@@ -125,24 +137,35 @@ impl Scope {
         }
         // What is left now counts: some may have come to an end meanwhile.
         let judged = self.judge();
+        let (room, unseen) = (judged.room(), judged.unseen);
         if judged.is_clean() {
             return Found {
                 report: None,
                 unused_rules: judged.judgement.unused,
+                room,
+                unseen,
             };
         }
-        let findings = Findings {
-            tasks: judged.excess(),
-            unseen: judged.unseen,
-            unused_rules: judged.judgement.unused,
+        let mut findings = Findings {
+            blocking: judged.excess_blocking(),
             allowed: judged.judgement.allowed,
             clock_stood_still,
             places_were_needed: self.rules.need_places(),
-            ..Findings::new(self.test, self.place, Verdict::Leaked)
+            ..Findings::new(self.test, self.place, Verdict::BlockingLeaked)
         };
+        if judged.tasks_left() > judged.judgement.allowed {
+            findings.verdict = Verdict::Leaked;
+            findings.tasks = judged.excess();
+            findings.unseen = judged.unseen;
+        } else {
+            findings.besides = judged.tasks_left();
+        }
+        findings.unused_rules = judged.judgement.unused;
         Found {
             report: Some(Report::new(findings)),
             unused_rules: Vec::new(),
+            room,
+            unseen,
         }
     }
 
@@ -166,6 +189,11 @@ impl Scope {
         let mut report = report.unwrap_or_else(verdict);
         report.add_panics(panics);
         Some(report)
+    }
+
+    /// How much blocking work is left that is not on record, when the runtime has been shut down.
+    pub(crate) fn unseen_blocking(&self, activity: &Activity) -> usize {
+        blocking::unseen_work(activity, &self.runtime, &self.session)
     }
 
     /// Ends the check of a test whose time is up, and says where its body and its tasks wait.
@@ -218,6 +246,7 @@ impl Scope {
             tasks: alive
                 .map(|task| LeakedTask::new(task, now, symbols))
                 .collect(),
+            blocking: self.blocking_work(),
             unseen: self.unseen(),
             ..Findings::new(self.test, self.place, verdict)
         })
@@ -243,25 +272,36 @@ impl Scope {
 
     /// Judges what is left.
     fn judge(&self) -> Judged {
-        let (tasks, unseen) = (self.leaked(), self.unseen());
+        let (mut tasks, unseen) = (self.leaked(), self.unseen());
+        let first_blocking = tasks.len();
+        tasks.extend(self.blocking());
         // Without rules for places, nobody looks at them.
         let place = |task: &Arc<Task>| self.rules.need_places().then(|| task.spawned_at.into());
         let places: Vec<Option<Place>> = tasks.iter().map(place).collect();
         Judged {
             judgement: self.rules.judge(&places, unseen),
             tasks,
+            first_blocking,
             unseen,
         }
     }
 
     /// The tasks on record that have not ended.
     fn leaked(&self) -> Vec<Arc<Task>> {
-        let mut leaked = self.session.leaked(self.after);
-        // Whoever asks is no leak.
-        if let Some(asking) = Task::current() {
-            leaked.retain(|task| task.number != asking.number);
-        }
-        leaked
+        without_asking(self.session.leaked(self.after))
+    }
+
+    /// What is known of the blocking work on record that has not ended.
+    fn blocking_work(&self) -> Vec<BlockingWork> {
+        let now = Instant::now();
+        let blocking = self.blocking();
+        let blocking = blocking.iter();
+        blocking.map(|task| BlockingWork::new(task, now)).collect()
+    }
+
+    /// The blocking work on record that has not ended.
+    fn blocking(&self) -> Vec<Arc<Task>> {
+        without_asking(self.session.blocking(self.after))
     }
 
     /// How many more tasks of the runtime are alive, which came since.
@@ -282,25 +322,10 @@ impl Scope {
     }
 }
 
-/// What is left at one moment, and what the rules say of it.
-struct Judged {
-    tasks: Vec<Arc<Task>>,
-    unseen: usize,
-    judgement: Judgement,
-}
-
-impl Judged {
-    /// Whether nothing is left but what the rules allow.
-    fn is_clean(&self) -> bool {
-        self.judgement.excess.len() + self.unseen <= self.judgement.allowed
+/// The tasks but for the one that asks, which is no leak.
+fn without_asking(mut tasks: Vec<Arc<Task>>) -> Vec<Arc<Task>> {
+    if let Some(asking) = Task::current() {
+        tasks.retain(|task| task.number != asking.number);
     }
-
-    /// What is known of the tasks that no rule for a place allows.
-    fn excess(&self) -> Vec<LeakedTask> {
-        let (now, mut symbols) = (Instant::now(), Symbols::default());
-        let excess = self.judgement.excess.iter();
-        excess
-            .map(|&index| LeakedTask::new(&self.tasks[index], now, &mut symbols))
-            .collect()
-    }
+    tasks
 }

@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 use tokio::runtime::{Handle, Id};
 use tokio::task::{self, AbortHandle};
 
+use super::blocking::AtWork;
 use super::panics::{self, Panicked};
 use super::task::{Kind, Spawner, Task};
 use crate::panic::Panic;
@@ -147,11 +148,35 @@ impl Session {
     /// The tasks with numbers above `after` that have not ended and should have, in the order in
     /// which they were spawned.
     pub(crate) fn leaked(&self, after: usize) -> Vec<Arc<Task>> {
+        self.left(after, |kind| !kind.is_closure())
+    }
+
+    /// The blocking work with numbers above `after` that has not ended, in the same order.
+    pub(crate) fn blocking(&self, after: usize) -> Vec<Arc<Task>> {
+        self.left(after, |kind| kind == Kind::Blocking)
+    }
+
+    fn left(&self, after: usize, is_meant: impl Fn(Kind) -> bool) -> Vec<Arc<Task>> {
         let record = self.record();
-        let is_leak = |task: &&Arc<Task>| task.kind != Kind::Blocking && task.number > after;
-        let mut leaked: Vec<_> = record.live.values().filter(is_leak).cloned().collect();
-        leaked.sort_unstable_by_key(|task| task.number);
-        leaked
+        let is_left = |task: &&Arc<Task>| is_meant(task.kind) && task.number > after;
+        let mut left: Vec<_> = record.live.values().filter(is_left).cloned().collect();
+        left.sort_unstable_by_key(|task| task.number);
+        left
+    }
+
+    /// What keeps threads of the runtime busy when it has been shut down: blocking work, and the
+    /// tasks that could not be dropped.
+    pub(crate) fn at_work(&self) -> AtWork {
+        let record = self.record();
+        let mut at_work = AtWork::default();
+        for task in record.live.values() {
+            if task.kind.is_closure() && !task.has_begun() {
+                at_work.queued += 1;
+            } else if task.kind.is_closure() || task.is_counted() {
+                at_work.running += 1;
+            }
+        }
+        at_work
     }
 
     /// How many of the tasks on record are among those that the runtime counts as alive.

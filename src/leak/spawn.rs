@@ -98,10 +98,12 @@ where
     tokio::task::spawn_local(tracked)
 }
 
-/// Runs a closure on a thread for blocking work as [`tokio::task::spawn_blocking`] does.
+/// Runs a closure on a thread for blocking work as [`tokio::task::spawn_blocking`] does, and tracks
+/// it.
 ///
-/// Tasks that the closure spawns are reported with the place of this call. The closure itself is
-/// not checked.
+/// If the closure outlives a [`LeakCheck`](crate::LeakCheck) of its runtime, the report says where
+/// it was spawned and by whom. Tasks that the closure spawns are reported with the place of this
+/// call.
 ///
 /// # Panics
 ///
@@ -248,13 +250,28 @@ pub(crate) fn track_blocking<R>(
     session: Option<Arc<Session>>,
     spawned_at: &'static Location<'static>,
 ) -> impl FnOnce() -> R {
+    track_closure(run, Kind::Blocking, session, spawned_at)
+}
+
+/// Makes a closure of the check's own, which is nobody's leak.
+#[track_caller]
+pub(crate) fn track_hold<R>(run: impl FnOnce() -> R) -> impl FnOnce() -> R {
+    track_closure(run, Kind::Hold, Session::current(), Location::caller())
+}
+
+fn track_closure<R>(
+    run: impl FnOnce() -> R,
+    kind: Kind,
+    session: Option<Arc<Session>>,
+    spawned_at: &'static Location<'static>,
+) -> impl FnOnce() -> R {
     let record = session.map(|session| Recorded {
-        task: session.begin(Kind::Blocking, None, spawned_at),
+        task: session.begin(kind, None, spawned_at),
         session,
     });
     move || match &record {
         Some(Recorded { session, task }) => {
-            contain(|| task.enter(run)).unwrap_or_else(|panic| session.goes_on(task, panic))
+            contain(|| task.run(run)).unwrap_or_else(|panic| session.goes_on(task, panic))
         }
         None => run(),
     }

@@ -56,9 +56,18 @@ pub(crate) enum Kind {
     Background,
     /// A closure on a thread for blocking work.
     Blocking,
+    /// A closure of the check's own, which holds a paused clock.
+    Hold,
     /// Spawned past `straggler`, and seen by a hook of the runtime.
     #[cfg_attr(not(tokio_unstable), allow(dead_code, reason = "there are no hooks"))]
     Hooked,
+}
+
+impl Kind {
+    /// Whether it is a closure, which is not polled, and which the runtime cannot stop.
+    pub(crate) fn is_closure(self) -> bool {
+        matches!(self, Self::Blocking | Self::Hold)
+    }
 }
 
 /// Who spawned a task.
@@ -77,7 +86,8 @@ pub(crate) enum Spawner {
 #[derive(Debug, Default)]
 struct Progress {
     polls: AtomicUsize,
-    /// When its poll began, in nanoseconds since the spawn and one more; zero outside of polls.
+    /// When its poll began, or the closure of blocking work, in nanoseconds since the spawn and one
+    /// more; zero outside of polls.
     poll_began: AtomicU64,
     /// Whether the next poll is to tell where the task waits.
     is_asked: AtomicBool,
@@ -118,7 +128,7 @@ impl Task {
             spawner,
             spawned: Instant::now(),
             stack: None,
-            is_counted: AtomicBool::new(!matches!(kind, Kind::Local | Kind::Blocking)),
+            is_counted: AtomicBool::new(kind != Kind::Local && !kind.is_closure()),
             id: OnceLock::new(),
             generation,
             progress: Progress::default(),
@@ -166,8 +176,7 @@ impl Task {
         if progress.polls.fetch_add(1, Relaxed) == 0 {
             *lock(&progress.waker) = Some(context.waker().clone());
         }
-        let now = u64::try_from(self.spawned.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        progress.poll_began.store(now.saturating_add(1), Relaxed);
+        self.note_begin();
         let _polled = Polled(progress);
         // Looked at first: to swap costs more, and nearly no poll is asked.
         if !progress.is_asked.load(Relaxed) || !progress.is_asked.swap(false, Relaxed) {
@@ -178,6 +187,23 @@ impl Task {
             *lock(&progress.answer) = Some(trace);
         }
         outcome
+    }
+
+    /// Runs the closure of blocking work.
+    pub(crate) fn run<R>(self: &Arc<Self>, closure: impl FnOnce() -> R) -> R {
+        self.note_begin();
+        self.enter(closure)
+    }
+
+    /// Whether the closure of blocking work has begun. Until then it waits for a thread.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.progress.poll_began.load(Relaxed) != 0
+    }
+
+    fn note_begin(&self) {
+        let now = u64::try_from(self.spawned.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let poll_began = &self.progress.poll_began;
+        poll_began.store(now.saturating_add(1), Relaxed);
     }
 
     /// Asks the task where it waits, which its next poll tells, and forgets what it told before.

@@ -53,12 +53,14 @@ where
                 if output.report() == ExitCode::SUCCESS {
                     fail(&report, Role::Fails)
                 }
-                eprintln!("The test failed by the error above. It also had this to say:\n");
+                eprintln!("The test failed by the error above. The leak check also found this:\n");
                 fail(&report, Role::Accompanies(Failure::ReturnedError))
             }
             (Err(panic), report) => {
                 if let Some(report) = report {
-                    eprintln!("The test failed by the panic above. It also had this to say:\n");
+                    eprintln!(
+                        "The test failed by the panic above. The leak check also found this:\n"
+                    );
                     tell(&report, Role::Accompanies(Failure::Panicked));
                 }
                 panic.resume()

@@ -1,22 +1,21 @@
 //! The text of a report.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::Hash;
 use std::time::Duration;
 
-use super::report::{LeakedTask, Report, SpawnedBy, TaskPanic, Verdict};
+use super::report::{Findings, LeakedTask, Report, SpawnedBy, TaskPanic, Verdict};
 use super::wait::Wait;
+use super::{blocking, groups, threads};
 use crate::report::polled;
 
 /// How many groups of equal tasks a report lists before it says how many there are more.
-const LISTED: usize = 20;
+pub(super) const LISTED: usize = 20;
 
 /// How many numbers of equal tasks a report lists.
 const NUMBERS: usize = 5;
 
 /// How a whole crate is tracked.
-const SHADOW: &str = "`cargo add --dev straggler-tokio`, and
+pub(super) const SHADOW: &str = "`cargo add --dev straggler-tokio`, and
     extern crate straggler_tokio as tokio;
 at the root of the crate that spawns tasks, in a lib.rs below #[cfg(test)] for its unit tests, and
 below a feature of your own for tests in tests/.";
@@ -43,12 +42,17 @@ impl fmt::Display for Text<'_> {
             }
             Verdict::Late { timeout, took } => {
                 let (took, timeout) = (Age(*took), humantime::format_duration(*timeout));
-                return write!(
+                write!(
                     f,
-                    "leak_check: {test} ended after {took}, and had {timeout}
+                    "leak_check: {test} ended after {took}, and had {timeout}"
+                )?;
+                blocking::write_section(f, findings)?;
+                threads::write_section(f, findings)?;
+                return f.write_str(
+                    "
 
 It could not be given up in time: it was inside of one poll then, or came to its end just then. What
-blocks its thread belongs into `spawn_blocking`. If it only needs more time: `timeout = \"..\"`"
+blocks its thread belongs into `spawn_blocking`. If it only needs more time: `timeout = \"..\"`",
                 );
             }
             Verdict::Hung { timeout, wait } => {
@@ -83,11 +87,22 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
                 let count = findings.panics.len();
                 write!(f, "leak_check: {} panicked during {test}", tasks(count))?;
             }
+            Verdict::BlockingLeaked => {
+                let count = blocking::closures(blocking::count(findings));
+                write!(f, "leak_check: {count} outlived {test}")?;
+                if findings.allowed > 0 {
+                    write!(f, ", which allows {}", findings.allowed)?;
+                }
+            }
+            Verdict::ThreadsLeaked => {
+                let count = threads::threads(findings.threads.len());
+                write!(f, "leak_check: {count} outlived {test}")?;
+            }
         }
         if self.0.count() + findings.panics.len() > 0 {
             f.write_str("\n")?;
         }
-        let groups = groups(&findings.tasks);
+        let groups = groups::of_tasks(&findings.tasks);
         for group in groups.iter().take(LISTED) {
             write_group(f, group)?;
         }
@@ -95,23 +110,7 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
             let more: usize = groups[LISTED..].iter().map(Vec::len).sum();
             write!(f, "\n  and {more} more, spawned elsewhere")?;
         }
-        if findings.unseen > 0 {
-            let and = if findings.tasks.is_empty() {
-                ""
-            } else {
-                "and "
-            };
-            let count = tasks(findings.unseen);
-            let they = if findings.unseen == 1 {
-                "it is"
-            } else {
-                "they are"
-            };
-            write!(
-                f,
-                "\n  {and}{count} of which this build sees only that {they} alive"
-            )?;
-        }
+        self.unseen(f)?;
         for panic in findings.panics.iter().take(LISTED) {
             write_panic(f, panic)?;
         }
@@ -119,6 +118,8 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
             let more = findings.panics.len() - LISTED;
             write!(f, "\n  and {} more that panicked", tasks(more))?;
         }
+        blocking::write_section(f, findings)?;
+        threads::write_section(f, findings)?;
         f.write_str("\n")?;
         self.notes(f)?;
         self.advice(f)
@@ -126,6 +127,26 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
 }
 
 impl Text<'_> {
+    /// Says how many tasks there are of which nothing else is seen.
+    fn unseen(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let findings = self.0.findings();
+        let and = if findings.tasks.is_empty() {
+            ""
+        } else {
+            "and "
+        };
+        let count = tasks(findings.unseen);
+        let they = match findings.unseen {
+            0 => return Ok(()),
+            1 => "it is",
+            _ => "they are",
+        };
+        write!(
+            f,
+            "\n  {and}{count} of which this build sees only that {they} alive"
+        )
+    }
+
     /// Says what this build does not show, and what would.
     fn notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let findings = self.0.findings();
@@ -148,19 +169,34 @@ RUSTFLAGS=\"--cfg tokio_unstable\".
         } else if findings.tasks.iter().any(is_hooked) {
             write!(f, "\nTo see where tasks wait: {SHADOW}\n")?;
         }
+        let is_said = findings.unseen > 0 || findings.tasks.iter().any(is_hooked);
+        blocking::write_note(f, findings, is_said)?;
         let mut notes = Vec::new();
-        if findings.unseen > 0 && findings.places_were_needed {
-            notes.push(
-                "rules for places can only match tasks of which it is seen where they were spawned"
-                    .to_owned(),
-            );
+        let (what, it_was, left) = if self.0.count() == 0 {
+            ("blocking work", "it was", "the blocking work that is left")
+        } else {
+            ("tasks", "they were", "the tasks that are left")
+        };
+        if findings.unseen + findings.unseen_blocking > 0 && findings.places_were_needed {
+            notes.push(format!(
+                "rules for places can only match {what} of which it is seen where {it_was} spawned"
+            ));
         } else {
             let unused = findings.unused_rules.iter();
-            notes.extend(unused.map(|rule| {
-                format!(
-                    "`{rule}` allowed nothing: none of the tasks that are left was spawned there"
-                )
-            }));
+            notes.extend(
+                unused.map(|rule| {
+                    format!("`{rule}` allowed nothing: none of {left} was spawned there")
+                }),
+            );
+        }
+        if findings.besides > 0 {
+            notes.push(format!(
+                "what is allowed counts for tasks and blocking work together: {} left besides",
+                match findings.besides {
+                    1 => "1 is".to_owned(),
+                    besides => format!("{besides} are"),
+                }
+            ));
         }
         if findings.clock_stood_still && findings.verdict == Verdict::Leaked {
             notes.push("the clock is paused, and stands still once the body has ended: no sleep ends any more".to_owned());
@@ -204,6 +240,12 @@ A task that panics does not do its work, and only who awaits it is told. What to
                 "\n  if it is about panics: `LeakCheck::new().allow_panics()`"
             });
         }
+        if findings.verdict == Verdict::BlockingLeaked {
+            return blocking::write_advice(f, findings);
+        }
+        if findings.verdict == Verdict::ThreadsLeaked {
+            return f.write_str(threads::ADVICE);
+        }
         let waits_for_time = |task: &LeakedTask| match task.wait() {
             Wait::At(places) => places
                 .iter()
@@ -229,26 +271,30 @@ What outlives a test disturbs the next one. What to do:
                 "\n  spawn a helper that is to run as long as the test by `straggler::background`",
             )?;
         }
-        let count = self.0.count();
-        let mut files = findings.tasks.iter().map(|task| task.place().file());
-        let file = files
-            .next()
-            .filter(|file| findings.unseen == 0 && files.all(|other| other == *file));
-        match (findings.test, file) {
-            (Some(_), Some(file)) => {
-                write!(
-                    f,
-                    "\n  if it may stay: `#[straggler::test(allow(\"{file}\"))]`"
-                )
-            }
-            (Some(_), None) => {
-                write!(
-                    f,
-                    "\n  if it may stay: `#[straggler::test(allow = {count})]`"
-                )
-            }
-            (None, _) => write!(f, "\n  if it may stay: `LeakCheck::new().allow({count})`"),
+        if blocking::count(findings) > 0 {
+            f.write_str("\n  await blocking work, too: it cannot be stopped from outside")?;
         }
+        threads::write_advice(f, findings)?;
+        let files = findings.tasks.iter().map(|task| task.place().file());
+        write_rule(f, findings, files, findings.unseen, self.0.count())
+    }
+}
+
+/// Says how `count` things may stay that were spawned in these files, and `unseen` ones.
+pub(super) fn write_rule<'a>(
+    f: &mut fmt::Formatter<'_>,
+    findings: &Findings,
+    mut files: impl Iterator<Item = &'a str>,
+    unseen: usize,
+    count: usize,
+) -> fmt::Result {
+    let file = files.next();
+    let file = file.filter(|file| unseen == 0 && files.all(|other| other == *file));
+    f.write_str("\n  if it may stay: ")?;
+    match (findings.test, file) {
+        (Some(_), Some(file)) => write!(f, "`#[straggler::test(allow(\"{file}\"))]`"),
+        (Some(_), None) => write!(f, "`#[straggler::test(allow = {count})]`"),
+        (None, _) => write!(f, "`LeakCheck::new().allow({count})`"),
     }
 }
 
@@ -263,40 +309,6 @@ pub(super) fn tasks(count: usize) -> String {
         1 => "1 task".to_owned(),
         count => format!("{count} tasks"),
     }
-}
-
-/// The tasks that are alike but for their numbers, ages and polls, the oldest first.
-pub(super) fn groups(tasks: &[LeakedTask]) -> Vec<Vec<&LeakedTask>> {
-    group_by(tasks, |task| {
-        (
-            (task.place(), task.caller(), task.name()),
-            (task.is_background(), task.wait(), task.spawned_by()),
-        )
-    })
-}
-
-/// The panics that are alike but for the numbers of the tasks, in the order of the first.
-pub(super) fn groups_of_panics(panics: &[TaskPanic]) -> Vec<Vec<&TaskPanic>> {
-    group_by(panics, |panic| {
-        (
-            (panic.message(), panic.place(), panic.spawned_at()),
-            (panic.caller(), panic.name(), panic.spawned_by()),
-            (panic.is_background(), panic.is_blocking()),
-        )
-    })
-}
-
-fn group_by<'a, T, K: Eq + Hash>(all: &'a [T], key: impl Fn(&'a T) -> K) -> Vec<Vec<&'a T>> {
-    let mut groups: Vec<Vec<&T>> = Vec::new();
-    let mut indices = HashMap::new();
-    for one in all {
-        let index = *indices.entry(key(one)).or_insert(groups.len());
-        match groups.get_mut(index) {
-            Some(group) => group.push(one),
-            None => groups.push(vec![one]),
-        }
-    }
-    groups
 }
 
 pub(super) fn write_panic(f: &mut fmt::Formatter<'_>, panic: &TaskPanic) -> fmt::Result {
@@ -330,32 +342,41 @@ pub(super) fn write_panic(f: &mut fmt::Formatter<'_>, panic: &TaskPanic) -> fmt:
     write!(f, ": {}", message.replace('\n', "\n     "))
 }
 
-fn write_spawners(f: &mut fmt::Formatter<'_>, spawners: &[SpawnedBy]) -> fmt::Result {
-    for (index, spawner) in spawners.iter().enumerate() {
-        let is_short = index == 0 && !matches!(spawner, SpawnedBy::Task { .. });
-        let before = if is_short { " " } else { "\n     " };
-        write!(f, "{before}{}", By(spawner))?;
+/// Writes the numbers of a group: `#1`, or `2 tasks: #1, #2`.
+pub(super) fn write_numbers(
+    f: &mut fmt::Formatter<'_>,
+    of: &str,
+    numbers: impl ExactSizeIterator<Item = usize>,
+) -> fmt::Result {
+    let count = numbers.len();
+    f.write_str("\n  ")?;
+    if count > 1 {
+        write!(f, "{count} {of}: ")?;
+    }
+    for (index, number) in numbers.take(NUMBERS).enumerate() {
+        write!(f, "{}#{number}", if index == 0 { "" } else { ", " })?;
+    }
+    if count > NUMBERS {
+        f.write_str(", ..")?;
     }
     Ok(())
 }
 
+/// Writes who spawned something, on the same line if it is short.
+pub(super) fn write_spawners(f: &mut fmt::Formatter<'_>, spawners: &[SpawnedBy]) -> fmt::Result {
+    spawners
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, spawner)| {
+            let is_short = index == 0 && !matches!(spawner, SpawnedBy::Task { .. });
+            let before = if is_short { " " } else { "\n     " };
+            write!(f, "{before}{}", By(spawner))
+        })
+}
+
 pub(super) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> fmt::Result {
     let first = group[0];
-    f.write_str("\n  ")?;
-    if group.len() > 1 {
-        write!(f, "{} tasks: ", group.len())?;
-    }
-    for (index, task) in group.iter().take(NUMBERS).enumerate() {
-        write!(
-            f,
-            "{}#{}",
-            if index == 0 { "" } else { ", " },
-            task.number()
-        )?;
-    }
-    if group.len() > NUMBERS {
-        f.write_str(", ..")?;
-    }
+    write_numbers(f, "tasks", group.iter().map(|task| task.number()))?;
     if let Some(name) = first.name() {
         write!(f, " `{name}`")?;
     }

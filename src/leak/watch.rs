@@ -25,7 +25,7 @@ use super::{GRACE, LeakCheck, panics};
 /// standard error.
 ///
 /// What it sees is what is spawned through `straggler` ([`straggler::spawn`](crate::spawn) and its
-/// kin, [`straggler::tokio`](mod@crate::tokio)), and how many others are alive: in a runtime of
+/// kin, [`straggler::tokio`](mod@crate::tokio)), and how many other tasks are alive: in a runtime of
 /// somebody else there are no hooks. So of tasks that are not spawned through `straggler` an old
 /// one that ends hides a new one that stays. Two watches of one runtime at the same time see each
 /// other's tasks, and the first that is verified stops the background tasks of both.
@@ -54,8 +54,8 @@ impl Watch {
         }
     }
 
-    /// Waits until every task has ended that was spawned since the watch began, or the grace is
-    /// over, and returns an error if any is left.
+    /// Waits until all tasks and tracked blocking work have ended that were spawned since the watch
+    /// began, or the grace is over, and returns an error if any is left.
     ///
     /// Background tasks are stopped first. If tasks are left each of them that was spawned through
     /// `straggler` is polled once more, to find out where it waits. The task that calls this is not
@@ -64,7 +64,7 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// The [`Report`] of the tasks that are left, or of an environment variable that cannot be
+    /// The [`Report`] of what is left, or of an environment variable that cannot be
     /// understood.
     ///
     /// # Panics

@@ -28,8 +28,8 @@
 //! return tokio's own types, and outside of a leak check do just what tokio's do. `test` is
 //! `#[leak_check]`, so `#[tokio::test]` checks too; it needs `straggler` itself among the dependencies.
 //!
-//! Not tracked, and so only counted, are spawns by methods: `Handle::spawn`, `Runtime::spawn` and
-//! `LocalSet::spawn_local`; and those of dependencies.
+//! Not tracked, and so only counted, are spawns by methods: `Handle::spawn`, `Runtime::spawn`, their
+//! `spawn_blocking` and `LocalSet::spawn_local`; and those of dependencies.
 
 mod join_set;
 

@@ -32,6 +32,7 @@ fn check(scenario: &str) {
         settings.set_description(format!("what `{scenario}` prints"));
         settings.set_omit_expression(true);
         settings.add_filter(r"alive for .*?(, polled|\n)", "alive for [age]$1");
+        settings.add_filter(r"at work for .*\n", "at work for [age]\n");
         settings.add_filter(r"\(\d+\) panicked", "([thread]) panicked");
         settings.bind(|| insta::assert_snapshot!(format!("{depth}__{scenario}"), ended.stderr));
     }
@@ -100,4 +101,41 @@ fn a_test_that_hangs_and_should_panic() {
 #[test]
 fn a_leak_that_panics_when_it_is_dropped() {
     check("a_leak_that_panics_when_it_is_dropped");
+}
+
+#[test]
+fn blocking_work() {
+    check("blocking_work");
+}
+
+#[test]
+fn blocking_work_of_several_places() {
+    check("blocking_work_of_several_places");
+}
+
+#[test]
+fn blocking_work_and_a_task_that_is_allowed() {
+    check("blocking_work_and_a_task_that_is_allowed");
+}
+
+#[test]
+fn a_leak_and_blocking_work() {
+    check("a_leak_and_blocking_work");
+}
+
+#[test]
+fn a_test_that_hangs_and_blocks() {
+    check("a_test_that_hangs_and_blocks");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn threads() {
+    check("threads");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn all_that_can_be_left() {
+    check("all_that_can_be_left");
 }

@@ -120,3 +120,68 @@ async fn a_leak_that_panics_when_it_is_dropped() {
         wait_for_an_answer().await;
     });
 }
+
+/// Blocks its thread for ever.
+fn block() {
+    loop {
+        std::thread::park();
+    }
+}
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn blocking_work() {
+    tokio::task::spawn_blocking(block);
+}
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn blocking_work_of_several_places() {
+    let parent = tokio::spawn(async {
+        for _ in 0..7 {
+            tokio::task::spawn_blocking(block);
+        }
+    });
+    parent.await.unwrap();
+    tokio::task::spawn_blocking(block);
+    // Past straggler, in each depth.
+    tokio::runtime::Handle::current().spawn_blocking(block);
+}
+
+#[straggler::test(grace = "20ms", allow("tests/nowhere.rs"), allow = 1)]
+#[ignore = "fails on purpose"]
+#[should_panic(expected = "spawn_blocking")]
+async fn blocking_work_and_a_task_that_is_allowed() {
+    tokio::spawn(wait_for_an_answer());
+    tokio::task::spawn_blocking(block);
+}
+
+#[straggler::test(grace = "20ms", flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "fails on purpose"]
+async fn a_leak_and_blocking_work() {
+    tokio::spawn(wait_for_an_answer());
+    tokio::task::spawn_blocking(block);
+}
+
+#[straggler::test(timeout = "50ms")]
+#[ignore = "fails on purpose"]
+async fn a_test_that_hangs_and_blocks() {
+    tokio::task::spawn_blocking(block).await.unwrap();
+}
+
+#[straggler::test(grace = "20ms", threads = "deny")]
+#[ignore = "fails on purpose"]
+async fn threads() {
+    std::thread::spawn(block);
+    std::thread::spawn(block);
+    let named = std::thread::Builder::new().name("janitor".to_owned());
+    named.spawn(block).unwrap();
+}
+
+#[straggler::test(grace = "20ms", threads = "deny")]
+#[ignore = "fails on purpose"]
+async fn all_that_can_be_left() {
+    tokio::spawn(wait_for_an_answer());
+    tokio::task::spawn_blocking(block);
+    std::thread::spawn(block);
+}

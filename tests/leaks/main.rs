@@ -3,6 +3,7 @@
 #![cfg(feature = "tokio")]
 
 mod background;
+mod blocking;
 mod clean;
 mod deadlocks;
 mod leaked;
@@ -13,6 +14,8 @@ mod rules;
 mod spawners;
 mod the_body;
 mod the_time_of_a_test;
+#[cfg(target_os = "linux")]
+mod threads;
 
 use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,7 +26,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use straggler::LeakCheck;
-use straggler::leak::{Call, LeakedTask, Report, SpawnedBy, Verdict, Wait, WaitPlace};
+use straggler::leak::{
+    BlockingWork, Call, LeakedTask, Report, SpawnedBy, Verdict, Wait, WaitPlace,
+};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, LocalSet, yield_now};

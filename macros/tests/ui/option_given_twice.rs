@@ -9,4 +9,7 @@ async fn another_test() {}
 #[leak_check(allow("src/a.rs"), allow("src/b.rs", "src/a.rs" = 2))]
 async fn a_third_test() {}
 
+#[leak_check(threads = "deny", threads = "deny")]
+async fn threads() {}
+
 fn main() {}

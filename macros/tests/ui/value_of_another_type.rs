@@ -33,4 +33,13 @@ async fn allow() {}
 #[leak_check(allow(2))]
 async fn allow_list() {}
 
+#[leak_check(threads = true)]
+async fn threads() {}
+
+#[leak_check(threads)]
+async fn threads_alone() {}
+
+#[leak_check(threads("deny"))]
+async fn threads_list() {}
+
 fn main() {}

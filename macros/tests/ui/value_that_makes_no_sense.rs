@@ -36,4 +36,7 @@ async fn allow_everywhere() {}
 #[leak_check(allow("src/pool.rs" = 0))]
 async fn allow_none_there() {}
 
+#[leak_check(threads = "allow")]
+async fn threads() {}
+
 fn main() {}

@@ -1,0 +1,57 @@
+//! Which findings are alike, so that a report tells of them once.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use super::blocking::BlockingWork;
+use super::report::{LeakedTask, TaskPanic};
+use super::threads::LeakedThread;
+
+/// Findings that are alike, at least one.
+pub(super) type Group<'a, T> = Vec<&'a T>;
+
+/// Tasks that differ in nothing but their numbers, ages and polls, the oldest first.
+pub(super) fn of_tasks(tasks: &[LeakedTask]) -> Vec<Group<'_, LeakedTask>> {
+    by(tasks, |task| {
+        (
+            (task.place(), task.caller(), task.name()),
+            (task.is_background(), task.wait(), task.spawned_by()),
+        )
+    })
+}
+
+/// Panics that differ in nothing but the numbers of the tasks, in the order of the first.
+pub(super) fn of_panics(panics: &[TaskPanic]) -> Vec<Group<'_, TaskPanic>> {
+    by(panics, |panic| {
+        (
+            (panic.message(), panic.place(), panic.spawned_at()),
+            (panic.caller(), panic.name(), panic.spawned_by()),
+            (panic.is_background(), panic.is_blocking()),
+        )
+    })
+}
+
+/// Blocking work that differs in nothing but numbers and ages, the oldest first.
+pub(super) fn of_blocking(blocking: &[BlockingWork]) -> Vec<Group<'_, BlockingWork>> {
+    by(blocking, |work| {
+        (work.place(), work.is_queued(), work.spawned_by())
+    })
+}
+
+/// Threads of one name.
+pub(super) fn of_threads(threads: &[LeakedThread]) -> Vec<Group<'_, LeakedThread>> {
+    by(threads, LeakedThread::name)
+}
+
+fn by<'a, T, K: Eq + Hash>(all: &'a [T], key: impl Fn(&'a T) -> K) -> Vec<Group<'a, T>> {
+    let mut groups: Vec<Group<'_, T>> = Vec::new();
+    let mut indices = HashMap::new();
+    for one in all {
+        let index = *indices.entry(key(one)).or_insert(groups.len());
+        match groups.get_mut(index) {
+            Some(group) => group.push(one),
+            None => groups.push(vec![one]),
+        }
+    }
+    groups
+}
