@@ -46,12 +46,25 @@ async fn two_transfers_cross() {
     straggler::settle!(transfer(&ada, &bob), transfer(&bob, &ada));
 }
 
+/// An audit log that is written for as long as somebody has a sender.
+#[straggler::test]
+#[ignore = "fails on purpose"]
+async fn an_audit_log_is_written() {
+    let (log, lines) = std::sync::mpsc::channel();
+    tokio::task::spawn_blocking(move || lines.into_iter().collect::<Vec<&str>>().join("\n"));
+    log.send("ada was registered").unwrap();
+    // As in a service that is never dropped, since it has itself in a cycle.
+    std::mem::forget(log);
+}
+
 #[test]
 fn the_readme_shows_what_is_printed() {
+    let readme = hide_ages(include_str!("../../README.md"));
     for test in [
         "an_account_is_opened",
         "a_balance_is_asked_for",
         "two_transfers_cross",
+        "an_audit_log_is_written",
     ] {
         let ended = child::run(test);
         assert!(!ended.passed, "{ended:?}");
@@ -59,8 +72,21 @@ fn the_readme_shows_what_is_printed() {
             .stderr
             .split_once("leak_check: ")
             .expect("there is a report");
-        let report = format!("leak_check: {}", report.trim_end());
-        let readme = include_str!("../../README.md");
+        let report = hide_ages(&format!("leak_check: {}", report.trim_end()));
         assert!(readme.contains(&report), "{report}");
     }
+}
+
+/// Leaves out how long blocking work was at work.
+fn hide_ages(text: &str) -> String {
+    let is_age = |word: &str| word.ends_with("ms");
+    let hide = |line: &str| match line.rsplit_once("at work for ") {
+        Some((before, age)) if is_age(age) => format!("{before}at work for [age]\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines()
+        .map(hide)
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
 }

@@ -149,17 +149,13 @@ impl<'a> Annotations<'a> {
     fn find_blocking(&mut self) {
         let level = self.level_if(*self.report.verdict() == Verdict::BlockingLeaked);
         for alike in groups::of_blocking(self.report.blocking()) {
-            let count = closures(alike.len());
-            let says = format!("{count} outlived {}{}", self.test, AtWork(&alike));
+            let says = format!("{}{}", self.has_work_left(alike.len()), AtWork(&alike));
             self.add(level, [alike[0].place()], says);
         }
         let unseen = self.report.unseen_blocking();
         if unseen > 0 {
-            let count = closures(unseen);
-            let says = format!(
-                "{count} outlived {}, not spawned through straggler",
-                self.test
-            );
+            let work = self.has_work_left(unseen);
+            let says = format!("{work}, not spawned through straggler");
             self.add(level, [self.report.place()], says);
         }
     }
@@ -186,6 +182,17 @@ impl<'a> Annotations<'a> {
                 format!("{} alive while {} hangs", are(count), self.test)
             }
             _ => format!("{} outlived {}", tasks(count), self.test),
+        }
+    }
+
+    /// The same of so much blocking work.
+    fn has_work_left(&self, count: usize) -> String {
+        let count = closures(count);
+        match self.report.verdict() {
+            Verdict::Hung { .. } | Verdict::Deadlocked { .. } => {
+                format!("{count} had not ended when {} was given up", self.test)
+            }
+            _ => format!("{count} outlived {}", self.test),
         }
     }
 

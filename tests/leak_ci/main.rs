@@ -99,6 +99,7 @@ fn compare(name: &str, text: &str) {
         &format!("alive for .*?, {polls}"),
         "alive for [age], polled [count]",
     );
+    settings.add_filter("at work for [0-9.]+m?s", "at work for [age]");
     settings.add_filter("ended after .*?, and had", "ended after [time], and had");
     // The workspace may lie in somebody else's repository.
     settings.add_filter(r"file=\S*?tests/leak_ci", "file=tests/leak_ci");
@@ -106,7 +107,7 @@ fn compare(name: &str, text: &str) {
 }
 
 /// Every verdict, whether it is a warning, and whether the test passes.
-const VERDICTS: [(&str, &str, &str, &str, bool); 17] = [
+const VERDICTS: &[(&str, &str, &str, &str, bool)] = &[
     ("leaks", "deny", "leaked", "error", false),
     ("leaks", "warn", "leaked", "warning", true),
     ("leaks_unseen", "", "leaked", "error", false),
@@ -166,6 +167,15 @@ const VERDICTS: [(&str, &str, &str, &str, bool); 17] = [
         false,
     ),
     ("deadlocks", "deny", "deadlocked", "error", false),
+    (
+        "leaves_blocking_work",
+        "deny",
+        "blocking_leaked",
+        "error",
+        false,
+    ),
+    #[cfg(target_os = "linux")]
+    ("leaves_threads", "deny", "threads_leaked", "error", false),
 ];
 
 /// How each of them ends, and the object that it writes.
@@ -206,7 +216,11 @@ fn the_objects() {
         "is_late",
         "has_helpers_that_panic",
         "deadlocks",
+        "leaves_blocking_work",
     ];
+    if cfg!(target_os = "linux") {
+        scenarios.push("leaves_threads");
+    }
     if cfg!(not(tokio_unstable)) {
         scenarios.extend(["leaks_unseen", "has_tasks_that_panic"]);
     }
@@ -366,7 +380,7 @@ fn a_file_that_cannot_be_written_is_noted_and_changes_no_verdict() {
         env!("CARGO_TARGET_TMPDIR")
     );
     let to_nowhere = [("STRAGGLER_REPORT", nowhere.as_str())];
-    for (scenario, mode, .., passes) in VERDICTS {
+    for &(scenario, mode, .., passes) in VERDICTS {
         let ended = run(scenario, mode, &to_nowhere);
         assert_eq!(ended.passed, passes, "{scenario} {mode}: {ended:?}");
         let note = format!(
@@ -402,7 +416,11 @@ fn the_annotations() {
         "is_late",
         "has_helpers_that_panic",
         "deadlocks",
+        "leaves_blocking_work",
     ];
+    if cfg!(target_os = "linux") {
+        scenarios.push("leaves_threads");
+    }
     if cfg!(not(tokio_unstable)) {
         scenarios.extend(["leaks_unseen", "has_tasks_that_panic"]);
     }
@@ -414,7 +432,7 @@ fn the_annotations() {
 
 #[test]
 fn an_annotation_is_an_error_where_the_test_fails_by_it() {
-    for (scenario, mode, _, level, _) in VERDICTS {
+    for &(scenario, mode, _, level, _) in VERDICTS {
         let annotations = annotations_of(scenario, mode);
         let begins = format!("::{level} file=");
         assert!(annotations[0].starts_with(&begins), "{annotations:?}");

@@ -155,12 +155,35 @@ async fn deadlocks() {
     wait_for_an_answer().await;
 }
 
-#[straggler::test(timeout = "50ms")]
+#[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn blocks_its_thread() {
+async fn leaves_blocking_work() {
+    for _ in 0..2 {
+        straggler::spawn_blocking(never_ends);
+    }
+    tokio::task::spawn_blocking(never_ends);
+}
+
+#[straggler::test(threads = "deny")]
+#[ignore = "fails on purpose, on Linux"]
+async fn leaves_threads() {
+    for name in ["mails", "log", "mails"] {
+        let thread = thread::Builder::new().name(name.to_owned());
+        thread.spawn(never_ends).unwrap();
+    }
+    thread::spawn(never_ends);
+}
+
+fn never_ends() {
     loop {
         thread::park();
     }
+}
+
+#[straggler::test(timeout = "50ms")]
+#[ignore = "fails on purpose"]
+async fn blocks_its_thread() {
+    never_ends();
 }
 
 #[straggler::test(timeout = "50ms")]
