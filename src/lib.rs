@@ -11,6 +11,8 @@ mod barrier;
 mod children;
 mod contain;
 mod deadline;
+#[cfg(feature = "tokio")]
+pub mod explore;
 mod join_macros;
 #[cfg(feature = "tokio")]
 mod joined;
@@ -32,6 +34,8 @@ mod unsettled;
 pub use self::aggregate_error::AggregateError;
 pub use self::barrier::{Barrier, barrier};
 pub use self::deadline::Deadline;
+#[cfg(feature = "tokio")]
+pub use self::explore::{Explore, checkpoint};
 #[cfg(feature = "tokio")]
 pub use self::joined::{Joined, JoinedError, joined};
 #[cfg(feature = "tokio")]
@@ -64,6 +68,7 @@ pub use self::unsettled::{Straggler, Unsettled};
 /// | `allow = 2` | so many tasks and closures of blocking work may remain | none |
 /// | `allow("src/pool.rs", "axum" = 2)` | tasks and blocking work that were spawned there may remain, or so many of them, see [`LeakCheck::allow_at`] | none |
 /// | `threads = "deny"` | a `std::thread` may not outlive the test either; on Linux only, elsewhere the test fails and says so, see [`LeakCheck::deny_threads`] | threads may remain |
+/// | `explore = 500` | the body is run so many times, each time in another order of its steps, until a run fails, see [`Explore`]; each has a paused clock and arguments are cloned for it | one run |
 /// | `crate = ".."` | the path of this crate, for those who rename it | `::straggler` |
 ///
 /// The body may return anything that a test may. The test fails because of the first of these that
@@ -100,7 +105,9 @@ pub use self::unsettled::{Straggler, Unsettled};
 /// `STRAGGLER=warn` has leaks and panics of tasks printed, and lets tests pass that have them (but not
 /// tests whose time is up); `STRAGGLER=off` has no tests checked, nor ended when their time is up;
 /// `STRAGGLER=deny` is the default. `STRAGGLER_GRACE=2s` sets the grace of tests that do not set their
-/// own, and `STRAGGLER_TIMEOUT=5m` or `STRAGGLER_TIMEOUT=none` their timeout.
+/// own, and `STRAGGLER_TIMEOUT=5m` or `STRAGGLER_TIMEOUT=none` their timeout. `STRAGGLER_SEED=..`
+/// has explored tests repeat the one run of that seed, and `STRAGGLER_RUNS=5000` sets how many runs they
+/// make.
 ///
 /// A body that blocks its thread cannot be ended. When its time is up a thread of straggler's own
 /// prints what is known; then `STRAGGLER_ON_HANG=abort` aborts the process, which is the default where
@@ -141,7 +148,9 @@ pub mod __private {
         BarrierRow, Errors, Outputs, Results, SettleRow, barrier, settle, slot,
     };
     #[cfg(feature = "tokio")]
-    pub use crate::leak::test_case::{TestCase, leak_test, leak_test_should_panic};
+    pub use crate::leak::test_case::{
+        TestCase, explored_test, explored_test_should_panic, leak_test, leak_test_should_panic,
+    };
     #[cfg(feature = "tokio")]
     pub use ::tokio::runtime::Builder;
 }

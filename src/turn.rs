@@ -10,6 +10,8 @@ use crate::children::{Children, Schedule, Slots, Turn};
 #[cfg(feature = "tokio")]
 use crate::children::{Ended, Seat, Slot};
 #[cfg(feature = "tokio")]
+use crate::explore::{steering, step};
+#[cfg(feature = "tokio")]
 use crate::leak::{Place, trace};
 use crate::names::Names;
 
@@ -19,6 +21,7 @@ const CHILDREN_PER_POLL: usize = 128;
 
 /// Polls the children of a combinator as far as its executor's patience goes.
 ///
+/// Where the run of this thread is explored that is one of them, which the run chooses.
 /// Where somebody traces what the combinator waits for, every child that is pending is polled, and
 /// traced by its name; `place` is that of the combinator, if it is known.
 #[inline]
@@ -28,6 +31,10 @@ pub(crate) fn turn<S: Slots>(
     names: &Names,
     place: Option<&'static Location<'static>>,
 ) -> Turn {
+    #[cfg(feature = "tokio")]
+    if steering::is_on() {
+        return step(children, context, names);
+    }
     #[cfg(feature = "tokio")]
     if trace::is_on() {
         return Traced::turn(children, context, names, place);

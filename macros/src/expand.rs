@@ -5,8 +5,8 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{
-    AttrStyle, Attribute, Error, Path, ReturnType, Signature, Type, Visibility, braced,
-    parse_quote, parse_quote_spanned,
+    AttrStyle, Attribute, Error, FnArg, Pat, PatIdent, PatType, Path, ReturnType, Signature, Type,
+    Visibility, braced, parse_quote, parse_quote_spanned,
 };
 
 use crate::args::Arguments;
@@ -119,14 +119,13 @@ impl Function {
         let krate = krate(options);
         let check = settings::check(&krate, options);
         let output = self.output();
+        if let Some(runs) = &options.explore {
+            return self.explored(others, &krate, &check, runs.value, &output);
+        }
         let future = Ident::new("future", Span::mixed_site());
         let pinned = pinned(&future, &output, &self.body);
         let name = &self.signature.ident;
-        let case = quote! {
-            #krate::__private::TestCase {
-                name: ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
-            }
-        };
+        let case = self.case(&krate);
         // A test that should panic has no output. If it has one, the compiler says so.
         let run = match &output {
             Type::Tuple(fields) if fields.elems.is_empty() && others.should_panic() => {
@@ -140,6 +139,63 @@ impl Function {
         self.signature.asyncness = None;
         self.body = Group::new(Delimiter::Brace, quote!(#pinned #call));
         self.below(&quote!(#[::core::prelude::v1::test]))
+    }
+
+    /// Makes a test of the function in which its body is run again and again.
+    fn explored(
+        mut self,
+        others: &Others,
+        krate: &Path,
+        check: &TokenStream,
+        runs: usize,
+        output: &Type,
+    ) -> TokenStream {
+        let name = &self.signature.ident;
+        let case = self.case(krate);
+        let run = if others.should_panic() {
+            quote_spanned!(name.span()=> explored_test_should_panic)
+        } else {
+            quote_spanned!(name.span()=> explored_test)
+        };
+        let never = never(output);
+        let body = &self.body;
+        // Each run has arguments of its own.
+        let clones = self
+            .signature
+            .inputs
+            .iter()
+            .filter_map(|input| match input {
+                FnArg::Typed(PatType { pat, .. }) => match &**pat {
+                    Pat::Ident(PatIdent { ident, .. }) => {
+                        Some(quote!(let #pat = ::core::clone::Clone::clone(&#ident);))
+                    }
+                    _ => None,
+                },
+                FnArg::Receiver(_) => None,
+            });
+        let body = if self.signature.inputs.is_empty() {
+            quote!(|| async { #never #body })
+        } else {
+            quote!(|| { #(#clones)* async move { #never #body } })
+        };
+        let krate = placed(krate, name.span());
+        let call = quote_spanned! {name.span()=>
+            #krate::__private::#run(#case, #check.explore().runs(#runs), #body)
+        };
+        self.signature.asyncness = None;
+        self.signature.output = ReturnType::Default;
+        self.body = Group::new(Delimiter::Brace, call);
+        self.below(&quote!(#[::core::prelude::v1::test]))
+    }
+
+    /// The name of the test.
+    fn case(&self, krate: &Path) -> TokenStream {
+        let name = &self.signature.ident;
+        quote! {
+            #krate::__private::TestCase {
+                name: ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
+            }
+        }
     }
 
     /// The type of the output.
@@ -164,14 +220,7 @@ fn pinned(future: &Ident, output: &Type, body: &Group) -> TokenStream {
     if matches!(output, Type::Never(_)) || contains_impl_trait(output.to_token_stream()) {
         return quote!(let #future = ::core::pin::pin!(async #body););
     }
-    // The return that never happens gives the block its type, as an `async fn` has it: an error is
-    // boxed where it is returned, and a mismatch is told at the expression that is wrong.
-    let place = Span::call_site().located_at(output.span());
-    let never = quote_spanned! {place=>
-        if let ::core::option::Option::Some(output) = ::core::option::Option::<#output>::None {
-            return output;
-        }
-    };
+    let never = never(output);
     // One type of future for all tests, so that what runs them is compiled once.
     quote! {
         let #future = async {
@@ -180,6 +229,17 @@ fn pinned(future: &Ident, output: &Type, body: &Group) -> TokenStream {
         };
         let #future: ::core::pin::Pin<&mut dyn ::core::future::Future<Output = #output>> =
             ::core::pin::pin!(#future);
+    }
+}
+
+/// The return that never happens gives the block its type, as an `async fn` has it: an error is boxed
+/// where it is returned, and a mismatch is told at the expression that is wrong.
+fn never(output: &Type) -> TokenStream {
+    let place = Span::call_site().located_at(output.span());
+    quote_spanned! {place=>
+        if let ::core::option::Option::Some(output) = ::core::option::Option::<#output>::None {
+            return output;
+        }
     }
 }
 

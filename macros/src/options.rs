@@ -28,6 +28,8 @@ pub(crate) struct Options {
     pub(crate) allow_at: Vec<Place>,
     /// Whether threads may not be left behind.
     pub(crate) denies_threads: bool,
+    /// How many runs are explored.
+    pub(crate) explore: Option<Given<usize>>,
 }
 
 /// The value of an option, and where the option stands.
@@ -212,6 +214,14 @@ pub(crate) const KNOWN: &[Known] = &[
             Ok(())
         },
     },
+    Known {
+        name: "explore",
+        takes: "a number of runs from 1 on: `explore = 500`",
+        read: |options, written| {
+            options.explore = Some(written.given(written.count()?));
+            Ok(())
+        },
+    },
 ];
 
 impl Options {
@@ -232,6 +242,10 @@ impl Options {
 
     /// Finds options that say the contrary of one another.
     pub(crate) fn check(&self, errors: &mut Errors) {
+        if let Some(explore) = &self.explore {
+            self.check_explored(explore.span, errors);
+            return;
+        }
         if self.flavor == Flavor::MultiThread {
             let spans = [
                 (
@@ -254,6 +268,40 @@ impl Options {
         } else if let Some(given) = &self.worker_threads {
             let message = r#"`worker_threads` needs `flavor = "multi_thread"`"#;
             errors.push(Error::new(given.span, message));
+        }
+    }
+}
+
+impl Options {
+    /// Finds options of the runtime, which an explored test cannot have.
+    fn check_explored(&self, explore: Span, errors: &mut Errors) {
+        let of_runtime = [
+            (
+                "flavor",
+                (self.flavor == Flavor::MultiThread).then_some(explore),
+            ),
+            (
+                "worker_threads",
+                self.worker_threads.as_ref().map(|given| given.span),
+            ),
+            (
+                "start_paused",
+                self.start_paused.as_ref().map(|given| given.span),
+            ),
+            ("name", self.name.as_ref().map(|given| given.span)),
+            (
+                "unhandled_panic",
+                self.unhandled_panic.as_ref().map(|given| given.span),
+            ),
+        ];
+        for (name, span) in of_runtime {
+            if let Some(span) = span {
+                let message = format!(
+                    "`explore` makes a runtime for each run, with one thread and a paused clock: leave \
+                     `{name}` out"
+                );
+                errors.push(Error::new(span, message));
+            }
         }
     }
 }

@@ -244,3 +244,17 @@ fn every_test_is_there_once() {
     let this_one = 1;
     assert_eq!(tests.len(), written - left_out + this_one, "{listed}");
 }
+
+mod explored {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(vec![1, 2])]
+    #[straggler::test(explore = 5)]
+    async fn each_run_has_arguments_of_its_own(#[case] mut numbers: Vec<u8>) {
+        assert!(!on_many_threads());
+        numbers.push(3);
+        assert_eq!(numbers, [1, 2, 3]);
+    }
+}

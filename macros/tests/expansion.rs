@@ -75,13 +75,28 @@ mod stand_in {
         }
     }
 
+    /// Writes down how many runs it is to make.
+    pub(crate) struct Explore(pub(crate) String);
+
+    impl LeakCheck {
+        pub(crate) fn explore(self) -> Explore {
+            Explore(self.settings)
+        }
+    }
+
+    impl Explore {
+        pub(crate) fn runs(self, runs: usize) -> Self {
+            Self(format!("{}{runs} runs, ", self.0))
+        }
+    }
+
     pub(crate) mod __private {
         use std::panic::Location;
-        use std::pin::Pin;
+        use std::pin::{Pin, pin};
 
         pub(crate) use tokio::runtime::Builder;
 
-        use super::LeakCheck;
+        use super::{Explore, LeakCheck};
         use crate::{Call, LAST};
 
         pub(crate) struct TestCase {
@@ -104,6 +119,32 @@ mod stand_in {
             body: Pin<&mut F>,
         ) {
             run("leak_test_should_panic", case, check, body);
+        }
+
+        #[track_caller]
+        pub(crate) fn explored_test<R: Future>(
+            TestCase { name }: TestCase,
+            Explore(settings): Explore,
+            mut body: impl FnMut() -> R,
+        ) {
+            for settings in [settings.clone(), settings] {
+                let runtime = None;
+                let check = LeakCheck { runtime, settings };
+                run("explored_test", TestCase { name }, check, pin!(body()));
+            }
+        }
+
+        #[track_caller]
+        pub(crate) fn explored_test_should_panic<R: Future>(
+            case: TestCase,
+            explore: Explore,
+            mut body: impl FnMut() -> R,
+        ) {
+            let check = LeakCheck {
+                runtime: None,
+                settings: explore.0,
+            };
+            run("explored_test_should_panic", case, check, pin!(body()));
         }
 
         #[track_caller]
@@ -204,6 +245,20 @@ async fn runtime_options_come_through() {
     assert_eq!(settings(), "runtime, ");
     assert_eq!(Handle::current().name(), Some("named"));
     tokio::time::advance(std::time::Duration::from_secs(1)).await;
+}
+
+#[leak_check(crate = "stand_in", allow = 1, explore = 9)]
+async fn an_explored_test_is_run_again_and_again() -> Result<(), String> {
+    let call = LAST.take();
+    assert_eq!(call.function, "explored_test");
+    assert_eq!(call.settings, "allow 1, 9 runs, ");
+    Ok(())
+}
+
+#[leak_check(crate = "stand_in", explore = 9)]
+#[should_panic(expected = "explored_test_should_panic")]
+async fn an_explored_test_may_be_expected_to_panic() {
+    panic!("{}", LAST.take().function);
 }
 
 macro_rules! numbered {

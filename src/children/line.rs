@@ -26,6 +26,12 @@ pub(super) struct Line {
     limit: u32,
     /// Whether the next turn begins a batch, though it may not have come to the end of the last.
     begins_batch: bool,
+    /// Whether a batch was begun from above, which waits for it to end.
+    #[cfg(feature = "tokio")]
+    is_last_batch: bool,
+    /// What tells these children from others where somebody chooses among them, or 0.
+    #[cfg(feature = "tokio")]
+    number: u32,
 }
 
 impl Line {
@@ -39,6 +45,10 @@ impl Line {
             admitted: 0,
             limit: u32::MAX,
             begins_batch: true,
+            #[cfg(feature = "tokio")]
+            is_last_batch: false,
+            #[cfg(feature = "tokio")]
+            number: 0,
         }
     }
 
@@ -50,6 +60,10 @@ impl Line {
     /// Makes the next turn begin a batch of all children that are woken by then.
     pub(super) fn begin_batch(&mut self) {
         self.begins_batch = true;
+        #[cfg(feature = "tokio")]
+        {
+            self.is_last_batch = true;
+        }
     }
 
     /// Begins a turn, and with it a batch if it is time for one.
@@ -59,6 +73,39 @@ impl Line {
         if mem::take(&mut self.begins_batch) {
             self.batch = self.woken.len();
         }
+    }
+
+    /// Begins a turn in which one child is polled: the one that `choose` picks among all that are woken
+    /// or may start, if there is one. Of a batch that [was begun](Self::begin_batch) the others have
+    /// to wait.
+    #[cfg(feature = "tokio")]
+    pub(super) fn begin_step(
+        &mut self,
+        mut slots: Pin<&mut impl Slots>,
+        choose: impl FnOnce(&[u32]) -> usize,
+    ) {
+        self.take_woken(slots.as_mut());
+        self.admit();
+        for index in mem::replace(&mut self.started, self.admitted)..self.admitted {
+            self.woken.push(slots.as_mut(), index);
+        }
+        if mem::take(&mut self.begins_batch) || !self.is_last_batch {
+            self.batch = self.woken.len();
+        }
+        let ready = self.woken.first_of(&*slots, self.batch);
+        if !ready.is_empty() {
+            let chosen = ready[choose(&ready)];
+            self.woken.bring_to_front(slots, chosen);
+        }
+    }
+
+    /// The number of these children, which is made if they have none.
+    #[cfg(feature = "tokio")]
+    pub(super) fn number(&mut self, new: impl FnOnce() -> u32) -> u32 {
+        if self.number == 0 {
+            self.number = new();
+        }
+        self.number
     }
 
     /// Takes the child that is polled next out of the line, if `goes_on`.

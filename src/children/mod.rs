@@ -149,12 +149,49 @@ impl<S: Slots> Children<S> {
     /// its batch, begins the next.
     #[inline]
     pub(crate) fn turn(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        schedule: &mut impl Schedule,
+    ) -> Turn {
+        let this = self.as_mut().project();
+        this.line.begin_turn(this.slots);
+        self.polls_of_turn(context, schedule)
+    }
+
+    /// Gives one child a poll: the one that `choose` picks among the children that are woken or may
+    /// start, if there are any. `schedule` is to end the turn then.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn step(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        choose: impl FnOnce(&[u32]) -> usize,
+        schedule: &mut impl Schedule,
+    ) -> Turn {
+        let this = self.as_mut().project();
+        this.line.begin_step(this.slots, choose);
+        self.polls_of_turn(context, schedule)
+    }
+
+    /// The number by which somebody who chooses among children knows these.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn number(self: Pin<&mut Self>, new: impl FnOnce() -> u32) -> u32 {
+        self.project().line.number(new)
+    }
+
+    /// Whether child `index` has not ended.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_pending(&self, index: usize) -> bool {
+        self.slots.slot(index).holds() == Holds::Future
+    }
+
+    /// Makes the polls of a turn that has begun.
+    #[inline]
+    fn polls_of_turn(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         schedule: &mut impl Schedule,
     ) -> Turn {
         let mut this = self.project();
-        this.line.begin_turn(this.slots.as_mut());
         let mut polling = 0;
         // All polls are made in one go, which only a panic interrupts.
         while let Err(panic) = contain(|| {

@@ -13,7 +13,7 @@ const LAST: u32 = u32::MAX - 1;
 
 /// The children that are to be polled because they were woken, in the order of their wakes.
 ///
-/// Which of them is polled next is decided here, and nowhere else.
+/// The first is polled next. Who wants another to be brings it to the front.
 #[derive(Debug)]
 pub(super) struct Woken {
     first: u32,
@@ -84,6 +84,39 @@ impl Woken {
         slots.note_mut(self.last as usize).link = later.first;
         self.last = later.last;
         self.len += later.len;
+    }
+
+    /// The first children of the list, `count` of them or all that there are.
+    #[cfg(feature = "tokio")]
+    pub(super) fn first_of(&self, slots: &impl Slots, count: u32) -> Vec<u32> {
+        let mut next = self.first;
+        let children = (0..self.len.min(count)).map(|_| {
+            let index = next;
+            next = slots.note(index as usize).link;
+            index
+        });
+        children.collect()
+    }
+
+    /// Makes child `index`, which is on the list, the first of it.
+    #[cfg(feature = "tokio")]
+    pub(super) fn bring_to_front(&mut self, mut slots: Pin<&mut impl Slots>, index: u32) {
+        if index == self.first {
+            return;
+        }
+        let mut before = self.first;
+        while slots.note(before as usize).link != index {
+            before = slots.note(before as usize).link;
+        }
+        let after = mem::replace(
+            &mut slots.as_mut().note_mut(index as usize).link,
+            self.first,
+        );
+        slots.note_mut(before as usize).link = after;
+        if self.last == index {
+            self.last = before;
+        }
+        self.first = index;
     }
 
     /// Takes out the child that was woken first.

@@ -54,7 +54,7 @@ struct Frame {
 /// The frames at the addresses that were looked up so far: many tasks wait at few places, and a
 /// look into the debug information takes long.
 #[derive(Debug, Default)]
-pub(super) struct Symbols {
+pub(crate) struct Symbols {
     frames: HashMap<usize, Vec<Frame>>,
     /// What came of the clones of wakers with these addresses.
     waits: HashMap<Vec<usize>, Waits>,

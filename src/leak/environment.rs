@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::explore::Seed;
+
 /// What is done with what a check finds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -52,6 +54,10 @@ pub(crate) struct Environment {
     /// The timeout of tests that do not set their own.
     pub(crate) timeout: Option<Timeout>,
     pub(crate) on_hang: Option<OnHang>,
+    /// The one run that explorations make.
+    pub(crate) seed: Option<Seed>,
+    /// How many runs explorations make.
+    pub(crate) runs: Option<usize>,
     /// Whether each test has a process of its own, as under nextest.
     has_process_for_each_test: bool,
 }
@@ -108,11 +114,22 @@ impl Environment {
             Some("wait") => Some(OnHang::Wait),
             Some(other) => return Err(mistaken("STRAGGLER_ON_HANG", "`abort` or `wait`", other)),
         };
+        let seed = of("STRAGGLER_SEED").map(|text| {
+            let seed = text.parse::<Seed>();
+            seed.map_err(|error| format!("the environment variable STRAGGLER_SEED: {error}"))
+        });
+        let name = "STRAGGLER_RUNS";
+        let runs = of(name).map(|text| match text.parse() {
+            Ok(0) | Err(_) => Err(mistaken(name, "a number from 1 on, such as `5000`", &text)),
+            Ok(runs) => Ok(runs),
+        });
         Ok(Self {
             mode,
             grace: grace.transpose()?,
             timeout,
             on_hang,
+            seed: seed.transpose()?,
+            runs: runs.transpose()?,
             has_process_for_each_test: of("NEXTEST_EXECUTION_MODE").as_deref()
                 == Some("process-per-test"),
         })

@@ -10,6 +10,8 @@ use std::sync::{OnceLock, Weak};
 use tokio::runtime::Builder;
 
 use super::session::Session;
+#[cfg(tokio_unstable)]
+use crate::explore::steering;
 
 /// The hooks of a runtime.
 #[derive(Debug)]
@@ -20,9 +22,10 @@ pub(crate) struct Hooks {
 }
 
 impl Hooks {
-    /// Has a runtime that is about to be built report spawns and ends of tasks.
+    /// Has a runtime that is about to be built report spawns and ends of tasks; and polls, if it is
+    /// steered.
     #[cfg(tokio_unstable)]
-    pub(crate) fn install(builder: &mut Builder) -> Self {
+    pub(crate) fn install(builder: &mut Builder, is_steered: bool) -> Self {
         // Weak, since a session may keep tasks of the runtime, and so the runtime, which keeps this.
         let session = Arc::new(OnceLock::<Weak<Session>>::new());
         let spawned = Arc::clone(&session);
@@ -40,11 +43,21 @@ impl Hooks {
                 session.end_hooked(task.id());
             }
         });
+        if is_steered {
+            let polled = Arc::clone(&session);
+            builder.on_before_task_poll(move |task| {
+                let session = polled.get().and_then(Weak::upgrade);
+                // Tracked ones are steered when they are polled.
+                if let Some(task) = session.and_then(|session| session.hooked(task.id())) {
+                    steering::before_poll(task.number);
+                }
+            });
+        }
         Self { session }
     }
 
     #[cfg(not(tokio_unstable))]
-    pub(crate) fn install(_: &mut Builder) -> Self {
+    pub(crate) fn install(_: &mut Builder, _: bool) -> Self {
         Self {}
     }
 

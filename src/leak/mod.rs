@@ -15,7 +15,7 @@ mod groups;
 mod hooks;
 pub mod json;
 mod judged;
-mod panics;
+pub(crate) mod panics;
 mod place;
 mod report;
 mod rest;
@@ -42,18 +42,22 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 
-use self::environment::{Mode, Timeout};
+use crate::explore::Explore;
+
+use self::environment::Timeout;
 use self::role::{Failure, Role};
 use self::rules::Rules;
-use self::run::Checked;
 use self::tell::tell;
 
 pub use self::armed::{Armed, armed};
 pub use self::blocking::BlockingWork;
 pub use self::calls::Call;
+pub(crate) use self::calls::Symbols;
+pub(crate) use self::environment::{Environment, Mode};
 pub(crate) use self::panics::note_resumed;
 pub use self::place::Place;
 pub use self::report::{LeakedTask, Report, SpawnedBy, TaskPanic, Verdict};
+pub(crate) use self::run::Checked;
 pub(crate) use self::session::Session;
 pub use self::spawn::{background, spawn, spawn_blocking, spawn_local, spawn_named};
 pub(crate) use self::spawn::{track, track_blocking, track_on};
@@ -61,6 +65,11 @@ pub(crate) use self::task::Kind;
 pub use self::threads::LeakedThread;
 pub use self::wait::{Wait, WaitPlace};
 pub use self::watch::Watch;
+
+/// Prints what was found of a test that does not fail by it.
+pub(crate) fn warn_of(report: &Report) {
+    tell(report, Role::Warns);
+}
 
 /// How long a test's tasks have to end after its body, unless something else is said. On a machine
 /// with more threads at work than processors clean multi-thread tests needed up to 60 ms; only a
@@ -117,6 +126,10 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// assert_eq!(report.count(), 1);
 /// ```
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are settings, each by itself"
+)]
 #[must_use = "a check does nothing until it is run"]
 pub struct LeakCheck {
     /// `None` for a current-thread runtime with all drivers on.
@@ -124,9 +137,13 @@ pub struct LeakCheck {
     is_local: bool,
     grace: Option<Duration>,
     timeout: Option<Timeout>,
+    timeout_by_default: Duration,
     allows_panics: bool,
     rules: Rules,
     denies_threads: bool,
+    /// Whether the body ends when nothing can go on any more, and no timer is left: the clock is
+    /// paused.
+    ends_when_idle: bool,
 }
 
 impl LeakCheck {
@@ -138,9 +155,48 @@ impl LeakCheck {
             is_local: false,
             grace: None,
             timeout: None,
+            timeout_by_default: TIMEOUT,
             allows_panics: false,
             rules: Rules::default(),
             denies_threads: false,
+            ends_when_idle: false,
+        }
+    }
+
+    /// Explores: makes many runs of a test, each a check like this one. It makes the runtimes of the
+    /// runs itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use straggler::LeakCheck;
+    ///
+    /// let explored = LeakCheck::new().allow(1).explore().runs(5).find(|| async {
+    ///     straggler::spawn(std::future::pending::<()>());
+    /// });
+    /// assert_eq!(explored.unwrap().runs(), 5);
+    /// ```
+    pub fn explore(self) -> Explore {
+        Explore::with(self)
+    }
+
+    /// Whether it was given the settings of a runtime.
+    pub(crate) fn has_runtime(&self) -> bool {
+        self.runtime.is_some()
+    }
+
+    /// The same check for one run more, in a runtime with a paused clock.
+    pub(crate) fn again(&self, runtime: Builder, timeout: Duration) -> Self {
+        Self {
+            runtime: Some(runtime),
+            is_local: self.is_local,
+            grace: self.grace,
+            timeout: self.timeout,
+            timeout_by_default: timeout,
+            allows_panics: self.allows_panics,
+            rules: self.rules.clone(),
+            denies_threads: self.denies_threads,
+            ends_when_idle: true,
         }
     }
 

@@ -48,9 +48,56 @@ pub(crate) fn install_hook() {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             note(message_of(info.payload()), info.location());
-            before(info);
+            if !is_heard_quietly(message_of(info.payload()), info.location()) {
+                before(info);
+            }
         }));
     });
+}
+
+/// The message of a panic, if it has one, and its place.
+type Heard = (Option<String>, Place);
+
+/// What is heard of the panics of this thread.
+#[derive(Debug, Default)]
+struct Hearing {
+    is_quiet: bool,
+    last: Option<Heard>,
+}
+
+thread_local! {
+    static HEARING: RefCell<Option<Hearing>> = const { RefCell::new(None) };
+}
+
+/// Returns also the last panic of this thread while `run` ran, if the hook is installed. If `is_quiet`
+/// the hook that was there before is not called.
+pub(crate) fn hear<R>(is_quiet: bool, run: impl FnOnce() -> R) -> (R, Option<Heard>) {
+    struct Hears;
+    impl Drop for Hears {
+        fn drop(&mut self) {
+            HEARING.set(None);
+        }
+    }
+
+    let last = None;
+    HEARING.set(Some(Hearing { is_quiet, last }));
+    let hears = Hears;
+    let outcome = run();
+    let last = HEARING.take().and_then(|hearing| hearing.last);
+    drop(hears);
+    (outcome, last)
+}
+
+/// Notes a panic of this thread if somebody hears it, and returns whether nobody else is to.
+fn is_heard_quietly(message: Option<String>, place: Option<&Location<'_>>) -> bool {
+    let hear = |hearing: &RefCell<Option<Hearing>>| {
+        let mut hearing = hearing.try_borrow_mut().ok()?;
+        let hearing = hearing.as_mut()?;
+        hearing.last = place.map(|place| (message, Place::from(place)));
+        Some(hearing.is_quiet)
+    };
+    // The thread may be at its end, and the value gone.
+    HEARING.try_with(hear).ok().flatten().unwrap_or(false)
 }
 
 /// Notes that a panic that was contained goes on, which no hook sees.

@@ -2,14 +2,17 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::mem;
 use std::panic::Location;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::process;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime, RuntimeFlavor};
+use tokio::task::coop::unconstrained;
+use tokio::time::sleep;
 
 use super::activity::Activity;
 use super::environment::{Environment, Mode, OnHang, Timeout};
@@ -23,8 +26,9 @@ use super::session::Session;
 use super::task::{Kind, Spawner, Task};
 use super::tell::tell;
 use super::threads::Threads;
-use super::{GRACE, LeakCheck, TIMEOUT, panics, watchdog};
+use super::{GRACE, LeakCheck, panics, watchdog};
 use crate::contain::contain;
+use crate::explore::steering;
 use crate::panic::Panic;
 
 /// How long the threads of a runtime have at least to stop when it is shut down, and the threads of a
@@ -34,6 +38,9 @@ const SHUTDOWN: Duration = GRACE;
 
 /// How long the thread of a test is parked before somebody looks whether the test can still end.
 const PARKED: Duration = Duration::from_millis(500);
+
+/// What nobody waits for on a paused clock.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// What became of a test.
 pub(crate) enum Checked<T> {
@@ -76,16 +83,12 @@ impl LeakCheck {
             Ok(threads) => threads,
             Err(reason) => return not_run(reason),
         };
-        let mut builder = self.runtime.unwrap_or_else(|| {
-            let mut builder = Builder::new_current_thread();
-            builder.enable_all();
-            builder
-        });
+        let mut builder = self.runtime.unwrap_or_else(usual_runtime);
         let observed = (mode != Mode::Off).then(|| {
             panics::install_hook();
             let of_runtime = threads.as_ref().map(Threads::of_runtime);
             (
-                Hooks::install(&mut builder),
+                Hooks::install(&mut builder, steering::is_on()),
                 Activity::observe(&mut builder, of_runtime),
             )
         });
@@ -111,24 +114,29 @@ impl LeakCheck {
         };
         let task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
         let timeout = self.timeout.or(environment.timeout);
-        let timeout = timeout.map_or(TIMEOUT, Timeout::duration);
+        let timeout = timeout.map_or(self.timeout_by_default, Timeout::duration);
         // One that is further off than clocks count never comes.
         let until = task.spawned.checked_add(timeout);
-        let watched = until.map(|until| {
-            let test = RunningTest {
-                scope: Arc::clone(&scope),
-                body: Arc::clone(&task),
-                activity: Arc::clone(&activity),
-                timeout,
-                on_hang: environment.on_hang(),
-            };
-            watchdog::watch(Arc::new(test), until)
-        });
+        let test = RunningTest {
+            scope: Arc::clone(&scope),
+            body: Arc::clone(&task),
+            activity,
+            timeout,
+            on_hang: environment.on_hang(),
+        };
+        let watched = until.map(|until| watchdog::watch(Arc::new(test), until));
         let watched = match watched.transpose() {
             Ok(watched) => watched,
             Err(reason) => return not_run(reason.to_owned()),
         };
-        let end = run_body(&runtime, &scope, &task, body.as_mut(), until);
+        let end = run_body(
+            &runtime,
+            &scope,
+            &task,
+            body.as_mut(),
+            until,
+            self.ends_when_idle,
+        );
         drop(watched);
         let is_late = until.is_some_and(|until| until <= Instant::now());
         let outcome = match end {
@@ -158,6 +166,13 @@ impl LeakCheck {
             mode,
         }
     }
+}
+
+/// What a test has that asks for no other runtime.
+fn usual_runtime() -> Builder {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all();
+    builder
 }
 
 /// What the watchdog has to know of a test.
@@ -234,9 +249,12 @@ fn run_body<F: Future + ?Sized>(
     task: &Arc<Task>,
     mut body: Pin<&mut F>,
     until: Option<Instant>,
+    ends_when_idle: bool,
 ) -> End<F::Output> {
+    let mut looks_for_idle = ends_when_idle;
     loop {
-        match contain(|| runtime.block_on(tracked_body(task, body.as_mut()))) {
+        let body = tracked_body(task, body.as_mut(), mem::take(&mut looks_for_idle));
+        match contain(|| runtime.block_on(body)) {
             Ok(Some(output)) => return End::Output(output),
             Err(panic) => return End::Panic(panic),
             Ok(None) if until.is_some_and(|until| until <= Instant::now()) => return End::TimeIsUp,
@@ -252,21 +270,37 @@ fn run_body<F: Future + ?Sized>(
 }
 
 /// Runs the body of a test as a task on record. There is no output if it was asked where it waits,
-/// and did: its time is up.
+/// and did: its time is up, or nothing can go on, as far as is seen, which is looked for if
+/// `looks_for_idle`.
 async fn tracked_body<F: Future + ?Sized>(
     task: &Arc<Task>,
     mut body: Pin<&mut F>,
+    looks_for_idle: bool,
 ) -> Option<F::Output> {
-    let output =
-        poll_fn(
-            |context| match task.poll(context, |context| body.as_mut().poll(context)) {
-                Poll::Ready(output) => Poll::Ready(Some(output)),
-                Poll::Pending if task.has_answered() => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            },
-        )
-        .await;
-    task.end();
+    // A paused clock jumps to the next timer when nothing can run. If it comes to this one there was
+    // no other.
+    let mut idle = pin!(looks_for_idle.then(|| unconstrained(sleep(NEVER))));
+    let mut is_idle = move |context: &mut Context<'_>| {
+        let idle = idle.as_mut().as_pin_mut();
+        idle.is_some_and(|idle| idle.poll(context).is_ready())
+    };
+    let mut was_idle = false;
+    let output = poll_fn(|context| {
+        if !was_idle && is_idle(context) {
+            was_idle = true;
+            task.ask();
+        }
+        match task.poll(context, |context| body.as_mut().poll(context)) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if task.has_answered() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await;
+    // One that was only looked at has to be asked again.
+    if output.is_some() {
+        task.end();
+    }
     output
 }
 

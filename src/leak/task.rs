@@ -14,6 +14,7 @@ use tokio::task;
 use super::calls::Symbols;
 use super::trace::{self, Trace};
 use super::wait::Wait;
+use crate::explore::steering;
 
 /// How many spawners of spawners a record keeps. A task that goes on by spawning its successor, and
 /// so on for ever, must not fill the memory.
@@ -171,11 +172,35 @@ impl Task {
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         let progress = &self.progress;
-        // Of the flags nothing but their own values is read, and the waker is woken after it was
-        // asked: so the poll that the wake leads to sees it.
         if progress.polls.fetch_add(1, Relaxed) == 0 {
             *lock(&progress.waker) = Some(context.waker().clone());
         }
+        // Of the flags nothing but their own values is read, and the waker is woken after it was
+        // asked: so the poll that the wake leads to sees it.
+        if progress.is_asked.load(Relaxed) {
+            // It is to tell of all that it waits for, and not of one child.
+            return steering::suspended(|| self.poll_now(context, poll));
+        }
+        let poll = |context: &mut Context<'_>| self.poll_now(context, poll);
+        steering::poll(self.number, || self.label(), context, poll)
+    }
+
+    /// How a report calls it.
+    fn label(&self) -> String {
+        let name = self.name.as_ref();
+        let name = name.map_or(String::new(), |name| format!(" `{name}`"));
+        match self.kind {
+            Kind::Body => "the body".to_owned(),
+            _ => format!("task #{}{name}", self.number),
+        }
+    }
+
+    fn poll_now<T>(
+        self: &Arc<Self>,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let progress = &self.progress;
         self.note_begin();
         let _polled = Polled(progress);
         // Looked at first: to swap costs more, and nearly no poll is asked.

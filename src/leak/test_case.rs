@@ -10,6 +10,7 @@ use super::role::{Failure, Role};
 use super::tell::tell;
 use super::{Checked, LeakCheck};
 use crate::contain::discard;
+use crate::explore::{Explore, Outcome};
 
 /// A test with the attribute.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +108,44 @@ where
                 discard(panic);
             }
         },
+    }
+}
+
+/// Explores a test.
+///
+/// # Panics
+///
+/// If a run fails.
+#[track_caller]
+pub fn explored_test<F, R>(case: TestCase, explore: Explore, body: F)
+where
+    F: FnMut() -> R,
+    R: Future<Output: Outcome>,
+{
+    match explore.explore(case.test(), Location::caller(), body) {
+        Ok(explored) => explored.print_note(),
+        Err(failure) => failure.fail(),
+    }
+}
+
+/// Explores a test of which a run is to panic.
+///
+/// No other failure must count as the panic that is expected, and so there is none then: the test
+/// fails as one that "did not panic as expected".
+///
+/// # Panics
+///
+/// If the body panics in a run.
+#[track_caller]
+pub fn explored_test_should_panic<F, R>(case: TestCase, explore: Explore, body: F)
+where
+    F: FnMut() -> R,
+    R: Future<Output: Outcome>,
+{
+    match explore.explore(case.test(), Location::caller(), body) {
+        Ok(explored) => explored.print_note(),
+        Err(failure) if failure.is_panic() => failure.fail(),
+        Err(failure) => eprintln!("{failure}"),
     }
 }
 

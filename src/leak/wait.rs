@@ -68,7 +68,7 @@ impl WaitPlace {
 
 impl Wait {
     /// Says in words what a traced poll showed.
-    pub(super) fn of(trace: Trace, symbols: &mut Symbols) -> Self {
+    pub(crate) fn of(trace: Trace, symbols: &mut Symbols) -> Self {
         let (mut waits, mut wakes) = (Vec::new(), Vec::new());
         for capture in trace.captures {
             let Waits {

@@ -32,6 +32,8 @@ pub(crate) fn run_with(name: &str, variables: &[(&str, &str)]) -> Ended {
         .env_remove("STRAGGLER")
         .env_remove("STRAGGLER_GRACE")
         .env_remove("STRAGGLER_REPORT")
+        .env_remove("STRAGGLER_RUNS")
+        .env_remove("STRAGGLER_SEED")
         .env_remove("STRAGGLER_TIMEOUT")
         .env_remove("STRAGGLER_ON_HANG")
         .env_remove("NEXTEST_EXECUTION_MODE")

@@ -161,3 +161,22 @@ fn is_none_that_can_be_told_where_a_task_is_not_tracked_or_the_clock_runs() {
     });
     output.unwrap();
 }
+
+#[test]
+fn a_body_that_was_looked_at_and_may_go_on_is_still_given_up_when_its_time_is_up() {
+    // Longer than until the first look, which is after a second.
+    let report = paused().timeout(Duration::from_millis(1500)).run(async {
+        let mut kept = None;
+        // Somebody outside of the runtime may wake it.
+        poll_fn(|context| {
+            kept = Some(context.waker().clone());
+            Poll::<()>::Pending
+        })
+        .await;
+    });
+    let report = report.unwrap_err();
+    let Verdict::Hung { wait, .. } = report.verdict() else {
+        panic!("{report}");
+    };
+    assert!(matches!(wait, Wait::At(_)), "{report}");
+}

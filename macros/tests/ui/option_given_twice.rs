@@ -12,4 +12,7 @@ async fn a_third_test() {}
 #[leak_check(threads = "deny", threads = "deny")]
 async fn threads() {}
 
+#[leak_check(explore = 5, explore = 50)]
+async fn explored() {}
+
 fn main() {}

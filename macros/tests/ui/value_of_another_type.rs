@@ -42,4 +42,10 @@ async fn threads_alone() {}
 #[leak_check(threads("deny"))]
 async fn threads_list() {}
 
+#[leak_check(explore)]
+async fn without_a_number() {}
+
+#[leak_check(explore = true)]
+async fn switched_on() {}
+
 fn main() {}

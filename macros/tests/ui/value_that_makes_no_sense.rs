@@ -39,4 +39,7 @@ async fn allow_none_there() {}
 #[leak_check(threads = "allow")]
 async fn threads() {}
 
+#[leak_check(explore = 0)]
+async fn no_run() {}
+
 fn main() {}

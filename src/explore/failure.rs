@@ -1,0 +1,264 @@
+//! What came of an exploration.
+
+use std::fmt;
+use std::panic::Location;
+
+use super::seed::Seed;
+use super::told::Schedule;
+use crate::leak::{Place, Report, Verdict};
+use crate::panic::Panic;
+
+/// What an exploration came to in which no run failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explored {
+    pub(super) runs: usize,
+    pub(super) courses: usize,
+    pub(super) note: Option<String>,
+}
+
+impl Explored {
+    /// Returns how many runs there were.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        self.runs
+    }
+
+    /// Returns how many of the runs differed from each other in what there was to decide, at least.
+    ///
+    /// If it is far below the number of runs, more runs would hardly show more.
+    #[must_use]
+    pub fn courses(&self) -> usize {
+        self.courses
+    }
+
+    /// Returns what is to be said of a run that was repeated by its seed, if it took another course
+    /// than before.
+    #[must_use]
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+}
+
+/// A run that failed: why, in which schedule, and how to repeat it.
+///
+/// `Display` tells all of it, with what to do in the last lines; so does `Debug`, since tests
+/// `unwrap()`.
+#[derive(thiserror::Error)]
+#[error("{}", Text(self))]
+pub struct Failure(Box<Failed>);
+
+pub(super) struct Failed {
+    pub(super) cause: Cause,
+    /// The name of the test, if it is known.
+    pub(super) test: Option<String>,
+    pub(super) place: &'static Location<'static>,
+    pub(super) run: usize,
+    pub(super) runs: usize,
+    pub(super) seed: Seed,
+    pub(super) schedule: Schedule,
+    /// How many decisions were not the plain ones, in the run that was found and in the one that is
+    /// told of.
+    pub(super) deviations: Option<(usize, usize)>,
+    pub(super) note: Option<String>,
+}
+
+/// Why a run failed, or all of them.
+#[derive(Debug)]
+pub(super) enum Cause {
+    Panicked {
+        panic: Panic,
+        place: Option<Place>,
+        /// What the leak check found besides.
+        report: Option<Report>,
+    },
+    ReturnedError {
+        error: String,
+        report: Option<Report>,
+    },
+    Found(Report),
+    /// Nothing was ever in flight at the same time.
+    NoOverlap,
+    /// There was no run, for this reason.
+    NotRun(String),
+}
+
+impl Cause {
+    /// Whether two runs failed in the same way.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        use std::mem::discriminant;
+        match (self, other) {
+            (Self::Found(one), Self::Found(other)) => {
+                discriminant(one.verdict()) == discriminant(other.verdict())
+            }
+            _ => discriminant(self) == discriminant(other),
+        }
+    }
+}
+
+impl Failure {
+    pub(super) fn new(failed: Failed) -> Self {
+        Self(Box::new(failed))
+    }
+
+    pub(super) fn failed(&self) -> &Failed {
+        &self.0
+    }
+
+    /// Returns what repeats the run: give it to [`Explore::replay`](super::Explore::replay), or to the
+    /// environment variable `STRAGGLER_SEED`.
+    #[must_use]
+    pub fn seed(&self) -> &Seed {
+        &self.0.seed
+    }
+
+    /// Returns which run failed. The first is number 0, and has the plain order.
+    #[must_use]
+    pub fn run(&self) -> usize {
+        self.0.run
+    }
+
+    /// Returns the steps of the run. There are none if it had the plain order.
+    #[must_use]
+    pub fn schedule(&self) -> &Schedule {
+        &self.0.schedule
+    }
+
+    /// Returns the message of the body's panic, or its error in words.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        match &self.0.cause {
+            Cause::Panicked { panic, .. } => panic.message(),
+            Cause::ReturnedError { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Returns what the leak check found in the run.
+    #[must_use]
+    pub fn report(&self) -> Option<&Report> {
+        match &self.0.cause {
+            Cause::Panicked { report, .. } | Cause::ReturnedError { report, .. } => report.as_ref(),
+            Cause::Found(report) => Some(report),
+            Cause::NoOverlap | Cause::NotRun(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A failure as people read it.
+struct Text<'a>(&'a Failure);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let failed = self.0.failed();
+        let place = Place::from(failed.place);
+        let test = match &failed.test {
+            Some(test) => format!("the test `{test}` ({place})"),
+            None => format!("the exploration at {place}"),
+        };
+        let report = match &failed.cause {
+            Cause::NotRun(reason) => return write!(f, "explore: {test} was not run: {reason}"),
+            Cause::NoOverlap => {
+                return write!(
+                    f,
+                    "explore: in {} runs of {test} no two children and no two tasks were ever in \
+                     flight at once\n\n\
+                     So nothing races in it, and no schedule can be wrong. What to do:\n  \
+                     see that what is to race is started before any of it has ended\n  \
+                     if it does, it has to be the children of a `settle_all` or `barrier`, or tasks \
+                     that are spawned through straggler",
+                    failed.runs
+                );
+            }
+            Cause::Panicked { report, .. } | Cause::ReturnedError { report, .. } => report.as_ref(),
+            Cause::Found(report) => Some(report),
+        };
+        write!(f, "explore: {} of {test} failed\n\n  ", Run(failed))?;
+        match &failed.cause {
+            Cause::Panicked { panic, place, .. } => {
+                f.write_str("the body panicked")?;
+                if let Some(place) = place {
+                    write!(f, " at {place}")?;
+                }
+                let message = panic.message().unwrap_or("(the payload is not a string)");
+                write!(f, ": {}", message.replace('\n', "\n  "))?;
+            }
+            Cause::ReturnedError { error, .. } => {
+                let error = error.replace('\n', "\n  ");
+                write!(f, "the body returned an error: {error}")?;
+            }
+            _ => {}
+        }
+        if let Some(report) = report {
+            let besides = match failed.cause {
+                Cause::Found(_) => "",
+                _ => "\n\n  besides ",
+            };
+            let report = report.to_string().replace('\n', "\n  ");
+            write!(f, "{besides}{report}")?;
+        }
+        self.schedule(f)?;
+        if let Some(note) = &failed.note {
+            write!(f, "\n\nnote: {note}")?;
+        }
+        let hung = report.is_some_and(|report| matches!(report.verdict(), Verdict::Hung { .. }));
+        if hung {
+            f.write_str(
+                "\n\nnote: that nothing can go on any more is seen at once only of tasks that are spawned \
+                 through straggler",
+            )?;
+        }
+        write!(f, "\n\nTo repeat this run, also in a debugger:\n  ")?;
+        let seed = &failed.seed;
+        match &failed.test {
+            Some(test) => write!(f, "STRAGGLER_SEED={seed} cargo test {test}"),
+            None => write!(f, "STRAGGLER_SEED={seed}, or `Explore::replay`"),
+        }
+    }
+}
+
+impl Text<'_> {
+    fn schedule(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let failed = self.0.failed();
+        let steps = failed.schedule.steps().len();
+        let Some((found, told)) = failed.deviations else {
+            return f.write_str("\n\nin the plain order, in which nothing is steered.");
+        };
+        let steps = if steps == 1 {
+            "1 step".to_owned()
+        } else {
+            format!("{steps} steps")
+        };
+        write!(f, "\n\nin this schedule of {steps}")?;
+        match told {
+            0 => f.write_str(", one child at a time")?,
+            1 => f.write_str(", which differs from the plain order in 1 decision")?,
+            told => write!(
+                f,
+                ", which differs from the plain order in {told} decisions"
+            )?,
+        }
+        if found > told {
+            write!(f, " (it was found with {found})")?;
+        }
+        let schedule = failed.schedule.to_string().replace('\n', "\n  ");
+        write!(f, ":\n\n  {schedule}")
+    }
+}
+
+/// Which run it was.
+struct Run<'a>(&'a Failed);
+
+impl fmt::Display for Run<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.runs {
+            1 => f.write_str("the run"),
+            runs => write!(f, "run {} of {runs}", self.0.run + 1),
+        }
+    }
+}

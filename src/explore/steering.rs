@@ -1,0 +1,263 @@
+//! The run that this thread explores: what is asked before each poll of a task, and at each step of a
+//! combinator, while its body runs.
+//!
+//! A combinator polls one child a poll while it is steered, and its task squeezes the budget before: so
+//! the budget of a task is that of one child.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::decisions::Decisions;
+use super::squeeze;
+use super::strategy::{self, Who};
+use super::told::{Does, Told};
+use crate::leak::trace;
+
+/// A run that is followed.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(super) decisions: Decisions,
+    /// What happened, if that is to be told. It takes long.
+    pub(super) told: Option<Vec<Told>>,
+    /// Whether two children of one combinator, or two tasks, were ever in flight at once.
+    pub(super) has_overlap: bool,
+    /// The children of each combinator, by its number, that were polled and have not ended; and the
+    /// tasks, as if they were those of number 0.
+    in_flight: FxHashMap<u32, FxHashSet<usize>>,
+    /// The checkpoint at which the poll that is made was made to yield.
+    stopped_at: Option<&'static str>,
+    /// How many combinators were polled so far.
+    combinators: u32,
+    /// Whether nothing is steered for now.
+    is_suspended: bool,
+}
+
+impl Run {
+    pub(super) fn new(decisions: Decisions, tells: bool) -> Self {
+        Self {
+            decisions,
+            told: tells.then(Vec::new),
+            has_overlap: false,
+            in_flight: FxHashMap::default(),
+            stopped_at: None,
+            combinators: 0,
+            is_suspended: false,
+        }
+    }
+
+    /// Notes that a child of a combinator, or a task, was polled.
+    pub(super) fn note_polled(&mut self, combinator: u32, index: usize, is_pending: bool) {
+        let in_flight = self.in_flight.entry(combinator).or_default();
+        in_flight.remove(&index);
+        self.has_overlap |= !in_flight.is_empty();
+        if is_pending {
+            in_flight.insert(index);
+        }
+    }
+}
+
+thread_local! {
+    static RUN: RefCell<Option<Run>> = const { RefCell::new(None) };
+}
+
+/// The number of the body among the tasks.
+const BODY: usize = 0;
+
+/// What stands for the tasks among the combinators, which have numbers from 1 on.
+const TASKS: u32 = 0;
+
+/// How many threads follow a run, so that nobody need look at `RUN` while there is none.
+static FOLLOWED: AtomicUsize = AtomicUsize::new(0);
+
+/// Follows a run while `body` is run, or until its body has ended.
+pub(super) fn follow<R>(run: Run, body: impl FnOnce() -> R) -> (R, Run) {
+    struct Followed;
+    impl Drop for Followed {
+        fn drop(&mut self) {
+            FOLLOWED.fetch_sub(1, Relaxed);
+            RUN.set(None);
+        }
+    }
+
+    FOLLOWED.fetch_add(1, Relaxed);
+    RUN.set(Some(run));
+    let followed = Followed;
+    let outcome = body();
+    let run = RUN.take().expect("nobody else takes it");
+    drop(followed);
+    (outcome, run)
+}
+
+/// Steers until the returned value is dropped, when the body has come to its end.
+#[must_use]
+pub(super) fn until_dropped() -> impl Drop {
+    struct Stop;
+    impl Drop for Stop {
+        fn drop(&mut self) {
+            stop();
+        }
+    }
+    Stop
+}
+
+fn stop() {
+    with_run(|run| run.is_suspended = true);
+}
+
+/// Steers nothing while `run` runs.
+pub(crate) fn suspended<R>(run: impl FnOnce() -> R) -> R {
+    struct Resume(bool);
+    impl Drop for Resume {
+        fn drop(&mut self) {
+            if self.0 {
+                RUN.with_borrow_mut(|run| {
+                    if let Some(run) = run {
+                        run.is_suspended = false;
+                    }
+                });
+            }
+        }
+    }
+
+    let was_on = is_on();
+    stop();
+    let _resume = Resume(was_on);
+    run()
+}
+
+/// Whether this thread steers.
+#[inline]
+pub(crate) fn is_on() -> bool {
+    FOLLOWED.load(Relaxed) != 0 && with_run(|_| ()).is_some()
+}
+
+/// The run that is steered, if there is one.
+pub(super) fn with_run<R>(with: impl FnOnce(&mut Run) -> R) -> Option<R> {
+    // Gone at the thread's end.
+    let with = |run: &RefCell<Option<Run>>| {
+        let mut run = run.try_borrow_mut().ok()?;
+        run.as_mut().filter(|run| !run.is_suspended).map(with)
+    };
+    RUN.try_with(with).ok().flatten()
+}
+
+/// Polls a task, or the body, which is number 0: now or later, with little budget or all of it.
+#[inline]
+pub(crate) fn poll<T>(
+    number: usize,
+    label: impl FnOnce() -> String,
+    context: &mut Context<'_>,
+    poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    if !is_on() {
+        return poll(context);
+    }
+    poll_steered(number, label, context, poll)
+}
+
+#[cold]
+fn poll_steered<T>(
+    number: usize,
+    label: impl FnOnce() -> String,
+    context: &mut Context<'_>,
+    poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    let how = with_run(|run| run.decisions.poll(Who::Task(number)));
+    match how.unwrap_or(strategy::Poll::Plainly) {
+        strategy::Poll::Plainly => {}
+        strategy::Poll::With(left) => squeeze::to(left, context),
+        strategy::Poll::Later => {
+            context.waker().wake_by_ref();
+            tell(label, || Does::IsPutOff);
+            return Poll::Pending;
+        }
+    }
+    let polled = told(label, context, poll);
+    if number != BODY {
+        with_run(|run| run.note_polled(TASKS, number, polled.is_pending()));
+    }
+    polled
+}
+
+/// Whether the run yields at a checkpoint.
+pub(super) fn stops_at(name: &'static str) -> bool {
+    let stops = with_run(|run| {
+        let stops = run.decisions.deviates(name);
+        run.stopped_at = stops.then_some(name);
+        stops
+    });
+    stops.unwrap_or(false)
+}
+
+/// Squeezes the budget of a task that the runtime is about to poll, and that is not polled by
+/// [`poll`].
+#[cfg(tokio_unstable)]
+pub(crate) fn before_poll(number: usize) {
+    let how = with_run(|run| run.decisions.poll(Who::Task(number)));
+    if let Some(strategy::Poll::With(left)) = how {
+        squeeze::to(left, &mut Context::from_waker(std::task::Waker::noop()));
+    }
+}
+
+/// Tells of something in a run that is to be told.
+pub(super) fn tell(label: impl FnOnce() -> String, does: impl FnOnce() -> Does) {
+    with_run(|run| {
+        if let Some(told) = &mut run.told {
+            let (who, does) = (label(), does());
+            told.push(Told { who, does });
+        }
+    });
+}
+
+/// Polls, and tells what came of it in a run that is to be told.
+pub(super) fn told<T>(
+    label: impl FnOnce() -> String,
+    context: &mut Context<'_>,
+    poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    /// Tells of a poll that does not return.
+    struct Unwinds(Option<String>);
+    impl Drop for Unwinds {
+        fn drop(&mut self) {
+            if let Some(who) = self.0.take() {
+                tell(|| who, || Does::Panics);
+            }
+        }
+    }
+
+    let Some(told_before) = with_told(|told| told.len()) else {
+        return poll(context);
+    };
+    let mut unwinds = Unwinds(Some(label()));
+    with_run(|run| run.stopped_at = None);
+    let (polled, trace) = trace::poll(context.waker(), poll);
+    let stopped_at = with_run(|run| run.stopped_at.take()).flatten();
+    let who = unwinds.0.take().unwrap_or_default();
+    let told_within = with_told(|told| told.len()).unwrap_or_default() > told_before;
+    match polled {
+        Poll::Ready(_) => tell(|| who, || Does::Ends),
+        // What polls others is told of by what these do.
+        Poll::Pending if told_within => {}
+        Poll::Pending => tell(
+            || who,
+            || stopped_at.map_or(Does::Waits(trace), Does::StopsAt),
+        ),
+    }
+    polled
+}
+
+fn with_told<R>(with: impl FnOnce(&mut Vec<Told>) -> R) -> Option<R> {
+    with_run(|run| run.told.as_mut().map(with)).flatten()
+}
+
+/// The number of a combinator that is polled for the first time.
+pub(super) fn next_combinator() -> u32 {
+    let next = with_run(|run| {
+        run.combinators += 1;
+        run.combinators
+    });
+    next.unwrap_or_default()
+}

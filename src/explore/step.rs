@@ -1,0 +1,62 @@
+//! One step of a combinator in a run that is explored: one of its children is polled.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::steering;
+use super::strategy::Who;
+use crate::children::{Children, Ended, Schedule, Seat, Slot, Slots, Turn};
+use crate::names::Names;
+
+/// Polls one child, which the run chooses among those that could be polled.
+#[cold]
+pub(crate) fn step<S: Slots>(
+    mut children: Pin<&mut Children<S>>,
+    context: &mut Context<'_>,
+    names: &Names,
+) -> Turn {
+    let combinator = children.as_mut().number(steering::next_combinator);
+    let mut chosen = None;
+    let choose = |ready: &[u32]| {
+        let who = |&index| Who::Child { combinator, index };
+        let who: Vec<Who> = ready.iter().map(who).collect();
+        let at = steering::with_run(|run| run.decisions.choose(&who)).unwrap_or(0);
+        chosen = Some(ready[at] as usize);
+        at
+    };
+    let is_done = false;
+    let turn = children
+        .as_mut()
+        .step(context, choose, &mut Step { names, is_done });
+    if let Some(chosen) = chosen {
+        let is_pending = children.is_pending(chosen);
+        steering::with_run(|run| run.note_polled(combinator, chosen, is_pending));
+    }
+    turn
+}
+
+/// A turn of a single poll.
+struct Step<'a> {
+    names: &'a Names,
+    is_done: bool,
+}
+
+impl Schedule for Step<'_> {
+    fn goes_on(&self) -> bool {
+        !self.is_done
+    }
+
+    fn poll<F: Future>(
+        &mut self,
+        index: usize,
+        slot: Pin<&mut Slot<F>>,
+        context: &mut Context<'_>,
+    ) -> Poll<Ended> {
+        let label = || format!("child {}", self.names.label(index));
+        steering::told(label, context, |context| slot.poll(context))
+    }
+
+    fn polled(&mut self, _: bool) {
+        self.is_done = true;
+    }
+}

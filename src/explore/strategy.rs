@@ -1,0 +1,169 @@
+//! The strategies by which the schedules of the runs are drawn, each from the seed of its run.
+//!
+//! No single one finds every bug: a few forced yields in the right places are found by chance, and
+//! long runs of one child with a single switch are not. So each run draws one of a portfolio.
+
+use fastrand::Rng;
+use rustc_hash::FxHashMap;
+
+/// How often a child or task may be preferred to the same others before it is passed over: it may
+/// wait in a loop for what they do.
+const IN_A_ROW: usize = 64;
+
+/// Whose turn it may be: a child of a combinator, a task, or the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Who {
+    /// Combinators have numbers, in the order of their first polls.
+    Child { combinator: u32, index: u32 },
+    /// Tasks have those of the leak check. The body is number 0.
+    Task(usize),
+}
+
+/// How a task is polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Poll {
+    /// As ever.
+    Plainly,
+    /// With so many units of budget.
+    With(usize),
+    /// Later: it goes to the end of the queue.
+    Later,
+}
+
+/// How a strategy chooses among the children that could be polled.
+#[derive(Debug)]
+enum Choice {
+    /// Any of them, with the same probability.
+    Uniform,
+    /// Mostly the one that was polled before.
+    LongRuns,
+    /// That of the highest priority. It is lowered at a few points in time, drawn beforehand.
+    ///
+    /// Burckhardt, Kothari, Musuvathi, Nagarakatte: A Randomized Scheduler with Probabilistic
+    /// Guarantees of Finding Bugs (ASPLOS 2010).
+    Priorities {
+        of: FxHashMap<Who, u64>,
+        /// The decisions at which it is lowered, the last first.
+        change_points: Vec<usize>,
+    },
+}
+
+/// A strategy with what it has drawn so far.
+#[derive(Debug)]
+pub(crate) struct Strategy {
+    rng: Rng,
+    choice: Choice,
+    /// How likely a poll of a task gets its whole budget, and how likely none, in sixteenths.
+    whole: u32,
+    none: u32,
+    /// How likely it is put off, in sixteenths.
+    later: u32,
+    decisions: usize,
+    last: Option<Who>,
+    in_a_row: usize,
+}
+
+impl Strategy {
+    /// Draws a strategy for a run that is about `length` decisions long.
+    pub(crate) fn draw(seed: u64, length: usize) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let (choice, whole, none, later) = match rng.u32(..16) {
+            0..5 => (Choice::Uniform, 3, 4, 1),
+            5..7 => (Choice::priorities(&mut rng, 2, length), 2, 4, 1),
+            7..9 => (Choice::priorities(&mut rng, 3, length), 2, 4, 1),
+            9..12 => (Choice::LongRuns, 11, 2, 1),
+            12..14 => (Choice::Uniform, 2, 9, 0),
+            _ => (Choice::Uniform, 12, 1, 4),
+        };
+        Self {
+            rng,
+            choice,
+            whole,
+            none,
+            later,
+            decisions: 0,
+            last: None,
+            in_a_row: 0,
+        }
+    }
+
+    /// Chooses one of those that could be polled, of which there is at least one.
+    pub(crate) fn choose(&mut self, ready: &[Who]) -> usize {
+        self.decisions += 1;
+        let mut chosen = self.prefer(ready);
+        if self.in_a_row >= IN_A_ROW && Some(ready[chosen]) == self.last {
+            chosen = self.rng.usize(..ready.len());
+        }
+        let is_same = Some(ready[chosen]) == self.last && ready.len() > 1;
+        self.in_a_row = if is_same { self.in_a_row + 1 } else { 0 };
+        self.last = Some(ready[chosen]);
+        chosen
+    }
+
+    fn prefer(&mut self, ready: &[Who]) -> usize {
+        let last = ready.iter().position(|who| Some(*who) == self.last);
+        match &mut self.choice {
+            Choice::Uniform => self.rng.usize(..ready.len()),
+            Choice::LongRuns => match last {
+                Some(last) if self.rng.u32(..16) < 14 => last,
+                _ => self.rng.usize(..ready.len()),
+            },
+            Choice::Priorities { of, change_points } => {
+                let rng = &mut self.rng;
+                let highest = |of: &mut FxHashMap<Who, u64>, rng: &mut Rng| {
+                    let priorities = ready.iter().map(|who| {
+                        let drawn = || rng.u64(1 << 32..);
+                        *of.entry(*who).or_insert_with(drawn)
+                    });
+                    let highest = priorities.enumerate().max_by_key(|(_, priority)| *priority);
+                    highest.map_or(0, |(index, _)| index)
+                };
+                let chosen = highest(of, rng);
+                let is_due = change_points
+                    .last()
+                    .is_some_and(|due| *due <= self.decisions);
+                if !is_due {
+                    return chosen;
+                }
+                // Each is lowered below all that were lowered before.
+                of.insert(ready[chosen], change_points.len() as u64);
+                change_points.pop();
+                highest(of, rng)
+            }
+        }
+    }
+
+    /// Decides how a task is polled.
+    pub(crate) fn poll(&mut self) -> Poll {
+        self.decisions += 1;
+        let drawn = self.rng.u32(..16);
+        if drawn < self.later {
+            Poll::Later
+        } else if drawn < self.later + self.none {
+            Poll::With(0)
+        } else if drawn < self.later + self.none + self.whole {
+            Poll::Plainly
+        } else {
+            Poll::With(self.rng.usize(1..4))
+        }
+    }
+
+    /// Decides whether something happens that happens in no plain order, every other time.
+    pub(crate) fn deviates(&mut self) -> bool {
+        self.decisions += 1;
+        self.rng.bool()
+    }
+}
+
+impl Choice {
+    /// Priorities that are lowered `depth - 1` times, so that bugs of this depth can be found: those
+    /// that need so many orders between two events.
+    fn priorities(rng: &mut Rng, depth: usize, length: usize) -> Self {
+        let mut change_points: Vec<_> = (1..depth).map(|_| rng.usize(..length.max(1))).collect();
+        change_points.sort_unstable_by(|one, other| other.cmp(one));
+        Self::Priorities {
+            of: FxHashMap::default(),
+            change_points,
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! What exploring finds, what it lets pass, and how a run is repeated.
+
+#![cfg(all(feature = "tokio", feature = "macros"))]
+
+mod attribute;
+mod bugs;
+#[path = "../common/child.rs"]
+mod child;
+mod corpus;
+mod environment;
+mod repeated;
+
+use std::cell::{Cell, RefCell};
+use std::future::{pending, poll_fn, ready};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use straggler::explore::{Failure, Seed};
+use straggler::leak::Verdict;
+use straggler::{Explore, LeakCheck, barrier, checkpoint, settle, settle_all};
+use tokio::sync::{Mutex, RwLock};
+use tokio::task::yield_now;
+
+/// Registers a user, unless there is one of this name.
+async fn register(users: &RwLock<Vec<&str>>, user: &'static str) -> Result<(), &'static str> {
+    if users.read().await.contains(&user) {
+        return Err("409");
+    }
+    users.write().await.push(user);
+    Ok(())
+}
+
+/// Two registrations of one user, between which there is a race.
+async fn two_registrations() {
+    let users = RwLock::default();
+    let registering = ["eve", "eve"].map(|user| register(&users, user));
+    let settled = settle_all(registering)
+        .named(|index| ["first", "second"][index])
+        .await;
+    assert_eq!(settled.ok_count(), 1, "one name, one account");
+}
+
+fn verdict(failure: &Failure) -> &Verdict {
+    failure
+        .report()
+        .unwrap_or_else(|| panic!("{failure}"))
+        .verdict()
+}
+
+#[test]
+fn a_race_is_found_and_told_step_by_step() {
+    let failure = Explore::new().find(two_registrations).unwrap_err();
+    assert!(failure.run() > 0, "the plain order shows nothing");
+    assert!(failure.message().unwrap().contains("one name, one account"));
+    let steps: Vec<_> = failure.schedule().steps().iter().collect();
+    let who: Vec<_> = steps.iter().map(|step| step.who()).collect();
+    let (first, second) = ("child #0 `first`", "child #1 `second`");
+    assert_eq!(who, [first, second, first, second, first], "{failure}");
+    assert!(
+        steps[0]
+            .does()
+            .starts_with("yields at tests/explore/main.rs:")
+    );
+    assert!(
+        steps[0]
+            .does()
+            .ends_with("tokio::sync::rwlock::RwLock::read")
+    );
+    assert!(
+        steps[1]
+            .does()
+            .starts_with("waits at tests/explore/main.rs:")
+    );
+    assert_eq!(steps[4].does(), "comes to its end");
+    let text = failure.to_string();
+    assert!(
+        text.contains("differs from the plain order in 1 decision"),
+        "{text}"
+    );
+    assert!(text.contains("STRAGGLER_SEED=1:1/"), "{text}");
+    assert!(
+        text.ends_with("cargo test a_race_is_found_and_told_step_by_step"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_has_no_race_passes_in_every_run() {
+    let explored = Explore::new().require_overlap().find(|| async {
+        let count = Mutex::new(0);
+        let add = || async { *count.lock().await += 1 };
+        let _ = settle_all([add(), add(), add()]).await;
+        assert_eq!(count.into_inner(), 3);
+    });
+    let explored = explored.unwrap();
+    assert_eq!(explored.runs(), 500);
+    assert!(explored.courses() > 20, "{explored:?}");
+    assert_eq!(explored.note(), None);
+}
+
+#[test]
+fn a_race_is_found_in_other_joins_and_in_tracked_tasks() {
+    let joined = Explore::new().find(|| async {
+        let users = RwLock::default();
+        let (one, other) = tokio::join!(register(&users, "eve"), register(&users, "eve"));
+        assert_eq!(one.is_ok(), other.is_err());
+    });
+    assert!(joined.unwrap_err().run() > 0);
+
+    let spawned = Explore::new().find(|| async {
+        let users = Arc::new(RwLock::default());
+        let tasks = [(); 2].map(|()| {
+            let users = Arc::clone(&users);
+            straggler::spawn(async move { register(&users, "eve").await.is_ok() })
+        });
+        let [one, other] = tasks;
+        assert_ne!(one.await.unwrap(), other.await.unwrap());
+    });
+    let failure = spawned.unwrap_err();
+    assert!(failure.run() > 0);
+    assert!(
+        failure
+            .schedule()
+            .to_string()
+            .contains("task #1 yields at ")
+    );
+}
+
+#[test]
+#[cfg(tokio_unstable)]
+fn a_race_is_found_in_tasks_that_are_not_tracked() {
+    let spawned = Explore::new().find(|| async {
+        let users = Arc::new(RwLock::default());
+        let tasks = [(); 2].map(|()| {
+            let users = Arc::clone(&users);
+            tokio::spawn(async move { register(&users, "eve").await.is_ok() })
+        });
+        let [one, other] = tasks;
+        assert_ne!(one.await.unwrap(), other.await.unwrap());
+    });
+    assert!(spawned.unwrap_err().run() > 0);
+}
+
+#[test]
+fn a_deadlock_is_found_and_says_who_waits_where() {
+    let failure = Explore::new().find(|| async {
+        let (ada, bob) = (Mutex::new(()), Mutex::new(()));
+        let both = async |one: &Mutex<()>, other: &Mutex<()>| {
+            let _one = one.lock().await;
+            let _other = other.lock().await;
+        };
+        settle!(both(&ada, &bob), both(&bob, &ada));
+    });
+    let failure = failure.unwrap_err();
+    assert!(
+        matches!(verdict(&failure), Verdict::Deadlocked { .. }),
+        "{failure}"
+    );
+    let text = failure.to_string();
+    assert!(text.contains("as child #0 `both(&ada, &bob)`"), "{text}");
+    assert!(text.contains("as child #1 `both(&bob, &ada)`"), "{text}");
+    assert!(
+        text.contains("on tokio::sync::mutex::Mutex::lock"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_error_a_leak_and_a_panic_of_a_task_fail_the_first_run() {
+    let failure = Explore::new().find(|| ready(Err::<(), _>("disk full")));
+    let failure = failure.unwrap_err();
+    assert_eq!(
+        (failure.run(), failure.message()),
+        (0, Some("\"disk full\""))
+    );
+    assert!(failure.schedule().steps().is_empty());
+    assert_eq!(failure.seed().to_string(), "plain");
+
+    let check = || LeakCheck::new().grace(Duration::ZERO);
+    let leaks = || async { drop(straggler::spawn(pending::<()>())) };
+    let failure = check().explore().find(leaks).unwrap_err();
+    assert_eq!((failure.run(), verdict(&failure)), (0, &Verdict::Leaked));
+    assert!(check().allow(1).explore().runs(9).find(leaks).is_ok());
+
+    let panics = || async { _ = straggler::spawn(async { panic!("no such table") }).await };
+    let failure = check().explore().find(panics).unwrap_err();
+    assert_eq!((failure.run(), verdict(&failure)), (0, &Verdict::Panicked));
+    assert!(
+        check()
+            .allow_panics()
+            .explore()
+            .runs(9)
+            .find(panics)
+            .is_ok()
+    );
+}
+
+#[test]
+fn sleeps_take_no_time_and_their_order_is_kept() {
+    let explored = Explore::new().runs(50).find(|| async {
+        let woken = RefCell::new(Vec::new());
+        let sleep = |days: u64| {
+            let woken = &woken;
+            async move {
+                tokio::time::sleep(Duration::from_secs(days * 24 * 60 * 60)).await;
+                woken.borrow_mut().push(days);
+            }
+        };
+        let _ = settle_all([sleep(3), sleep(1), sleep(2)]).await;
+        assert_eq!(woken.into_inner(), [1, 2, 3]);
+    });
+    assert_eq!(explored.unwrap().runs(), 50);
+}
+
+#[test]
+fn only_children_that_were_woken_are_polled() {
+    let explored = Explore::new().runs(200).find(|| async {
+        let wakers = RefCell::new(Vec::new());
+        let mut was_polled = false;
+        let waits = poll_fn(|context| {
+            if was_polled {
+                return Poll::Ready(());
+            }
+            was_polled = true;
+            wakers.borrow_mut().push(context.waker().clone());
+            Poll::Pending
+        });
+        let is_woken = Cell::new(false);
+        let wakes_it = async {
+            for _ in 0..5 {
+                yield_now().await;
+            }
+            while wakers.borrow().is_empty() {
+                yield_now().await;
+            }
+            is_woken.set(true);
+            wakers.borrow_mut().remove(0).wake();
+        };
+        let waits = async {
+            waits.await;
+            assert!(is_woken.get(), "it was polled before it was woken");
+        };
+        settle!(waits, wakes_it);
+    });
+    explored.unwrap();
+}
+
+#[test]
+fn children_that_are_ready_in_time_are_so_in_every_order() {
+    let explored = Explore::new().runs(200).find(|| async {
+        let waker = RefCell::new(None);
+        let is_woken = Cell::new(false);
+        let children = [0, 1, 2].map(|index| {
+            let (waker, is_woken) = (&waker, &is_woken);
+            poll_fn(move |context| {
+                if index < 2 || is_woken.get() {
+                    return Poll::Ready(index);
+                }
+                *waker.borrow_mut() = Some(context.waker().clone());
+                Poll::Pending
+            })
+        });
+        let mut polls = 0;
+        let give_up = poll_fn(|context| {
+            polls += 1;
+            if polls < 4 {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            // The last child is woken in time, if only just.
+            is_woken.set(true);
+            if let Some(waker) = waker.take() {
+                waker.wake();
+            }
+            Poll::Ready(())
+        });
+        let settled = settle_all(children).deadline(give_up).await;
+        let settled = settled.map(straggler::Settled::into_vec);
+        assert_eq!(settled.map_err(|late| late.to_string()), Ok(vec![0, 1, 2]));
+    });
+    explored.unwrap();
+}
+
+#[test]
+fn a_limit_holds_in_every_order() {
+    let explored = Explore::new().runs(200).find(|| async {
+        let (now, most) = (Cell::new(0), Cell::new(0));
+        let work = || async {
+            now.set(now.get() + 1);
+            most.set(most.get().max(now.get()));
+            yield_now().await;
+            now.set(now.get() - 1);
+            Ok::<_, ()>(())
+        };
+        let two = 2.try_into().unwrap();
+        let settled = settle_all((0..6).map(|_| work())).limit(two).await;
+        assert_eq!(settled.len(), 6);
+        assert!(most.get() <= 2, "{}", most.get());
+        barrier([work(), work()]).await.unwrap();
+    });
+    explored.unwrap();
+}
+
+#[test]
+fn a_checkpoint_yields_in_runs_alone() {
+    let mut passing = pin!(checkpoint("outside"));
+    let polled = tokio_test::task::spawn(passing.as_mut()).poll();
+    assert_eq!(polled, Poll::Ready(()));
+
+    let failure = Explore::new().find(|| async {
+        let total = Cell::new(0);
+        let add = || async {
+            let read = total.get();
+            checkpoint("between").await;
+            total.set(read + 1);
+        };
+        let _ = settle_all([add(), add()]).await;
+        assert_eq!(total.get(), 2);
+    });
+    let schedule = failure.unwrap_err().schedule().to_string();
+    let yields = "child #0 yields at the checkpoint `between`";
+    assert!(schedule.contains(yields), "{schedule}");
+}
+
+#[test]
+fn a_loop_that_waits_for_another_child_comes_to_its_end() {
+    let explored = Explore::new().runs(300).find(|| async {
+        let is_done = Cell::new(false);
+        let spins = async {
+            while !is_done.get() {
+                yield_now().await;
+            }
+        };
+        let ends = async {
+            for _ in 0..20 {
+                yield_now().await;
+            }
+            is_done.set(true);
+        };
+        settle!(spins, ends);
+    });
+    explored.unwrap();
+}
+
+#[test]
+fn children_that_never_overlap_are_told_of_if_they_should() {
+    let one_by_one = || async {
+        for _ in 0..2 {
+            let _ = settle_all([yield_now()]).await;
+            straggler::spawn(yield_now()).await.unwrap();
+        }
+    };
+    assert!(Explore::new().runs(20).find(one_by_one).is_ok());
+    let exploring = Explore::new().runs(20).require_overlap();
+    let failure = exploring.find(one_by_one).unwrap_err();
+    let text = failure.to_string();
+    let says = "in 20 runs of the test `children_that_never_overlap_are_told_of_if_they_should`";
+    assert!(text.contains(says), "{text}");
+    assert!(text.contains("in flight at once"), "{text}");
+
+    let tasks = || async {
+        let tasks = [(); 2].map(|()| straggler::spawn(yield_now()));
+        for task in tasks {
+            task.await.unwrap();
+        }
+    };
+    assert!(
+        Explore::new()
+            .runs(20)
+            .require_overlap()
+            .find(tasks)
+            .is_ok()
+    );
+}
+
+#[test]
+fn what_cannot_be_explored_says_why() {
+    let explored = tokio_test::block_on(async { Explore::new().find(|| async {}) });
+    let text = explored.unwrap_err().to_string();
+    assert!(
+        text.contains("was not run: it is inside of a tokio runtime"),
+        "{text}"
+    );
+
+    let builder = tokio::runtime::Builder::new_multi_thread();
+    let explored = LeakCheck::new()
+        .runtime(builder)
+        .explore()
+        .find(|| async {});
+    let text = explored.unwrap_err().to_string();
+    assert!(text.contains("leave `runtime` out"), "{text}");
+}
+
+#[test]
+fn a_run_that_hangs_is_given_up() {
+    let check = LeakCheck::new().timeout(Duration::from_millis(50));
+    let failure = check.explore().find(|| {
+        let mut kept = None::<std::task::Waker>;
+        // Somebody outside of the runtime may wake it.
+        poll_fn(move |context| {
+            drop(kept.replace(context.waker().clone()));
+            Poll::<()>::Pending
+        })
+    });
+    let failure = failure.unwrap_err();
+    assert!(
+        matches!(verdict(&failure), Verdict::Hung { .. }),
+        "{failure}"
+    );
+    assert!(failure.to_string().contains("spawned through straggler"));
+}

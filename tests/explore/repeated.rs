@@ -1,0 +1,102 @@
+//! A run is repeated by its seed.
+
+use super::*;
+
+#[test]
+fn the_same_seed_finds_the_same_run() {
+    let find = |seed| {
+        Explore::new()
+            .seed(seed)
+            .find(two_registrations)
+            .unwrap_err()
+    };
+    let runs: Vec<_> = (0..5).map(|seed| find(seed).run()).collect();
+    let again: Vec<_> = (0..5).map(|seed| find(seed).run()).collect();
+    assert_eq!(runs, again);
+    assert!(runs.iter().any(|run| *run != runs[0]), "{runs:?}");
+}
+
+#[test]
+fn a_run_is_repeated_step_by_step() {
+    let found = Explore::new().find(two_registrations).unwrap_err();
+    let replay = |seed: Seed| Explore::new().replay(seed).find(two_registrations);
+    let again = replay(found.seed().clone()).unwrap_err();
+    assert_eq!(again.schedule(), found.schedule());
+    assert_eq!(again.seed(), found.seed());
+    assert!(!again.to_string().contains("another course"), "{again}");
+    // Also from its text, as somebody types it.
+    let again = replay(found.seed().to_string().parse().unwrap()).unwrap_err();
+    assert_eq!(again.schedule(), found.schedule());
+    // The plain order passes.
+    assert!(replay("plain".parse().unwrap()).is_ok());
+    assert!(replay("stepped".parse().unwrap()).is_ok());
+}
+
+#[test]
+fn a_drawn_run_is_repeated_too() {
+    let mut courses = std::collections::HashSet::new();
+    for bits in 0..20 {
+        let seed: Seed = format!("0x{bits:x}5").parse().unwrap();
+        let order = || {
+            let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+            let body = Arc::clone(&order);
+            let explored = Explore::new().replay(seed.clone()).find(move || {
+                let order = Arc::clone(&body);
+                async move {
+                    let note = |index: usize| {
+                        let order = &order;
+                        async move {
+                            for step in 0..3 {
+                                order.lock().unwrap().push((index, step));
+                                yield_now().await;
+                            }
+                        }
+                    };
+                    let _ = settle_all([note(0), note(1), note(2)]).await;
+                }
+            });
+            explored.unwrap();
+            Arc::into_inner(order).unwrap().into_inner().unwrap()
+        };
+        let first = order();
+        assert_eq!(first, order(), "{seed}");
+        courses.insert(first);
+    }
+    assert!(courses.len() > 10, "{}", courses.len());
+}
+
+#[test]
+fn of_another_body_it_is_said_that_the_run_is_another() {
+    let found = Explore::new().find(two_registrations).unwrap_err();
+    let exploring = Explore::new().replay(found.seed().clone());
+    let explored = exploring.find(|| async {
+        let _ = settle_all([yield_now(), yield_now(), yield_now()]).await;
+    });
+    let note = explored.unwrap().note().map(str::to_owned);
+    let note = note.expect("the course is another");
+    assert!(note.contains("took another course than before"), "{note}");
+
+    // Decisions that there are not.
+    let exploring = Explore::new().replay("90:1".parse().unwrap());
+    let explored = exploring.find(|| async {}).unwrap();
+    assert!(explored.note().is_some());
+}
+
+#[test]
+fn a_body_that_depends_on_more_than_its_schedule_is_told_so() {
+    let mut runs = 0;
+    let failure = Explore::new().find(|| {
+        runs += 1;
+        let children = runs;
+        async move {
+            let _ = settle_all((0..children).map(|_| yield_now())).await;
+            assert!(children < 5, "too many");
+        }
+    });
+    let failure = failure.unwrap_err();
+    assert_eq!(failure.run(), 4);
+    let text = failure.to_string();
+    let says = "note: the same seed took another course when it was repeated";
+    assert!(text.contains(says), "{text}");
+    assert!(text.contains("STRAGGLER_SEED=0x"), "{text}");
+}

@@ -1,0 +1,3 @@
+fn main() {
+    straggler::Explore::new().run(|| async { 5 });
+}
