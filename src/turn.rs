@@ -6,9 +6,9 @@ use std::task::Context;
 #[cfg(feature = "tokio")]
 use std::task::Poll;
 
-use crate::children::{Children, Schedule, Slots, Turn};
 #[cfg(feature = "tokio")]
-use crate::children::{Ended, Seat, Slot};
+use crate::children::Slot;
+use crate::children::{Children, Schedule, Slots, Turn};
 #[cfg(feature = "tokio")]
 use crate::leak::{Place, trace};
 use crate::names::Names;
@@ -105,7 +105,7 @@ impl Schedule for Traced<'_> {
         index: usize,
         slot: Pin<&mut Slot<F>>,
         context: &mut Context<'_>,
-    ) -> Poll<Ended> {
+    ) -> Poll<()> {
         let label = || match self.place {
             Some(place) => format!(
                 "{} of the join at {}",

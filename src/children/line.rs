@@ -5,7 +5,7 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Waker};
 
-use super::slots::{Holds, Seat, Slots};
+use super::slots::{Holds, Slots};
 use super::wake::{CompletionOrder, WakeQueue};
 use super::woken::Woken;
 
@@ -129,7 +129,7 @@ impl Line {
     pub(super) fn put_pending(&mut self, mut slots: Pin<&mut impl Slots>) {
         self.take_woken(slots.as_mut());
         for index in 0..self.started {
-            let is_pending = slots.slot(index as usize).holds() == Holds::Future;
+            let is_pending = slots.note(index as usize).holds() == Holds::Future;
             if is_pending && !Woken::contains(&*slots, index) {
                 self.woken.push(slots.as_mut(), index);
             }
@@ -201,7 +201,7 @@ impl Line {
         self.wakes.take(|index| {
             slots.as_mut().note_mut(index as usize).is_taken = true;
             // One that has ended since its wake has nothing to poll.
-            let is_pending = slots.slot(index as usize).holds() == Holds::Future;
+            let is_pending = slots.note(index as usize).holds() == Holds::Future;
             if is_pending && !Woken::contains(&*slots, index) {
                 part.push_front(slots.as_mut(), index);
             }

@@ -18,8 +18,8 @@ use std::task::{Context, Poll};
 use pin_project::{pin_project, pinned_drop};
 
 use self::line::Line;
-pub use self::slots::{End, Holds, Link, Links, Row, Seat, Slot, Slots};
-pub(crate) use self::slots::{Ended, List, Visit};
+pub use self::slots::{End, Link, Links, Row, Seat, Slot, Slots};
+pub(crate) use self::slots::{Holds, List, Visit};
 pub(crate) use self::wake::CompletionOrder;
 use crate::contain::{FirstPanic, contain};
 
@@ -37,7 +37,7 @@ pub(crate) trait Schedule {
         index: usize,
         slot: Pin<&mut Slot<F>>,
         context: &mut Context<'_>,
-    ) -> Poll<Ended> {
+    ) -> Poll<()> {
         let _ = index;
         slot.poll(context)
     }
@@ -159,7 +159,7 @@ impl<S: Slots> Children<S> {
         // All polls are made in one go, which only a panic interrupts.
         while let Err(panic) = contain(|| {
             let slots = this.slots.as_mut();
-            poll_each(slots, this.line, schedule, &mut polling, this.has_panicked);
+            poll_each(slots, this.line, schedule, &mut polling);
         }) {
             let slot = this.slots.as_mut().slot_mut(polling as usize);
             slot.end_with(panic);
@@ -178,7 +178,7 @@ impl<S: Slots> Children<S> {
 
     /// Says how things stand with child `index`.
     pub(crate) fn state(&self, index: usize) -> State {
-        match self.slots.slot(index).holds() {
+        match self.slots.note(index).holds() {
             Holds::Output => State::Done,
             Holds::Panic => State::Panicked,
             Holds::Nothing => State::Gone,
@@ -201,11 +201,11 @@ impl<S: Slots> Children<S> {
     pub(crate) fn abandon(self: Pin<&mut Self>) {
         let mut this = self.project();
         for index in 0..this.slots.count() {
-            if this.slots.slot(index).holds() != Holds::Future {
+            if this.slots.note(index).holds() != Holds::Future {
                 continue;
             }
             this.slots.as_mut().slot_mut(index).abandon();
-            if this.slots.slot(index).holds() == Holds::Panic {
+            if this.slots.note(index).holds() == Holds::Panic {
                 *this.has_panicked = true;
                 this.line.end(to_u32(index));
             }
@@ -274,7 +274,6 @@ fn poll_each(
     line: &mut Line,
     schedule: &mut impl Schedule,
     polling: &mut u32,
-    has_panicked: &mut bool,
 ) {
     while let Some(index) = line.next(slots.as_mut(), || schedule.goes_on()) {
         *polling = index;
@@ -289,10 +288,7 @@ fn poll_each(
             slots.as_mut().visit(index as usize, poll)
         });
         match polled {
-            Poll::Ready(ended) => {
-                *has_panicked |= ended == Ended::Panicked;
-                line.end(index);
-            }
+            Poll::Ready(()) => line.end(index),
             Poll::Pending if woke_itself => line.put(slots.as_mut(), index),
             Poll::Pending => {}
         }
@@ -308,10 +304,10 @@ struct PollBy<'a, 'c, S> {
 }
 
 impl<S: Schedule> Visit for PollBy<'_, '_, S> {
-    type Output = Poll<Ended>;
+    type Output = Poll<()>;
 
     #[inline]
-    fn visit<F: Future>(self, slot: Pin<&mut Slot<F>>) -> Poll<Ended> {
+    fn visit<F: Future>(self, slot: Pin<&mut Slot<F>>) -> Poll<()> {
         self.schedule.poll(self.index, slot, self.context)
     }
 }
