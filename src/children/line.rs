@@ -21,7 +21,7 @@ pub(super) struct Line {
     batch: u32,
     /// How many children have had their first poll, in the order of their indices.
     started: u32,
-    /// How many children may have it, which belongs to the batch.
+    /// How many children may have had it by the end of the batch.
     admitted: u32,
     limit: u32,
     /// Whether the next turn begins a batch, though it may not have come to the end of the last.
@@ -50,6 +50,13 @@ impl Line {
     /// Makes the next turn begin a batch of all children that are woken by then.
     pub(super) fn begin_batch(&mut self) {
         self.begins_batch = true;
+    }
+
+    /// As [`begin_batch`](Self::begin_batch). From here on no child is let in any more.
+    pub(super) fn begin_last_batch(&mut self) {
+        self.admit();
+        self.limit = 0;
+        self.begin_batch();
     }
 
     /// Begins a turn, and with it a batch if it is time for one.

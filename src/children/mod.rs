@@ -131,9 +131,10 @@ impl<S: Slots> Children<S> {
         self.project().slots
     }
 
-    /// Makes the next turn begin a batch of all children that are woken by then.
-    pub(crate) fn begin_batch(&mut self) {
-        self.line.begin_batch();
+    /// Makes the next turn begin a batch of all children that are woken by then, and of those that
+    /// may start by now. From here on no other child may.
+    pub(crate) fn begin_last_batch(&mut self) {
+        self.line.begin_last_batch();
     }
 
     /// Wakes every child that was started and is pending, and makes the next turn begin a batch.
