@@ -180,6 +180,12 @@ impl Line {
         self.woken.len() == 0 && self.wakes.sleep(parent)
     }
 
+    /// Lets no wake wake the parent any more, until a turn ends.
+    #[inline]
+    pub(super) fn leave_parent_alone(&mut self) {
+        self.wakes.take(|_| ());
+    }
+
     /// Whether child `index` was woken since its last poll began, and whether anything outside of
     /// the engine holds its waker. Where nothing does, whoever did has made all its wakes.
     pub(super) fn wakes_of(&self, slots: &impl Slots, index: u32) -> (bool, bool) {

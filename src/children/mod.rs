@@ -201,6 +201,7 @@ impl<S: Slots> Children<S> {
     /// has ended thereby.
     pub(crate) fn abandon(self: Pin<&mut Self>) {
         let mut this = self.project();
+        this.line.leave_parent_alone();
         for index in 0..this.slots.count() {
             if this.slots.note(index).holds() != Holds::Future {
                 continue;
@@ -227,6 +228,7 @@ impl<S: Slots> Children<S> {
     #[cold]
     fn take_first_panic(mut self: Pin<&mut Self>) -> FirstPanic {
         let mut panics = FirstPanic::default();
+        *self.as_mut().project().has_panicked = false;
         let order = self.as_mut().take_order();
         let mut slots = self.as_mut().slots_mut();
         for index in order.iter() {
@@ -321,7 +323,9 @@ fn to_u32(index: usize) -> u32 {
 #[pinned_drop]
 impl<S: Slots> PinnedDrop for Children<S> {
     #[inline]
-    fn drop(self: Pin<&mut Self>) {
+    fn drop(mut self: Pin<&mut Self>) {
+        // One that is dropped may wake another, and nobody is to come and look any more.
+        self.as_mut().project().line.leave_parent_alone();
         // Given up half-way, a panic that was held back is not swallowed. What else there is to
         // drop the slots drop.
         self.first_panic().resume_in_drop();
