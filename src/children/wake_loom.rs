@@ -299,3 +299,91 @@ fn a_child_that_wakes_itself_in_two_ways_is_woken_once() {
         assert_eq!(woken, 2);
     });
 }
+
+#[test]
+fn a_parent_is_left_to_nobody_though_a_waker_of_a_child_stays() {
+    model(|| {
+        let parent = StdArc::new(Parent::default());
+        let mut queue = WakeQueue::new(2);
+        let (first, kept) = (waker(&queue, 0), waker(&queue, 1));
+        assert!(queue.sleep(&Waker::from(StdArc::clone(&parent))));
+        let other = thread::spawn(move || first.wake());
+        drop(queue);
+        other.join().unwrap();
+        assert_eq!(StdArc::strong_count(&parent), 1);
+        drop(kept);
+    });
+}
+
+#[test]
+fn a_parent_that_was_replaced_is_let_go_though_it_was_being_woken() {
+    model(|| {
+        let parents = [
+            StdArc::new(Parent::default()),
+            StdArc::new(Parent::default()),
+        ];
+        let mut queue = WakeQueue::new(2);
+        let (first, kept) = (waker(&queue, 0), waker(&queue, 1));
+        assert!(queue.sleep(&Waker::from(StdArc::clone(&parents[0]))));
+        let other = thread::spawn(move || first.wake());
+        let woken = poll_woken(&mut queue).len();
+        let sleeps = queue.sleep(&Waker::from(StdArc::clone(&parents[1])));
+        other.join().unwrap();
+        if woken == 1 && sleeps {
+            assert_eq!(StdArc::strong_count(&parents[0]), 1);
+        }
+        drop(queue);
+        drop(kept);
+    });
+}
+
+#[test]
+fn a_queue_whose_two_earlier_parents_are_being_woken_does_not_sleep_or_loses_no_wake() {
+    model(|| {
+        let parents = [(); 3].map(|()| StdArc::new(Parent::default()));
+        let waker_of = |nth: usize| Waker::from(StdArc::clone(&parents[nth]));
+        let mut queue = WakeQueue::new(2);
+        let wakers = [waker(&queue, 0), waker(&queue, 1)];
+        let mut woken = 0;
+        let mut others = Vec::new();
+        for (nth, waker) in wakers.into_iter().enumerate() {
+            // A wake that was made by now is answered; then it sleeps, since one place is free.
+            woken += poll_woken(&mut queue).len();
+            if !queue.sleep(&waker_of(nth)) {
+                woken += poll_woken(&mut queue).len();
+                assert!(queue.sleep(&waker_of(nth)));
+            }
+            others.push(thread::spawn(move || waker.wake()));
+            // So that to be in the midst of both wakes takes no more preemptions than there are.
+            thread::yield_now();
+        }
+        woken += poll_woken(&mut queue).len();
+        let sleeps = queue.sleep(&waker_of(2));
+        for other in others {
+            other.join().unwrap();
+        }
+        let late = poll_woken(&mut queue).len();
+        assert_eq!(woken + late, 2);
+        let woken_last = parents[2].0.load(StdOrdering::SeqCst);
+        assert_eq!(woken_last, usize::from(sleeps && late > 0));
+        drop(queue);
+        assert!(
+            parents
+                .iter()
+                .all(|parent| StdArc::strong_count(parent) == 1)
+        );
+    });
+}
+
+#[test]
+fn a_waker_that_is_used_up_leaves_nothing_behind() {
+    // Loom reports a block that is not freed.
+    model(|| {
+        let queue = WakeQueue::new(1);
+        let (first, second) = (waker(&queue, 0), waker(&queue, 0));
+        let other = thread::spawn(move || first.wake());
+        drop(queue);
+        second.wake();
+        other.join().unwrap();
+    });
+}

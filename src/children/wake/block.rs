@@ -93,7 +93,8 @@ impl Entry {
         (polled, self.woke_itself.load(Ordering::Relaxed))
     }
 
-    /// Whether this thread is in the poll of the child, and in no other one within it.
+    /// Whether this thread is in the poll of the child. In one within it, of a child of another
+    /// block, it may say no.
     #[inline]
     fn is_polled_here(&self) -> bool {
         POLLED.with(|polled| ptr::eq(polled.get(), self))
@@ -115,7 +116,7 @@ pub(super) struct Block {
     pub(super) parents: [Parent; 2],
     /// Shows loom who uses the block, which it does not see by itself.
     #[cfg(straggler_loom)]
-    used: UnsafeCell<()>,
+    pub(super) used: UnsafeCell<()>,
     /// Here the entries begin, and behind them the order.
     entries: [Entry; 0],
 }

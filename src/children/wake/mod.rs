@@ -2,8 +2,8 @@
 //!
 //! All of it is one allocation, a [`Block`](block::Block): a header, an [`Entry`](block::Entry) for
 //! each child, and room for the order in which the children end. It is made when the first waker is
-//! cloned, since children that are ready at once, or wake themselves by the waker of their poll,
-//! need none.
+//! cloned, or when a child ends that is not the next in input order: children that are ready at once,
+//! or wake themselves by the waker of their poll, and end in input order need none.
 //!
 //! The *owner* is the combinator's end of a block, and there is one. A *waker* is a pointer to an
 //! entry, from which the block is found by the entry's index. While a child is polled it is *lent* a
@@ -20,8 +20,8 @@
 //!    zero by the lent waker alone, so never again after that.
 //! 2. An entry is on the stack at most once: a wake pushes it only if it finds `queued` unset, and
 //!    sets it. The owner unsets it just before it polls the child, so that a wake during the poll is
-//!    kept, and only if it has taken the child from the stack since the last time. It sets it for
-//!    good when the child has ended. `next` belongs to whoever has set `queued`, and to the owner
+//!    kept, and only if it has taken the child from the stack since the last time. It sets it
+//!    for good when the child has ended, unless nobody holds a waker of it then, who might look. `next` belongs to whoever has set `queued`, and to the owner
 //!    from the moment it takes the stack.
 //! 3. `top` is that of a [sleeper](block::asleep) only while the parent's waker is in the place that
 //!    it names and the owner has nothing to do. The one push that replaces it is *granted* this

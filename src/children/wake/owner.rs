@@ -153,7 +153,11 @@ impl WakeQueue {
     pub(in crate::children) fn take_order(&mut self) -> CompletionOrder {
         let block = self.let_go();
         match block {
-            Some(block) if self.is_recorded => CompletionOrder::recorded(block, self.ended),
+            Some(block) if self.is_recorded => {
+                // SAFETY: this was the owner, which has recorded every child that has ended, and has
+                // let go of the block.
+                unsafe { CompletionOrder::recorded(block, self.ended) }
+            }
             _ => CompletionOrder::in_input_order(self.ended),
         }
     }

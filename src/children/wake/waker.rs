@@ -79,11 +79,8 @@ unsafe fn clone_unborn(unborn: *const ()) -> RawWaker {
 unsafe fn wake_unborn(unborn: *const ()) {
     // SAFETY: the caller says so.
     let unborn = unsafe { &*unborn.cast::<Unborn<'_>>() };
-    match unborn.block.get() {
-        Some(block) => block.header().wake(block.entry(unborn.index)),
-        // There is no other waker, so nothing was pushed before.
-        None => unborn.woke_itself.store(true, Ordering::Release),
-    }
+    // Nothing but this child itself can have been pushed before: nobody else has a waker.
+    unborn.woke_itself.store(true, Ordering::Release);
 }
 
 /// Lends child `index` of `len` a waker for a poll. Returns also whether it was woken by it, and
