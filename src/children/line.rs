@@ -60,9 +60,14 @@ impl Line {
     }
 
     /// Begins a turn, and with it a batch if it is time for one.
+    ///
+    /// Mostly the parent can be put to sleep at once. Not if a child woke itself: by its poll other
+    /// wakes of it are answered too, for which the parent would be woken for nothing. And not if a
+    /// single child is in flight, with which all may come to its end.
     #[inline]
-    pub(super) fn begin_turn(&mut self, slots: Pin<&mut impl Slots>) {
-        self.take_woken(slots);
+    pub(super) fn begin_turn(&mut self, slots: Pin<&mut impl Slots>, parent: &Waker) {
+        let sleeps = self.woken.len() == 0 && self.started - self.wakes.ended() > 1;
+        self.take_woken(slots, sleeps.then_some(parent));
         if mem::take(&mut self.begins_batch) {
             self.batch = self.woken.len();
         }
@@ -95,11 +100,9 @@ impl Line {
     /// are answered, too. They can be there if the child is in line because it woke itself.
     #[inline]
     fn take_wakes_of_first(&mut self, slots: Pin<&mut impl Slots>) {
-        let Some(first) = self.woken.first() else {
-            return;
-        };
-        if !slots.note(first as usize).is_taken && self.wakes.is_queued(first) {
-            self.take_woken(slots);
+        let first = self.woken.first();
+        if first.is_some_and(|first| self.wakes.is_to_be_taken(first)) {
+            self.take_woken(slots, None);
         }
     }
 
@@ -119,10 +122,9 @@ impl Line {
     pub(super) fn lend<R>(
         &self,
         index: u32,
-        is_taken: bool,
         poll: impl FnOnce(&mut Context<'_>) -> R,
     ) -> (R, bool) {
-        self.wakes.lend(index, is_taken, poll)
+        self.wakes.lend(index, poll)
     }
 
     /// Puts a child that woke itself in line.
@@ -134,10 +136,10 @@ impl Line {
     /// Puts every child in line that was started and is pending.
     #[cfg(feature = "tokio")]
     pub(super) fn put_pending(&mut self, mut slots: Pin<&mut impl Slots>) {
-        self.take_woken(slots.as_mut());
+        self.take_woken(slots.as_mut(), None);
         for index in 0..self.started {
             let is_pending = slots.note(index as usize).holds() == Holds::Future;
-            if is_pending && !Woken::contains(&*slots, index) {
+            if is_pending && !slots.note(index as usize).is_linked() {
                 self.woken.push(slots.as_mut(), index);
             }
         }
@@ -176,14 +178,14 @@ impl Line {
             return true;
         }
         // Perhaps it was just a wake of one that has ended.
-        self.take_woken(slots);
+        self.take_woken(slots, None);
         self.woken.len() == 0 && self.wakes.sleep(parent)
     }
 
-    /// Lets no wake wake the parent any more, until a turn ends.
+    /// Lets no wake wake the parent any more. No turn is to follow.
     #[inline]
     pub(super) fn leave_parent_alone(&mut self) {
-        self.wakes.take(|_| ());
+        self.wakes.close();
     }
 
     /// Whether child `index` was woken since its last poll began, and whether anything outside of
@@ -191,7 +193,7 @@ impl Line {
     pub(super) fn wakes_of(&self, slots: &impl Slots, index: u32) -> (bool, bool) {
         // First: the last holder may be about to wake and let go.
         let is_held = self.wakes.is_held(index);
-        let is_woken = Woken::contains(slots, index) || self.wakes.is_queued(index);
+        let is_woken = slots.note(index as usize).is_linked() || self.wakes.is_queued(index);
         (is_woken, is_held)
     }
 
@@ -201,24 +203,22 @@ impl Line {
         self.wakes.take_order()
     }
 
-    /// Puts the children in line that were woken since the last time, and are not in line.
+    /// Puts the children in line that were woken since the last time, and are not in line. Lets
+    /// `parent` sleep, if there is one and it [can](WakeQueue::take_and_sleep) at no further cost.
     #[inline]
-    fn take_woken(&mut self, slots: Pin<&mut impl Slots>) {
-        if !self.wakes.is_empty() {
-            self.take_stack(slots);
-        }
-    }
-
-    fn take_stack(&mut self, mut slots: Pin<&mut impl Slots>) {
+    fn take_woken(&mut self, mut slots: Pin<&mut impl Slots>, parent: Option<&Waker>) {
         let mut part = Woken::new();
-        self.wakes.take(|index| {
-            slots.as_mut().note_mut(index as usize).is_taken = true;
+        let put = |index| {
+            let note = slots.as_mut().note_mut(index as usize);
             // One that has ended since its wake has nothing to poll.
-            let is_pending = slots.note(index as usize).holds() == Holds::Future;
-            if is_pending && !Woken::contains(&*slots, index) {
+            if note.holds() == Holds::Future && !note.is_linked() {
                 part.push_front(slots.as_mut(), index);
             }
-        });
+        };
+        match parent {
+            Some(parent) => self.wakes.take_and_sleep(parent, put),
+            None => self.wakes.take(put),
+        }
         self.woken.append(slots, part);
     }
 }

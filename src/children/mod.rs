@@ -155,7 +155,7 @@ impl<S: Slots> Children<S> {
         schedule: &mut impl Schedule,
     ) -> Turn {
         let mut this = self.project();
-        this.line.begin_turn(this.slots.as_mut());
+        this.line.begin_turn(this.slots.as_mut(), context.waker());
         let mut polling = 0;
         // All polls are made in one go, which only a panic interrupts.
         while let Err(panic) = contain(|| {
@@ -280,9 +280,7 @@ fn poll_each(
 ) {
     while let Some(index) = line.next(slots.as_mut(), || schedule.goes_on()) {
         *polling = index;
-        let note = slots.as_mut().note_mut(index as usize);
-        let is_taken = mem::take(&mut note.is_taken);
-        let (polled, woke_itself) = line.lend(index, is_taken, |context| {
+        let (polled, woke_itself) = line.lend(index, |context| {
             let poll = PollBy {
                 index: index as usize,
                 context,

@@ -36,8 +36,6 @@ pub struct Note {
     polls: u32,
     /// The child's place in the list of the [woken](super::super::woken::Woken) ones.
     pub(in super::super) link: u32,
-    /// Whether the child was taken from the stack of wakes since its last poll began.
-    pub(in super::super) is_taken: bool,
     /// What the slot holds (invariant 3).
     holds: Holds,
 }
@@ -47,6 +45,12 @@ impl Note {
     #[inline]
     pub(in super::super) fn polls(&self) -> u32 {
         self.polls
+    }
+
+    /// Whether the child is on the list of the woken ones.
+    #[inline]
+    pub(in super::super) fn is_linked(&self) -> bool {
+        self.link != UNLINKED
     }
 
     /// What the slot holds.
@@ -105,7 +109,6 @@ impl<F: Future> Slot<F> {
             note: Note {
                 polls: 0,
                 link: UNLINKED,
-                is_taken: false,
                 holds: Holds::Future,
             },
             content: UnsafeCell::new(Content {

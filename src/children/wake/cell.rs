@@ -98,8 +98,9 @@ impl BlockCell {
     /// Takes the reference out of the cell.
     #[inline]
     pub(super) fn take(&mut self) -> Option<Reference> {
-        self.get()?;
-        let block = NonNull::new(self.0.swap(ptr::null_mut(), Ordering::Acquire))?;
+        let block = NonNull::new(self.0.load(Ordering::Acquire))?;
+        // Nobody else has the cell.
+        self.0.store(ptr::null_mut(), Ordering::Relaxed);
         // SAFETY: the cell held the reference, and does not any more.
         Some(unsafe { Reference::from_pointer(block) })
     }

@@ -1,6 +1,6 @@
 //! Who was woken: a waker for each child, the stack they push to, and the parent they wake.
 //!
-//! All of it is one allocation, a [`Block`](block::Block): a header, an [`Entry`](block::Entry) for
+//! All of it is one allocation, a [`Block`](block::Block): a header, an [`Entry`](entry::Entry) for
 //! each child, and room for the order in which the children end. It is made when the first waker is
 //! cloned, or when a child ends that is not the next in input order: children that are ready at once,
 //! or wake themselves by the waker of their poll, and end in input order need none.
@@ -15,9 +15,11 @@
 //!
 //! 1. A block lives as long as its `references` are not zero: one for the owner, and one for each
 //!    [`CompletionOrder`] that reads it. While the owner has not let go, its reference stands for
-//!    all wakers. When it lets go it marks each entry that has wakers as [`LEFT`](block::LEFT), and
+//!    all wakers. When it lets go it marks each entry that has wakers as [`LEFT`](entry::LEFT), and
 //!    gives it a reference of its own, which the last of the wakers drops. An entry's count leaves
-//!    zero by the lent waker alone, so never again after that.
+//!    zero by the lent waker alone, so never again after that. A waker that is used up by a wake
+//!    may leave its share of the count to the owner, which gives it back when it takes the stack:
+//!    before it lets go it has taken it for the last time, and [closed](block::CLOSED) it.
 //! 2. An entry is on the stack at most once: a wake pushes it only if it finds `queued` unset, and
 //!    sets it. The owner unsets it just before it polls the child, so that a wake during the poll is
 //!    kept, and only if it has taken the child from the stack since the last time. It sets it
@@ -39,6 +41,7 @@
 
 mod block;
 mod cell;
+mod entry;
 mod order;
 mod owner;
 mod parent;

@@ -64,6 +64,20 @@ impl Parent {
         }
     }
 
+    /// Whether the waker here would wake the same as `parent`.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner, and has put a waker here, which nobody takes out (invariant 3).
+    #[inline]
+    pub(super) unsafe fn is(&self, parent: &Waker) -> bool {
+        self.waker.with(|waker| {
+            // SAFETY: the owner alone changes the waker, and who is granted the place only reads it.
+            let waker = unsafe { &*waker }.as_ref();
+            waker.is_some_and(|waker| waker.will_wake(parent))
+        })
+    }
+
     /// Leaves the waker to who is granted the place. Returns `false` if that one has finished.
     fn leave(&self) -> bool {
         let left = self
@@ -143,11 +157,8 @@ impl Parents {
             }
         }
         let (current, other) = (self.current, 1 - self.current);
-        let is_there = places[current].waker.with(|waker| {
-            // SAFETY: the place is free, and the caller is the owner (invariant 3).
-            let waker = unsafe { &*waker }.as_ref();
-            waker.is_some_and(|waker| waker.will_wake(parent))
-        });
+        // SAFETY: the place is free, and the caller is the owner (invariant 3).
+        let is_there = unsafe { places[current].is(parent) };
         if !is_there {
             let new = parent.clone();
             let replace = |waker: *mut Option<Waker>| {
