@@ -66,6 +66,7 @@ impl Line {
     /// single child is in flight, with which all may come to its end.
     #[inline]
     pub(super) fn begin_turn(&mut self, slots: Pin<&mut impl Slots>, parent: &Waker) {
+        self.admit();
         let sleeps = self.woken.len() == 0 && self.started - self.wakes.ended() > 1;
         self.take_woken(slots, sleeps.then_some(parent));
         if mem::take(&mut self.begins_batch) {
@@ -88,7 +89,6 @@ impl Line {
             self.take_wakes_of_first(slots.as_mut());
             return self.woken.pop(slots);
         }
-        self.admit();
         if self.started == self.admitted || !goes_on() {
             return None;
         }
@@ -111,7 +111,8 @@ impl Line {
     fn admit(&mut self) {
         let rest = self.wakes.len() - self.admitted;
         if rest > 0 {
-            let in_flight = self.admitted - self.wakes.ended();
+            // Those that are given up may end before they start.
+            let in_flight = self.admitted.saturating_sub(self.wakes.ended());
             self.admitted += self.limit.saturating_sub(in_flight).min(rest);
         }
     }
@@ -145,10 +146,11 @@ impl Line {
         }
     }
 
-    /// Notes that child `index` has ended.
+    /// Notes that child `index` has ended, which makes way for the next one.
     #[inline]
     pub(super) fn end(&mut self, index: u32) {
         self.wakes.end(index);
+        self.admit();
     }
 
     /// Whether every child has ended.

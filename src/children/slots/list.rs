@@ -8,9 +8,8 @@
 use std::mem;
 use std::pin::Pin;
 
-use super::slot::{Holds, Note, Slot};
+use super::slot::{Holds, Note, Outcome, Slot};
 use super::{Slots, Visit};
-use crate::panic::Panic;
 
 /// How many times the room that they need outputs may keep, where the slots have lain.
 const ROOM_KEPT: usize = 4;
@@ -52,7 +51,7 @@ impl<F: Future> List<F> {
     /// If a slot holds a future still, or if `output` panics.
     pub(crate) fn take_all<O>(
         self: Pin<&mut Self>,
-        output: impl Fn(Result<F::Output, Panic>) -> O,
+        output: impl Fn(Outcome<F::Output>) -> O,
     ) -> Vec<O> {
         let list = self.get_mut();
         assert!(

@@ -60,6 +60,9 @@ impl Note {
     }
 }
 
+/// What came out of a future. A panic is in a box, since it is large, and there is none as a rule.
+pub(crate) type Outcome<O> = Result<O, Box<Panic>>;
+
 /// What a slot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holds {
@@ -77,7 +80,6 @@ pub(crate) enum Holds {
 union Content<F: Future> {
     future: ManuallyDrop<F>,
     output: ManuallyDrop<F::Output>,
-    /// In a box, so that slots are not larger than futures and outputs for the sake of panics.
     panic: ManuallyDrop<Box<Panic>>,
 }
 
@@ -188,21 +190,20 @@ impl<F: Future> Slot<F> {
 
     /// Takes what came out of the future, if it has come to its end.
     #[inline]
-    pub(crate) fn take_outcome(self: Pin<&mut Self>) -> Option<Result<F::Output, Panic>> {
+    pub(crate) fn take_outcome(self: Pin<&mut Self>) -> Option<Outcome<F::Output>> {
         // SAFETY: a future that the slot holds is not moved (invariant 2).
         unsafe { self.get_unchecked_mut() }.take()
     }
 
     /// What came out of the future, if it has come to its end.
     #[inline]
-    pub(super) fn into_outcome(self) -> Option<Result<F::Output, Panic>> {
-        let mut slot = self;
-        slot.take()
+    pub(super) fn into_outcome(mut self) -> Option<Outcome<F::Output>> {
+        self.take()
     }
 
     /// Takes what came out of the future, if it has come to its end. A future stays where it is.
     #[inline]
-    fn take(&mut self) -> Option<Result<F::Output, Panic>> {
+    fn take(&mut self) -> Option<Outcome<F::Output>> {
         let content = self.content.get_mut();
         let taken = match self.note.holds {
             Holds::Output => {
@@ -211,7 +212,7 @@ impl<F: Future> Slot<F> {
             }
             Holds::Panic => {
                 // SAFETY: the slot holds a panic (invariant 3), and from now on nothing.
-                Err(*unsafe { ManuallyDrop::take(&mut content.panic) })
+                Err(unsafe { ManuallyDrop::take(&mut content.panic) })
             }
             Holds::Future | Holds::Nothing => return None,
         };
@@ -286,14 +287,14 @@ impl<F: Future> Seat for Slot<F> {
         if self.note.holds != Holds::Panic {
             return None;
         }
-        self.take_outcome()?.err()
+        self.take_outcome()?.err().map(|panic| *panic)
     }
 
     fn clear(mut self: Pin<&mut Self>) -> Option<Panic> {
         self.as_mut().abandon();
         match self.take_outcome()? {
             Ok(output) => contain(|| drop(output)).err(),
-            Err(panic) => Some(panic),
+            Err(panic) => Some(*panic),
         }
     }
 }

@@ -44,7 +44,7 @@ pub(super) struct Block {
 
 /// The top of an empty stack while the parent in place `which` waits to be woken, or a clone of it.
 pub(super) fn asleep(which: Which, clones: bool) -> u32 {
-    MOST + 1 + u32::from(which == 1) + 2 * u32::from(clones)
+    MOST + 1 + u32::from(which) + 2 * u32::from(clones)
 }
 
 /// What [`asleep`] was given, if it made this top.
@@ -54,7 +54,7 @@ pub(super) fn sleeper(top: u32) -> Option<(Which, bool)> {
         return None;
     }
     let bits = top - MOST - 1;
-    Some((usize::from(bits & 1 == 1), bits & 2 != 0))
+    Some((Which::from(bits & 1 == 1), bits & 2 != 0))
 }
 
 /// A counted reference to a block.
@@ -263,7 +263,7 @@ impl Block {
             match (pushed, sleeper) {
                 (Ok(_), Some((which, clones))) => {
                     // SAFETY: this push has replaced the sleeper (invariant 3).
-                    unsafe { self.parents[which].wake(clones) };
+                    unsafe { self.parents[usize::from(which)].wake(clones) };
                     return false;
                 }
                 (Ok(_), None) => return hands_over,

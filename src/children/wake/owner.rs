@@ -77,7 +77,7 @@ impl WakeQueue {
         }
         if let Some((which, _)) = sleeper(top) {
             // SAFETY: this is the owner, which has put a waker there.
-            if !unsafe { header.parents[which].is(parent) } {
+            if !unsafe { header.parents[usize::from(which)].is(parent) } {
                 self.take(woken);
             }
             return;
