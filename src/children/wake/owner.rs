@@ -237,8 +237,28 @@ impl WakeQueue {
     }
 
     fn leave_block(&mut self) -> Option<Reference> {
-        self.close();
+        let block = self.block.get()?;
+        let is_held = (0..self.len).any(|index| block.entry(index).is_held());
+        if is_held {
+            self.close();
+        } else {
+            // Nobody wakes a child any more, and who woke the parent was done with that before it let
+            // go of its waker.
+            self.sleeping = false;
+            self.parents = Parents::default();
+        }
         let block = self.block.take()?;
+        if is_held {
+            self.leave_entries(&block);
+        }
+        // Last, since it drops the parent's waker, which is foreign code and may panic.
+        // SAFETY: this is the owner, and it does not sleep.
+        unsafe { mem::take(&mut self.parents).leave(&block.header().parents) };
+        Some(block)
+    }
+
+    /// Gives each entry that has wakers a reference of its own.
+    fn leave_entries(&self, block: &Reference) {
         for index in 0..self.len {
             let entry = block.entry(index);
             if !entry.is_held() {
@@ -250,10 +270,13 @@ impl WakeQueue {
                 mem::forget(theirs);
             }
         }
-        // Last, since it drops the parent's waker, which is foreign code and may panic.
-        // SAFETY: this is the owner, and it does not sleep.
-        unsafe { mem::take(&mut self.parents).leave(&block.header().parents) };
-        Some(block)
+    }
+}
+
+impl Drop for WakeQueue {
+    #[inline]
+    fn drop(&mut self) {
+        drop(self.let_go());
     }
 }
 
@@ -274,11 +297,4 @@ fn replace_stack(block: &Reference, top: u32, mut woken: impl FnMut(u32)) -> boo
         woken(entry.index);
     }
     false
-}
-
-impl Drop for WakeQueue {
-    #[inline]
-    fn drop(&mut self) {
-        drop(self.let_go());
-    }
 }

@@ -202,9 +202,12 @@ impl Parents {
     /// # Safety
     ///
     /// The caller is the owner of `places`, does not sleep, and uses them no more.
-    pub(super) unsafe fn leave(&self, places: &[Parent; 2]) {
-        for (granted, place) in self.granted.iter().zip(places) {
-            if !(*granted && place.leave()) {
+    pub(super) unsafe fn leave(mut self, places: &[Parent; 2]) {
+        for which in [0, 1] {
+            // Only to look costs less than to leave it.
+            self.see_finished(places, which);
+            let place = at(places, which);
+            if !(self.granted[usize::from(which)] && place.leave()) {
                 // SAFETY: nobody is granted the place, and the caller is the owner (invariant 3).
                 drop(unsafe { place.take() });
             }
