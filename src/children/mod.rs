@@ -11,6 +11,7 @@ mod wake;
 mod wake_loom;
 mod woken;
 
+#[cfg(feature = "tokio")]
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -135,7 +135,9 @@ mod tests {
             let cell = Arc::new(BlockCell::new());
             let other = thread::spawn({
                 let cell = Arc::clone(&cell);
-                move || drop(cell.get_or_make(2))
+                move || {
+                    cell.get_or_make(2);
+                }
             });
             // So that loom goes on from here to where the block is made.
             thread::yield_now();
