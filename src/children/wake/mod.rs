@@ -11,6 +11,11 @@
 //! and on the thread of that, needs no stack: it sets a flag, which the owner looks at when the poll
 //! is over. It goes the way of all wakes only if something was pushed before it, whose turn is first.
 //!
+//! What each step costs is mostly the atomic read-modify-writes in it, so there are as few as can be.
+//! A wake makes two: one that claims the entry and one that pushes it. A turn that takes the stack
+//! puts the parent to sleep in the same step. Counts and flags that nobody else can change just now
+//! are changed by plain stores.
+//!
 //! # Invariants
 //!
 //! 1. A block lives as long as its `references` are not zero: one for the owner, and one for each
@@ -26,10 +31,10 @@
 //!    for good when the child has ended, unless nobody holds a waker of it then, who might look. `next` belongs to whoever has set `queued`, and to the owner
 //!    from the moment it takes the stack.
 //! 3. `top` is that of a [sleeper](block::asleep) only while the parent's waker is in the place that
-//!    it names and the owner has nothing to do. The one push that replaces it is *granted* this
-//!    place: it wakes the parent by the waker there, or by a clone of it, and then has finished. The
-//!    owner changes a waker only in a place that nobody is granted, or whose grant has finished; who
-//!    is granted a place takes the waker out only if the owner has left it.
+//!    it names. The one push that replaces it is *granted* this place: it wakes the parent by the
+//!    waker there, or by a clone of it, and then has finished. The owner changes a waker only in a
+//!    place that nobody is granted, or whose grant has finished, and that `top` does not name; who is
+//!    granted a place takes the waker out only if the owner has left it.
 //! 4. `order` is written by the owner alone, and read by others only after the owner has let go of
 //!    the block.
 //!
