@@ -41,7 +41,7 @@ impl<F: Future, D: Future, P: OnPanic> Future for Deadline<F, D, P> {
         // tokio timer would never get to say that its time has come.
         if !*this.passed && this.give_up.poll(context).is_ready() {
             *this.passed = true;
-            this.settling.begin_batch();
+            this.settling.begin_last_batch();
         }
         match this.settling.turn(context) {
             Turn::Settled => Poll::Ready(Ok(this.settling.settled())),

@@ -143,7 +143,7 @@ pub use straggler_macros::leak_check as test;
 /// What the macros expand to. Not part of the API.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::children::{End, Holds, Link, Links, Row, Seat, Slot, Slots};
+    pub use crate::children::{End, Link, Links, Row, Seat, Slot, Slots};
     pub use crate::join_macros::{
         BarrierRow, Errors, Outputs, Results, SettleRow, barrier, settle, slot,
     };

@@ -9,7 +9,7 @@ pub trait OnPanic: sealed::Sealed {
 
     /// Makes the output of a future. A panic that is not turned into an output goes on.
     #[doc(hidden)]
-    fn output<O>(outcome: Result<O, Panic>) -> Self::Output<O>;
+    fn output<O>(outcome: Result<O, Box<Panic>>) -> Self::Output<O>;
 }
 
 /// Lets the first panic go on when all futures have settled, as [`settle_all`](crate::settle_all) does.
@@ -30,7 +30,8 @@ mod sealed {
 impl OnPanic for Resume {
     type Output<O> = O;
 
-    fn output<O>(outcome: Result<O, Panic>) -> O {
+    #[inline]
+    fn output<O>(outcome: Result<O, Box<Panic>>) -> O {
         outcome.unwrap_or_else(|panic| panic.resume())
     }
 }
@@ -38,7 +39,7 @@ impl OnPanic for Resume {
 impl OnPanic for Catch {
     type Output<O> = Result<O, Panic>;
 
-    fn output<O>(outcome: Result<O, Panic>) -> Result<O, Panic> {
-        outcome
+    fn output<O>(outcome: Result<O, Box<Panic>>) -> Result<O, Panic> {
+        outcome.map_err(|panic| *panic)
     }
 }

@@ -219,8 +219,8 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     /// runtime, a channel, a counter. Every future
     /// that was woken before `give_up` was ready is polled once more before it counts as
     /// unsettled, so a future that is done in the same poll is done in time, and with a deadline
-    /// that is already over each future still gets its first poll (as far as
-    /// [`limit`](Self::limit) lets it start).
+    /// that is already over each future still gets its first poll. But a future that
+    /// [`limit`](Self::limit) holds back when `give_up` is ready is not started any more.
     ///
     /// # Errors
     ///
@@ -316,10 +316,11 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         self.place
     }
 
-    /// Makes the next turn begin a batch of all futures that are woken by then.
-    pub(crate) fn begin_batch(&mut self) {
+    /// Makes the next turn begin a batch of all futures that are woken by then, and of those that may
+    /// start by now. From here on no other future may.
+    pub(crate) fn begin_last_batch(&mut self) {
         if let Some(children) = &mut self.children {
-            children.begin_batch();
+            children.begin_last_batch();
         }
     }
 

@@ -6,9 +6,9 @@ use std::task::Context;
 #[cfg(feature = "tokio")]
 use std::task::Poll;
 
-use crate::children::{Children, Schedule, Slots, Turn};
 #[cfg(feature = "tokio")]
-use crate::children::{Ended, Seat, Slot};
+use crate::children::Slot;
+use crate::children::{Children, Schedule, Slots, Turn};
 #[cfg(feature = "tokio")]
 use crate::explore::{steering, step};
 #[cfg(feature = "tokio")]
@@ -17,7 +17,7 @@ use crate::names::Names;
 
 /// How many children one poll of a combinator polls at the most. It is as many operations as
 /// tokio lets a task do before the task has to yield (`Budget::initial` in tokio's `task::coop`).
-const CHILDREN_PER_POLL: usize = 128;
+const CHILDREN_PER_POLL: u32 = 128;
 
 /// Polls the children of a combinator as far as its executor's patience goes.
 ///
@@ -48,23 +48,32 @@ pub(crate) fn turn<S: Slots>(
 ///
 /// Without a budget every tokio operation of the children that follow would be refused, and those
 /// would be queued behind the one that spent it, turn after turn.
-#[derive(Default)]
 struct FairShare {
-    polled: usize,
-    is_spent: bool,
+    polls_left: u32,
+    /// Whether the last child has ended. If it spent the budget, the next one is refused, once.
+    has_ended: bool,
+}
+
+impl Default for FairShare {
+    fn default() -> Self {
+        Self {
+            polls_left: CHILDREN_PER_POLL,
+            // None has spent the budget yet: without any left the first one is refused.
+            has_ended: true,
+        }
+    }
 }
 
 impl Schedule for FairShare {
     #[inline]
     fn goes_on(&self) -> bool {
-        self.polled < CHILDREN_PER_POLL && !self.is_spent
+        self.polls_left > 0 && (self.has_ended || has_budget_remaining())
     }
 
     #[inline]
     fn polled(&mut self, has_ended: bool) {
-        self.polled += 1;
-        // One that has ended may have spent the budget too. The next one is refused then, once.
-        self.is_spent = !has_ended && !has_budget_remaining();
+        self.polls_left -= 1;
+        self.has_ended = has_ended;
     }
 }
 
@@ -112,7 +121,7 @@ impl Schedule for Traced<'_> {
         index: usize,
         slot: Pin<&mut Slot<F>>,
         context: &mut Context<'_>,
-    ) -> Poll<Ended> {
+    ) -> Poll<()> {
         let label = || match self.place {
             Some(place) => format!(
                 "{} of the join at {}",

@@ -158,23 +158,62 @@ fn more_busy_futures_than_one_turn_polls_do_not_hold_up_the_deadline() {
     );
 }
 
-#[test]
-fn one_that_is_started_while_many_are_busy_has_its_first_poll_before_the_deadline_counts() {
-    let futures = (0..201).map(|index| {
+/// Futures that wake themselves for ever, but for one that is ready at once.
+fn busy_but_for(
+    ready: usize,
+    count: usize,
+) -> impl Iterator<Item = impl Future<Output = ()> + use<>> {
+    (0..count).map(move |index| {
         poll_fn(move |context| {
-            if index == 150 {
+            if index == ready {
                 return Poll::Ready(());
             }
             context.waker().wake_by_ref();
             Poll::Pending
         })
+    })
+}
+
+#[test]
+fn one_that_may_start_while_many_are_busy_has_its_first_poll_before_the_deadline_counts() {
+    let give_up = Gate::default();
+    let settling = settle_all(busy_but_for(200, 257)).limit(at_most(256));
+    let mut settling = task::spawn(settling.deadline(give_up.clone()));
+    // Two turns of 128: the one that is ready makes way for the last one, which is still left.
+    assert_pending!(settling.poll());
+    assert_pending!(settling.poll());
+    give_up.open();
+    let unsettled = (0..10).find_map(|_| match settling.poll() {
+        Poll::Ready(result) => result.err(),
+        Poll::Pending => None,
     });
-    let settling = settle_all(futures).limit(at_most(200)).deadline(ready(()));
-    let mut settling = task::spawn(settling);
+    let unsettled = unsettled.expect("busy futures do not hold up the deadline");
+    assert_eq!(unsettled.pending().len(), 256);
+    assert_eq!(unsettled.pending()[255].polls(), 1);
+}
+
+#[test]
+fn one_that_the_limit_held_back_is_not_started_when_the_deadline_has_passed() {
+    let settling = settle_all(busy_but_for(150, 201)).limit(at_most(200));
+    let mut settling = task::spawn(settling.deadline(ready(())));
     assert_pending!(settling.poll());
     let unsettled = assert_ready!(settling.poll()).unwrap_err();
-    assert_eq!(unsettled.pending().len(), 200);
-    assert!(unsettled.pending().iter().all(|child| child.polls() == 1));
+    assert_eq!(unsettled.settled(), [(150, ())]);
+    let polls = unsettled.pending().iter().map(Straggler::polls);
+    assert!(polls.eq((0..200).map(|nth| usize::from(nth < 199))));
+
+    // Also if it is one that ends because the deadline gives it its last poll.
+    let give_up = Gate::default();
+    let gates = Gate::many(3);
+    let settling = settle_all(gates.clone()).limit(at_most(1));
+    let mut settling = task::spawn(settling.deadline(give_up.clone()));
+    assert_pending!(settling.poll());
+    gates.iter().for_each(Gate::open);
+    give_up.open();
+    let unsettled = assert_ready!(settling.poll()).unwrap_err();
+    assert_eq!(unsettled.settled(), [(0, ())]);
+    assert_eq!(indices(&unsettled), [1, 2]);
+    assert_eq!(gates[1].polls(), 0);
 }
 
 #[test]

@@ -269,8 +269,8 @@ impl<'p> Model<'p> {
         if self.batch_is_served() || deadline_passed != self.deadline_passed {
             self.batch = self.line.len();
         }
-        self.deadline_passed = deadline_passed;
         self.admit();
+        self.deadline_passed = deadline_passed;
         for _ in 0..128 {
             if !self.batch_is_served() {
                 self.serve_next();
@@ -287,8 +287,12 @@ impl<'p> Model<'p> {
         Outcome::Pending
     }
 
-    /// Lets the next children in. They are served when those in line are that belong to the batch.
+    /// Lets the next children in, unless the deadline has passed. They are served when those in line
+    /// are that belong to the batch.
     fn admit(&mut self) {
+        if self.deadline_passed {
+            return;
+        }
         let most = self.program.limit;
         while self.admitted < self.count() && self.admitted - self.completion_order.len() < most {
             self.admitted += 1;

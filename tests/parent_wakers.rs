@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Wake, Waker};
 
 use common::{Gate, Log, Tracked, Wakes, message, poll_with};
-use straggler::{SettleAll, settle_all};
+use straggler::{SettleAll, settle, settle_all};
 
 fn counting() -> (Arc<Wakes>, Waker) {
     let wakes = Arc::new(Wakes::default());
@@ -345,6 +345,71 @@ fn a_third_parent_sleeps_while_two_are_being_woken() {
     assert_eq!(last.count(), 0, "woken for nothing");
     gates[2].open();
     assert_eq!(last.count(), 1);
+}
+
+#[test]
+fn a_wake_of_the_parent_that_panics_is_over_and_its_waker_let_go_of() {
+    let broken = Arc::new(Reacts(|| panic!("broken executor")));
+    let gates = Gate::many(2);
+    let mut settling = settle_all(gates.clone());
+    assert!(poll_with(&mut settling, &Arc::clone(&broken).into()).is_pending());
+    let panicked = catch_unwind(AssertUnwindSafe(|| gates[0].open()));
+    assert_eq!(message(panicked), "broken executor");
+
+    assert!(poll_with(&mut settling, &counting().1).is_pending());
+    assert_eq!(Arc::strong_count(&broken), 1);
+}
+
+#[test]
+fn a_combinator_that_is_dropped_wakes_nobody() {
+    /// Wakes another future when it is dropped.
+    struct Opens(Gate);
+
+    impl Drop for Opens {
+        fn drop(&mut self) {
+            self.0.open();
+        }
+    }
+
+    // Each opens the next one.
+    let futures = |gates: &[Gate]| {
+        let next = gates.iter().cycle().skip(1).cloned().map(Opens);
+        let futures = gates.iter().cloned().zip(next);
+        futures
+            .map(|(gate, next)| async move {
+                gate.await;
+                drop(next);
+            })
+            .collect::<Vec<_>>()
+    };
+
+    let (parent, waker) = counting();
+    let gates = Gate::many(3);
+    let mut settling = settle_all(futures(&gates));
+    assert!(poll_with(&mut settling, &waker).is_pending());
+    drop(settling);
+    assert_eq!(parent.count(), 0, "dropped half-way");
+
+    let gates = Gate::many(3);
+    let give_up = Gate::default();
+    let mut settling = Box::pin(settle_all(futures(&gates)).deadline(give_up.clone()));
+    assert!(poll_with(&mut settling, &waker).is_pending());
+    give_up.open();
+    assert_eq!(parent.count(), 1);
+    assert!(poll_with(&mut settling, &waker).is_ready());
+    assert_eq!(parent.count(), 1, "given up");
+
+    let gates = Gate::many(2);
+    let [first, second] =
+        [0, 1].map(|index| (gates[index].clone(), Opens(gates[1 - index].clone())));
+    let child = |(gate, next): (Gate, Opens)| async move {
+        gate.await;
+        drop(next);
+    };
+    let mut settling = Box::pin(async { settle!(child(first), child(second)) });
+    assert!(poll_with(&mut settling, &waker).is_pending());
+    drop(settling);
+    assert_eq!(parent.count(), 1, "a macro, dropped half-way");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::task::{Poll, Waker};
 use std::thread;
 
 use common::{Gate, Log, Wakes, poll_with};
-use straggler::settle_all;
+use straggler::{settle, settle_all};
 use tokio_test::{assert_pending, assert_ready, task};
 
 fn polls(gates: &[Gate]) -> Vec<usize> {
@@ -50,6 +50,63 @@ fn a_spurious_poll_polls_no_future() {
         assert_pending!(settling.poll());
     }
     assert_eq!(polls(&gates), [1, 1, 1]);
+}
+
+/// Waits for the gate, then yields, all the while with the only reference to a part of itself.
+async fn borrows_from_itself(gate: Gate) -> usize {
+    struct Counts<'a>(&'a mut usize);
+
+    impl Drop for Counts<'_> {
+        fn drop(&mut self) {
+            *self.0 += 1;
+        }
+    }
+
+    let mut here = 0;
+    let counts = Counts(&mut here);
+    gate.await;
+    *counts.0 += 1;
+    tokio::task::yield_now().await;
+    *counts.0 += 1;
+    drop(counts);
+    here
+}
+
+// What these do wrong only miri sees.
+#[test]
+fn the_engine_looks_at_no_future_that_it_does_not_poll() {
+    let gates = Gate::many(3);
+    let futures = gates.clone().into_iter().map(borrows_from_itself);
+    let mut settling = task::spawn(settle_all(futures).limit(2.try_into().unwrap()));
+    assert_pending!(settling.poll());
+    assert!(format!("{:?}", *settling).contains("Waiting"));
+    gates[..2].iter().for_each(Gate::open);
+    assert_pending!(settling.poll());
+    assert!(format!("{:?}", *settling).contains("Woken"));
+    gates[2].open();
+    while settling.poll().is_pending() {
+        assert!(settling.is_woken());
+    }
+
+    let gates = Gate::many(2);
+    let [first, second] = [0, 1].map(|index| borrows_from_itself(gates[index].clone()));
+    let mut settling = task::spawn(async { settle!(first, second) });
+    assert_pending!(settling.poll());
+    gates.iter().for_each(Gate::open);
+    assert_pending!(settling.poll());
+    assert_eq!(assert_ready!(settling.poll()), (3, 3));
+}
+
+#[test]
+fn the_engine_looks_at_no_future_that_it_does_not_drop() {
+    let gates = Gate::many(3);
+    let futures = gates.clone().into_iter().map(borrows_from_itself);
+    let mut settling = task::spawn(settle_all(futures));
+    assert_pending!(settling.poll());
+    gates[1].open();
+    assert_pending!(settling.poll());
+    drop(settling);
+    assert_eq!(polls(&gates), [1, 2, 1]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Waker};
 
-use super::slots::{Holds, Seat, Slots};
+use super::slots::{Holds, Slots};
 use super::wake::{CompletionOrder, WakeQueue};
 use super::woken::Woken;
 
@@ -21,12 +21,12 @@ pub(super) struct Line {
     batch: u32,
     /// How many children have had their first poll, in the order of their indices.
     started: u32,
-    /// How many children may have it, which belongs to the batch.
+    /// How many children may have had it by the end of the batch.
     admitted: u32,
     limit: u32,
     /// Whether the next turn begins a batch, though it may not have come to the end of the last.
     begins_batch: bool,
-    /// Whether a batch was begun from above, which waits for it to end.
+    /// Whether the [last batch](Self::begin_last_batch) was begun.
     #[cfg(feature = "tokio")]
     is_last_batch: bool,
     /// What tells these children from others where somebody chooses among them, or 0.
@@ -60,6 +60,13 @@ impl Line {
     /// Makes the next turn begin a batch of all children that are woken by then.
     pub(super) fn begin_batch(&mut self) {
         self.begins_batch = true;
+    }
+
+    /// As [`begin_batch`](Self::begin_batch). From here on no child is let in any more.
+    pub(super) fn begin_last_batch(&mut self) {
+        self.admit();
+        self.limit = 0;
+        self.begin_batch();
         #[cfg(feature = "tokio")]
         {
             self.is_last_batch = true;
@@ -67,25 +74,31 @@ impl Line {
     }
 
     /// Begins a turn, and with it a batch if it is time for one.
+    ///
+    /// Mostly the parent can be put to sleep at once. Not if a child woke itself: by its poll other
+    /// wakes of it are answered too, for which the parent would be woken for nothing. And not if a
+    /// single child is in flight, with which all may come to its end.
     #[inline]
-    pub(super) fn begin_turn(&mut self, slots: Pin<&mut impl Slots>) {
-        self.take_woken(slots);
+    pub(super) fn begin_turn(&mut self, slots: Pin<&mut impl Slots>, parent: &Waker) {
+        self.admit();
+        let sleeps = self.woken.len() == 0 && self.started - self.wakes.ended() > 1;
+        self.take_woken(slots, sleeps.then_some(parent));
         if mem::take(&mut self.begins_batch) {
             self.batch = self.woken.len();
         }
     }
 
     /// Begins a turn in which one child is polled: the one that `choose` picks among all that are woken
-    /// or may start, if there is one. Of a batch that [was begun](Self::begin_batch) the others have
-    /// to wait.
+    /// or may start, if there is one. Of the [last batch](Self::begin_last_batch) each is polled
+    /// once.
     #[cfg(feature = "tokio")]
     pub(super) fn begin_step(
         &mut self,
         mut slots: Pin<&mut impl Slots>,
         choose: impl FnOnce(&[u32]) -> usize,
     ) {
-        self.take_woken(slots.as_mut());
         self.admit();
+        self.take_woken(slots.as_mut(), None);
         for index in mem::replace(&mut self.started, self.admitted)..self.admitted {
             self.woken.push(slots.as_mut(), index);
         }
@@ -123,7 +136,6 @@ impl Line {
             self.take_wakes_of_first(slots.as_mut());
             return self.woken.pop(slots);
         }
-        self.admit();
         if self.started == self.admitted || !goes_on() {
             return None;
         }
@@ -135,11 +147,9 @@ impl Line {
     /// are answered, too. They can be there if the child is in line because it woke itself.
     #[inline]
     fn take_wakes_of_first(&mut self, slots: Pin<&mut impl Slots>) {
-        let Some(first) = self.woken.first() else {
-            return;
-        };
-        if !slots.note(first as usize).is_taken && self.wakes.is_queued(first) {
-            self.take_woken(slots);
+        let first = self.woken.first();
+        if first.is_some_and(|first| self.wakes.is_to_be_taken(first)) {
+            self.take_woken(slots, None);
         }
     }
 
@@ -148,7 +158,8 @@ impl Line {
     fn admit(&mut self) {
         let rest = self.wakes.len() - self.admitted;
         if rest > 0 {
-            let in_flight = self.admitted - self.wakes.ended();
+            // Those that are given up may end before they start.
+            let in_flight = self.admitted.saturating_sub(self.wakes.ended());
             self.admitted += self.limit.saturating_sub(in_flight).min(rest);
         }
     }
@@ -159,10 +170,9 @@ impl Line {
     pub(super) fn lend<R>(
         &self,
         index: u32,
-        is_taken: bool,
         poll: impl FnOnce(&mut Context<'_>) -> R,
     ) -> (R, bool) {
-        self.wakes.lend(index, is_taken, poll)
+        self.wakes.lend(index, poll)
     }
 
     /// Puts a child that woke itself in line.
@@ -174,19 +184,20 @@ impl Line {
     /// Puts every child in line that was started and is pending.
     #[cfg(feature = "tokio")]
     pub(super) fn put_pending(&mut self, mut slots: Pin<&mut impl Slots>) {
-        self.take_woken(slots.as_mut());
+        self.take_woken(slots.as_mut(), None);
         for index in 0..self.started {
-            let is_pending = slots.slot(index as usize).holds() == Holds::Future;
-            if is_pending && !Woken::contains(&*slots, index) {
+            let is_pending = slots.note(index as usize).holds() == Holds::Future;
+            if is_pending && !slots.note(index as usize).is_linked() {
                 self.woken.push(slots.as_mut(), index);
             }
         }
     }
 
-    /// Notes that child `index` has ended.
+    /// Notes that child `index` has ended, which makes way for the next one.
     #[inline]
     pub(super) fn end(&mut self, index: u32) {
         self.wakes.end(index);
+        self.admit();
     }
 
     /// Whether every child has ended.
@@ -216,8 +227,14 @@ impl Line {
             return true;
         }
         // Perhaps it was just a wake of one that has ended.
-        self.take_woken(slots);
+        self.take_woken(slots, None);
         self.woken.len() == 0 && self.wakes.sleep(parent)
+    }
+
+    /// Lets no wake wake the parent any more. No turn is to follow.
+    #[inline]
+    pub(super) fn leave_parent_alone(&mut self) {
+        self.wakes.close();
     }
 
     /// Whether child `index` was woken since its last poll began, and whether anything outside of
@@ -225,7 +242,7 @@ impl Line {
     pub(super) fn wakes_of(&self, slots: &impl Slots, index: u32) -> (bool, bool) {
         // First: the last holder may be about to wake and let go.
         let is_held = self.wakes.is_held(index);
-        let is_woken = Woken::contains(slots, index) || self.wakes.is_queued(index);
+        let is_woken = slots.note(index as usize).is_linked() || self.wakes.is_queued(index);
         (is_woken, is_held)
     }
 
@@ -235,24 +252,22 @@ impl Line {
         self.wakes.take_order()
     }
 
-    /// Puts the children in line that were woken since the last time, and are not in line.
+    /// Puts the children in line that were woken since the last time, and are not in line. Lets
+    /// `parent` sleep, if there is one and it [can](WakeQueue::take_and_sleep) at no further cost.
     #[inline]
-    fn take_woken(&mut self, slots: Pin<&mut impl Slots>) {
-        if !self.wakes.is_empty() {
-            self.take_stack(slots);
-        }
-    }
-
-    fn take_stack(&mut self, mut slots: Pin<&mut impl Slots>) {
+    fn take_woken(&mut self, mut slots: Pin<&mut impl Slots>, parent: Option<&Waker>) {
         let mut part = Woken::new();
-        self.wakes.take(|index| {
-            slots.as_mut().note_mut(index as usize).is_taken = true;
+        let put = |index| {
+            let note = slots.as_mut().note_mut(index as usize);
             // One that has ended since its wake has nothing to poll.
-            let is_pending = slots.slot(index as usize).holds() == Holds::Future;
-            if is_pending && !Woken::contains(&*slots, index) {
+            if note.holds() == Holds::Future && !note.is_linked() {
                 part.push_front(slots.as_mut(), index);
             }
-        });
+        };
+        match parent {
+            Some(parent) => self.wakes.take_and_sleep(parent, put),
+            None => self.wakes.take(put),
+        }
         self.woken.append(slots, part);
     }
 }

@@ -11,6 +11,7 @@ mod wake;
 mod wake_loom;
 mod woken;
 
+#[cfg(feature = "tokio")]
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,8 +19,8 @@ use std::task::{Context, Poll};
 use pin_project::{pin_project, pinned_drop};
 
 use self::line::Line;
-pub use self::slots::{End, Holds, Link, Links, Row, Seat, Slot, Slots};
-pub(crate) use self::slots::{Ended, List, Visit};
+pub use self::slots::{End, Link, Links, Row, Seat, Slot, Slots};
+pub(crate) use self::slots::{Holds, List, Visit};
 pub(crate) use self::wake::CompletionOrder;
 use crate::contain::{FirstPanic, contain};
 
@@ -37,7 +38,7 @@ pub(crate) trait Schedule {
         index: usize,
         slot: Pin<&mut Slot<F>>,
         context: &mut Context<'_>,
-    ) -> Poll<Ended> {
+    ) -> Poll<()> {
         let _ = index;
         slot.poll(context)
     }
@@ -131,9 +132,10 @@ impl<S: Slots> Children<S> {
         self.project().slots
     }
 
-    /// Makes the next turn begin a batch of all children that are woken by then.
-    pub(crate) fn begin_batch(&mut self) {
-        self.line.begin_batch();
+    /// Makes the next turn begin a batch of all children that are woken by then, and of those that
+    /// may start by now. From here on no other child may.
+    pub(crate) fn begin_last_batch(&mut self) {
+        self.line.begin_last_batch();
     }
 
     /// Wakes every child that was started and is pending, and makes the next turn begin a batch.
@@ -154,7 +156,7 @@ impl<S: Slots> Children<S> {
         schedule: &mut impl Schedule,
     ) -> Turn {
         let this = self.as_mut().project();
-        this.line.begin_turn(this.slots);
+        this.line.begin_turn(this.slots, context.waker());
         self.polls_of_turn(context, schedule)
     }
 
@@ -181,7 +183,7 @@ impl<S: Slots> Children<S> {
     /// Whether child `index` has not ended.
     #[cfg(feature = "tokio")]
     pub(crate) fn is_pending(&self, index: usize) -> bool {
-        self.slots.slot(index).holds() == Holds::Future
+        self.slots.note(index).holds() == Holds::Future
     }
 
     /// Makes the polls of a turn that has begun.
@@ -196,7 +198,7 @@ impl<S: Slots> Children<S> {
         // All polls are made in one go, which only a panic interrupts.
         while let Err(panic) = contain(|| {
             let slots = this.slots.as_mut();
-            poll_each(slots, this.line, schedule, &mut polling, this.has_panicked);
+            poll_each(slots, this.line, schedule, &mut polling);
         }) {
             let slot = this.slots.as_mut().slot_mut(polling as usize);
             slot.end_with(panic);
@@ -215,7 +217,7 @@ impl<S: Slots> Children<S> {
 
     /// Says how things stand with child `index`.
     pub(crate) fn state(&self, index: usize) -> State {
-        match self.slots.slot(index).holds() {
+        match self.slots.note(index).holds() {
             Holds::Output => State::Done,
             Holds::Panic => State::Panicked,
             Holds::Nothing => State::Gone,
@@ -237,12 +239,13 @@ impl<S: Slots> Children<S> {
     /// has ended thereby.
     pub(crate) fn abandon(self: Pin<&mut Self>) {
         let mut this = self.project();
+        this.line.leave_parent_alone();
         for index in 0..this.slots.count() {
-            if this.slots.slot(index).holds() != Holds::Future {
+            if this.slots.note(index).holds() != Holds::Future {
                 continue;
             }
             this.slots.as_mut().slot_mut(index).abandon();
-            if this.slots.slot(index).holds() == Holds::Panic {
+            if this.slots.note(index).holds() == Holds::Panic {
                 *this.has_panicked = true;
                 this.line.end(to_u32(index));
             }
@@ -263,6 +266,7 @@ impl<S: Slots> Children<S> {
     #[cold]
     fn take_first_panic(mut self: Pin<&mut Self>) -> FirstPanic {
         let mut panics = FirstPanic::default();
+        *self.as_mut().project().has_panicked = false;
         let order = self.as_mut().take_order();
         let mut slots = self.as_mut().slots_mut();
         for index in order.iter() {
@@ -311,13 +315,10 @@ fn poll_each(
     line: &mut Line,
     schedule: &mut impl Schedule,
     polling: &mut u32,
-    has_panicked: &mut bool,
 ) {
     while let Some(index) = line.next(slots.as_mut(), || schedule.goes_on()) {
         *polling = index;
-        let note = slots.as_mut().note_mut(index as usize);
-        let is_taken = mem::take(&mut note.is_taken);
-        let (polled, woke_itself) = line.lend(index, is_taken, |context| {
+        let (polled, woke_itself) = line.lend(index, |context| {
             let poll = PollBy {
                 index: index as usize,
                 context,
@@ -326,10 +327,7 @@ fn poll_each(
             slots.as_mut().visit(index as usize, poll)
         });
         match polled {
-            Poll::Ready(ended) => {
-                *has_panicked |= ended == Ended::Panicked;
-                line.end(index);
-            }
+            Poll::Ready(()) => line.end(index),
             Poll::Pending if woke_itself => line.put(slots.as_mut(), index),
             Poll::Pending => {}
         }
@@ -345,10 +343,10 @@ struct PollBy<'a, 'c, S> {
 }
 
 impl<S: Schedule> Visit for PollBy<'_, '_, S> {
-    type Output = Poll<Ended>;
+    type Output = Poll<()>;
 
     #[inline]
-    fn visit<F: Future>(self, slot: Pin<&mut Slot<F>>) -> Poll<Ended> {
+    fn visit<F: Future>(self, slot: Pin<&mut Slot<F>>) -> Poll<()> {
         self.schedule.poll(self.index, slot, self.context)
     }
 }
@@ -361,7 +359,9 @@ fn to_u32(index: usize) -> u32 {
 #[pinned_drop]
 impl<S: Slots> PinnedDrop for Children<S> {
     #[inline]
-    fn drop(self: Pin<&mut Self>) {
+    fn drop(mut self: Pin<&mut Self>) {
+        // One that is dropped may wake another, and nobody is to come and look any more.
+        self.as_mut().project().line.leave_parent_alone();
         // Given up half-way, a panic that was held back is not swallowed. What else there is to
         // drop the slots drop.
         self.first_panic().resume_in_drop();

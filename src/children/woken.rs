@@ -42,11 +42,6 @@ impl Woken {
         (self.len > 0).then_some(self.first)
     }
 
-    /// Whether child `index` is on the list.
-    pub(super) fn contains(slots: &impl Slots, index: u32) -> bool {
-        slots.note(index as usize).link != UNLINKED
-    }
-
     /// Adds child `index`, which is not on the list, at the end.
     #[inline]
     pub(super) fn push(&mut self, mut slots: Pin<&mut impl Slots>, index: u32) {

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use super::steering;
 use super::strategy::Who;
-use crate::children::{Children, Ended, Schedule, Seat, Slot, Slots, Turn};
+use crate::children::{Children, Schedule, Slot, Slots, Turn};
 use crate::names::Names;
 
 /// Polls one child, which the run chooses among those that could be polled.
@@ -51,7 +51,7 @@ impl Schedule for Step<'_> {
         index: usize,
         slot: Pin<&mut Slot<F>>,
         context: &mut Context<'_>,
-    ) -> Poll<Ended> {
+    ) -> Poll<()> {
         let label = || format!("child {}", self.names.label(index));
         steering::told(label, context, |context| slot.poll(context))
     }

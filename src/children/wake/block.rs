@@ -7,16 +7,16 @@
 )]
 
 use std::alloc::{self, Layout};
-use std::cell::Cell;
 use std::mem::{ManuallyDrop, offset_of};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::process;
 use std::ptr::{self, NonNull};
 
+use super::entry::Entry;
 use super::parent::{Parent, Which};
 #[cfg(straggler_loom)]
 use super::sync::UnsafeCell;
-use super::sync::{self, AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use super::sync::{self, AtomicU32, AtomicUsize, Ordering};
 
 /// The end of a list of entries.
 pub(super) const NONE: u32 = u32::MAX;
@@ -24,105 +24,27 @@ pub(super) const NONE: u32 = u32::MAX;
 /// How many children there may be: the other values of an index have a meaning of their own.
 pub(super) const MOST: u32 = u32::MAX - 5;
 
-/// More wakers of one child than any sane program has, with room for those that threads add at the
-/// same time: they were leaked, and the count must not start again at zero.
-pub(super) const TOO_MANY: u32 = u32::MAX / 4;
-
-/// In the count of an entry's wakers: the owner has let go, so they hold a reference of their own.
-pub(super) const LEFT: u32 = 1 << 31;
-
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) index: u32,
-    /// How many wakers of this child there are, but for the one that is lent to its poll; with
-    /// [`LEFT`].
-    pub(super) wakers: AtomicU32,
-    pub(super) next: AtomicU32,
-    /// Whether the child waits to be polled, or has ended. Every change that matters is a
-    /// read-modify-write that acquires and releases: so a poll sees all that was done before any
-    /// wake it answers, also before those that found the flag set.
-    pub(super) queued: AtomicBool,
-    /// Whether the child was woken by its own poll, and by the thread that polls it, which alone
-    /// uses this.
-    pub(super) woke_itself: AtomicBool,
-}
-
-impl Entry {
-    /// Whether there is a waker of the child, but for the one that is lent to its poll. If there is
-    /// none, acquires what was done with those that there were.
-    #[inline]
-    pub(super) fn is_held(&self) -> bool {
-        self.wakers.load(Ordering::Acquire) & !LEFT > 0
-    }
-
-    /// Makes a wake from here on a new one. Acquires what was done before the earlier ones.
-    #[inline]
-    pub(super) fn unqueue(&self) {
-        if self.is_held() {
-            self.queued.swap(false, Ordering::AcqRel);
-        } else {
-            // Nobody can wake the child just now.
-            self.queued.store(false, Ordering::Relaxed);
-        }
-    }
-
-    /// Makes further wakes do nothing.
-    #[inline]
-    pub(super) fn end(&self) {
-        if self.is_held() {
-            self.queued.swap(true, Ordering::AcqRel);
-        }
-    }
-
-    /// Runs the poll of the child. Returns also whether the child woke itself, and may not be on the
-    /// stack.
-    #[inline]
-    pub(super) fn poll<R>(&self, poll: impl FnOnce() -> R) -> (R, bool) {
-        /// Restores what was polled before, also if the poll panics.
-        struct Restore(*const Entry);
-        impl Drop for Restore {
-            fn drop(&mut self) {
-                POLLED.with(|polled| polled.set(self.0));
-            }
-        }
-
-        self.woke_itself.store(false, Ordering::Relaxed);
-        let restore = Restore(POLLED.with(|polled| polled.replace(self)));
-        let polled = poll();
-        drop(restore);
-        (polled, self.woke_itself.load(Ordering::Relaxed))
-    }
-
-    /// Whether this thread is in the poll of the child, and in no other one within it.
-    #[inline]
-    fn is_polled_here(&self) -> bool {
-        POLLED.with(|polled| ptr::eq(polled.get(), self))
-    }
-}
-
-sync::thread_local! {
-    /// The entry of the child that this thread polls. It is compared, and never followed.
-    static POLLED: Cell<*const Entry> = Cell::new(ptr::null());
-}
+/// The top of a stack that nobody takes any more. No index is that large.
+pub(super) const CLOSED: u32 = MOST;
 
 /// The header of a block.
 #[repr(C)]
 pub(super) struct Block {
     pub(super) references: AtomicUsize,
     len: u32,
-    /// The entry that was woken last, or [`NONE`], or what [`asleep`] makes.
+    /// The entry that was woken last, or [`NONE`], or what [`asleep`] makes, or [`CLOSED`].
     pub(super) top: AtomicU32,
     pub(super) parents: [Parent; 2],
     /// Shows loom who uses the block, which it does not see by itself.
     #[cfg(straggler_loom)]
-    used: UnsafeCell<()>,
+    pub(super) used: UnsafeCell<()>,
     /// Here the entries begin, and behind them the order.
     entries: [Entry; 0],
 }
 
 /// The top of an empty stack while the parent in place `which` waits to be woken, or a clone of it.
 pub(super) fn asleep(which: Which, clones: bool) -> u32 {
-    MOST + 1 + u32::from(which == 1) + 2 * u32::from(clones)
+    MOST + 1 + u32::from(which) + 2 * u32::from(clones)
 }
 
 /// What [`asleep`] was given, if it made this top.
@@ -132,7 +54,7 @@ pub(super) fn sleeper(top: u32) -> Option<(Which, bool)> {
         return None;
     }
     let bits = top - MOST - 1;
-    Some((usize::from(bits & 1 == 1), bits & 2 != 0))
+    Some((Which::from(bits & 1 == 1), bits & 2 != 0))
 }
 
 /// A counted reference to a block.
@@ -178,15 +100,8 @@ impl Reference {
         let this = Self(block);
         for index in 0..len {
             let entry = this.entry_pointer(index).cast_mut();
-            let new = Entry {
-                index,
-                wakers: AtomicU32::new(0),
-                next: AtomicU32::new(NONE),
-                queued: AtomicBool::new(false),
-                woke_itself: AtomicBool::new(false),
-            };
             // SAFETY: the memory is ours, and it has room for an entry at each index below `len`.
-            unsafe { entry.write(new) };
+            unsafe { entry.write(Entry::new(index)) };
         }
         this
     }
@@ -282,12 +197,15 @@ impl Clone for Reference {
 impl Drop for Reference {
     fn drop(&mut self) {
         // What was done under this reference happens before the block is freed: whoever frees it
-        // acquires what each of the others has released.
-        if self.header().references.fetch_sub(1, Ordering::Release) != 1 {
-            return;
+        // acquires what each of the others has released. This load is as a fence would be, but seen
+        // by the thread sanitizer too; and who has the last reference needs no more than that.
+        let references = &self.header().references;
+        if references.load(Ordering::Acquire) != 1 {
+            if references.fetch_sub(1, Ordering::Release) != 1 {
+                return;
+            }
+            references.load(Ordering::Acquire);
         }
-        // As a fence would, but seen by the thread sanitizer too.
-        self.header().references.load(Ordering::Acquire);
         #[cfg(straggler_loom)]
         self.header().used.with_mut(|_| ());
         let (layout, _) = Block::layout(self.header().len);
@@ -315,24 +233,27 @@ impl Block {
         with_order().expect("the futures themselves take more memory than their block")
     }
 
-    /// Wakes the child of `entry`.
-    pub(super) fn wake(&self, entry: &Entry) {
+    /// Wakes the child of `entry`. A waker that is `used_up` thereby may be handed over to the owner:
+    /// then returns `true`, and the block may be gone.
+    pub(super) fn wake(&self, entry: &Entry, is_used_up: bool) -> bool {
+        let mut top = self.top.load(Ordering::Relaxed);
         // In its own poll the owner will look. With nothing on the stack that keeps the order of
         // the wakes.
-        if entry.is_polled_here() && self.top.load(Ordering::Relaxed) == NONE {
-            entry.woke_itself.store(true, Ordering::Relaxed);
-            return;
+        if top > MOST && entry.wakes_itself() {
+            return false;
         }
         if entry.queued.swap(true, Ordering::AcqRel) {
-            return;
+            return false;
         }
         // Releases what was done before the wake to the poll that takes the stack; acquires the
         // parent's waker where the push is granted it.
-        let mut top = self.top.load(Ordering::Relaxed);
-        loop {
+        while top != CLOSED {
             let sleeper = sleeper(top);
             let below = if sleeper.is_some() { NONE } else { top };
             entry.next.store(below, Ordering::Relaxed);
+            // Who is granted the parent needs the block for longer.
+            let hands_over = is_used_up && sleeper.is_none();
+            entry.is_handed_over.store(hands_over, Ordering::Relaxed);
             let pushed = self.top.compare_exchange_weak(
                 top,
                 entry.index,
@@ -342,11 +263,13 @@ impl Block {
             match (pushed, sleeper) {
                 (Ok(_), Some((which, clones))) => {
                     // SAFETY: this push has replaced the sleeper (invariant 3).
-                    return unsafe { self.parents[which].wake(clones) };
+                    unsafe { self.parents[usize::from(which)].wake(clones) };
+                    return false;
                 }
-                (Ok(_), None) => return,
+                (Ok(_), None) => return hands_over,
                 (Err(now), _) => top = now,
             }
         }
+        false
     }
 }

@@ -33,11 +33,15 @@ pub(super) struct Lent<'a> {
 
 impl<'a> Lent<'a> {
     /// What `cell` holds, which is `block`.
+    ///
+    /// # Safety
+    ///
+    /// It does: then it holds the reference until nothing is lent any more (invariant 1).
     #[inline]
-    fn of(_: &'a BlockCell, block: NonNull<Block>) -> Self {
+    unsafe fn of(_: &'a BlockCell, block: NonNull<Block>) -> Self {
         Self {
-            // SAFETY: the cell holds this reference, which is taken out of it only while nothing is
-            // lent, and what is lent is never dropped.
+            // SAFETY: the cell holds this reference, as the caller says, and what is lent is never
+            // dropped.
             reference: ManuallyDrop::new(unsafe { Reference::from_pointer(block) }),
             cell: PhantomData,
         }
@@ -62,7 +66,9 @@ impl BlockCell {
     #[inline]
     pub(super) fn get(&self) -> Option<Lent<'_>> {
         // Acquires that the block was made.
-        NonNull::new(self.0.load(Ordering::Acquire)).map(|block| Lent::of(self, block))
+        let block = NonNull::new(self.0.load(Ordering::Acquire))?;
+        // SAFETY: it was just found in the cell, out of which only a `&mut self` takes it.
+        Some(unsafe { Lent::of(self, block) })
     }
 
     /// Makes a block of `len` entries if there is none.
@@ -85,14 +91,16 @@ impl BlockCell {
             // SAFETY: it was just made a pointer of.
             drop(unsafe { Reference::from_pointer(new) });
         }
-        Lent::of(self, earlier.unwrap_or(new))
+        // SAFETY: it was just put or found in the cell, out of which only a `&mut self` takes it.
+        unsafe { Lent::of(self, earlier.unwrap_or(new)) }
     }
 
     /// Takes the reference out of the cell.
     #[inline]
     pub(super) fn take(&mut self) -> Option<Reference> {
-        self.get()?;
-        let block = NonNull::new(self.0.swap(ptr::null_mut(), Ordering::Acquire))?;
+        let block = NonNull::new(self.0.load(Ordering::Acquire))?;
+        // Nobody else has the cell.
+        self.0.store(ptr::null_mut(), Ordering::Relaxed);
         // SAFETY: the cell held the reference, and does not any more.
         Some(unsafe { Reference::from_pointer(block) })
     }
@@ -118,6 +126,27 @@ mod tests {
             let mut cell = Arc::try_unwrap(cell).expect("the other thread has ended");
             drop(cell.take());
             assert!(cell.get().is_none());
+        });
+    }
+
+    #[test]
+    fn a_block_that_another_thread_has_made_is_whole() {
+        loom::model(|| {
+            let cell = Arc::new(BlockCell::new());
+            let other = thread::spawn({
+                let cell = Arc::clone(&cell);
+                move || {
+                    cell.get_or_make(2);
+                }
+            });
+            // So that loom goes on from here to where the block is made.
+            thread::yield_now();
+            if let Some(block) = cell.get() {
+                // Loom reports it if the block may be in the making here.
+                block.header().used.with(|_| ());
+            }
+            other.join().unwrap();
+            drop(Arc::try_unwrap(cell).map(|mut cell| cell.take()));
         });
     }
 }

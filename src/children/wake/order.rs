@@ -25,8 +25,13 @@ impl CompletionOrder {
         Self(Order::InInputOrder(count, OnceLock::new()))
     }
 
-    /// The caller is the owner, and lets go now (invariant 4).
-    pub(super) fn recorded(block: Reference, count: u32) -> Self {
+    /// What the owner has recorded in the block.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner, has written the first `count` indices of the order, and writes it no
+    /// more (invariant 4).
+    pub(super) unsafe fn recorded(block: Reference, count: u32) -> Self {
         Self(Order::Recorded(block, count))
     }
 

@@ -5,8 +5,9 @@
 use std::mem;
 use std::task::{Context, Waker};
 
-use super::block::{LEFT, MOST, NONE, Reference, asleep, sleeper};
+use super::block::{CLOSED, MOST, NONE, Reference, asleep, sleeper};
 use super::cell::BlockCell;
+use super::entry::LEFT;
 use super::order::CompletionOrder;
 use super::parent::Parents;
 use super::sync::Ordering;
@@ -45,58 +46,74 @@ impl WakeQueue {
         }
     }
 
-    /// Whether there is nothing to take: no child was woken since the last time.
+    /// Takes the stack, and hands over the children that were woken, the last wake first. From here
+    /// on no wake wakes the parent.
     #[inline]
-    pub(in crate::children) fn is_empty(&self) -> bool {
-        let block = self.block.get();
-        // A wake that this does not see is seen before the parent sleeps.
-        block.is_none_or(|block| block.header().top.load(Ordering::Relaxed) == NONE)
-    }
-
-    /// Takes the stack, and hands over the children that were woken, the last wake first.
-    #[inline]
-    pub(in crate::children) fn take(&mut self, mut woken: impl FnMut(u32)) {
+    pub(in crate::children) fn take(&mut self, woken: impl FnMut(u32)) {
         let Some(block) = self.block.get() else {
             return;
         };
-        let top = &block.header().top;
         // A wake that this does not see is seen before the parent sleeps.
-        if top.load(Ordering::Relaxed) == NONE {
+        if block.header().top.load(Ordering::Relaxed) == NONE {
             return;
         }
-        // Acquires what was done before the wakes.
-        let mut at = top.swap(NONE, Ordering::AcqRel);
-        let sleeper = sleeper(at);
-        if let (true, None) = (self.sleeping, sleeper) {
+        let slept = replace_stack(&block, NONE, woken);
+        if mem::take(&mut self.sleeping) && !slept {
             self.parents.grant();
-        }
-        self.sleeping = false;
-        if sleeper.is_some() {
-            return;
-        }
-        while at != NONE {
-            let entry = block.entry(at);
-            at = entry.next.load(Ordering::Relaxed);
-            woken(entry.index);
         }
     }
 
-    /// Lends child `index` a waker for a poll. `is_taken` says that it was [taken](Self::take) since
-    /// its last poll began: from here on a wake of it is a new one. Returns also whether the child
-    /// woke itself, which the queue has forgotten then.
+    /// As [`take`](Self::take). If there is something to take, the next wake from here on wakes
+    /// `parent`; and so it does if nothing was to be taken and `parent` was to be woken already.
+    #[inline]
+    pub(in crate::children) fn take_and_sleep(&mut self, parent: &Waker, woken: impl FnMut(u32)) {
+        let Some(block) = self.block.get() else {
+            return;
+        };
+        let header = block.header();
+        let top = header.top.load(Ordering::Relaxed);
+        if top == NONE {
+            return;
+        }
+        if let Some((which, _)) = sleeper(top) {
+            // SAFETY: this is the owner, which has put a waker there.
+            if !unsafe { header.parents[usize::from(which)].is(parent) } {
+                self.take(woken);
+            }
+            return;
+        }
+        if mem::take(&mut self.sleeping) {
+            self.parents.grant();
+        }
+        // SAFETY: this is the owner, and it does not sleep: there is a stack.
+        let placed = unsafe { self.parents.put(&header.parents, parent) };
+        self.sleeping = placed.is_some();
+        let top = placed.map_or(NONE, |(which, clones)| asleep(which, clones));
+        replace_stack(&block, top, woken);
+    }
+
+    /// Lends child `index` a waker for a poll. If it was [taken](Self::take) since its last poll began
+    /// a wake of it is a new one from here on. Returns also whether the child woke itself, which the
+    /// queue has forgotten then.
     #[inline]
     pub(in crate::children) fn lend<R>(
         &self,
         index: u32,
-        is_taken: bool,
         poll: impl FnOnce(&mut Context<'_>) -> R,
     ) -> (R, bool) {
-        lend(&self.block, self.len, index, is_taken, poll)
+        lend(&self.block, self.len, index, poll)
+    }
+
+    /// Whether child `index` is on the stack, or about to be, and was not taken from it since its
+    /// last poll began.
+    #[inline]
+    pub(in crate::children) fn is_to_be_taken(&self, index: u32) -> bool {
+        let block = self.block.get();
+        block.is_some_and(|block| block.entry(index).is_to_be_taken())
     }
 
     /// Whether child `index` was woken, and not polled since it was taken, or is about to be on the
     /// stack.
-    #[inline]
     pub(in crate::children) fn is_queued(&self, index: u32) -> bool {
         let block = self.block.get();
         block.is_some_and(|block| block.entry(index).queued.load(Ordering::Acquire))
@@ -153,16 +170,25 @@ impl WakeQueue {
     pub(in crate::children) fn take_order(&mut self) -> CompletionOrder {
         let block = self.let_go();
         match block {
-            Some(block) if self.is_recorded => CompletionOrder::recorded(block, self.ended),
+            Some(block) if self.is_recorded => {
+                // SAFETY: this was the owner, which has recorded every child that has ended, and has
+                // let go of the block.
+                unsafe { CompletionOrder::recorded(block, self.ended) }
+            }
             _ => CompletionOrder::in_input_order(self.ended),
         }
     }
 
-    /// Lets the next wake of a child wake `parent`. Returns `false` if there was a wake already,
+    /// Lets the next wake of a child wake `parent`, which is the one that it
+    /// [sleeps](Self::take_and_sleep) with if it does already. Returns `false` if there was a wake already,
     /// or if earlier parents are being woken just now: then the parent has to be woken by the
     /// caller.
     #[inline]
     pub(in crate::children) fn sleep(&mut self, parent: &Waker) -> bool {
+        if self.sleeping {
+            // It was woken if there was a wake.
+            return true;
+        }
         let Some(block) = self.block.get() else {
             // Nobody has a waker.
             return true;
@@ -194,10 +220,45 @@ impl WakeQueue {
         self.leave_block()
     }
 
+    /// Lets no wake wake the parent any more, nor do anything else.
+    #[inline]
+    pub(in crate::children) fn close(&mut self) {
+        let Some(block) = self.block.get() else {
+            return;
+        };
+        // The owner alone closes it.
+        if block.header().top.load(Ordering::Relaxed) == CLOSED {
+            return;
+        }
+        let slept = replace_stack(&block, CLOSED, |_| ());
+        if mem::take(&mut self.sleeping) && !slept {
+            self.parents.grant();
+        }
+    }
+
     fn leave_block(&mut self) -> Option<Reference> {
-        // From here on no push is granted the parent.
-        self.take(|_| ());
+        let block = self.block.get()?;
+        let is_held = (0..self.len).any(|index| block.entry(index).is_held());
+        if is_held {
+            self.close();
+        } else {
+            // Nobody wakes a child any more, and who woke the parent was done with that before it let
+            // go of its waker.
+            self.sleeping = false;
+            self.parents = Parents::default();
+        }
         let block = self.block.take()?;
+        if is_held {
+            self.leave_entries(&block);
+        }
+        // Last, since it drops the parent's waker, which is foreign code and may panic.
+        // SAFETY: this is the owner, and it does not sleep.
+        unsafe { mem::take(&mut self.parents).leave(&block.header().parents) };
+        Some(block)
+    }
+
+    /// Gives each entry that has wakers a reference of its own.
+    fn leave_entries(&self, block: &Reference) {
         for index in 0..self.len {
             let entry = block.entry(index);
             if !entry.is_held() {
@@ -209,10 +270,6 @@ impl WakeQueue {
                 mem::forget(theirs);
             }
         }
-        // Last, since it drops the parent's waker, which is foreign code and may panic.
-        // SAFETY: this is the owner, and it does not sleep.
-        unsafe { mem::take(&mut self.parents).leave(&block.header().parents) };
-        Some(block)
     }
 }
 
@@ -221,4 +278,23 @@ impl Drop for WakeQueue {
     fn drop(&mut self) {
         drop(self.let_go());
     }
+}
+
+/// Replaces the top of the stack, and hands over the children that were woken, the last wake first.
+/// Returns whether the parent slept instead.
+#[inline]
+fn replace_stack(block: &Reference, top: u32, mut woken: impl FnMut(u32)) -> bool {
+    // Acquires what was done before the wakes. Releases the parent's waker to the push that is
+    // granted it.
+    let mut at = block.header().top.swap(top, Ordering::AcqRel);
+    if sleeper(at).is_some() {
+        return true;
+    }
+    while at != NONE {
+        let entry = block.entry(at);
+        at = entry.next.load(Ordering::Relaxed);
+        entry.take();
+        woken(entry.index);
+    }
+    false
 }

@@ -14,8 +14,8 @@ use std::task::Waker;
 
 use super::sync::{AtomicU32, Ordering, UnsafeCell};
 
-/// Which of the two places.
-pub(super) type Which = usize;
+/// Which of the two places: 0 or 1.
+pub(super) type Which = u8;
 
 /// A place for a waker of the parent.
 #[derive(Debug)]
@@ -64,6 +64,20 @@ impl Parent {
         }
     }
 
+    /// Whether the waker here would wake the same as `parent`.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner, and has put a waker here, which nobody takes out (invariant 3).
+    #[inline]
+    pub(super) unsafe fn is(&self, parent: &Waker) -> bool {
+        self.waker.with(|waker| {
+            // SAFETY: the owner alone changes the waker, and who is granted the place only reads it.
+            let waker = unsafe { &*waker }.as_ref();
+            waker.is_some_and(|waker| waker.will_wake(parent))
+        })
+    }
+
     /// Leaves the waker to who is granted the place. Returns `false` if that one has finished.
     fn leave(&self) -> bool {
         let left = self
@@ -104,6 +118,10 @@ impl Drop for Granted<'_> {
     }
 }
 
+fn at(places: &[Parent; 2], which: Which) -> &Parent {
+    &places[usize::from(which)]
+}
+
 /// What the owner knows of the two places.
 #[derive(Debug, Default)]
 pub(super) struct Parents {
@@ -124,49 +142,59 @@ impl Parents {
         places: &[Parent; 2],
         parent: &Waker,
     ) -> Option<(Which, bool)> {
-        for (granted, place) in self.granted.iter_mut().zip(places) {
-            // Acquires the use that was made of the waker.
-            if *granted && place.grant.load(Ordering::Acquire) == FINISHED {
-                place.grant.store(GRANTED, Ordering::Relaxed);
-                *granted = false;
-            }
+        self.see_finished(places, self.current);
+        // SAFETY: the caller is the owner, and the place is free (invariant 3).
+        if self.granted == [false; 2] && unsafe { at(places, self.current).is(parent) } {
+            // As mostly. There is nothing in the other place then.
+            return Some((self.current, false));
         }
+        self.see_finished(places, 1 - self.current);
         // A parent that polls while it is woken may have another waker from now on.
-        if self.granted[self.current] && !places[self.current].leave() {
-            places[self.current].grant.store(GRANTED, Ordering::Relaxed);
-            self.granted[self.current] = false;
+        if self.granted[usize::from(self.current)] && !at(places, self.current).leave() {
+            at(places, self.current)
+                .grant
+                .store(GRANTED, Ordering::Relaxed);
+            self.granted[usize::from(self.current)] = false;
         }
-        if self.granted[self.current] {
+        if self.granted[usize::from(self.current)] {
             self.current = 1 - self.current;
-            if self.granted[self.current] {
+            if self.granted[usize::from(self.current)] {
                 return None;
             }
         }
         let (current, other) = (self.current, 1 - self.current);
-        let is_there = places[current].waker.with(|waker| {
-            // SAFETY: the place is free, and the caller is the owner (invariant 3).
-            let waker = unsafe { &*waker }.as_ref();
-            waker.is_some_and(|waker| waker.will_wake(parent))
-        });
+        // SAFETY: the place is free, and the caller is the owner (invariant 3).
+        let is_there = unsafe { at(places, current).is(parent) };
         if !is_there {
             let new = parent.clone();
             let replace = |waker: *mut Option<Waker>| {
                 // SAFETY: as above.
                 unsafe { &mut *waker }.replace(new)
             };
-            let old = places[current].waker.with_mut(replace);
+            let old = at(places, current).waker.with_mut(replace);
             drop(old);
         }
-        if !self.granted[other] {
+        if !self.granted[usize::from(other)] {
             // SAFETY: as above.
-            drop(unsafe { places[other].take() });
+            drop(unsafe { at(places, other).take() });
         }
-        Some((current, self.granted[other]))
+        Some((current, self.granted[usize::from(other)]))
+    }
+
+    /// Notes it if who was granted the place has finished.
+    #[inline]
+    fn see_finished(&mut self, places: &[Parent; 2], which: Which) {
+        let grant = &at(places, which).grant;
+        // Acquires the use that was made of the waker.
+        if self.granted[usize::from(which)] && grant.load(Ordering::Acquire) == FINISHED {
+            grant.store(GRANTED, Ordering::Relaxed);
+            self.granted[usize::from(which)] = false;
+        }
     }
 
     /// Notes that somebody was granted the place that was [`put`](Self::put) last.
     pub(super) fn grant(&mut self) {
-        self.granted[self.current] = true;
+        self.granted[usize::from(self.current)] = true;
     }
 
     /// Drops both wakers, or leaves one that is in use to who uses it.
@@ -174,9 +202,12 @@ impl Parents {
     /// # Safety
     ///
     /// The caller is the owner of `places`, does not sleep, and uses them no more.
-    pub(super) unsafe fn leave(&self, places: &[Parent; 2]) {
-        for (granted, place) in self.granted.iter().zip(places) {
-            if !(*granted && place.leave()) {
+    pub(super) unsafe fn leave(mut self, places: &[Parent; 2]) {
+        for which in [0, 1] {
+            // Only to look costs less than to leave it.
+            self.see_finished(places, which);
+            let place = at(places, which);
+            if !(self.granted[usize::from(which)] && place.leave()) {
                 // SAFETY: nobody is granted the place, and the caller is the owner (invariant 3).
                 drop(unsafe { place.take() });
             }

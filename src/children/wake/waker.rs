@@ -5,12 +5,13 @@
     reason = "a waker is made of a pointer and a table of functions"
 )]
 
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::process;
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
-use super::block::{Entry, LEFT, Reference, TOO_MANY};
+use super::block::Reference;
 use super::cell::BlockCell;
+use super::entry::{Entry, LEFT, TOO_MANY};
 use super::sync::{AtomicBool, Ordering};
 
 static WAKER: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
@@ -29,16 +30,19 @@ unsafe fn clone(entry: *const ()) -> RawWaker {
 }
 
 unsafe fn wake(entry: *const ()) {
-    // SAFETY: the caller hands the waker over.
+    // SAFETY: the caller hands the waker over. It is let go of also if the parent's waker panics.
     let waker = unsafe { Waker::new(entry, &WAKER) };
-    // In this order, and let go of also if the parent's waker panics.
-    waker.wake_by_ref();
+    // SAFETY: the waker keeps the block alive.
+    let (this, block) = unsafe { Reference::of(entry.cast()) };
+    if block.header().wake(this, true) {
+        mem::forget(waker);
+    }
 }
 
 unsafe fn wake_by_ref(entry: *const ()) {
     // SAFETY: the caller keeps the block alive.
     let (this, block) = unsafe { Reference::of(entry.cast()) };
-    block.header().wake(this);
+    block.header().wake(this, false);
 }
 
 unsafe fn drop_waker(entry: *const ()) {
@@ -79,11 +83,8 @@ unsafe fn clone_unborn(unborn: *const ()) -> RawWaker {
 unsafe fn wake_unborn(unborn: *const ()) {
     // SAFETY: the caller says so.
     let unborn = unsafe { &*unborn.cast::<Unborn<'_>>() };
-    match unborn.block.get() {
-        Some(block) => block.header().wake(block.entry(unborn.index)),
-        // There is no other waker, so nothing was pushed before.
-        None => unborn.woke_itself.store(true, Ordering::Release),
-    }
+    // Nothing but this child itself can have been pushed before: nobody else has a waker.
+    unborn.woke_itself.store(true, Ordering::Release);
 }
 
 /// Lends child `index` of `len` a waker for a poll. Returns also whether it was woken by it, and
@@ -93,15 +94,14 @@ pub(super) fn lend<R>(
     block: &BlockCell,
     len: u32,
     index: u32,
-    is_taken: bool,
     poll: impl FnOnce(&mut Context<'_>) -> R,
 ) -> (R, bool) {
     if let Some(block) = block.get() {
-        let entry = block.entry(index);
-        if is_taken {
-            entry.unqueue();
-        }
-        return entry.poll(|| lend_as(block.entry_pointer(index).cast(), &WAKER, poll));
+        let pointer = block.entry_pointer(index);
+        // SAFETY: the block is not dropped while its reference is lent, and its entries are never
+        // borrowed mutably.
+        let entry = unsafe { &*pointer };
+        return entry.poll(|| lend_as(pointer.cast(), &WAKER, poll));
     }
     let unborn = Unborn {
         index,

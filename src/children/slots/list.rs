@@ -1,0 +1,134 @@
+//! Slots of one type, on the heap.
+
+#![expect(
+    unsafe_code,
+    reason = "std has no safe way to pin an element of a pinned slice"
+)]
+
+use std::mem;
+use std::pin::Pin;
+
+use super::slot::{Holds, Note, Outcome, Slot};
+use super::{Slots, Visit};
+
+/// How many times the room that they need outputs may keep, where the slots have lain.
+const ROOM_KEPT: usize = 4;
+
+/// Any number of futures of one type, on the heap.
+pub(crate) struct List<F: Future>(Pin<Box<[Slot<F>]>>);
+
+impl<F: Future> List<F> {
+    /// Collects the futures.
+    ///
+    /// If the iterator panics, or an item's `into_future`, the futures that are there by then are
+    /// dropped and the panic goes on.
+    pub(crate) fn collect<I>(futures: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: IntoFuture<IntoFuture = F>,
+    {
+        let futures = futures.into_iter();
+        let slot = |future: I::Item| Slot::new(future.into_future());
+        let mut slots = Vec::new();
+        // Only a hint: room that cannot be had is no error yet, and room that was reserved for
+        // nothing is given back below.
+        match futures.size_hint() {
+            (lower, Some(upper)) if lower == upper && slots.try_reserve_exact(lower).is_ok() => {
+                slots.extend(futures.map(slot));
+            }
+            _ => futures.for_each(|future| slots.push(slot(future))),
+        }
+        Self(Box::into_pin(slots.into_boxed_slice()))
+    }
+}
+
+impl<F: Future> List<F> {
+    /// Takes all outcomes, in the order of their indices, once every future has come to its end.
+    /// They may lie where the slots have lain: then nothing is allocated.
+    ///
+    /// # Panics
+    ///
+    /// If a slot holds a future still, or if `output` panics.
+    pub(crate) fn take_all<O>(
+        self: Pin<&mut Self>,
+        output: impl Fn(Outcome<F::Output>) -> O,
+    ) -> Vec<O> {
+        let list = self.get_mut();
+        assert!(
+            list.0
+                .iter()
+                .all(|slot| slot.note().holds() != Holds::Future),
+            "every future has come to its end"
+        );
+        let slots = mem::replace(&mut list.0, Box::into_pin(Box::default()));
+        // SAFETY: no future is left in them (invariant 2).
+        let slots = unsafe { Pin::into_inner_unchecked(slots) };
+        let outputs = slots
+            .into_vec()
+            .into_iter()
+            .filter_map(Slot::into_outcome)
+            .map(output);
+        if size_of::<Slot<F>>() <= ROOM_KEPT * size_of::<O>() {
+            // In place, which leaves the vector with room that is not used.
+            outputs.collect()
+        } else {
+            let mut exact = Vec::with_capacity(outputs.size_hint().1.unwrap_or(0));
+            exact.extend(outputs);
+            exact
+        }
+    }
+
+    /// Takes all futures, in the order of their indices, if none of them was polled.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn take_unpolled(
+        self: Pin<&mut Self>,
+    ) -> Option<impl ExactSizeIterator<Item = F> + use<F>> {
+        let list = self.get_mut();
+        let is_unpolled = |note: &Note| note.holds() == Holds::Future && note.polls() == 0;
+        if !list.0.iter().map(Slot::note).all(is_unpolled) {
+            return None;
+        }
+        let slots = mem::replace(&mut list.0, Box::into_pin(Box::default()));
+        // SAFETY: no future in them was polled, and so none was pinned (invariant 1).
+        let slots = unsafe { Pin::into_inner_unchecked(slots) };
+        let future = |slot: Slot<F>| {
+            // SAFETY: as above.
+            let future = unsafe { slot.into_future() };
+            future.expect("every slot holds a future")
+        };
+        Some(slots.into_vec().into_iter().map(future))
+    }
+}
+
+impl<F: Future> Slots for List<F> {
+    type Slot<'a>
+        = Slot<F>
+    where
+        F: 'a;
+
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn slot_mut(self: Pin<&mut Self>, index: usize) -> Pin<&mut Slot<F>> {
+        let slots = self.get_mut().0.as_mut();
+        // SAFETY: a slot is pinned with the slice it lies in, which does not move while it has to
+        // stay, and the slice is not used to move out of the slot (invariant 2).
+        unsafe { slots.map_unchecked_mut(|slots| &mut slots[index]) }
+    }
+
+    #[inline]
+    fn visit<V: Visit>(self: Pin<&mut Self>, index: usize, visit: V) -> V::Output {
+        visit.visit(self.slot_mut(index))
+    }
+
+    #[inline]
+    fn note(&self, index: usize) -> &Note {
+        self.0[index].note()
+    }
+
+    #[inline]
+    fn note_mut(self: Pin<&mut Self>, index: usize) -> &mut Note {
+        self.slot_mut(index).note_mut()
+    }
+}

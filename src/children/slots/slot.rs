@@ -1,0 +1,333 @@
+//! The place of one child, which holds first the future and then what came out of it.
+
+#![expect(
+    unsafe_code,
+    reason = "a future is pinned, and its output takes its place"
+)]
+
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::mem::{self, ManuallyDrop};
+use std::panic::RefUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::super::woken::UNLINKED;
+use crate::contain::{FirstPanic, contain, discard};
+use crate::panic::Panic;
+
+/// The place of one child.
+///
+/// Dropping it drops what it holds, and discards a panic that it holds. Of several slots whose
+/// contents panic when they are dropped, the first such panic goes on and the others are discarded:
+/// so each is dropped, however slots are laid out, and none aborts the process.
+pub struct Slot<F: Future> {
+    note: Note,
+    /// In a cell, so that a reference to the slot is none to the future, which may have references
+    /// to itself that are the only ones to what they point to (invariant 4).
+    content: UnsafeCell<Content<F>>,
+}
+
+/// What the engine notes of a child. It is neither copied nor moved from child to child.
+#[derive(Debug)]
+#[expect(unnameable_types, reason = "the engine alone meets it")]
+pub struct Note {
+    /// How often the future was polled (invariant 1).
+    polls: u32,
+    /// The child's place in the list of the [woken](super::super::woken::Woken) ones.
+    pub(in super::super) link: u32,
+    /// What the slot holds (invariant 3).
+    holds: Holds,
+}
+
+impl Note {
+    /// How often the future was polled.
+    #[inline]
+    pub(in super::super) fn polls(&self) -> u32 {
+        self.polls
+    }
+
+    /// Whether the child is on the list of the woken ones.
+    #[inline]
+    pub(in super::super) fn is_linked(&self) -> bool {
+        self.link != UNLINKED
+    }
+
+    /// What the slot holds.
+    #[inline]
+    pub(in super::super) fn holds(&self) -> Holds {
+        self.holds
+    }
+}
+
+/// What came out of a future. A panic is in a box, since it is large, and there is none as a rule.
+pub(crate) type Outcome<O> = Result<O, Box<Panic>>;
+
+/// What a slot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// A future that has not come to its end.
+    Future,
+    /// The output of a future that has.
+    Output,
+    /// The panic that a future ended with.
+    Panic,
+    /// Nothing any more.
+    Nothing,
+}
+
+/// Which of these it is `Note::holds` tells: no byte of the future does, as one of an enum might.
+union Content<F: Future> {
+    future: ManuallyDrop<F>,
+    output: ManuallyDrop<F::Output>,
+    panic: ManuallyDrop<Box<Panic>>,
+}
+
+// SAFETY: a shared reference to a slot gives one to the output at most (invariant 4).
+unsafe impl<F: Future + Sync> Sync for Slot<F> where F::Output: Sync {}
+
+// The cell changes behind no shared reference.
+impl<F: Future + RefUnwindSafe> RefUnwindSafe for Slot<F> where F::Output: RefUnwindSafe {}
+
+/// What the engine does with a slot whose future's type it does not know.
+pub trait Seat {
+    /// Drops the future, if the slot holds one, and keeps the panic in its place.
+    fn end_with(self: Pin<&mut Self>, panic: Panic);
+
+    /// Drops the future, if the slot holds one. If that panics, the slot holds the panic.
+    fn abandon(self: Pin<&mut Self>);
+
+    /// Takes the panic out of the slot, if it holds one.
+    fn take_panic(self: Pin<&mut Self>) -> Option<Panic>;
+
+    /// Drops whatever the slot holds; a panic that it held, or that this causes, is returned.
+    fn clear(self: Pin<&mut Self>) -> Option<Panic>;
+}
+
+impl<F: Future> Slot<F> {
+    #[inline]
+    pub(crate) fn new(future: F) -> Self {
+        Self {
+            note: Note {
+                polls: 0,
+                link: UNLINKED,
+                holds: Holds::Future,
+            },
+            content: UnsafeCell::new(Content {
+                future: ManuallyDrop::new(future),
+            }),
+        }
+    }
+
+    /// What is noted of the child.
+    #[inline]
+    pub(super) fn note(&self) -> &Note {
+        &self.note
+    }
+
+    /// As [`note`](Self::note), to change it.
+    #[inline]
+    pub(super) fn note_mut(self: Pin<&mut Self>) -> &mut Note {
+        // SAFETY: the note is not pinned.
+        unsafe { &mut self.get_unchecked_mut().note }
+    }
+
+    /// Polls the future. It is dropped as soon as it is done.
+    ///
+    /// # Panics
+    ///
+    /// If the future does, in its poll or when it is dropped: then [`end_with`](Seat::end_with) is to
+    /// be called. And if the slot holds no future.
+    #[inline]
+    pub(crate) fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: a future that the slot holds is not moved (invariant 2).
+        let this = unsafe { self.get_unchecked_mut() };
+        assert!(
+            this.note.holds == Holds::Future,
+            "only a child that is pending is polled"
+        );
+        this.note.polls = this.note.polls.saturating_add(1);
+        // SAFETY: the slot holds a future (invariant 3).
+        let future = unsafe { &mut *this.content.get_mut().future };
+        // SAFETY: from here on it is moved no more (invariant 2).
+        let Poll::Ready(output) = unsafe { Pin::new_unchecked(future) }.poll(context) else {
+            return Poll::Pending;
+        };
+        let output = Finished(ManuallyDrop::new(output));
+        this.drop_future();
+        this.content.get_mut().output = output.into_inner();
+        this.note.holds = Holds::Output;
+        Poll::Ready(())
+    }
+
+    /// Drops the future, which the slot holds, and which leaves it empty also when that panics.
+    #[inline]
+    fn drop_future(&mut self) {
+        debug_assert!(self.note.holds == Holds::Future, "there is a future");
+        self.note.holds = Holds::Nothing;
+        // SAFETY: the slot held a future until now (invariant 3).
+        let future = unsafe { &mut self.content.get_mut().future };
+        // SAFETY: it is dropped where it lies, and never used again (invariant 2).
+        unsafe { ManuallyDrop::drop(future) };
+    }
+
+    /// Makes the slot, which holds nothing, hold a panic.
+    fn put_panic(&mut self, panic: Panic) {
+        self.content.get_mut().panic = ManuallyDrop::new(Box::new(panic));
+        self.note.holds = Holds::Panic;
+    }
+
+    /// Returns the output without taking it out of the slot.
+    pub(crate) fn output(&self) -> Option<&F::Output> {
+        if self.note.holds != Holds::Output {
+            return None;
+        }
+        // SAFETY: an output changes behind no shared reference (invariant 4).
+        let content = unsafe { &*self.content.get() };
+        // SAFETY: the slot holds an output (invariant 3).
+        Some(unsafe { &content.output })
+    }
+
+    /// Takes what came out of the future, if it has come to its end.
+    #[inline]
+    pub(crate) fn take_outcome(self: Pin<&mut Self>) -> Option<Outcome<F::Output>> {
+        // SAFETY: a future that the slot holds is not moved (invariant 2).
+        unsafe { self.get_unchecked_mut() }.take()
+    }
+
+    /// What came out of the future, if it has come to its end.
+    #[inline]
+    pub(super) fn into_outcome(mut self) -> Option<Outcome<F::Output>> {
+        self.take()
+    }
+
+    /// Takes what came out of the future, if it has come to its end. A future stays where it is.
+    #[inline]
+    fn take(&mut self) -> Option<Outcome<F::Output>> {
+        let content = self.content.get_mut();
+        let taken = match self.note.holds {
+            Holds::Output => {
+                // SAFETY: the slot holds an output (invariant 3), and from now on nothing.
+                Ok(unsafe { ManuallyDrop::take(&mut content.output) })
+            }
+            Holds::Panic => {
+                // SAFETY: the slot holds a panic (invariant 3), and from now on nothing.
+                Err(unsafe { ManuallyDrop::take(&mut content.panic) })
+            }
+            Holds::Future | Holds::Nothing => return None,
+        };
+        self.note.holds = Holds::Nothing;
+        Some(taken)
+    }
+
+    /// The future, if it has not come to its end.
+    ///
+    /// # Safety
+    ///
+    /// The future was never pinned (invariant 1).
+    #[cfg(feature = "tokio")]
+    pub(super) unsafe fn into_future(mut self) -> Option<F> {
+        if self.note.holds != Holds::Future {
+            return None;
+        }
+        self.note.holds = Holds::Nothing;
+        // SAFETY: the slot held a future until now (invariant 3).
+        let future = unsafe { &mut self.content.get_mut().future };
+        // SAFETY: it may be moved, as the caller says, and the slot does not use it again.
+        Some(unsafe { ManuallyDrop::take(future) })
+    }
+}
+
+/// An output whose future is being dropped. If that panics the output is dropped too, and a panic of
+/// its own is discarded.
+struct Finished<O>(ManuallyDrop<O>);
+
+impl<O> Finished<O> {
+    #[inline]
+    fn into_inner(self) -> ManuallyDrop<O> {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: what it was taken out of is not used any more, not even dropped.
+        ManuallyDrop::new(unsafe { ManuallyDrop::take(&mut this.0) })
+    }
+}
+
+impl<O> Drop for Finished<O> {
+    #[cold]
+    fn drop(&mut self) {
+        // SAFETY: it is dropped here, and nowhere else.
+        let dropped = contain(|| unsafe { ManuallyDrop::drop(&mut self.0) });
+        if let Err(later) = dropped {
+            discard(later);
+        }
+    }
+}
+
+impl<F: Future> Seat for Slot<F> {
+    fn end_with(mut self: Pin<&mut Self>, panic: Panic) {
+        self.as_mut().abandon();
+        if let Some(later) = self.as_mut().take_panic() {
+            discard(later);
+        }
+        // SAFETY: no future is left to be moved.
+        unsafe { self.get_unchecked_mut() }.put_panic(panic);
+    }
+
+    fn abandon(self: Pin<&mut Self>) {
+        if self.note.holds != Holds::Future {
+            return;
+        }
+        // SAFETY: the future is not moved (invariant 2).
+        let this = unsafe { self.get_unchecked_mut() };
+        if let Err(panic) = contain(|| this.drop_future()) {
+            this.put_panic(panic);
+        }
+    }
+
+    fn take_panic(self: Pin<&mut Self>) -> Option<Panic> {
+        if self.note.holds != Holds::Panic {
+            return None;
+        }
+        self.take_outcome()?.err().map(|panic| *panic)
+    }
+
+    fn clear(mut self: Pin<&mut Self>) -> Option<Panic> {
+        self.as_mut().abandon();
+        match self.take_outcome()? {
+            Ok(output) => contain(|| drop(output)).err(),
+            Err(panic) => Some(*panic),
+        }
+    }
+}
+
+impl<F: Future> fmt::Debug for Slot<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot")
+            .field("note", &self.note)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F: Future> Drop for Slot<F> {
+    #[inline]
+    fn drop(&mut self) {
+        match self.note.holds {
+            Holds::Nothing => {}
+            Holds::Output if !mem::needs_drop::<F::Output>() => {}
+            // SAFETY: a slot that is dropped is not moved any more.
+            _ => unsafe { Pin::new_unchecked(self) }.drop_content(),
+        }
+    }
+}
+
+impl<F: Future> Slot<F> {
+    fn drop_content(mut self: Pin<&mut Self>) {
+        if let Some(panic) = self.as_mut().take_panic() {
+            discard(panic);
+        }
+        let mut panics = FirstPanic::default();
+        if let Some(panic) = self.clear() {
+            panics.note(panic);
+        }
+        panics.resume_in_drop();
+    }
+}
