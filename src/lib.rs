@@ -16,14 +16,18 @@ mod join_macros;
 mod joined;
 #[cfg(feature = "tokio")]
 pub mod leak;
+#[cfg(feature = "tokio")]
+mod lock;
 mod names;
 mod on_panic;
 mod panic;
+mod rendezvous;
 mod report;
 mod settle;
 mod settled;
 #[cfg(feature = "tokio")]
 mod spawned;
+mod start_together;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 mod turn;
@@ -36,12 +40,16 @@ pub use self::deadline::Deadline;
 pub use self::joined::{Joined, JoinedError, joined};
 #[cfg(feature = "tokio")]
 pub use self::leak::{LeakCheck, background, spawn, spawn_blocking, spawn_local, spawn_named};
+#[cfg(feature = "tokio")]
+pub use self::lock::{Acquisition, Lock, LockGuard};
 pub use self::on_panic::{Catch, OnPanic, Resume};
 pub use self::panic::Panic;
+pub use self::rendezvous::{Arrival, Broken, Participant, Rendezvous, Waiting};
 pub use self::settle::{CatchUnwind, SettleAll, settle_all};
 pub use self::settled::Settled;
 #[cfg(feature = "tokio")]
 pub use self::spawned::Spawned;
+pub use self::start_together::Together;
 pub use self::unsettled::{Straggler, Unsettled};
 
 /// Makes an async test of an async function, and fails it if a task or blocking work that it caused

@@ -116,6 +116,11 @@ impl<S: Slots> Children<S> {
         self.panics_go_on = false;
     }
 
+    /// Whether not all children may be in flight at once.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.line.limit_below(self.len())
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slots.count()
     }
@@ -249,7 +254,6 @@ impl<S: Slots> Children<S> {
     }
 }
 
-#[cfg(feature = "tokio")]
 impl<F: Future> Children<List<F>> {
     /// The same children with the futures that `wrap` makes of theirs, by their indices. If one of
     /// them was polled there is no such thing, and they are dropped.

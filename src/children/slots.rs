@@ -166,7 +166,6 @@ impl<F: Future> Slot<F> {
     }
 
     /// The future, if it has not come to its end.
-    #[cfg(feature = "tokio")]
     fn into_future(self) -> Option<F> {
         match self.into_content() {
             Content::Pending(future) => Some(future),
@@ -387,7 +386,6 @@ impl<F: Future> List<F> {
     }
 
     /// Takes all futures, in the order of their indices, if none of them was polled.
-    #[cfg(feature = "tokio")]
     pub(crate) fn take_unpolled(
         self: Pin<&mut Self>,
     ) -> Option<impl ExactSizeIterator<Item = F> + use<F>> {
