@@ -108,20 +108,12 @@ impl Lock {
     pub fn acquire(&self) -> impl Future<Output = LockGuard<'_>> {
         let at = Location::caller();
         async move {
-            let mut acquiring = pin!(self.semaphore.acquire());
-            let mut waiting = None;
-            let acquired = poll_fn(|context| {
-                let acquired = acquiring.as_mut().poll(context);
-                // Without budget it was turned away, and does not stand in the queue.
-                if acquired.is_pending() && waiting.is_none() && coop::has_budget_remaining() {
-                    waiting = Some(self.record().wait(at));
-                }
-                acquired
-            });
-            let Ok(permit) = acquired.await else {
-                unreachable!("the semaphore is never closed");
+            // As every operation of tokio does, so that a loop of them lets others run.
+            coop::consume_budget().await;
+            let permit = match self.semaphore.try_acquire() {
+                Ok(permit) => permit,
+                Err(_) => self.wait(at).await,
             };
-            drop(waiting);
             self.guard(permit, at)
         }
     }
@@ -196,6 +188,25 @@ impl Lock {
             .map_or(Vec::new(), |record| record.waiters())
     }
 
+    /// Stands in the queue, and is on record as long as it does.
+    async fn wait(&self, at: &'static Location<'static>) -> SemaphorePermit<'_> {
+        let mut acquiring = pin!(self.semaphore.acquire());
+        let mut waiting = None;
+        let acquired = poll_fn(|context| {
+            let acquired = acquiring.as_mut().poll(context);
+            // Without budget it was turned away, and does not stand in the queue.
+            if acquired.is_pending() && waiting.is_none() && coop::has_budget_remaining() {
+                waiting = Some(self.record().wait(at));
+            }
+            acquired
+        });
+        let Ok(permit) = acquired.await else {
+            unreachable!("the semaphore is never closed");
+        };
+        permit
+    }
+
+    #[inline]
     fn guard<'a>(
         &'a self,
         permit: SemaphorePermit<'a>,
