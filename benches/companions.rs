@@ -69,9 +69,11 @@ impl Exclusive for async_lock::Mutex<()> {
 const BARRIER: &str = "tokio::sync::Barrier";
 const RENDEZVOUS: &str = "straggler::Rendezvous";
 
+/// A runtime by name, and how it is made.
+type Named = (&'static str, fn() -> Runtime);
+
 /// The runtimes that tasks contend in.
-const RUNTIMES: [(&str, fn() -> Runtime); 2] =
-    [("one thread", one_thread), ("two threads", two_threads)];
+const RUNTIMES: [Named; 2] = [("one thread", one_thread), ("two threads", two_threads)];
 
 fn one_thread() -> Runtime {
     Builder::new_current_thread().build().unwrap()

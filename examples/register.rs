@@ -163,7 +163,8 @@ async fn what_does_not_lose_the_lock() -> Result<()> {
         .await;
         // Here the client hangs up.
     }
-    say("a client hangs up", lock(&trial));
+    say("a client is gone", "its registration goes on");
+    say("the lock", lock(&trial));
     writes.release().await?;
     let eve = trial.client.register("eve@example.com").await;
     say("then eve", outcome(&eve));

@@ -76,8 +76,8 @@ pub use self::unsettled::{Straggler, Unsettled};
 ///
 /// The body may return anything that a test may. The test fails because of the first of these that
 /// applies: its own panic or error, its timeout, a task that outlived it, a task that panicked,
-/// blocking work that outlived it, a thread that did if threads are denied. What ranks lower is
-/// printed too.
+/// blocking work that outlived it, a thread that did if threads are denied, a [`Lock`] that is still
+/// held. What ranks lower is printed too.
 ///
 /// A task that panics fails its test also if its handle is awaited: whether somebody looks at the
 /// error cannot be seen. Of tasks that were not spawned through straggler the panic is seen by a hook

@@ -28,7 +28,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     ///
     /// # Panics
     ///
-    /// If it was polled before; or if it was [`spawned`](Self::spawned) before, since the tasks are what
+    /// If it was polled before; or if it was `spawned` before, since the tasks are what
     /// is to start together: call this first. The futures are dropped then. Also if there is a
     /// [`limit`](Self::limit) below the number of futures, which keeps them from it: those that start
     /// are in flight together.

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
 
 use common::{Gate, Log, in_each_flavor};
 use futures::FutureExt;
@@ -445,27 +445,22 @@ fn it_is_handed_on_in_order_across_tasks() {
     in_each_flavor(|| async {
         let (lock, log) = (Arc::new(Lock::new()), Log::new());
         let guard = lock.acquire().await;
-        let tasks: Vec<_> = (0..5)
-            .map(|number| {
-                let (lock, log) = (Arc::clone(&lock), log.clone());
-                let task = tokio::spawn(async move {
-                    let _guard = lock.acquire().await;
-                    log.push(number);
-                    yield_now().await;
-                });
-                task
-            })
-            .map(Mutex::new)
-            .collect();
-        // They stand in the queue one after the other, in the order that is listed.
-        common::until(|| lock.waiters().len() == 5).await;
+        let mut tasks = Vec::new();
+        for number in 0..5 {
+            let (of_task, log) = (Arc::clone(&lock), log.clone());
+            tasks.push(tokio::spawn(async move {
+                let _guard = of_task.acquire().await;
+                log.push(number);
+                yield_now().await;
+            }));
+            // The next one is behind it in the queue.
+            common::until(|| lock.waiters().len() > number).await;
+        }
         drop(guard);
         for task in tasks {
-            task.into_inner().unwrap().await.unwrap();
+            task.await.unwrap();
         }
-        let mut order = log.take();
-        order.sort_unstable();
-        assert_eq!(order, [0, 1, 2, 3, 4]);
+        assert_eq!(log.take(), [0, 1, 2, 3, 4]);
         assert!(!lock.is_locked());
     });
 }

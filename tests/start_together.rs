@@ -140,8 +140,8 @@ mod on_tasks {
 
     use super::*;
 
-    /// Counts the tasks that are alive when it starts, and ends at once.
-    async fn count_alive() -> usize {
+    /// Counts the tasks that are alive.
+    fn count_alive() -> usize {
         Handle::current().metrics().num_alive_tasks()
     }
 
@@ -150,7 +150,7 @@ mod on_tasks {
         // More than one turn of a combinator spawns.
         for count in [10, 300] {
             in_each_flavor(|| async {
-                let counting = (0..count).map(|_| count_alive());
+                let counting = (0..count).map(|_| async { count_alive() });
                 let settled = settle_all(counting).start_together().spawned().await;
                 assert_eq!(settled.iter().max(), Some(&count), "the first saw all");
             });

@@ -170,7 +170,7 @@ async fn a_reply_that_is_dropped_is_an_answer_too() {
 async fn dropping_it_ends_its_connections() {
     let mut server = Server::bind(0).await.unwrap();
     let url = server.url();
-    let (_, refused) = settle!(
+    let ((), refused) = settle!(
         async {
             let call = server.next().await;
             drop(server);

@@ -104,6 +104,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// for a thread is counted with `--cfg tokio_unstable` alone, and what ends because the runtime is
 /// shut down does not count.
 ///
+/// A [`Lock`](crate::Lock) that was acquired in the check, and is still held when the grace is over,
+/// fails it too, unless a task or closure holds it that is allowed to remain.
+///
 /// Not seen are tasks of a `LocalSet` that are spawned past `straggler`, those of other runtimes,
 /// and threads, unless they are [denied](Self::deny_threads).
 ///

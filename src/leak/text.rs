@@ -62,9 +62,7 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
                     f,
                     "leak_check: {test} did not end within {timeout}\n\n  it {wait}"
                 )?;
-                if self.0.count() > 0 {
-                    write!(f, "\n\nmeanwhile {} alive:", are(self.0.count()))?;
-                }
+                self.meanwhile(f)?;
             }
             Verdict::Deadlocked { wait } => {
                 let wait = wait.to_string().replace('\n', "\n  ");
@@ -73,9 +71,7 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
                     "leak_check: {test} can never end: its clock is paused, and nothing is left that \
                      could run\n\n  it {wait}"
                 )?;
-                if self.0.count() > 0 {
-                    write!(f, "\n\nmeanwhile {} alive:", are(self.0.count()))?;
-                }
+                self.meanwhile(f)?;
             }
             Verdict::Leaked => {
                 write!(f, "leak_check: {} outlived {test}", tasks(self.0.count()))?;
@@ -132,6 +128,14 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
 }
 
 impl Text<'_> {
+    /// Says how many tasks are alive while the test hangs.
+    fn meanwhile(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.count() {
+            0 => Ok(()),
+            count => write!(f, "\n\nmeanwhile {} alive:", are(count)),
+        }
+    }
+
     /// Says how many tasks there are of which nothing else is seen.
     fn unseen(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let findings = self.0.findings();
