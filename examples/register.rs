@@ -1,15 +1,16 @@
 //! Two registrations at once: what `try_join_all` leaves behind, what `barrier` does not, and who
-//! wins when both want the same address.
+//! wins when both want the same address; and that nothing loses the lock that decides it.
 //!
 //! `cargo run --example register` tells the story; with `-- --serve` the service stays up.
 
 use std::fmt::{Debug, Display};
+use std::pin::pin;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use futures::future::try_join_all;
+use futures::future::{select, try_join_all};
 use straggler::{barrier, settle, settle_all};
-use straggler_examples::registration::{ClientError, Locking, Trial};
+use straggler_examples::registration::{ClientError, Fault, Locking, Trial};
 use tokio::signal;
 
 /// A user-registration service on an embedded database, and the race in it.
@@ -35,7 +36,8 @@ async fn main() -> Result<()> {
     what_try_join_all_leaves_behind().await?;
     what_barrier_does_not().await?;
     who_wins(Locking::Without).await?;
-    who_wins(Locking::With).await
+    who_wins(Locking::With).await?;
+    what_does_not_lose_the_lock().await
 }
 
 async fn serve(port: u16, without_lock: bool) -> Result<()> {
@@ -134,6 +136,49 @@ async fn who_wins(locking: Locking) -> Result<()> {
     }
     say("in the database", accounts(&trial).await?);
     Ok(trial.end().await?)
+}
+
+async fn what_does_not_lose_the_lock() -> Result<()> {
+    println!(
+        "\n5. with the lock a look-up fails, a handler panics, and a client hangs up half-way"
+    );
+    let trial = Trial::start(0, Locking::With).await?;
+    for (what, fault) in [
+        ("a look-up fails", Fault::Fails),
+        ("a handler panics", Fault::Panics),
+    ] {
+        trial.users().break_next_look_up(fault);
+        let failed = trial.client.register("eve@example.com").await;
+        say(what, if failed.is_err() { "Err" } else { "Ok" });
+        say("the lock", lock(&trial));
+    }
+
+    let writes = trial.users().hold_writes().await?;
+    {
+        let registering = pin!(trial.client.register("bob@example.com"));
+        select(
+            registering,
+            pin!(trial.until(|activity| activity.found_free == 1)),
+        )
+        .await;
+        // Here the client hangs up.
+    }
+    say("a client is gone", "its registration goes on");
+    say("the lock", lock(&trial));
+    writes.release().await?;
+    let eve = trial.client.register("eve@example.com").await;
+    say("then eve", outcome(&eve));
+    say("the lock", lock(&trial));
+    say("in the database", accounts(&trial).await?);
+    Ok(trial.end().await?)
+}
+
+fn lock(trial: &Trial) -> &'static str {
+    if trial.is_locked() {
+        "is held"
+    } else {
+        "is free"
+    }
 }
 
 async fn accounts(trial: &Trial) -> Result<String> {

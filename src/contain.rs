@@ -38,11 +38,16 @@ impl FirstPanic {
         }
     }
 
-    /// Drops `value` and keeps the panic this causes.
-    pub(crate) fn drop_value<T>(&mut self, value: T) {
-        if let Err(panic) = contain(|| drop(value)) {
+    /// Runs foreign code and keeps the panic this causes.
+    pub(crate) fn run(&mut self, foreign: impl FnOnce()) {
+        if let Err(panic) = contain(foreign) {
             self.note(panic);
         }
+    }
+
+    /// Drops `value` and keeps the panic this causes.
+    pub(crate) fn drop_value<T>(&mut self, value: T) {
+        self.run(|| drop(value));
     }
 
     /// Drops every value, whichever of them panic, and keeps the first panic.

@@ -18,14 +18,18 @@ mod join_macros;
 mod joined;
 #[cfg(feature = "tokio")]
 pub mod leak;
+#[cfg(feature = "tokio")]
+mod lock;
 mod names;
 mod on_panic;
 mod panic;
+mod rendezvous;
 mod report;
 mod settle;
 mod settled;
 #[cfg(feature = "tokio")]
 mod spawned;
+mod start_together;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 mod turn;
@@ -40,12 +44,16 @@ pub use self::explore::{Explore, checkpoint};
 pub use self::joined::{Joined, JoinedError, joined};
 #[cfg(feature = "tokio")]
 pub use self::leak::{LeakCheck, background, spawn, spawn_blocking, spawn_local, spawn_named};
+#[cfg(feature = "tokio")]
+pub use self::lock::{Acquisition, Lock, LockGuard};
 pub use self::on_panic::{Catch, OnPanic, Resume};
 pub use self::panic::Panic;
+pub use self::rendezvous::{Arrival, Broken, Participant, Rendezvous, Waiting};
 pub use self::settle::{CatchUnwind, SettleAll, settle_all};
 pub use self::settled::Settled;
 #[cfg(feature = "tokio")]
 pub use self::spawned::Spawned;
+pub use self::start_together::Together;
 pub use self::unsettled::{Straggler, Unsettled};
 
 /// Makes an async test of an async function, and fails it if a task or blocking work that it caused
@@ -73,8 +81,8 @@ pub use self::unsettled::{Straggler, Unsettled};
 ///
 /// The body may return anything that a test may. The test fails because of the first of these that
 /// applies: its own panic or error, its timeout, a task that outlived it, a task that panicked,
-/// blocking work that outlived it, a thread that did if threads are denied. What ranks lower is
-/// printed too.
+/// blocking work that outlived it, a thread that did if threads are denied, a [`Lock`] that is still
+/// held. What ranks lower is printed too.
 ///
 /// A task that panics fails its test also if its handle is awaited: whether somebody looks at the
 /// error cannot be seen. Of tasks that were not spawned through straggler the panic is seen by a hook

@@ -95,6 +95,8 @@ where
         children: Some(Children::new(List::collect(futures))),
         names: Names::None,
         place: Location::caller(),
+        is_spawned: false,
+        starts_together: false,
         on_panic: PhantomData,
     }
 }
@@ -106,6 +108,10 @@ pub struct SettleAll<F: Future, P = Resume> {
     children: Option<Children<List<F>>>,
     names: Names,
     place: &'static Location<'static>,
+    /// Whether the futures are those of tasks.
+    pub(crate) is_spawned: bool,
+    /// Whether they are to start together, from which a limit would keep them.
+    pub(crate) starts_together: bool,
     on_panic: PhantomData<fn() -> P>,
 }
 
@@ -144,6 +150,8 @@ impl<F: Future> SettleAll<F> {
             children: self.children,
             names: self.names,
             place: self.place,
+            is_spawned: self.is_spawned,
+            starts_together: self.starts_together,
             on_panic: PhantomData,
         }
     }
@@ -156,6 +164,11 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     /// started at the first poll, and so they are if `at_most` is not below their number. A task
     /// that was spawned before is in flight already: a limit does not hold it back, as it does those
     /// of `spawned`.
+    ///
+    /// # Panics
+    ///
+    /// If they are to [start together](Self::start_together), and `at_most` is below their number. They
+    /// are dropped, unpolled.
     ///
     /// # Examples
     ///
@@ -176,11 +189,30 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     /// assert_eq!((settled.len(), most.into_inner()), (10, 2));
     /// # });
     /// ```
+    #[track_caller]
     pub fn limit(mut self, at_most: NonZeroUsize) -> Self {
         if let Some(children) = &mut self.children {
             children.limit(at_most.get());
         }
+        self.assert_may_start_together();
         self
+    }
+
+    /// Panics if the futures are to start together, and may not all be in flight at once.
+    #[track_caller]
+    pub(crate) fn assert_may_start_together(&self) {
+        let is_limited = self.children.as_ref().is_some_and(Children::is_limited);
+        assert!(
+            !(self.starts_together && is_limited),
+            "the futures of the `settle_all` at {} cannot start together: its `limit` lets only some of \
+             them be in flight",
+            self.place
+        );
+    }
+
+    /// How many futures there are.
+    pub(crate) fn len(&self) -> usize {
+        self.children.as_ref().map_or(0, Children::len)
     }
 
     /// Gives each future a name for reports, by its index.
@@ -207,8 +239,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     where
         L: Into<Cow<'static, str>>,
     {
-        let len = self.children.as_ref().map_or(0, Children::len);
-        self.names = Names::Given((0..len).map(name).map(Into::into).collect());
+        self.names = Names::Given((0..self.len()).map(name).map(Into::into).collect());
         self
     }
 
@@ -295,7 +326,6 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
 
     /// The same with the futures that `wrap` makes of these, by their names. If one of them was polled
     /// there is no such thing, and they are dropped.
-    #[cfg(feature = "tokio")]
     pub(crate) fn wrap<G: Future>(
         self,
         mut wrap: impl FnMut(F, Option<&str>) -> G,
@@ -306,12 +336,13 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
             children: Some(self.children?.wrap(wrap)?),
             names,
             place: self.place,
+            is_spawned: self.is_spawned,
+            starts_together: self.starts_together,
             on_panic: PhantomData,
         })
     }
 
     /// Where the combinator was made.
-    #[cfg(feature = "tokio")]
     pub(crate) fn place(&self) -> &'static Location<'static> {
         self.place
     }
@@ -420,6 +451,10 @@ impl<F: Future, P: OnPanic> Future for SettleAll<F, P> {
     }
 }
 
+#[expect(
+    clippy::missing_fields_in_debug,
+    reason = "whether they are spawned or start together is in the type of the futures"
+)]
 impl<F: Future, P> fmt::Debug for SettleAll<F, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = &self.names;

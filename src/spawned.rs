@@ -83,9 +83,10 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
             task: None,
             place,
         });
-        let Some(spawned) = spawned else {
+        let Some(mut spawned) = spawned else {
             panic!("the `settle_all` at {made_at} was polled already when `spawned` was called");
         };
+        spawned.is_spawned = true;
         spawned
     }
 }

@@ -10,12 +10,15 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use straggler::{
-    AggregateError, Barrier, Catch, CatchUnwind, Deadline, Panic, Resume, SettleAll, Settled,
-    Straggler, Unsettled, barrier, settle, settle_all,
-};
 #[cfg(feature = "tokio")]
-use straggler::{Joined, JoinedError, Spawned};
+use straggler::leak::{HeldLock, LockUser};
+#[cfg(feature = "tokio")]
+use straggler::{Acquisition, Joined, JoinedError, Lock, LockGuard, Spawned};
+use straggler::{
+    AggregateError, Arrival, Barrier, Broken, Catch, CatchUnwind, Deadline, Panic, Participant,
+    Rendezvous, Resume, SettleAll, Settled, Straggler, Together, Unsettled, Waiting, barrier,
+    settle, settle_all,
+};
 
 fn send_sync<T: Send + Sync>() {}
 fn send<T: Send>(_: T) {}
@@ -137,4 +140,45 @@ fn what_waits_for_tasks_is_as_free_as_what_it_is_made_of() {
     debug::<Joined<Hidden, Hidden>>();
 
     error::<JoinedError<std::num::ParseIntError>>();
+}
+
+#[test]
+fn what_meets_crosses_threads() {
+    send_sync::<(Rendezvous, Participant, Waiting<'_>)>();
+    send_sync::<(Arrival, Broken)>();
+    unpin::<(Rendezvous, Participant, Waiting<'_>, Broken)>();
+    unwind_safe::<(Rendezvous, Participant, Arrival, Broken)>();
+    debug::<(Rendezvous, Participant, Waiting<'_>, Arrival)>();
+    error::<Broken>();
+}
+
+#[test]
+fn what_starts_together_is_as_free_as_its_futures() {
+    send_sync::<SettleAll<Together<Ready<u8>>>>();
+    unpin::<SettleAll<Together<Fixed>>>();
+    unwind_safe::<SettleAll<Together<Ready<u8>>>>();
+    debug::<SettleAll<Together<Opaque>>>();
+    debug::<Together<Opaque>>();
+    let not_sync = || async { Cell::new(0).get() };
+    send(settle_all([not_sync()]).start_together());
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn locks_and_guards_cross_threads() {
+    static LOCK: Lock = Lock::new();
+
+    send_sync::<(Lock, LockGuard<'_>, Acquisition)>();
+    send_sync::<(HeldLock, LockUser)>();
+    unpin::<(Lock, LockGuard<'_>, Acquisition)>();
+    unwind_safe::<(Lock, LockGuard<'_>, Acquisition)>();
+    debug::<(Lock, LockGuard<'_>, Acquisition)>();
+    let acquiring = LOCK.acquire();
+    send(&acquiring);
+    send(acquiring);
+    send(
+        settle_all([async { Cell::new(0).get() }])
+            .start_together()
+            .spawned(),
+    );
 }

@@ -6,7 +6,7 @@ use std::pin::pin;
 use futures::future::{select, try_join_all};
 use futures::poll;
 use straggler::{barrier, settle, settle_all};
-use straggler_examples::registration::{ClientError, Email, Locking, Trial};
+use straggler_examples::registration::{ClientError, Email, Fault, Locking, Trial};
 
 type Outcome = anyhow::Result<()>;
 
@@ -220,5 +220,112 @@ async fn a_taken_port_is_named() -> Outcome {
     let error = Trial::start(port, Locking::With).await.unwrap_err();
 
     assert_eq!(error.to_string(), format!("cannot listen on port {port}"));
+    Ok(trial.end().await?)
+}
+
+#[straggler::test]
+async fn barrier_of_two_registrations_names_the_one_that_lost() -> Outcome {
+    let trial = Trial::start(0, Locking::With).await?;
+
+    let twice = ["eve@example.com"; 2].map(|email| trial.client.register(email));
+    let result = barrier(twice).await;
+
+    assert_refused(result, 409, "eve@example.com is already registered");
+    assert_eq!(trial.users().emails().await?, ["eve@example.com"]);
+    assert!(!trial.is_locked());
+    Ok(trial.end().await?)
+}
+
+#[straggler::test]
+async fn a_look_up_that_fails_does_not_lose_the_lock() -> Outcome {
+    let trial = Trial::start(0, Locking::With).await?;
+    trial.users().break_next_look_up(Fault::Fails);
+
+    let twice = ["eve@example.com"; 2].map(|email| trial.client.register(email));
+    let settled = settle_all(twice).await;
+
+    assert_eq!((settled.ok_count(), settled.err_count()), (1, 1));
+    assert!(!trial.is_locked());
+    match settled.into_result() {
+        Err(ClientError::Refused { status, message }) => {
+            assert_eq!(status.as_u16(), 500);
+            assert!(message.starts_with("the database failed"), "{message}");
+        }
+        other => panic!("it did not fail: {other:?}"),
+    }
+    assert_eq!(trial.users().emails().await?, ["eve@example.com"]);
+    Ok(trial.end().await?)
+}
+
+#[straggler::test(panics = "allow")]
+async fn a_handler_that_panics_does_not_lose_the_lock() -> Outcome {
+    let trial = Trial::start(0, Locking::With).await?;
+    trial.users().break_next_look_up(Fault::Panics);
+
+    let twice = ["eve@example.com"; 2].map(|email| trial.client.register(email));
+    let settled = settle_all(twice).await;
+
+    assert_eq!((settled.ok_count(), settled.err_count()), (1, 1));
+    assert!(!trial.is_locked());
+    match settled.into_result() {
+        Err(ClientError::Refused { status, message }) => {
+            assert_eq!(status.as_u16(), 500);
+            assert!(message.contains("as it was told to"), "{message}");
+        }
+        other => panic!("it did not fail: {other:?}"),
+    }
+    assert_eq!(trial.users().emails().await?, ["eve@example.com"]);
+    Ok(trial.end().await?)
+}
+
+#[straggler::test]
+async fn a_client_that_hangs_up_while_it_has_the_lock_keeps_it_from_nobody() -> Outcome {
+    let trial = Trial::start(0, Locking::With).await?;
+    let writes = trial.users().hold_writes().await?;
+    {
+        let registering = pin!(trial.client.register("eve@example.com"));
+        let found_free = pin!(trial.until(|activity| activity.found_free == 1));
+        select(registering, found_free).await;
+    }
+    assert!(
+        trial.is_locked(),
+        "a registration that has begun is finished"
+    );
+
+    let (second, released) = settle!(trial.client.register("eve@example.com"), async {
+        trial.until(|activity| activity.at_work == 2).await;
+        writes.release().await
+    });
+
+    released?;
+    assert_refused(second, 409, "eve@example.com is already registered");
+    assert_eq!(trial.users().emails().await?, ["eve@example.com"]);
+    assert!(!trial.is_locked());
+    Ok(trial.end().await?)
+}
+
+/// What becomes of a handler whose server drops it with the connection.
+#[straggler::test]
+async fn a_registration_that_is_dropped_in_the_middle_or_in_the_queue_gives_the_lock_back()
+-> Outcome {
+    let trial = Trial::start(0, Locking::With).await?;
+    let service = trial.registrations();
+    let writes = trial.users().hold_writes().await?;
+    {
+        let mut holds = Box::pin(service.register("bob@example.com"));
+        let found_free = pin!(trial.until(|activity| activity.found_free == 1));
+        select(&mut holds, found_free).await;
+        let mut waits = Box::pin(service.register("eve@example.com"));
+        assert!(poll!(&mut waits).is_pending());
+        let lock = service.lock().expect("there is one");
+        assert_eq!(lock.waiters().len(), 1);
+        drop(waits);
+        assert!(lock.waiters().is_empty() && trial.is_locked());
+        drop(holds);
+        assert!(!trial.is_locked());
+    }
+    writes.release().await?;
+    trial.client.register("ada@example.com").await?;
+    assert_eq!(trial.activity().at_work, 0);
     Ok(trial.end().await?)
 }

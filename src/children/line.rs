@@ -57,6 +57,11 @@ impl Line {
         self.limit = u32::try_from(at_most).unwrap_or(u32::MAX);
     }
 
+    /// Whether fewer than `len` may be in flight at once.
+    pub(super) fn limit_below(&self, len: usize) -> bool {
+        (self.limit as usize) < len
+    }
+
     /// Makes the next turn begin a batch of all children that are woken by then.
     pub(super) fn begin_batch(&mut self) {
         self.begins_batch = true;

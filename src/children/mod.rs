@@ -11,7 +11,6 @@ mod wake;
 mod wake_loom;
 mod woken;
 
-#[cfg(feature = "tokio")]
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -115,6 +114,11 @@ impl<S: Slots> Children<S> {
     /// Makes panics outputs like any other.
     pub(crate) fn catch_panics(&mut self) {
         self.panics_go_on = false;
+    }
+
+    /// Whether not all children may be in flight at once.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.line.limit_below(self.len())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -290,7 +294,6 @@ impl<S: Slots> Children<S> {
     }
 }
 
-#[cfg(feature = "tokio")]
 impl<F: Future> Children<List<F>> {
     /// The same children with the futures that `wrap` makes of theirs, by their indices. If one of
     /// them was polled there is no such thing, and they are dropped.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::blocking::{self, BlockingWork, closures};
 use super::calls::Call;
 use super::groups;
+use super::locks::{self, HeldLock, LockUser};
 use super::place::Place;
 use super::report::{LeakedTask, Report, TaskPanic, Verdict};
 use super::role::{Level, Role};
@@ -35,6 +36,7 @@ pub(super) fn annotations(report: &Report, role: Role, repository: &Repository) 
     annotations.find_panics();
     annotations.find_blocking();
     annotations.find_threads();
+    annotations.find_locks();
     annotations.lines()
 }
 
@@ -78,7 +80,8 @@ impl<'a> Annotations<'a> {
             Verdict::Leaked
             | Verdict::Panicked
             | Verdict::BlockingLeaked
-            | Verdict::ThreadsLeaked => return,
+            | Verdict::ThreadsLeaked
+            | Verdict::LocksHeld => return,
             Verdict::Hung { timeout, wait } => {
                 let timeout = humantime::format_duration(*timeout);
                 format!("{test} did not end within {timeout}\n{wait}")
@@ -173,6 +176,25 @@ impl<'a> Annotations<'a> {
             Named(left)
         );
         self.add(level, [self.report.place()], says);
+    }
+
+    fn find_locks(&mut self) {
+        let level = self.level_if(*self.report.verdict() == Verdict::LocksHeld);
+        for alike in groups::of_locks(self.report.held_locks()) {
+            let are = locks::are(alike.len());
+            let says = match self.report.verdict() {
+                Verdict::Hung { .. } | Verdict::Deadlocked { .. } => {
+                    format!("{are} in use while {} hangs{}", self.test, InUse(&alike))
+                }
+                _ => format!(
+                    "{are} still held at the end of {}{}",
+                    self.test,
+                    InUse(&alike)
+                ),
+            };
+            let users = alike[0].holder().into_iter().chain(alike[0].waiters());
+            self.add(level, users.map(LockUser::place), says);
+        }
     }
 
     /// What is to be said of so many tasks that are left.
@@ -301,6 +323,15 @@ struct AtWork<'a>(&'a [&'a BlockingWork]);
 impl fmt::Display for AtWork<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         blocking::write_group(f, self.0)
+    }
+}
+
+/// Locks that are alike, as in the text of a report.
+struct InUse<'a>(&'a [&'a HeldLock]);
+
+impl fmt::Display for InUse<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        locks::write_group(f, self.0)
     }
 }
 

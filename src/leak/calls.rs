@@ -188,6 +188,12 @@ impl Frame {
     /// What is awaited where this frame is called, unless it only hands polls on.
     fn awaited(&self) -> Option<String> {
         let path = function_path(&self.name);
+        let own = WAITED_FOR
+            .iter()
+            .find(|(module, _)| path.starts_with(module));
+        if let Some((_, awaited)) = own {
+            return Some((*awaited).to_owned());
+        }
         let hands_on = [
             "__rust",
             "alloc::",
@@ -225,6 +231,12 @@ impl Frame {
         })
     }
 }
+
+/// What of this crate is waited for, by the modules that it stands in.
+const WAITED_FOR: [(&str, &str); 2] = [
+    ("straggler::lock::", "straggler::Lock::acquire"),
+    ("straggler::rendezvous::", "straggler::Participant::wait"),
+];
 
 /// Where the files of this crate are.
 const OWN_FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");

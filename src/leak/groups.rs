@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::blocking::BlockingWork;
+use super::locks::{HeldLock, LockUser};
 use super::report::{LeakedTask, TaskPanic};
 use super::threads::LeakedThread;
 
@@ -35,6 +36,15 @@ pub(super) fn of_panics(panics: &[TaskPanic]) -> Vec<Group<'_, TaskPanic>> {
 pub(super) fn of_blocking(blocking: &[BlockingWork]) -> Vec<Group<'_, BlockingWork>> {
     by(blocking, |work| {
         (work.place(), work.is_queued(), work.spawned_by())
+    })
+}
+
+/// Locks that differ in nothing but for how long they are used, the one acquired first before others.
+pub(super) fn of_locks(locks: &[HeldLock]) -> Vec<Group<'_, HeldLock>> {
+    let user = |user: &'_ LockUser| (user.place().clone(), user.by().cloned());
+    by(locks, |lock| {
+        let waiters: Vec<_> = lock.waiters().iter().map(user).collect();
+        (lock.holder().map(user), waiters)
     })
 }
 

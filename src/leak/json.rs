@@ -36,6 +36,7 @@
 //! | `task_panicked` | left none behind, but a task panicked |
 //! | `blocking_leaked` | left no task behind, but blocking work |
 //! | `threads_leaked` | left nothing behind but threads, which it denies |
+//! | `locks_held` | left nothing behind, but a lock is still held that was acquired in it |
 //! | `not_run` | was not run |
 //! | `check_failed` | was run, but the check of what it left behind panicked |
 //!
@@ -57,6 +58,7 @@
 //! | `blocking` | blocking work, a closure of `spawn_blocking`, that outlived the test, or is under way while the test hangs | `numbers`, `queued`, `spawned_by`, `age_ms` |
 //! | `unseen_blocking` | blocking work of which this build sees only that it is there | `may_be_tasks` |
 //! | `thread` | a thread that outlived the test, which denies them | `name` |
+//! | `lock` | a `straggler::Lock` that is still held when the test has ended, or is held or waited for while the test hangs; it comes from where it was acquired | `held_by`, `held_ms`, `waiters` |
 //! | `hang` | the test did not end | `timeout_ms`, `waits_for` |
 //! | `deadlock` | the test can never end | `waits_for` |
 //! | `late` | the test ended too late | `timeout_ms`, `took_ms` |
@@ -78,6 +80,9 @@
 //! | `panicked_at` | the place of the panic, or `null`: an object with `file`, `line`, `column` |
 //! | `message` | the panic or the reason, in words; `null` if a panic has no words |
 //! | `timeout_ms`, `took_ms` | the time that the test had, and that it took, in milliseconds |
+//! | `held_by` | who has acquired the lock: an object as in `spawned_by`, or `null` if it is nobody of this test, or nobody has taken it since it was handed on |
+//! | `held_ms` | for how long the lock is held, in milliseconds, or `null` |
+//! | `waiters` | who waits for the lock, in the order in which they began to: objects with `file`, `line`, `column`, `waits_by` (as `held_by`) and `waiting_ms` |
 //! | `waits_for` | an object with `state`, `places` and `blocks_for_ms` |
 //!
 //! | `state` | the task |
@@ -110,6 +115,7 @@ use serde::Serialize;
 use super::blocking::BlockingWork;
 use super::calls::Call;
 use super::groups;
+use super::locks::{HeldLock, LockUser};
 use super::place::Place;
 use super::report::{LeakedTask, Report, SpawnedBy, TaskPanic, Verdict};
 use super::role::Role;
@@ -201,6 +207,11 @@ enum What<'a> {
     Thread {
         name: Option<&'a str>,
     },
+    Lock {
+        held_by: Option<Spawner<'a>>,
+        held_ms: Option<u64>,
+        waiters: Vec<Waiter<'a>>,
+    },
     Hang {
         timeout_ms: u64,
         waits_for: WaitsFor<'a>,
@@ -260,6 +271,14 @@ enum Spawner<'a> {
 }
 
 #[derive(Serialize)]
+struct Waiter<'a> {
+    #[serde(flatten)]
+    place: At<'a>,
+    waits_by: Option<Spawner<'a>>,
+    waiting_ms: Option<u64>,
+}
+
+#[derive(Serialize)]
 struct Polls {
     least: usize,
     most: usize,
@@ -312,6 +331,10 @@ impl<'a> Line<'a> {
             let name = alike[0].name();
             find(None, alike.len(), What::Thread { name });
         }
+        for alike in groups::of_locks(report.held_locks()) {
+            let place = alike[0].holder().map(LockUser::place);
+            find(place, alike.len(), What::locks(&alike));
+        }
         Self {
             version: VERSION,
             test: report.test(),
@@ -333,6 +356,7 @@ fn of_verdict(verdict: &Verdict) -> (&'static str, Option<What<'_>>) {
         Verdict::Panicked => ("task_panicked", None),
         Verdict::BlockingLeaked => ("blocking_leaked", None),
         Verdict::ThreadsLeaked => ("threads_leaked", None),
+        Verdict::LocksHeld => ("locks_held", None),
         Verdict::Hung { timeout, wait } => {
             let (timeout_ms, waits_for) = (milliseconds(*timeout), wait.into());
             let hang = What::Hang {
@@ -405,6 +429,16 @@ impl<'a> What<'a> {
             age_ms: milliseconds(first.age()),
         }
     }
+
+    /// Locks that are alike, at least one.
+    fn locks(alike: &[&'a HeldLock]) -> Self {
+        let (first, holder) = (alike[0], alike[0].holder());
+        Self::Lock {
+            held_by: holder.and_then(LockUser::by).map(Spawner::from),
+            held_ms: holder.and_then(LockUser::time).map(milliseconds),
+            waiters: first.waiters().iter().map(Waiter::from).collect(),
+        }
+    }
 }
 
 impl<'a> At<'a> {
@@ -441,6 +475,16 @@ impl<'a> From<&'a SpawnedBy> for Spawner<'a> {
                 name: name.as_deref(),
                 place: At::new(Some(place)),
             },
+        }
+    }
+}
+
+impl<'a> From<&'a LockUser> for Waiter<'a> {
+    fn from(waiter: &'a LockUser) -> Self {
+        Self {
+            place: At::new(Some(waiter.place())),
+            waits_by: waiter.by().map(Spawner::from),
+            waiting_ms: waiter.time().map(milliseconds),
         }
     }
 }

@@ -15,6 +15,7 @@ mod groups;
 mod hooks;
 pub mod json;
 mod judged;
+mod locks;
 pub(crate) mod panics;
 mod place;
 mod report;
@@ -54,6 +55,8 @@ pub use self::blocking::BlockingWork;
 pub use self::calls::Call;
 pub(crate) use self::calls::Symbols;
 pub(crate) use self::environment::{Environment, Mode};
+pub use self::locks::{HeldLock, LockUser};
+pub(crate) use self::locks::{Holding, LockRecord};
 pub(crate) use self::panics::note_resumed;
 pub use self::place::Place;
 pub use self::report::{LeakedTask, Report, SpawnedBy, TaskPanic, Verdict};
@@ -109,6 +112,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// by the threads of the runtime that do not stop, in each build. So it is only counted, what waits
 /// for a thread is counted with `--cfg tokio_unstable` alone, and what ends because the runtime is
 /// shut down does not count.
+///
+/// A [`Lock`](crate::Lock) that was acquired in the check, and is still held when the grace is over,
+/// fails it too, unless a task or closure holds it that is allowed to remain.
 ///
 /// Not seen are tasks of a `LocalSet` that are spawned past `straggler`, those of other runtimes,
 /// and threads, unless they are [denied](Self::deny_threads).

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::blocking::BlockingWork;
 use super::calls::{Call, Symbols};
+use super::locks::HeldLock;
 use super::panics::Panicked;
 use super::place::Place;
 use super::task::{Kind, Spawner, Task};
@@ -51,6 +52,7 @@ pub(super) struct Findings {
     /// How many of the latter may be tasks instead, which are counted among the unseen.
     pub(super) may_be_tasks: usize,
     pub(super) threads: Vec<LeakedThread>,
+    pub(super) locks: Vec<HeldLock>,
     /// Whether the clock was paused, and so stood still in the grace period.
     pub(super) clock_stood_still: bool,
     pub(super) unused_rules: Vec<String>,
@@ -74,6 +76,7 @@ impl Findings {
             unseen_blocking: 0,
             may_be_tasks: 0,
             threads: Vec::new(),
+            locks: Vec::new(),
             clock_stood_still: false,
             unused_rules: Vec::new(),
             places_were_needed: false,
@@ -113,6 +116,8 @@ pub enum Verdict {
     /// Nothing outlived the test but threads, which it
     /// [denies](crate::LeakCheck::deny_threads).
     ThreadsLeaked,
+    /// Nothing outlived the test, but a [`Lock`](crate::Lock) is still held that was acquired in it.
+    LocksHeld,
     /// The test was not run, for this reason.
     NotRun(String),
     /// The test was run, but the check of what it left behind panicked, with this message.
@@ -246,12 +251,12 @@ impl Report {
         &self.0.panics
     }
 
-    /// Adds tasks that panicked. These rank above blocking work and threads.
+    /// Adds tasks that panicked. These rank above blocking work, threads and locks.
     pub(super) fn add_panics(&mut self, panics: Vec<TaskPanic>) {
         let findings = &mut *self.0;
         if matches!(
             findings.verdict,
-            Verdict::BlockingLeaked | Verdict::ThreadsLeaked
+            Verdict::BlockingLeaked | Verdict::ThreadsLeaked | Verdict::LocksHeld
         ) {
             findings.verdict = Verdict::Panicked;
         }
@@ -280,6 +285,28 @@ impl Report {
     #[must_use]
     pub fn threads(&self) -> &[LeakedThread] {
         &self.0.threads
+    }
+
+    /// Returns the locks that were acquired in the test and are still held; or those that were held
+    /// or waited for when the time of the test was up.
+    ///
+    /// They are those of [`straggler::Lock`](crate::Lock), and no others.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use straggler::{LeakCheck, Lock};
+    ///
+    /// let report = LeakCheck::new()
+    ///     .run(async { std::mem::forget(Lock::new().acquire().await) })
+    ///     .unwrap_err();
+    ///
+    /// let holder = report.held_locks()[0].holder().unwrap();
+    /// assert!(holder.place().file().ends_with(".rs"));
+    /// ```
+    #[must_use]
+    pub fn held_locks(&self) -> &[HeldLock] {
+        &self.0.locks
     }
 
     /// Returns how many tasks and closures of blocking work were allowed to remain, besides those
@@ -472,27 +499,25 @@ pub(super) fn spawners(task: &Task) -> Vec<SpawnedBy> {
     let mut spawners = Vec::new();
     let mut spawner = &task.spawner;
     loop {
+        spawners.push(spawner.into());
         match spawner {
-            Spawner::Task(task) if task.kind == Kind::Body => {
-                spawners.push(SpawnedBy::Test);
-                return spawners;
-            }
-            Spawner::Task(task) => {
-                spawners.push(SpawnedBy::Task {
-                    number: task.number,
-                    name: task.name.as_deref().map(str::to_owned),
-                    place: task.spawned_at.into(),
-                });
-                spawner = &task.spawner;
-            }
-            Spawner::Unknown => {
-                spawners.push(SpawnedBy::UnknownTask);
-                return spawners;
-            }
-            Spawner::Thread => {
-                spawners.push(SpawnedBy::NoTask);
-                return spawners;
-            }
+            Spawner::Task(task) if task.kind != Kind::Body => spawner = &task.spawner,
+            _ => return spawners,
+        }
+    }
+}
+
+impl From<&Spawner> for SpawnedBy {
+    fn from(spawner: &Spawner) -> Self {
+        match spawner {
+            Spawner::Task(task) if task.kind == Kind::Body => Self::Test,
+            Spawner::Task(task) => Self::Task {
+                number: task.number,
+                name: task.name.as_deref().map(str::to_owned),
+                place: task.spawned_at.into(),
+            },
+            Spawner::Unknown => Self::UnknownTask,
+            Spawner::Thread => Self::NoTask,
         }
     }
 }

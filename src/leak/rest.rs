@@ -33,6 +33,19 @@ impl Scope {
             found.unused_rules.retain(|rule| *rule != count);
         }
         let mut findings = match found.report.take() {
+            // What holds a lock may be what shows now, and ranks above it.
+            Some(report) if *report.verdict() == Verdict::LocksHeld => {
+                let verdict = match (is_too_much, rest.threads.is_empty()) {
+                    (true, _) => Verdict::BlockingLeaked,
+                    (false, false) => Verdict::ThreadsLeaked,
+                    (false, true) => Verdict::LocksHeld,
+                };
+                Findings {
+                    verdict,
+                    allowed: self.rules.count(),
+                    ..report.into_findings()
+                }
+            }
             Some(report) => report.into_findings(),
             None if is_too_much => Findings {
                 allowed: self.rules.count(),

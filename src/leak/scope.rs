@@ -12,11 +12,12 @@ use super::blocking::{self, BlockingWork};
 use super::calls::Symbols;
 use super::drain;
 use super::judged::Judged;
+use super::locks::HeldLock;
 use super::place::Place;
 use super::report::{Findings, LeakedTask, Report, TaskPanic, Verdict};
 use super::rules::Rules;
 use super::session::Session;
-use super::task::{Kind, Task};
+use super::task::{Kind, Spawner, Task};
 use super::wait::Wait;
 use crate::panic::Panic;
 
@@ -37,6 +38,8 @@ pub(crate) struct Scope {
     allows_panics: bool,
     /// The tasks with numbers up to this one were there before.
     after: usize,
+    /// The locks with numbers up to this one were acquired before.
+    locks_after: usize,
     /// How many others were.
     unseen_before: usize,
     /// The path of the test, if it has one.
@@ -69,6 +72,7 @@ impl Scope {
         super::place::find_workspace(place);
         let mut scope = Self {
             after: session.last_number(),
+            locks_after: session.last_lock(),
             session,
             runtime,
             rules,
@@ -114,7 +118,10 @@ impl Scope {
 
     /// Ends the check if there is nothing to stop and nothing to wait for, as in nearly every test.
     pub(crate) fn end_if_clean(&self) -> Option<Found> {
-        (self.session.is_idle(self.after) && self.unseen() == 0).then(|| Found {
+        let is_clean = self.session.is_idle(self.after)
+            && self.session.holds_no_lock(self.locks_after)
+            && self.unseen() == 0;
+        is_clean.then(|| Found {
             report: None,
             unused_rules: self.rules.all(),
             room: self.rules.count(),
@@ -129,16 +136,21 @@ impl Scope {
     pub(crate) async fn end(&self, grace: Duration) -> Found {
         let _stopping = self.session.stop_background(self.after);
         let (begun, clock) = (Instant::now(), tokio::time::Instant::now());
-        let is_clean = drain::until(grace, || self.judge().is_clean()).await;
+        let is_clean = drain::until(grace, || {
+            let judged = self.judge();
+            judged.is_clean() && self.held_locks(&judged).is_empty()
+        })
+        .await;
         let clock_stood_still =
             clock.elapsed().is_zero() && begun.elapsed() > Duration::from_millis(1);
-        if !is_clean {
+        if !is_clean && !self.judge().is_clean() {
             self.ask().await;
         }
         // What is left now counts: some may have come to an end meanwhile.
         let judged = self.judge();
+        let locks = self.held_locks(&judged);
         let (room, unseen) = (judged.room(), judged.unseen);
-        if judged.is_clean() {
+        if judged.is_clean() && locks.is_empty() {
             return Found {
                 report: None,
                 unused_rules: judged.judgement.unused,
@@ -146,7 +158,21 @@ impl Scope {
                 unseen,
             };
         }
+        if judged.is_clean() {
+            let findings = Findings {
+                locks,
+                unused_rules: judged.judgement.unused,
+                ..Findings::new(self.test, self.place, Verdict::LocksHeld)
+            };
+            return Found {
+                report: Some(Report::new(findings)),
+                unused_rules: Vec::new(),
+                room,
+                unseen,
+            };
+        }
         let mut findings = Findings {
+            locks,
             blocking: judged.excess_blocking(),
             allowed: judged.judgement.allowed,
             clock_stood_still,
@@ -248,8 +274,20 @@ impl Scope {
                 .collect(),
             blocking: self.blocking_work(),
             unseen: self.unseen(),
+            locks: self.session.locks_in_use(self.locks_after),
             ..Findings::new(self.test, self.place, verdict)
         })
+    }
+
+    /// The locks that are held and should not be. Of a task that may remain they may be, too.
+    fn held_locks(&self, judged: &Judged) -> Vec<HeldLock> {
+        let is_excused = |by: &Spawner| match by {
+            Spawner::Task(task) => judged.tasks.iter().any(|left| Arc::ptr_eq(left, task)),
+            Spawner::Unknown => judged.unseen > 0,
+            Spawner::Thread => false,
+        };
+        let session = &self.session;
+        session.held_locks(self.locks_after, |by| judged.is_clean() && is_excused(by))
     }
 
     /// Asks each task that is left where it waits.

@@ -11,6 +11,7 @@ use tokio::runtime::{Handle, Id};
 use tokio::task::{self, AbortHandle};
 
 use super::blocking::AtWork;
+use super::locks::Locks;
 use super::panics::{self, Panicked};
 use super::task::{Kind, Spawner, Task};
 use crate::panic::Panic;
@@ -27,6 +28,8 @@ pub(crate) struct Session {
     /// The panics that ended a task, or may have. By itself, so that a thread that panics can add to
     /// them whatever it was at.
     panics: Mutex<Vec<Panicked>>,
+    /// The locks that are held or waited for. By itself too: who acquires one looks at no task.
+    locks: Mutex<Locks>,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +72,7 @@ impl Session {
             last_number: AtomicUsize::new(0),
             record: Mutex::default(),
             panics: Mutex::default(),
+            locks: Mutex::default(),
         });
         sessions.insert(runtime, Arc::downgrade(&session));
         WATCHED.fetch_add(1, Ordering::Relaxed);
@@ -87,6 +91,22 @@ impl Session {
     pub(crate) fn of(runtime: &Handle) -> Option<Arc<Self>> {
         let sessions = SESSIONS.read().unwrap_or_else(PoisonError::into_inner);
         sessions.get(&runtime.id())?.upgrade()
+    }
+
+    /// The runtime that this is the session of.
+    pub(super) fn runtime(&self) -> Id {
+        self.runtime
+    }
+
+    /// The locks that are held in it, or waited for.
+    pub(super) fn locks(&self) -> MutexGuard<'_, Locks> {
+        // No foreign code runs while it is locked.
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which task this thread runs.
+    pub(super) fn who(&self) -> Spawner {
+        self.record().spawner()
     }
 
     /// How many tasks were spawned so far: those with higher numbers come later.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::report::{Findings, LeakedTask, Report, SpawnedBy, TaskPanic, Verdict};
 use super::wait::Wait;
-use super::{blocking, groups, threads};
+use super::{blocking, groups, locks, threads};
 use crate::report::polled;
 
 /// How many groups of equal tasks a report lists before it says how many there are more.
@@ -62,9 +62,7 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
                     f,
                     "leak_check: {test} did not end within {timeout}\n\n  it {wait}"
                 )?;
-                if self.0.count() > 0 {
-                    write!(f, "\n\nmeanwhile {} alive:", are(self.0.count()))?;
-                }
+                self.meanwhile(f)?;
             }
             Verdict::Deadlocked { wait } => {
                 let wait = wait.to_string().replace('\n', "\n  ");
@@ -73,9 +71,7 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
                     "leak_check: {test} can never end: its clock is paused, and nothing is left that \
                      could run\n\n  it {wait}"
                 )?;
-                if self.0.count() > 0 {
-                    write!(f, "\n\nmeanwhile {} alive:", are(self.0.count()))?;
-                }
+                self.meanwhile(f)?;
             }
             Verdict::Leaked => {
                 write!(f, "leak_check: {} outlived {test}", tasks(self.0.count()))?;
@@ -97,6 +93,10 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
             Verdict::ThreadsLeaked => {
                 let count = threads::threads(findings.threads.len());
                 write!(f, "leak_check: {count} outlived {test}")?;
+            }
+            Verdict::LocksHeld => {
+                let are = locks::are(findings.locks.len());
+                write!(f, "leak_check: {are} still held at the end of {test}")?;
             }
         }
         if self.0.count() + findings.panics.len() > 0 {
@@ -120,6 +120,7 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
         }
         blocking::write_section(f, findings)?;
         threads::write_section(f, findings)?;
+        locks::write_section(f, findings)?;
         f.write_str("\n")?;
         self.notes(f)?;
         self.advice(f)
@@ -127,6 +128,14 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
 }
 
 impl Text<'_> {
+    /// Says how many tasks are alive while the test hangs.
+    fn meanwhile(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.count() {
+            0 => Ok(()),
+            count => write!(f, "\n\nmeanwhile {} alive:", are(count)),
+        }
+    }
+
     /// Says how many tasks there are of which nothing else is seen.
     fn unseen(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let findings = self.0.findings();
@@ -213,20 +222,24 @@ RUSTFLAGS=\"--cfg tokio_unstable\".
     fn advice(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let findings = self.0.findings();
         if let Verdict::Deadlocked { .. } = findings.verdict {
-            return f.write_str(
-                "
+            return f
+                .write_str(
+                    "
 All that is left waits for one another. What to do:
   take locks in the same order everywhere, and hold none while waiting for another task
   see that who is waited for is still there: a sender, a task that was aborted",
-            );
+                )
+                .and_then(|()| locks::write_advice(f, findings));
         }
         if let Verdict::Hung { .. } = findings.verdict {
-            return f.write_str(
-                "
+            return f
+                .write_str(
+                    "
 A test that waits for what never comes waits for ever. What to do:
   make sure that it is woken, also if an earlier step fails
   if it only needs more time: `timeout = \"..\"`",
-            );
+                )
+                .and_then(|()| locks::write_advice(f, findings));
         }
         if findings.verdict == Verdict::Panicked {
             f.write_str(
@@ -245,6 +258,9 @@ A task that panics does not do its work, and only who awaits it is told. What to
         }
         if findings.verdict == Verdict::ThreadsLeaked {
             return f.write_str(threads::ADVICE);
+        }
+        if findings.verdict == Verdict::LocksHeld {
+            return f.write_str(locks::ADVICE);
         }
         let waits_for_time = |task: &LeakedTask| match task.wait() {
             Wait::At(places) => places
@@ -404,7 +420,8 @@ pub(super) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> 
     }
 }
 
-struct By<'a>(&'a SpawnedBy);
+/// Who spawned something, in words.
+pub(super) struct By<'a>(pub(super) &'a SpawnedBy);
 
 impl fmt::Display for By<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

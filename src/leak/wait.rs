@@ -105,6 +105,7 @@ impl Wait {
     pub(super) fn is_for_tasks(&self) -> bool {
         let on_tasks = [
             "futures_channel::",
+            "straggler::",
             "tokio::runtime::task::",
             "tokio::sync::",
         ];

@@ -92,7 +92,10 @@ fn compare(name: &str, text: &str) {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_snapshot_path("snapshots");
     settings.set_omit_expression(true);
-    settings.add_filter(r#""(age|took)_ms": \d+"#, r#""${1}_ms": "[time]""#);
+    settings.add_filter(
+        r#""(age|took|held|waiting)_ms": \d+"#,
+        r#""${1}_ms": "[time]""#,
+    );
     settings.add_filter(r#""(least|most)": \d+"#, r#""$1": "[count]""#);
     let polls = r"polled (\d+ to \d+ times|\d+ times|\w+)";
     settings.add_filter(
@@ -100,6 +103,8 @@ fn compare(name: &str, text: &str) {
         "alive for [age], polled [count]",
     );
     settings.add_filter("at work for [0-9.]+m?s", "at work for [age]");
+    settings.add_filter("held for [0-9.]+m?s", "held for [age]");
+    settings.add_filter("by the test, for [0-9.]+m?s", "by the test, for [age]");
     settings.add_filter("ended after .*?, and had", "ended after [time], and had");
     // The workspace may lie in somebody else's repository.
     settings.add_filter(r"file=\S*?tests/leak_ci", "file=tests/leak_ci");
@@ -174,6 +179,9 @@ const VERDICTS: &[(&str, &str, &str, &str, bool)] = &[
         "error",
         false,
     ),
+    ("holds_locks", "deny", "locks_held", "error", false),
+    ("holds_locks", "warn", "locks_held", "warning", true),
+    ("hangs_on_a_lock", "deny", "hung", "error", false),
     #[cfg(target_os = "linux")]
     ("leaves_threads", "deny", "threads_leaked", "error", false),
 ];
@@ -217,6 +225,8 @@ fn the_objects() {
         "has_helpers_that_panic",
         "deadlocks",
         "leaves_blocking_work",
+        "holds_locks",
+        "hangs_on_a_lock",
     ];
     if cfg!(target_os = "linux") {
         scenarios.push("leaves_threads");
@@ -270,6 +280,7 @@ fn nothing_is_written_of_clean_tests_nor_without_a_file_nor_without_a_check() {
     let to_file = [("STRAGGLER_REPORT", file.path())];
     assert!(run("is_clean", "deny", &to_file).passed);
     assert!(run("leaks", "off", &to_file).passed);
+    assert!(run("holds_locks", "off", &to_file).passed);
     let ended = run("leaks", "deny", &[("STRAGGLER_REPORT", "")]);
     assert!(
         ended.stderr.starts_with("leak_check: 5 tasks outlived"),
@@ -417,6 +428,8 @@ fn the_annotations() {
         "has_helpers_that_panic",
         "deadlocks",
         "leaves_blocking_work",
+        "holds_locks",
+        "hangs_on_a_lock",
     ];
     if cfg!(target_os = "linux") {
         scenarios.push("leaves_threads");

@@ -248,3 +248,20 @@ mod long {
         leave_a_hundred().await;
     }
 }
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn holds_locks() {
+    let (accounts, audit) = (straggler::Lock::new(), straggler::Lock::new());
+    for lock in [&accounts, &audit] {
+        std::mem::forget(lock.acquire().await);
+    }
+}
+
+#[straggler::test(timeout = "50ms")]
+#[ignore = "fails on purpose"]
+async fn hangs_on_a_lock() {
+    let lock = straggler::Lock::new();
+    let _guard = lock.acquire().await;
+    drop(lock.acquire().await);
+}

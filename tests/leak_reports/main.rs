@@ -32,6 +32,8 @@ fn check(scenario: &str) {
         settings.set_description(format!("what `{scenario}` prints"));
         settings.set_omit_expression(true);
         settings.add_filter(r"alive for .*?(, polled|\n)", "alive for [age]$1");
+        settings.add_filter(r"held for .*\n", "held for [age]\n");
+        settings.add_filter(r"(waited for at .*, for) .*\n", "$1 [age]\n");
         settings.add_filter(r"at work for .*\n", "at work for [age]\n");
         settings.add_filter(r"\(\d+\) panicked", "([thread]) panicked");
         settings.bind(|| insta::assert_snapshot!(format!("{depth}__{scenario}"), ended.stderr));
@@ -138,4 +140,19 @@ fn threads() {
 #[cfg(target_os = "linux")]
 fn all_that_can_be_left() {
     check("all_that_can_be_left");
+}
+
+#[test]
+fn a_lock_that_is_forgotten() {
+    check("a_lock_that_is_forgotten");
+}
+
+#[test]
+fn a_lock_that_a_leaked_task_keeps() {
+    check("a_lock_that_a_leaked_task_keeps");
+}
+
+#[test]
+fn a_lock_that_is_acquired_twice() {
+    check("a_lock_that_is_acquired_twice");
 }

@@ -185,3 +185,30 @@ async fn all_that_can_be_left() {
     tokio::task::spawn_blocking(block);
     std::thread::spawn(block);
 }
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn a_lock_that_is_forgotten() {
+    std::mem::forget(straggler::Lock::new().acquire().await);
+}
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn a_lock_that_a_leaked_task_keeps() {
+    static LOCK: straggler::Lock = straggler::Lock::new();
+    let (holds, held) = oneshot::channel();
+    tokio::spawn(async {
+        let _guard = LOCK.acquire().await;
+        holds.send(()).unwrap();
+        wait_for_an_answer().await;
+    });
+    held.await.unwrap();
+}
+
+#[straggler::test(timeout = "50ms")]
+#[ignore = "fails on purpose"]
+async fn a_lock_that_is_acquired_twice() {
+    let lock = straggler::Lock::new();
+    let _guard = lock.acquire().await;
+    drop(lock.acquire().await);
+}

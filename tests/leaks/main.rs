@@ -7,6 +7,7 @@ mod blocking;
 mod clean;
 mod deadlocks;
 mod leaked;
+mod locks;
 mod macros_of_tokio;
 mod panicking_tasks;
 mod paused_clock;

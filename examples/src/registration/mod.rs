@@ -16,4 +16,4 @@ pub use self::email::{Email, InvalidEmail};
 pub use self::registrations::{Activity, Locking, RegisterError, Registrations};
 pub use self::server::Server;
 pub use self::trial::{Trial, TrialError};
-pub use self::users::{HeldWrites, User, Users};
+pub use self::users::{Fault, HeldWrites, User, Users};

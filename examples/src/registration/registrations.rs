@@ -1,6 +1,7 @@
 //! Registering a user: look the address up, then insert it.
 
-use tokio::sync::{Mutex, watch};
+use straggler::Lock;
+use tokio::sync::watch;
 
 use super::{Email, InvalidEmail, User, Users};
 
@@ -42,7 +43,7 @@ pub enum RegisterError {
 #[derive(Debug)]
 pub struct Registrations {
     users: Users,
-    lock: Option<Mutex<()>>,
+    lock: Option<Lock>,
     activity: watch::Sender<Activity>,
 }
 
@@ -52,7 +53,7 @@ impl Registrations {
     pub fn new(users: Users, locking: Locking) -> Self {
         Self {
             users,
-            lock: (locking == Locking::With).then(Mutex::default),
+            lock: (locking == Locking::With).then(Lock::new),
             activity: watch::Sender::default(),
         }
     }
@@ -70,7 +71,8 @@ impl Registrations {
             return Ok(self.users.insert(&email).await?);
         }
         let _guard = match &self.lock {
-            Some(lock) => Some(lock.lock().await),
+            // Whatever becomes of this registration, the lock goes with it.
+            Some(lock) => Some(lock.acquire().await),
             None => None,
         };
         if self.users.contains(&email).await? {
@@ -86,6 +88,12 @@ impl Registrations {
     #[must_use]
     pub fn activity(&self) -> watch::Receiver<Activity> {
         self.activity.subscribe()
+    }
+
+    /// Returns the lock around look-up and insert, if there is one.
+    #[must_use]
+    pub fn lock(&self) -> Option<&Lock> {
+        self.lock.as_ref()
     }
 
     /// Returns the table of users.

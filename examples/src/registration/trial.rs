@@ -82,10 +82,23 @@ impl Trial {
         self.server.url()
     }
 
+    /// Returns the service, for calls past HTTP.
+    #[must_use]
+    pub fn registrations(&self) -> &Registrations {
+        self.server.registrations()
+    }
+
     /// Returns the table of users, for a look past the service.
     #[must_use]
     pub fn users(&self) -> &Users {
-        self.server.registrations().users()
+        self.registrations().users()
+    }
+
+    /// Whether somebody holds the lock around look-up and insert.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        let lock = self.registrations().lock();
+        lock.is_some_and(straggler::Lock::is_locked)
     }
 
     /// Returns what the registrations are doing.

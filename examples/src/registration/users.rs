@@ -1,6 +1,7 @@
 //! The users in the database.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,16 @@ pub struct User {
 pub struct Users {
     options: SqliteConnectOptions,
     pool: SqlitePool,
+    fault: Arc<Mutex<Option<Fault>>>,
+}
+
+/// What a look-up does instead of its work, so that it can be seen what comes of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It fails, as if the database had.
+    Fails,
+    /// It panics.
+    Panics,
 }
 
 impl Users {
@@ -51,7 +62,12 @@ impl Users {
         )
         .execute(&pool)
         .await?;
-        Ok(Self { options, pool })
+        let fault = Arc::default();
+        Ok(Self {
+            options,
+            pool,
+            fault,
+        })
     }
 
     /// Says whether there is an account with this address.
@@ -59,11 +75,30 @@ impl Users {
     /// # Errors
     ///
     /// If the database fails.
+    ///
+    /// # Panics
+    ///
+    /// If it was [told](Self::break_next_look_up) to.
     pub async fn contains(&self, email: &Email) -> sqlx::Result<bool> {
+        let fault = self.fault().take();
+        match fault {
+            Some(Fault::Fails) => return Err(sqlx::Error::WorkerCrashed),
+            Some(Fault::Panics) => panic!("the look-up panics, as it was told to"),
+            None => {}
+        }
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users WHERE email = ?)")
             .bind(email.as_str())
             .fetch_one(&self.pool)
             .await
+    }
+
+    /// Has the next look-up do something else.
+    pub fn break_next_look_up(&self, fault: Fault) {
+        *self.fault() = Some(fault);
+    }
+
+    fn fault(&self) -> std::sync::MutexGuard<'_, Option<Fault>> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes an account with this address.

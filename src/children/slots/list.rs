@@ -79,7 +79,6 @@ impl<F: Future> List<F> {
     }
 
     /// Takes all futures, in the order of their indices, if none of them was polled.
-    #[cfg(feature = "tokio")]
     pub(crate) fn take_unpolled(
         self: Pin<&mut Self>,
     ) -> Option<impl ExactSizeIterator<Item = F> + use<F>> {

@@ -225,7 +225,6 @@ impl<F: Future> Slot<F> {
     /// # Safety
     ///
     /// The future was never pinned (invariant 1).
-    #[cfg(feature = "tokio")]
     pub(super) unsafe fn into_future(mut self) -> Option<F> {
         if self.note.holds != Holds::Future {
             return None;

@@ -1,0 +1,322 @@
+//! `Lock`: keeps all but one out, in the order in which they came, and knows who holds it.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::panic::Location;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::coop;
+
+use crate::leak::{Holding, LockRecord};
+
+/// A lock that is acquired, and released by its guard: one at a time holds it.
+///
+/// It is `tokio::sync::Mutex` without a value, for what is no value: a look-up and an insert that
+/// must not be interrupted, a file, a device. There is no way to lose it or to release it twice:
+///
+/// - Who acquires it gets a [`LockGuard`], and has nothing else to release it by. It is released when
+///   the guard is dropped: at the end of a block, by an early return, by `?`, by a panic, and by the
+///   drop of a future that holds it, as when the client of a request hangs up.
+/// - A panic does not poison it.
+/// - It is handed on strictly in the order in which [`acquire`](Self::acquire) was polled first.
+///   Nobody overtakes, and [`try_acquire`](Self::try_acquire) does not either.
+/// - It knows where it was acquired, and where it is waited for: [`holder`](Self::holder) and
+///   [`waiters`](Self::waiters).
+///
+/// It is not reentrant: a task that holds it and acquires it again waits for itself, for ever.
+///
+/// In a [`LeakCheck`](crate::LeakCheck) a lock that is still held when the test has ended is a finding:
+/// its guard was forgotten, is in a static, or is kept by what else is left behind. A report of a test
+/// that hangs names who holds the locks of the test, and who waits for them. Outside of a check this is
+/// a semaphore of tokio with one permit, and a note of the place.
+///
+/// It works on every executor, but with tokio's cooperative budget, and needs the feature `tokio`.
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::Cell;
+/// use straggler::{Lock, settle};
+///
+/// # tokio_test::block_on(async {
+/// let (lock, stock) = (Lock::new(), Cell::new(1_u32));
+/// let sell = async || {
+///     let _guard = lock.acquire().await;
+///     let left = stock.get().checked_sub(1).ok_or("sold out")?; // releases the lock, too
+///     tokio::task::yield_now().await; // the warehouse is at work
+///     stock.set(left);
+///     Ok(())
+/// };
+/// assert_eq!(settle!(sell(), sell()), (Ok(()), Err("sold out")));
+/// assert!(!lock.is_locked());
+/// # });
+/// ```
+pub struct Lock {
+    semaphore: Semaphore,
+    record: OnceLock<Arc<LockRecord>>,
+}
+
+impl Lock {
+    /// Makes a lock that nobody holds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use straggler::Lock;
+    ///
+    /// static PRINTER: Lock = Lock::new();
+    ///
+    /// let guard = PRINTER.try_acquire();
+    /// assert!(PRINTER.is_locked());
+    /// # drop(guard);
+    /// ```
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            semaphore: Semaphore::const_new(1),
+            record: OnceLock::new(),
+        }
+    }
+
+    /// Waits until the lock can be acquired, and acquires it.
+    ///
+    /// The place of this call is what reports and [`holder`](Self::holder) show. A future that was
+    /// polled has its place in the queue until it is dropped; one that is handed the lock and not
+    /// polled any more keeps it from everybody else.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a future that is dropped gives up its place in the queue, and if the lock was
+    /// handed to it already it goes to the next. Who calls this again stands at the end of the queue.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// let lock = straggler::Lock::new();
+    /// let guard = lock.acquire().await;
+    /// assert!(lock.is_locked());
+    ///
+    /// guard.release();
+    /// assert!(!lock.is_locked());
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn acquire(&self) -> impl Future<Output = LockGuard<'_>> {
+        let at = Location::caller();
+        async move {
+            // As every operation of tokio does, so that a loop of them lets others run.
+            coop::consume_budget().await;
+            let permit = match self.semaphore.try_acquire() {
+                Ok(permit) => permit,
+                Err(_) => self.wait(at).await,
+            };
+            self.guard(permit, at)
+        }
+    }
+
+    /// Acquires the lock if nobody holds it, or returns `None`.
+    ///
+    /// It does not overtake: while somebody waits the lock is held, or has been handed on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let lock = straggler::Lock::new();
+    /// let guard = lock.try_acquire();
+    /// assert!(guard.is_some());
+    /// assert!(lock.try_acquire().is_none());
+    /// ```
+    #[track_caller]
+    pub fn try_acquire(&self) -> Option<LockGuard<'_>> {
+        let at = Location::caller();
+        let permit = self.semaphore.try_acquire().ok()?;
+        Some(self.guard(permit, at))
+    }
+
+    /// Whether somebody holds the lock, or it has been handed to somebody who waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(!straggler::Lock::new().is_locked());
+    /// ```
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.semaphore.available_permits() == 0
+    }
+
+    /// Returns who holds the lock, or `None` if nobody does, or if it was handed to somebody who was
+    /// not polled since.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let lock = straggler::Lock::new();
+    /// assert!(lock.holder().is_none());
+    ///
+    /// let guard = lock.try_acquire();
+    /// assert_eq!(lock.holder().unwrap().place().file(), file!());
+    /// # drop(guard);
+    /// ```
+    #[must_use]
+    pub fn holder(&self) -> Option<Acquisition> {
+        self.record.get()?.holder()
+    }
+
+    /// Returns who waits for the lock, in the order in which they began to, which is that in which
+    /// they get it. (Of two that begin at the same moment on two threads it may be the other one.)
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio_test::block_on(async {
+    /// let lock = straggler::Lock::new();
+    /// let _guard = lock.acquire().await;
+    /// let mut waiting = tokio_test::task::spawn(lock.acquire());
+    /// assert!(waiting.poll().is_pending());
+    /// assert_eq!(lock.waiters().len(), 1);
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn waiters(&self) -> Vec<Acquisition> {
+        self.record
+            .get()
+            .map_or(Vec::new(), |record| record.waiters())
+    }
+
+    /// Stands in the queue, and is on record as long as it does.
+    async fn wait(&self, at: &'static Location<'static>) -> SemaphorePermit<'_> {
+        let mut acquiring = pin!(self.semaphore.acquire());
+        let mut waiting = None;
+        let acquired = poll_fn(|context| {
+            let acquired = acquiring.as_mut().poll(context);
+            // Without budget it was turned away, and does not stand in the queue.
+            if acquired.is_pending() && waiting.is_none() && coop::has_budget_remaining() {
+                waiting = Some(self.record().wait(at));
+            }
+            acquired
+        });
+        let Ok(permit) = acquired.await else {
+            unreachable!("the semaphore is never closed");
+        };
+        permit
+    }
+
+    #[inline]
+    fn guard<'a>(
+        &'a self,
+        permit: SemaphorePermit<'a>,
+        at: &'static Location<'static>,
+    ) -> LockGuard<'a> {
+        LockGuard {
+            holding: self.record().hold(at),
+            _permit: permit,
+        }
+    }
+
+    fn record(&self) -> &Arc<LockRecord> {
+        self.record.get_or_init(Arc::default)
+    }
+}
+
+impl Default for Lock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock")
+            .field("is_locked", &self.is_locked())
+            .field("holder", &self.holder())
+            .field("waiters", &self.waiters())
+            .finish()
+    }
+}
+
+/// Holds a [`Lock`], and releases it when it is dropped.
+#[must_use = "the lock is released at once if the guard is not kept: `let _guard = ..`"]
+pub struct LockGuard<'a> {
+    // The note goes first: once the permit is given back the lock may be somebody else's.
+    holding: Holding<'a>,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl LockGuard<'_> {
+    /// Releases the lock, as `drop` does. It goes to who waits first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let lock = straggler::Lock::new();
+    /// if let Some(guard) = lock.try_acquire() {
+    ///     guard.release();
+    /// }
+    /// assert!(!lock.is_locked());
+    /// ```
+    pub fn release(self) {
+        drop(self);
+    }
+}
+
+impl fmt::Debug for LockGuard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LockGuard")
+            .field(&self.holding.holder())
+            .finish()
+    }
+}
+
+/// An acquisition of a [`Lock`]: one that holds it, or one that waits for it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Acquisition {
+    at: &'static Location<'static>,
+    since: Option<Instant>,
+}
+
+impl Acquisition {
+    pub(crate) fn new(at: &'static Location<'static>, since: Option<Instant>) -> Self {
+        Self { at, since }
+    }
+
+    /// Returns where [`acquire`](Lock::acquire) or [`try_acquire`](Lock::try_acquire) was called.
+    #[must_use]
+    pub fn place(&self) -> &'static Location<'static> {
+        self.at
+    }
+
+    /// Returns since when the lock is held or waited for, or `None` if that began outside of a
+    /// [`LeakCheck`](crate::LeakCheck), where nobody looks at the clock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use straggler::{Lock, LeakCheck};
+    ///
+    /// let lock = Lock::new();
+    /// LeakCheck::new()
+    ///     .run(async {
+    ///         let _guard = lock.acquire().await;
+    ///         assert!(lock.holder().unwrap().since().is_some());
+    ///     })
+    ///     .unwrap();
+    /// ```
+    #[must_use]
+    pub fn since(&self) -> Option<Instant> {
+        self.since
+    }
+}
+
+impl fmt::Debug for Acquisition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acquisition")
+            .field("place", &format_args!("{}", self.at))
+            .field("for", &self.since.map(|since| since.elapsed()))
+            .finish()
+    }
+}

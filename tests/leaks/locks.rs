@@ -1,0 +1,402 @@
+//! Locks that are held when a test ends, and that a test hangs on.
+
+use std::mem;
+use std::panic::Location;
+use std::thread;
+
+use straggler::leak::{HeldLock, LockUser};
+use straggler::{Acquisition, Lock, LockGuard};
+
+use super::*;
+
+/// The one lock that a report names.
+#[track_caller]
+fn only(report: &Report) -> &HeldLock {
+    let [lock] = report.held_locks() else {
+        panic!("{report}");
+    };
+    lock
+}
+
+/// Who holds a lock.
+#[track_caller]
+fn holder(lock: &HeldLock) -> &LockUser {
+    lock.holder().expect("somebody holds it")
+}
+
+/// Acquires a lock, and says where.
+async fn acquire(lock: &Lock) -> (LockGuard<'_>, &'static Location<'static>) {
+    let guard = lock.acquire().await;
+    let place = lock.holder().as_ref().map(Acquisition::place);
+    (guard, place.unwrap())
+}
+
+#[test]
+fn one_that_is_forgotten_is_told_with_its_place() {
+    for check in every_flavor() {
+        let mut held_at = None;
+        let report = check.grace(SHORT).run(async {
+            let lock = Lock::new();
+            let (guard, place) = acquire(&lock).await;
+            held_at = Some(place);
+            mem::forget(guard);
+        });
+        let report = report.unwrap_err();
+        assert_eq!(*report.verdict(), Verdict::LocksHeld);
+        assert_eq!((report.count(), report.blocking().len()), (0, 0));
+        let lock = only(&report);
+        assert_eq!(*holder(lock).place(), held_at.unwrap().into());
+        assert_eq!(holder(lock).by(), Some(&SpawnedBy::Test));
+        assert!(holder(lock).time().unwrap() >= SHORT, "it had the grace");
+        assert!(lock.waiters().is_empty());
+        let text = report.to_string();
+        let first = "leak_check: 1 lock is still held at the end of the check at ";
+        assert!(text.starts_with(first), "{text}");
+        let line = format!(
+            "\n  acquired at {} by the test, held for ",
+            holder(lock).place()
+        );
+        assert!(text.contains(&line), "{text}");
+        assert!(
+            text.contains("\n  drop the guard before the test ends"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn one_whose_guard_is_in_a_static_is_told_and_can_still_be_released() {
+    static LOCK: Lock = Lock::new();
+    static KEPT: Mutex<Option<LockGuard<'_>>> = Mutex::new(None);
+    let keep = async { *KEPT.lock().unwrap() = Some(LOCK.acquire().await) };
+    let report = LeakCheck::new().grace(SHORT).run(keep).unwrap_err();
+    assert_eq!(*report.verdict(), Verdict::LocksHeld);
+
+    // The next test hangs on it, and is told who has it.
+    let hangs = async { drop(LOCK.acquire().await) };
+    let hung = LeakCheck::new().timeout(SHORT).run(hangs).unwrap_err();
+    let lock = only(&hung);
+    assert_eq!(holder(lock).place(), holder(only(&report)).place());
+    assert_eq!(holder(lock).by(), None, "it is nobody of this test");
+    assert_eq!(lock.waiters()[0].by(), Some(&SpawnedBy::Test));
+    let text = hung.to_string();
+    assert!(text.contains(" outside of this test, held for "), "{text}");
+    assert!(!text.contains("would wait for itself"), "{text}");
+
+    drop(KEPT.lock().unwrap().take());
+    assert!(!LOCK.is_locked() && LOCK.holder().is_none());
+    LeakCheck::new()
+        .run(async { drop(LOCK.acquire().await) })
+        .unwrap();
+}
+
+#[test]
+fn one_that_a_leaked_task_keeps_is_told_beside_the_task() {
+    for check in every_flavor() {
+        let report = check.grace(SHORT).run(async {
+            let lock = Arc::new(Lock::new());
+            let (holds, held) = oneshot::channel();
+            straggler::spawn(async move {
+                let _guard = lock.acquire().await;
+                holds.send(()).unwrap();
+                pending::<()>().await;
+            });
+            held.await.unwrap();
+        });
+        let report = report.unwrap_err();
+        assert_eq!(*report.verdict(), Verdict::Leaked, "that ranks higher");
+        let by = holder(only(&report)).by();
+        assert!(
+            matches!(by, Some(SpawnedBy::Task { number: 1, .. })),
+            "{report}"
+        );
+        let text = report.to_string();
+        assert!(
+            text.contains("\n\nbesides 1 lock is still held:\n\n  acquired at "),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn what_is_released_in_any_way_is_none() {
+    assert_clean(|| async {
+        let lock = Arc::new(Lock::new());
+        lock.acquire().await.release();
+        drop(lock.try_acquire());
+        let of_task = Arc::clone(&lock);
+        let aborted = straggler::spawn(async move {
+            let _guard = of_task.acquire().await;
+            pending::<()>().await;
+        });
+        yield_now().await;
+        aborted.abort();
+        assert!(aborted.await.unwrap_err().is_cancelled());
+        // Held to the end of the body, and by a helper that is stopped then.
+        let _guard = lock.acquire().await;
+        let other = Lock::new();
+        straggler::background(async move {
+            let _guard = other.acquire().await;
+            pending::<()>().await;
+        });
+        yield_now().await;
+    });
+}
+
+#[test]
+fn a_thread_has_the_grace_to_release_it() {
+    static LOCK: Lock = Lock::new();
+    let minute = LeakCheck::new().grace(Duration::from_secs(60));
+    let thread = minute.run(async {
+        let (ends, ended) = std_mpsc::channel::<()>();
+        let guard = LOCK.acquire().await;
+        let thread = thread::spawn(move || {
+            let _guard = guard;
+            _ = ended.recv();
+        });
+        // Dropped when the body has ended.
+        straggler::background(async move {
+            let _ends = ends;
+            pending::<()>().await;
+        });
+        thread
+    });
+    thread.unwrap().join().unwrap();
+}
+
+#[test]
+fn those_of_tasks_that_may_remain_may_be_held() {
+    let hold = |is_tracked: bool| async move {
+        let lock = Arc::new(Lock::new());
+        let (holds, held) = oneshot::channel();
+        let task = async move {
+            let _guard = lock.acquire().await;
+            holds.send(()).unwrap();
+            pending::<()>().await;
+        };
+        let task = if is_tracked {
+            straggler::spawn(task)
+        } else {
+            tokio::spawn(task)
+        };
+        held.await.unwrap();
+        drop(task);
+    };
+    for is_tracked in [true, false] {
+        let check = LeakCheck::new().grace(SHORT);
+        check.allow(1).run(hold(is_tracked)).unwrap();
+        let check = LeakCheck::new().grace(SHORT);
+        let report = check.run(hold(is_tracked)).unwrap_err();
+        assert_eq!(report.held_locks().len(), 1);
+    }
+    let check = LeakCheck::new().grace(SHORT).allow(1);
+    let report = check.run(async {
+        hold(true).await;
+        mem::forget(Lock::new().acquire().await);
+    });
+    let report = report.unwrap_err();
+    assert_eq!(*report.verdict(), Verdict::LocksHeld);
+    assert_eq!(
+        (report.count(), report.held_locks().len()),
+        (0, 1),
+        "{report}"
+    );
+}
+
+#[test]
+fn they_rank_below_all_else() {
+    async fn forget() {
+        mem::forget(Lock::new().acquire().await);
+    }
+    let run = |body: Pin<Box<dyn Future<Output = ()>>>| {
+        let report = LeakCheck::new().grace(SHORT).run(async {
+            forget().await;
+            body.await;
+        });
+        let report = report.unwrap_err();
+        assert_eq!(report.held_locks().len(), 1, "{report}");
+        assert!(
+            report
+                .to_string()
+                .contains("\n\nbesides 1 lock is still held:\n")
+        );
+        report
+    };
+    let report = run(Box::pin(async {
+        straggler::spawn(async { panic!("on purpose") })
+            .await
+            .unwrap_err();
+    }));
+    assert_eq!(*report.verdict(), Verdict::Panicked);
+
+    for is_tracked in [true, false] {
+        let (end, ended) = std_mpsc::channel::<()>();
+        let report = run(Box::pin(async move {
+            let work = move || _ = ended.recv();
+            if is_tracked {
+                straggler::spawn_blocking(work);
+            } else {
+                tokio::task::spawn_blocking(work);
+            }
+        }));
+        drop(end);
+        assert_eq!(*report.verdict(), Verdict::BlockingLeaked);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn threads_that_are_denied_rank_above_them() {
+    let (end, ended) = std_mpsc::channel::<()>();
+    let check = LeakCheck::new().grace(SHORT).deny_threads();
+    let report = check.run(async {
+        mem::forget(Lock::new().acquire().await);
+        drop(thread::spawn(move || _ = ended.recv()));
+    });
+    drop(end);
+    let report = report.unwrap_err();
+    assert_eq!(*report.verdict(), Verdict::ThreadsLeaked);
+    assert_eq!(report.held_locks().len(), 1);
+}
+
+#[test]
+fn a_watch_is_charged_with_those_that_were_acquired_since() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (before, since) = (Lock::new(), Lock::new());
+        let outer = LeakCheck::new().grace(SHORT).watch_with(&Handle::current());
+        let _before = before.acquire().await;
+        let watch = LeakCheck::new().grace(SHORT).watch_with(&Handle::current());
+        watch.verify().await.unwrap();
+        let guard = since.acquire().await;
+        let report = watch.verify().await.unwrap_err();
+        assert_eq!(holder(only(&report)).by(), Some(&SpawnedBy::NoTask));
+        assert_eq!(outer.verify().await.unwrap_err().held_locks().len(), 2);
+        guard.release();
+        watch.verify().await.unwrap();
+    });
+}
+
+#[test]
+fn one_that_is_acquired_twice_in_a_task_is_told_when_the_test_hangs() {
+    for (check, is_paused) in [(LeakCheck::new().timeout(SHORT), false), (paused(), true)] {
+        let lock = Lock::new();
+        let report = check.run(async {
+            let _guard = lock.acquire().await;
+            drop(lock.acquire().await);
+        });
+        let report = report.unwrap_err();
+        let (Verdict::Hung { wait, .. } | Verdict::Deadlocked { wait }) = report.verdict() else {
+            panic!("{report}");
+        };
+        assert_eq!(
+            matches!(report.verdict(), Verdict::Deadlocked { .. }),
+            is_paused
+        );
+        let Wait::At(places) = wait else {
+            panic!("{report}");
+        };
+        let [place] = places.as_slice() else {
+            panic!("{report}");
+        };
+        assert_eq!(place.on(), Some("straggler::Lock::acquire"));
+        let [waiter] = only(&report).waiters() else {
+            panic!("{report}");
+        };
+        assert_eq!(
+            waiter.place().line(),
+            holder(only(&report)).place().line() + 1
+        );
+        assert_eq!(waiter.by(), holder(only(&report)).by());
+        let text = report.to_string();
+        assert!(
+            text.contains("\n\nmeanwhile 1 lock is in use:\n\n  acquired at "),
+            "{text}"
+        );
+        let line = format!("\n     waited for at {} by the test, for ", waiter.place());
+        assert!(text.contains(&line), "{text}");
+        let advice = "\n  acquire no lock in a task that holds it: it would wait for itself";
+        assert!(text.ends_with(advice), "{text}");
+    }
+}
+
+#[test]
+fn of_two_that_are_acquired_in_opposite_order_both_are_told() {
+    async fn transfer(from: Arc<Lock>, to: Arc<Lock>) {
+        let _from = from.acquire().await;
+        yield_now().await;
+        let _to = to.acquire().await;
+    }
+    let report = paused().run(async {
+        let (ada, bob) = (Arc::new(Lock::new()), Arc::new(Lock::new()));
+        let there = straggler::spawn(transfer(Arc::clone(&ada), Arc::clone(&bob)));
+        let back = straggler::spawn(transfer(bob, ada));
+        _ = straggler::settle!(there, back);
+    });
+    let report = report.unwrap_err();
+    assert!(
+        matches!(report.verdict(), Verdict::Deadlocked { .. }),
+        "{report}"
+    );
+    let locks = report.held_locks();
+    assert_eq!(locks.len(), 2, "{report}");
+    for (lock, other) in [(&locks[0], &locks[1]), (&locks[1], &locks[0])] {
+        assert_eq!(lock.waiters().len(), 1);
+        assert_eq!(lock.waiters()[0].by(), holder(other).by());
+        assert_ne!(lock.waiters()[0].by(), holder(lock).by());
+    }
+}
+
+#[test]
+fn one_that_was_handed_to_a_future_that_nobody_polls_is_told() {
+    let report = LeakCheck::new().timeout(SHORT).run(async {
+        let lock = Lock::new();
+        let guard = lock.acquire().await;
+        let mut not_polled_again = Box::pin(lock.acquire());
+        assert!(futures::poll!(&mut not_polled_again).is_pending());
+        guard.release();
+        drop(lock.acquire().await);
+        drop(not_polled_again);
+    });
+    let report = report.unwrap_err();
+    let lock = only(&report);
+    assert!(lock.holder().is_none());
+    assert_eq!(lock.waiters().len(), 2);
+    let text = report.to_string();
+    assert!(
+        text.contains("\n  handed to who waits first, and was not polled since\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn those_that_are_alike_are_told_once_and_those_who_wait_are_counted() {
+    let report = LeakCheck::new().timeout(SHORT).run(async {
+        let locks = [(); 3].map(|()| Lock::new());
+        let mut guards = Vec::new();
+        for lock in &locks {
+            guards.push(lock.acquire().await);
+        }
+        let waiting = (0..8).map(|_| locks[0].acquire());
+        assert!(straggler::settle_all(waiting).await.is_empty());
+    });
+    let text = report.unwrap_err().to_string();
+    assert!(
+        text.contains("\n\nmeanwhile 3 locks are in use:\n"),
+        "{text}"
+    );
+    assert!(text.contains("\n  2 locks: acquired at "), "{text}");
+    assert_eq!(text.matches("\n     waited for at ").count(), 5, "{text}");
+    assert!(text.contains("\n     and by 3 more\n"), "{text}");
+}
+
+#[test]
+fn a_forgotten_guard_does_not_keep_the_record_of_its_test() {
+    let lock = Lock::new();
+    let report = LeakCheck::new().grace(SHORT).run(async {
+        mem::forget(lock.acquire().await);
+    });
+    report.unwrap_err();
+    // The place stays known, also when the test is over.
+    assert!(lock.is_locked() && lock.holder().is_some());
+}

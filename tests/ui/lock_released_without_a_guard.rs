@@ -1,0 +1,4 @@
+fn main() {
+    let lock = straggler::Lock::new();
+    lock.release();
+}
