@@ -5,8 +5,8 @@
 //! order of the steps decides what happens.
 
 use straggler::explore::Failure;
-use straggler::{Explore, settle_all};
-use tokio::sync::{Mutex, RwLock};
+use straggler::{Explore, Lock, settle_all};
+use tokio::sync::RwLock;
 
 /// Whether a registration keeps others out between its look-up and its insert.
 #[derive(Clone, Copy)]
@@ -17,20 +17,20 @@ enum Locking {
 
 struct Registrations {
     accounts: RwLock<Vec<String>>,
-    lock: Option<Mutex<()>>,
+    lock: Option<Lock>,
 }
 
 impl Registrations {
     fn new(locking: Locking) -> Self {
         Self {
             accounts: RwLock::default(),
-            lock: matches!(locking, Locking::With).then(Mutex::default),
+            lock: matches!(locking, Locking::With).then(Lock::new),
         }
     }
 
     async fn register(&self, email: &str) -> Result<(), String> {
         let _locked = match &self.lock {
-            Some(lock) => Some(lock.lock().await),
+            Some(lock) => Some(lock.acquire().await),
             None => None,
         };
         if self

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use straggler::explore::{Failure, Seed};
 use straggler::leak::Verdict;
-use straggler::{Explore, LeakCheck, barrier, checkpoint, settle, settle_all};
+use straggler::{Explore, LeakCheck, Lock, barrier, checkpoint, settle, settle_all};
 use tokio::sync::{Mutex, RwLock};
 use tokio::task::yield_now;
 
@@ -165,6 +165,51 @@ fn a_deadlock_is_found_and_says_who_waits_where() {
         text.contains("on tokio::sync::mutex::Mutex::lock"),
         "{text}"
     );
+}
+
+#[test]
+fn of_a_lock_the_report_says_where_it_is_held_and_who_waits() {
+    let failure = Explore::new().find(|| async {
+        let (ada, bob) = (Lock::new(), Lock::new());
+        let both = async |one: &Lock, other: &Lock| {
+            let _one = one.acquire().await;
+            let _other = other.acquire().await;
+        };
+        settle!(both(&ada, &bob), both(&bob, &ada));
+    });
+    let failure = failure.unwrap_err();
+    assert!(failure.run() > 0, "{failure}");
+    assert!(
+        matches!(verdict(&failure), Verdict::Deadlocked { .. }),
+        "{failure}"
+    );
+    let locks = failure.report().unwrap().held_locks();
+    let waiters = locks.iter().map(|lock| lock.waiters().len());
+    assert_eq!(waiters.collect::<Vec<_>>(), [1, 1], "{failure}");
+
+    let twice = Explore::new().find(|| async {
+        let lock = Lock::new();
+        let _held = lock.acquire().await;
+        let _again = lock.acquire().await;
+    });
+    let failure = twice.unwrap_err();
+    assert_eq!(failure.run(), 0);
+    let locks = failure.report().unwrap().held_locks();
+    assert_eq!((locks.len(), locks[0].waiters().len()), (1, 1), "{failure}");
+}
+
+#[test]
+fn a_lock_keeps_a_race_out() {
+    let explored = Explore::new().require_overlap().find(|| async {
+        let (lock, users) = (Lock::new(), RwLock::default());
+        let register = || async {
+            let _held = lock.acquire().await;
+            register(&users, "eve").await
+        };
+        let settled = settle_all([register(), register()]).await;
+        assert_eq!((settled.ok_count(), settled.err_count()), (1, 1));
+    });
+    explored.unwrap();
 }
 
 #[test]
