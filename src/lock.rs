@@ -22,7 +22,8 @@ use crate::leak::{Holding, LockRecord};
 ///   drop of a future that holds it, as when the client of a request hangs up.
 /// - A panic does not poison it.
 /// - It is handed on strictly in the order in which [`acquire`](Self::acquire) was polled first.
-///   Nobody overtakes, and [`try_acquire`](Self::try_acquire) does not either.
+///   Nobody overtakes, and [`try_acquire`](Self::try_acquire) does not either. (A task that has spent
+///   tokio's cooperative budget comes to the queue in its next turn.)
 /// - It knows where it was acquired, and where it is waited for: [`holder`](Self::holder) and
 ///   [`waiters`](Self::waiters).
 ///
@@ -190,12 +191,13 @@ impl Lock {
 
     /// Stands in the queue, and is on record as long as it does.
     async fn wait(&self, at: &'static Location<'static>) -> SemaphorePermit<'_> {
-        let mut acquiring = pin!(self.semaphore.acquire());
+        // It has its budget already. So that it is pending means that it stands in the queue: some
+        // versions of tokio turn away who has none, and some do not.
+        let mut acquiring = pin!(coop::unconstrained(self.semaphore.acquire()));
         let mut waiting = None;
         let acquired = poll_fn(|context| {
             let acquired = acquiring.as_mut().poll(context);
-            // Without budget it was turned away, and does not stand in the queue.
-            if acquired.is_pending() && waiting.is_none() && coop::has_budget_remaining() {
+            if acquired.is_pending() && waiting.is_none() {
                 waiting = Some(self.record().wait(at));
             }
             acquired

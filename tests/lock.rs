@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use common::{Gate, Log, in_each_flavor};
 use futures::FutureExt;
 use proptest::prelude::*;
-use straggler::{Lock, LockGuard, settle_all};
+use straggler::{Acquisition, Lock, LockGuard, settle_all};
 use tokio::task::yield_now;
 use tokio_test::{assert_pending, assert_ready, task};
 
@@ -248,25 +248,46 @@ fn in_a_check_it_knows_since_when() {
 }
 
 #[test]
-fn one_whose_budget_is_spent_does_not_wait_yet() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let lock = Lock::new();
-        let _guard = lock.acquire().await;
-        while tokio::task::coop::has_budget_remaining() {
-            tokio::task::coop::consume_budget().await;
+fn one_whose_budget_is_spent_is_listed_when_it_stands_in_the_queue() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(async {
+        let mut turned_away = 0;
+        for spent in 0..=128 {
+            let lock = Lock::new();
+            let guard = lock.try_acquire();
+            let first = lock.acquire();
+            let mut first = task::spawn(Box::pin(first));
+            let mut second = acquire(&lock);
+            // With a budget that is whole again.
+            yield_now().await;
+            for _ in 0..spent {
+                tokio::task::coop::consume_budget().await;
+            }
+            assert_pending!(first.poll());
+            yield_now().await;
+            assert_pending!(second.poll());
+            assert_pending!(first.poll());
+            let places: Vec<_> = lock.waiters().iter().map(Acquisition::place).collect();
+            assert_eq!(places.len(), 2);
+            drop(guard);
+            assert_ne!(first.is_woken(), second.is_woken());
+            let next = if first.is_woken() {
+                drop(assert_ready!(first.poll()));
+                "first"
+            } else {
+                turned_away += 1;
+                drop(assert_ready!(second.poll()));
+                "second"
+            };
+            let left = lock.waiters();
+            assert_eq!(left.len(), 1);
+            assert_eq!(
+                left[0].place(),
+                places[1],
+                "{next} was handed it, after {spent}"
+            );
         }
-        let mut waiting = acquire(&lock);
-        assert_pending!(waiting.poll());
-        assert!(
-            lock.waiters().is_empty(),
-            "it was turned away before the queue"
-        );
-        yield_now().await;
-        assert_pending!(waiting.poll());
-        assert_eq!(lock.waiters().len(), 1);
+        assert!(turned_away > 0);
     });
 }
 
