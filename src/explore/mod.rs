@@ -1,8 +1,7 @@
 //! Exploring: an ordinary test is run many times, each time in another order of its steps.
 //!
-//! [`Explore`] and the option `explore` of [`leak_check`](macro@crate::leak_check) do it. What fails is a
-//! [`Failure`] with its [`Schedule`] and the [`Seed`] that repeats it; [`checkpoint()`] marks a place where
-//! a run may yield.
+//! [`Explore`] and `#[leak_check(explore = 500)]` do it. What fails is a [`Failure`] with its [`Schedule`]
+//! and the [`Seed`] that repeats it; [`checkpoint()`] marks a place where a run may yield.
 
 mod checkpoint;
 mod decisions;
