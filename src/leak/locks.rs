@@ -43,7 +43,8 @@ struct Users {
 struct Waiter {
     number: usize,
     at: &'static Location<'static>,
-    in_test: Option<InTest>,
+    /// Boxed, since outside of tests there is none, and waiters come and go.
+    in_test: Option<Box<InTest>>,
 }
 
 /// What is known of somebody in a test that is checked.
@@ -73,7 +74,9 @@ impl LockRecord {
     /// Notes who waits for the lock, until the returned value is dropped.
     pub(crate) fn wait(self: &Arc<Self>, at: &'static Location<'static>) -> Waiting<'_> {
         let session = Session::current();
-        let in_test = session.as_deref().map(InTest::now);
+        let in_test = session
+            .as_deref()
+            .map(|session| Box::new(InTest::now(session)));
         let mut users = self.users();
         users.last_waiter += 1;
         let number = users.last_waiter;
@@ -304,7 +307,7 @@ impl HeldLock {
         Self {
             holder: held_at.map(|at| user(at, users.holder.as_ref())),
             waiters: waiters
-                .map(|waiter| user(waiter.at, waiter.in_test.as_ref()))
+                .map(|waiter| user(waiter.at, waiter.in_test.as_deref()))
                 .collect(),
         }
     }

@@ -66,6 +66,23 @@ fn of_tasks_is_told_with_where_each_of_them_waits() {
 }
 
 #[test]
+fn of_participants_of_whom_one_stays_and_never_arrives_is_told() {
+    let report = deadlock(async {
+        let rendezvous = straggler::Rendezvous::new(2);
+        let (mut waits, _stays) = (rendezvous.join(), rendezvous.join());
+        waits.wait().await.unwrap();
+    });
+    let Verdict::Deadlocked {
+        wait: Wait::At(places),
+    } = report.verdict()
+    else {
+        panic!("{report}");
+    };
+    assert_eq!(places.len(), 1, "{report}");
+    assert_eq!(places[0].on(), Some("straggler::Participant::wait"));
+}
+
+#[test]
 fn of_a_body_that_nobody_answers_is_one_also_in_a_local_runtime() {
     let mut builder = Builder::new_current_thread();
     builder.enable_all().start_paused(true);
