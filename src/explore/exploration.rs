@@ -101,7 +101,9 @@ where
         let mut courses = HashSet::new();
         let mut has_overlap = false;
         let mut longest = FIRST_LENGTH;
+        let mut runs = 0;
         for run in 0..self.runs {
+            runs += 1;
             let seed = match run {
                 0 => Seed::new(Kind::Plain),
                 _ => Seed::drawn(seeds.u64(..), longest),
@@ -132,7 +134,7 @@ where
             return Err(self.failure(0, plain, None, Cause::NoOverlap));
         }
         Ok(Explored {
-            runs: self.runs,
+            runs,
             courses: courses.len(),
             note: None,
         })
@@ -214,6 +216,9 @@ where
     fn make(&mut self, seed: &Seed, tells: bool, panics: Panics) -> Made {
         let mut builder = Builder::new_current_thread();
         builder.enable_all().start_paused(true);
+        // Otherwise `select!` draws its branches anew in each runtime.
+        #[cfg(tokio_unstable)]
+        builder.rng_seed(tokio::runtime::RngSeed::from_bytes(b"straggler"));
         let mut run = Decisions::of(&seed.kind).map(|decisions| Run::new(decisions, tells));
         if let Some(run) = &mut run {
             // By default one that yields waits until nobody else can run.
@@ -221,7 +226,8 @@ where
                 builder.event_interval(1);
             }
         }
-        let check = self.check.again(builder, TIMEOUT);
+        let is_plain = run.is_none();
+        let check = self.check.again(builder, TIMEOUT, is_plain);
         let body = &mut self.body;
         let (test, place) = (self.test, self.place);
         let make = || {

@@ -150,6 +150,8 @@ pub struct LeakCheck {
     /// Whether the body ends when nothing can go on any more, and no timer is left: the clock is
     /// paused.
     ends_when_idle: bool,
+    /// Whether rules that allow nothing are noted.
+    notes_rules: bool,
 }
 
 impl LeakCheck {
@@ -166,6 +168,7 @@ impl LeakCheck {
             rules: Rules::default(),
             denies_threads: false,
             ends_when_idle: false,
+            notes_rules: true,
         }
     }
 
@@ -191,8 +194,9 @@ impl LeakCheck {
         self.runtime.is_some()
     }
 
-    /// The same check for one run more, in a runtime with a paused clock.
-    pub(crate) fn again(&self, runtime: Builder, timeout: Duration) -> Self {
+    /// The same check for one run more, in a runtime with a paused clock. What is noted is that in one
+    /// of them.
+    pub(crate) fn again(&self, runtime: Builder, timeout: Duration, notes_rules: bool) -> Self {
         Self {
             runtime: Some(runtime),
             is_local: self.is_local,
@@ -203,6 +207,7 @@ impl LeakCheck {
             rules: self.rules.clone(),
             denies_threads: self.denies_threads,
             ends_when_idle: true,
+            notes_rules,
         }
     }
 

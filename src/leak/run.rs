@@ -42,6 +42,11 @@ const PARKED: Duration = Duration::from_millis(500);
 /// What nobody waits for on a paused clock.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// Why a test is not run where there is a runtime already.
+const INSIDE_RUNTIME: &str = "it is inside of a tokio runtime, and a leak check makes its own. In a test with a \
+    runtime use `LeakCheck::watch(&Handle::current())`, or make the test itself a \
+    `#[leak_check]`";
+
 /// What became of a test.
 pub(crate) enum Checked<T> {
     /// It was not run, or did not end.
@@ -71,12 +76,7 @@ impl LeakCheck {
         };
         let mode = environment.mode;
         if Handle::try_current().is_ok() {
-            return not_run(
-                "it is inside of a tokio runtime, and a leak check makes its own. In a test with a \
-                 runtime use `LeakCheck::watch(&Handle::current())`, or make the test itself a \
-                 `#[leak_check]`"
-                    .to_owned(),
-            );
+            return not_run(INSIDE_RUNTIME.to_owned());
         }
         let threads = (mode != Mode::Off && self.denies_threads).then(Threads::begin);
         let threads = match threads.transpose() {
@@ -152,7 +152,9 @@ impl LeakCheck {
         let grace = self.grace.or(environment.grace).unwrap_or(GRACE);
         let report = match ending.wait(runtime, &scope, grace) {
             Ok(found) => {
-                print_notes(&scope, &found);
+                if self.notes_rules {
+                    print_notes(&scope, &found);
+                }
                 found.report
             }
             // A runtime may shut down because a task panicked, with the body's own panic. Then it

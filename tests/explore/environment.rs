@@ -23,6 +23,21 @@ async fn leaks_where_it_should_panic() {
     straggler::spawn(pending::<()>());
 }
 
+#[straggler::test(explore = 5, allow = 1)]
+#[ignore = "run by another test"]
+async fn has_a_rule_that_allows_nothing() {}
+
+#[test]
+fn a_rule_that_allows_nothing_is_noted_once() {
+    let ended = run("environment::has_a_rule_that_allows_nothing");
+    assert!(ended.passed, "{ended:?}");
+    assert_eq!(
+        ended.stderr.matches("`allow = 1` allowed nothing").count(),
+        1,
+        "{ended:?}"
+    );
+}
+
 #[test]
 fn the_line_that_is_printed_repeats_the_run() {
     let ended = run("environment::races");
