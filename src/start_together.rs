@@ -40,10 +40,13 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     /// # Examples
     ///
     /// ```
-    /// use tokio::runtime::Handle;
-    ///
+    /// # #[cfg(not(feature = "tokio"))]
+    /// # fn main() {}
+    /// # #[cfg(feature = "tokio")]
     /// # #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
     /// # async fn main() {
+    /// use tokio::runtime::Handle;
+    ///
     /// // Each counts the tasks that are there when it starts, and is through at once.
     /// let runners = (0..10).map(|_| async { Handle::current().metrics().num_alive_tasks() });
     /// let settled = straggler::settle_all(runners).start_together().spawned().await;

@@ -7,5 +7,9 @@
     ignore = "other compilers word their messages differently"
 )]
 fn mistakes_are_explained() {
-    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/ui/*.rs");
+    if cfg!(feature = "tokio") {
+        cases.compile_fail("tests/ui/tokio/*.rs");
+    }
 }
