@@ -129,7 +129,7 @@ where
                 } => return Err(self.simplify(run, seed, cause, steered)),
             }
         }
-        if requires_overlap && !has_overlap && self.runs > 1 {
+        if requires_overlap && !has_overlap && runs > 1 {
             let plain = Seed::new(Kind::Plain);
             return Err(self.failure(0, plain, None, Cause::NoOverlap));
         }

@@ -31,7 +31,7 @@ pub use self::told::{Schedule, Step};
 use self::exploration::Exploration;
 use self::failure::Cause;
 use self::seed::Kind;
-use crate::leak::{LeakCheck, Mode};
+use crate::leak::{LeakCheck, Mode, Verdict};
 
 /// How many runs there are, unless something else is said.
 const RUNS: usize = 500;
@@ -323,8 +323,14 @@ impl Failure {
         resume_unwind(Box::new(text))
     }
 
-    /// Whether the body panicked, and so a test that should panic has passed.
+    /// Whether the body panicked and left nothing behind, and so a test that should panic has passed.
+    /// That a task panicked may be why the body did.
     pub(crate) fn is_panic(&self) -> bool {
-        matches!(self.failed().cause, Cause::Panicked { .. })
+        match &self.failed().cause {
+            Cause::Panicked { report, .. } => report
+                .as_ref()
+                .is_none_or(|report| *report.verdict() == Verdict::Panicked),
+            _ => false,
+        }
     }
 }

@@ -108,6 +108,21 @@ fn a_slip_of_the_pen_is_an_error_that_says_what_would_be_right() {
     }
 }
 
+#[straggler::test(explore = 3, grace = "10ms")]
+#[ignore = "fails on purpose"]
+#[should_panic(expected = "no such account")]
+async fn leaks_and_panics_as_it_should() {
+    straggler::spawn(pending::<()>());
+    panic!("no such account");
+}
+
+#[test]
+fn a_leak_beside_the_panic_that_is_expected_fails_the_test() {
+    let ended = run("environment::leaks_and_panics_as_it_should");
+    assert!(!ended.passed, "{ended:?}");
+    assert!(ended.stderr.contains("1 task outlived"), "{ended:?}");
+}
+
 #[test]
 fn a_leak_is_no_panic_that_is_expected() {
     let ended = run("environment::leaks_where_it_should_panic");
