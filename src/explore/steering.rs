@@ -33,6 +33,8 @@ pub(crate) struct Run {
     combinators: u32,
     /// Whether nothing is steered for now.
     is_suspended: bool,
+    /// Whether the body has ended, and so nothing is steered any more.
+    has_ended: bool,
 }
 
 impl Run {
@@ -45,6 +47,7 @@ impl Run {
             stopped_at: None,
             combinators: 0,
             is_suspended: false,
+            has_ended: false,
         }
     }
 
@@ -97,7 +100,11 @@ pub(super) fn until_dropped() -> impl Drop {
     struct Stop;
     impl Drop for Stop {
         fn drop(&mut self) {
-            stop();
+            RUN.with_borrow_mut(|run| {
+                if let Some(run) = run {
+                    run.has_ended = true;
+                }
+            });
         }
     }
     Stop
@@ -139,7 +146,9 @@ pub(super) fn with_run<R>(with: impl FnOnce(&mut Run) -> R) -> Option<R> {
     // Gone at the thread's end.
     let with = |run: &RefCell<Option<Run>>| {
         let mut run = run.try_borrow_mut().ok()?;
-        run.as_mut().filter(|run| !run.is_suspended).map(with)
+        run.as_mut()
+            .filter(|run| !run.is_suspended && !run.has_ended)
+            .map(with)
     };
     RUN.try_with(with).ok().flatten()
 }
