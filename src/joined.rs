@@ -1,11 +1,12 @@
 //! `joined`: waits for a task that returns a `Result`, and for nothing that has to be unwrapped twice.
 
 use std::fmt;
-use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::task::JoinHandle;
+
+use crate::panic::Panic;
 
 /// Waits for a task that returns a `Result`, and returns that.
 ///
@@ -82,7 +83,7 @@ impl<T, E> Future for Joined<T, E> {
         Poll::Ready(match ready!(Pin::new(&mut self.handle).poll(context)) {
             Ok(result) => result.map_err(JoinedError::Task),
             Err(error) => match error.try_into_panic() {
-                Ok(payload) => resume_unwind(payload),
+                Ok(payload) => Panic::new(payload).resume(),
                 Err(_) => Err(JoinedError::Cancelled),
             },
         })

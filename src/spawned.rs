@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::panic::{Location, resume_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::leak::{Kind, track};
 use crate::on_panic::OnPanic;
+use crate::panic::Panic;
 use crate::settle::SettleAll;
 
 impl<F: Future, P: OnPanic> SettleAll<F, P> {
@@ -128,7 +129,7 @@ where
             Err(error) => error,
         };
         if let Ok(payload) = error.try_into_panic() {
-            resume_unwind(payload);
+            Panic::new(payload).resume();
         }
         panic!(
             "the task spawned at {} was cancelled: its runtime was shut down before it ended",

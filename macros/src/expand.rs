@@ -30,7 +30,7 @@ pub(crate) fn leak_check(arguments: TokenStream, item: TokenStream) -> TokenStre
     let mut arguments = errors.ok(Arguments::parse(arguments)).unwrap_or_default();
     let others = Others::sort(&mut function.attributes, &mut arguments, &mut errors);
     let options = arguments.options(&mut errors);
-    let can_run = errors.ok(function.check(&others)).is_some();
+    let can_run = errors.ok(function.check(&others, &options)).is_some();
     let expanded = if !can_run {
         function.below(&quote!(#[allow(dead_code, unused_attributes)]))
     } else if others.run_first() {
@@ -84,7 +84,7 @@ impl Parse for Function {
 
 impl Function {
     /// Whether this is a function that can run as a test.
-    fn check(&self, others: &Others) -> syn::Result<()> {
+    fn check(&self, others: &Others, options: &Options) -> syn::Result<()> {
         let signature = &self.signature;
         if signature.asyncness.is_none() {
             let message = if others.plain_test() {
@@ -98,6 +98,12 @@ impl Function {
             let message =
                 "a test has no arguments, unless `#[rstest]` or `#[test_case]` gives it some";
             return Err(Error::new_spanned(&signature.inputs, message));
+        }
+        let is_named = |input: &&FnArg| matches!(input, FnArg::Typed(PatType { pat, .. }) if matches!(**pat, Pat::Ident(_)));
+        let pattern = signature.inputs.iter().find(|input| !is_named(input));
+        if let (Some(pattern), true) = (pattern, options.explore.is_some()) {
+            let message = "`explore` clones the arguments for each run: give this one a name, and take it apart in the body";
+            return Err(Error::new_spanned(pattern, message));
         }
         Ok(())
     }
@@ -150,7 +156,7 @@ impl Function {
         runs: usize,
         output: &Type,
     ) -> TokenStream {
-        let name = &self.signature.ident;
+        let name = self.signature.ident.clone();
         let case = self.case(krate);
         let run = if others.should_panic() {
             quote_spanned!(name.span()=> explored_test_should_panic)
@@ -160,23 +166,24 @@ impl Function {
         let never = never(output);
         let body = &self.body;
         // Each run has arguments of its own.
-        let clones = self
-            .signature
-            .inputs
-            .iter()
-            .filter_map(|input| match input {
-                FnArg::Typed(PatType { pat, .. }) => match &**pat {
-                    Pat::Ident(PatIdent { ident, .. }) => {
-                        Some(quote!(let #pat = ::core::clone::Clone::clone(&#ident);))
-                    }
-                    _ => None,
-                },
-                FnArg::Receiver(_) => None,
-            });
+        let mut clones = TokenStream::new();
+        for input in &mut self.signature.inputs {
+            if let FnArg::Typed(PatType { pat, .. }) = input {
+                if let Pat::Ident(PatIdent {
+                    ident, mutability, ..
+                }) = &mut **pat
+                {
+                    let mutability = mutability.take();
+                    clones.extend(quote! {
+                        let #mutability #ident = ::core::clone::Clone::clone(&#ident);
+                    });
+                }
+            }
+        }
         let body = if self.signature.inputs.is_empty() {
             quote!(|| async { #never #body })
         } else {
-            quote!(|| { #(#clones)* async move { #never #body } })
+            quote!(|| { #clones async move { #never #body } })
         };
         let krate = placed(krate, name.span());
         let call = quote_spanned! {name.span()=>

@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use rustc_hash::FxHasher;
 
 use super::seed::{Kind, length};
-use super::strategy::{Poll, Strategy, Who};
+use super::strategy::{Poll, Strategy};
 
 /// After so many decisions a run goes on in the plain order, so that it comes to an end.
 const LIMIT: usize = 20_000;
@@ -56,17 +56,15 @@ impl Decisions {
         })
     }
 
-    /// Decides which of those that could be polled is. There is at least one.
-    pub(crate) fn choose(&mut self, ready: &[Who]) -> usize {
-        self.meet(ready);
-        let chosen = self.decide(ready.len(), |strategy| strategy.choose(ready));
-        // One that could not be chosen before is no other: the list is never empty.
-        chosen.min(ready.len() - 1)
+    /// Decides which of the children of a combinator that could be polled is. There is at least one.
+    pub(crate) fn choose(&mut self, combinator: u32, ready: &[u32]) -> usize {
+        self.meet((combinator, ready));
+        self.decide(ready.len(), |strategy| strategy.choose(combinator, ready))
     }
 
-    /// Decides how a task is polled.
-    pub(crate) fn poll(&mut self, who: Who) -> Poll {
-        self.meet(who);
+    /// Decides how the task of this number is polled.
+    pub(crate) fn poll(&mut self, task: usize) -> Poll {
+        self.meet(task);
         let decided = self.decide(POLLS.len(), |strategy| {
             let drawn = strategy.poll();
             POLLS.iter().position(|poll| *poll == drawn).unwrap_or(0)

@@ -16,7 +16,7 @@ use super::shrink::shrink;
 use super::steering::{self, Run};
 use super::told::Schedule;
 use super::{TIMEOUT, squeeze};
-use crate::leak::{Checked, Environment, LeakCheck, Mode, Report, Verdict, panics, warn_of};
+use crate::leak::{Checked, Environment, LeakCheck, Report, Verdict, panics, warn_of};
 
 /// How many decisions the first run that is steered is taken to be long.
 const FIRST_LENGTH: usize = 16;
@@ -55,13 +55,15 @@ impl Made {
     }
 }
 
-/// How the panics of a run are heard.
+/// For what a run is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Panics {
-    /// By whoever listens.
-    Printed,
-    /// Not at all: the same one was printed before.
-    Quiet,
+enum Purpose {
+    /// To find something. Its panics are printed; that it cannot go on is seen when nothing has woken it
+    /// for a time, since a thread of its own might.
+    Find,
+    /// To see once more what was found. Its panics were printed before; and if what was found could not
+    /// go on, that is seen at once now.
+    Confirm { is_deadlock: bool },
 }
 
 impl<F, R> Exploration<F>
@@ -100,41 +102,37 @@ where
     ) -> Result<Explored, Failure> {
         let mut courses = HashSet::new();
         let mut has_overlap = false;
-        let mut longest = FIRST_LENGTH;
-        let mut runs = 0;
+        let mut length = FIRST_LENGTH;
+        let mut warnings = 0;
         for run in 0..self.runs {
-            runs += 1;
             let seed = match run {
                 0 => Seed::new(Kind::Plain),
-                _ => Seed::drawn(seeds.u64(..), longest),
+                _ => Seed::drawn(seeds.u64(..), length),
             };
-            let made = self.make(&seed, false, Panics::Printed);
+            let made = self.make(&seed, false, Purpose::Find);
             courses.insert(made.course());
             if let Some(steered) = &made.run {
-                longest = longest.max(steered.decisions.len());
+                length = steered.decisions.len();
                 has_overlap |= steered.has_overlap;
             }
-            match made {
-                Made { cause: None, .. } => {}
-                Made {
-                    cause: Some(Cause::Found(report)),
-                    ..
-                } if is_only_warned_of(&report) => {
-                    warn_of(&report);
-                    break;
+            match made.cause {
+                None => {}
+                Some(Cause::Found(report)) if is_only_warned_of(&report) => {
+                    // The others would say the same.
+                    if warnings == 0 {
+                        warn_of(&report);
+                    }
+                    warnings += 1;
                 }
-                Made {
-                    cause: Some(cause),
-                    run: steered,
-                } => return Err(self.simplify(run, seed, cause, steered)),
+                Some(cause) => return Err(self.simplify(run, seed, cause, made.run)),
             }
         }
-        if requires_overlap && !has_overlap && runs > 1 {
+        if requires_overlap && !has_overlap && self.runs > 1 {
             let plain = Seed::new(Kind::Plain);
             return Err(self.failure(0, plain, None, Cause::NoOverlap));
         }
         Ok(Explored {
-            runs,
+            runs: self.runs,
             courses: courses.len(),
             note: None,
         })
@@ -143,7 +141,7 @@ where
     /// Makes one run that was made before.
     pub(super) fn repeat(mut self, seed: Seed) -> Result<Explored, Failure> {
         self.runs = 1;
-        let made = self.make(&seed, true, Panics::Printed);
+        let made = self.make(&seed, true, Purpose::Find);
         let decisions = made.run.as_ref().map(|run| &run.decisions);
         let takes_another = decisions.is_some_and(|decisions| {
             let now = Seed::new(Kind::Plain).with_course(decisions.course());
@@ -155,15 +153,20 @@ where
                  on more than its schedule (I/O, threads, real time, the order of a hash map)"
             )
         });
-        let Made { cause, run } = made;
-        let Some(cause) = cause else {
-            return Ok(Explored {
-                runs: 1,
-                courses: 1,
-                note,
-            });
+        let explored = Explored {
+            runs: 1,
+            courses: 1,
+            note: note.clone(),
         };
-        let mut failure = self.told(0, seed, cause, run);
+        let cause = match made.cause {
+            None => return Ok(explored),
+            Some(Cause::Found(report)) if is_only_warned_of(&report) => {
+                warn_of(&report);
+                return Ok(explored);
+            }
+            Some(cause) => cause,
+        };
+        let mut failure = self.told(0, seed, cause, made.run);
         failure.note = note;
         Err(Failure::new(failure))
     }
@@ -182,7 +185,10 @@ where
             // To repeat it takes as long again.
             return self.failure(run, seed, found.run, cause);
         }
-        let again = self.make(&seed, true, Panics::Quiet);
+        let is_deadlock = matches!(&cause, Cause::Found(report)
+            if matches!(report.verdict(), Verdict::Deadlocked { .. }));
+        let confirm = Purpose::Confirm { is_deadlock };
+        let again = self.make(&seed, true, confirm);
         if again.course() != found.course() || !again.fails_like(&cause) {
             let mut failed = self.told(run, seed, cause, found.run);
             failed.note = Some(
@@ -195,11 +201,11 @@ where
         let changes = found.changes();
         let found_with = changes.len();
         let fewest = shrink(changes, |changes| {
-            let made = self.make(&Seed::new(Kind::Changes(changes)), false, Panics::Quiet);
+            let made = self.make(&Seed::new(Kind::Changes(changes)), false, confirm);
             made.fails_like(&cause).then(|| made.changes())
         });
         let simple = Seed::new(Kind::Changes(fewest));
-        let made = self.make(&simple, true, Panics::Quiet);
+        let made = self.make(&simple, true, confirm);
         let (seed, made) = match made {
             made if made.fails_like(&cause) => (simple.with_course(made.course()), made),
             // It is not as simple as it seemed.
@@ -213,7 +219,7 @@ where
     }
 
     /// Makes a run.
-    fn make(&mut self, seed: &Seed, tells: bool, panics: Panics) -> Made {
+    fn make(&mut self, seed: &Seed, tells: bool, purpose: Purpose) -> Made {
         let mut builder = Builder::new_current_thread();
         builder.enable_all().start_paused(true);
         // Otherwise `select!` draws its branches anew in each runtime.
@@ -227,7 +233,12 @@ where
             }
         }
         let is_plain = run.is_none();
-        let check = self.check.again(builder, TIMEOUT, is_plain);
+        let (is_quiet, ends_when_idle) = match purpose {
+            Purpose::Find => (false, false),
+            Purpose::Confirm { is_deadlock } => (true, is_deadlock),
+        };
+        let check = &self.check;
+        let check = check.again(builder, TIMEOUT, is_plain, ends_when_idle);
         let body = &mut self.body;
         let (test, place) = (self.test, self.place);
         let make = || {
@@ -237,7 +248,6 @@ where
             });
             check.check(test, place, body)
         };
-        let is_quiet = panics == Panics::Quiet;
         let ((checked, run), heard) = panics::hear(is_quiet, || match run {
             None => (make(), None),
             Some(run) => {
@@ -302,17 +312,9 @@ where
     }
 }
 
-/// Whether a failure by this lets the test pass.
+/// Whether a run that failed by this has passed all the same.
 fn is_only_warned_of(report: &Report) -> bool {
-    let is_warned = Environment::read().is_ok_and(|read| read.mode == Mode::Warn);
-    is_warned
-        && !matches!(
-            report.verdict(),
-            Verdict::Hung { .. }
-                | Verdict::Deadlocked { .. }
-                | Verdict::Late { .. }
-                | Verdict::NotRun(_)
-        )
+    Environment::read().is_ok_and(|environment| environment.mode.only_warns_of(report))
 }
 
 /// Whether the run took all the time it had.

@@ -5,7 +5,7 @@ use std::panic::Location;
 
 use super::seed::Seed;
 use super::told::Schedule;
-use crate::leak::{Place, Report, Verdict};
+use crate::leak::{self, Place, Report, Role, Verdict};
 use crate::panic::Panic;
 
 /// What an exploration came to in which no run failed.
@@ -90,6 +90,10 @@ impl Cause {
             (Self::Found(one), Self::Found(other)) => {
                 discriminant(one.verdict()) == discriminant(other.verdict())
             }
+            // Messages may have numbers in them that differ.
+            (Self::Panicked { place: one, .. }, Self::Panicked { place: other, .. }) => {
+                one.is_none() || other.is_none() || one == other
+            }
             _ => discriminant(self) == discriminant(other),
         }
     }
@@ -104,6 +108,37 @@ impl Failure {
         &self.0
     }
 
+    /// The panic of the body, if nothing was left behind besides. That a task panicked too may be why
+    /// the body did.
+    ///
+    /// # Errors
+    ///
+    /// This failure, if it is another.
+    pub(crate) fn into_panic(self) -> Result<Panic, Self> {
+        if self
+            .report()
+            .is_some_and(|report| !report.has_panics_alone())
+        {
+            return Err(self);
+        }
+        match *self.0 {
+            Failed {
+                cause: Cause::Panicked { panic, .. },
+                ..
+            } => Ok(panic),
+            failed => Err(Self::new(failed)),
+        }
+    }
+
+    /// What the report means for the test.
+    pub(crate) fn role(&self) -> Role {
+        match self.0.cause {
+            Cause::Panicked { .. } => Role::Accompanies(leak::Failure::Panicked),
+            Cause::ReturnedError { .. } => Role::Accompanies(leak::Failure::ReturnedError),
+            Cause::Found(_) | Cause::NoOverlap | Cause::NotRun(_) => Role::Fails,
+        }
+    }
+
     /// Returns what repeats the run: give it to [`Explore::replay`](super::Explore::replay), or to the
     /// environment variable `STRAGGLER_SEED`.
     #[must_use]
@@ -111,7 +146,8 @@ impl Failure {
         &self.0.seed
     }
 
-    /// Returns which run failed. The first is number 0, and has the plain order.
+    /// Returns which run failed. The first is number 0, and has the plain order. One that was
+    /// repeated by its seed is number 0 too.
     #[must_use]
     pub fn run(&self) -> usize {
         self.0.run
@@ -209,15 +245,18 @@ impl fmt::Display for Text<'_> {
         let hung = report.is_some_and(|report| matches!(report.verdict(), Verdict::Hung { .. }));
         if hung {
             f.write_str(
-                "\n\nnote: that nothing can go on any more is seen at once only of tasks that are spawned \
-                 through straggler",
+                "\n\nnote: it may be a deadlock, which is seen as one if all tasks are spawned through \
+                 straggler, and the build has debug information",
             )?;
         }
         write!(f, "\n\nTo repeat this run, also in a debugger:\n  ")?;
         let seed = &failed.seed;
         match &failed.test {
-            Some(test) => write!(f, "STRAGGLER_SEED={seed} cargo test {test}"),
-            None => write!(f, "STRAGGLER_SEED={seed}, or `Explore::replay`"),
+            Some(test) => write!(f, "STRAGGLER_SEED={seed} cargo test {test} -- --exact"),
+            None => write!(
+                f,
+                "`.replay(\"{seed}\".parse().unwrap())`, or STRAGGLER_SEED={seed}"
+            ),
         }
     }
 }
@@ -225,10 +264,13 @@ impl fmt::Display for Text<'_> {
 impl Text<'_> {
     fn schedule(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failed = self.0.failed();
-        let steps = failed.schedule.steps().len();
         let Some((found, told)) = failed.deviations else {
             return f.write_str("\n\nin the plain order, in which nothing is steered.");
         };
+        let steps = failed.schedule.steps().len();
+        if steps == 0 {
+            return f.write_str("\n\nIts steps were not recorded: repeat the run to see them.");
+        }
         let steps = if steps == 1 {
             "1 step".to_owned()
         } else {

@@ -31,7 +31,7 @@ pub use self::told::{Schedule, Step};
 use self::exploration::Exploration;
 use self::failure::Cause;
 use self::seed::Kind;
-use crate::leak::{LeakCheck, Mode, Verdict};
+use crate::leak::{LeakCheck, Mode};
 
 /// How many runs there are, unless something else is said.
 const RUNS: usize = 500;
@@ -47,7 +47,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// order is found by accident or never. Here each run decides from a seed which child of a `settle_all`,
 /// `barrier`, [`settle!`](crate::settle!) or [`barrier!`](crate::barrier!) is polled next, and at which of
 /// tokio's operations the body, a child or a task has to yield first. Nothing in the code under test is
-/// replaced, and each of these orders is one that could happen anywhere: so what fails is a bug.
+/// replaced, and whatever runs concurrently may take each of these orders. Only what the combinators
+/// themselves promise, to poll their futures in the order of their wakes, is not kept: a test that rests
+/// on it fails here.
 ///
 /// Each run has a current-thread runtime of its own and a paused clock, so that no sleep takes time, and
 /// is a [`LeakCheck`]. It fails if the body panics or returns an error, if a task panics or outlives
@@ -65,7 +67,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// tokio's locks, channels, timers, I/O and joins of tasks are where something can yield; `Notify`
 /// and the futures of other crates are not. Threads, and what runs on those for blocking work, are not
-/// steered, and neither are other runtimes that a body makes.
+/// steered, and neither are other runtimes that a body makes; what takes longer than a second to answer
+/// from there may be taken for a deadlock. `tokio::select!` draws its branches by chance, which no seed
+/// repeats, unless it is `biased` or the build has `--cfg tokio_unstable`.
 ///
 /// # Examples
 ///
@@ -160,13 +164,13 @@ impl Explore {
     /// use straggler::{Explore, settle_all};
     ///
     /// async fn test() {
-    ///     let order = std::cell::RefCell::new(Vec::new());
-    ///     let _ = settle_all([1, 2].map(|number| {
-    ///         let order = &order;
-    ///         async move { order.borrow_mut().push(number) }
-    ///     }))
-    ///     .await;
-    ///     assert_eq!(order.into_inner(), [1, 2]);
+    ///     let count = tokio::sync::Mutex::new(0);
+    ///     let add = || async {
+    ///         let before = *count.lock().await;
+    ///         *count.lock().await = before + 1;
+    ///     };
+    ///     let _ = settle_all([add(), add()]).await;
+    ///     assert_eq!(count.into_inner(), 2);
     /// }
     ///
     /// let found = Explore::new().find(test).unwrap_err();
@@ -205,11 +209,12 @@ impl Explore {
     /// Runs `body` again and again, until a run fails or all runs are made.
     ///
     /// `STRAGGLER=off` has one run made, in the plain order and unchecked; with `STRAGGLER=warn` what
-    /// the leak check finds is printed and ends the exploration, and is no failure.
+    /// the leak check finds is no failure, and is printed the first time. The output of the body, and
+    /// panics on threads for blocking work, are printed in each run.
     ///
     /// # Errors
     ///
-    /// The first run that failed, made as simple as could be within 300 further runs and two seconds.
+    /// The first run that failed, made as simple as could be in about 300 further runs or two seconds.
     /// Or why there was no run: an environment variable that cannot be understood; a check with a
     /// runtime of its own; a runtime around this call; a tokio whose budget for cooperation does not
     /// do what this rests on.
@@ -291,10 +296,12 @@ impl Explore {
         if let Some(runs) = environment.runs {
             exploration.runs = runs;
         }
+        let mut seed = environment.seed.or(self.replay);
         if environment.mode == Mode::Off {
             exploration.runs = 1;
+            seed = None;
         }
-        match environment.seed.or(self.replay) {
+        match seed {
             Some(seed) => exploration.repeat(seed),
             None => exploration.search(Rng::with_seed(self.seed), self.requires_overlap),
         }
@@ -321,16 +328,5 @@ impl Failure {
         let text = self.to_string();
         eprintln!("{text}");
         resume_unwind(Box::new(text))
-    }
-
-    /// Whether the body panicked and left nothing behind, and so a test that should panic has passed.
-    /// That a task panicked may be why the body did.
-    pub(crate) fn is_panic(&self) -> bool {
-        match &self.failed().cause {
-            Cause::Panicked { report, .. } => report
-                .as_ref()
-                .is_none_or(|report| *report.verdict() == Verdict::Panicked),
-            _ => false,
-        }
     }
 }

@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::decisions::Decisions;
 use super::squeeze;
-use super::strategy::{self, Who};
+use super::strategy;
 use super::told::{Does, Told};
 use crate::leak::trace;
 
@@ -65,9 +65,6 @@ impl Run {
 thread_local! {
     static RUN: RefCell<Option<Run>> = const { RefCell::new(None) };
 }
-
-/// The number of the body among the tasks.
-const BODY: usize = 0;
 
 /// What stands for the tasks among the combinators, which have numbers from 1 on.
 const TASKS: u32 = 0;
@@ -153,7 +150,8 @@ pub(super) fn with_run<R>(with: impl FnOnce(&mut Run) -> R) -> Option<R> {
     RUN.try_with(with).ok().flatten()
 }
 
-/// Polls a task, or the body, which is number 0: now or later, with little budget or all of it.
+/// Polls the task of this number, or the body, which is number 0: now or later, with little budget or
+/// all of it.
 #[inline]
 pub(crate) fn poll<T>(
     number: usize,
@@ -174,7 +172,7 @@ fn poll_steered<T>(
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
-    let how = with_run(|run| run.decisions.poll(Who::Task(number)));
+    let how = with_run(|run| run.decisions.poll(number));
     match how.unwrap_or(strategy::Poll::Plainly) {
         strategy::Poll::Plainly => {}
         strategy::Poll::With(left) => squeeze::to(left, context),
@@ -184,11 +182,23 @@ fn poll_steered<T>(
             return Poll::Pending;
         }
     }
-    let polled = told(label, context, poll);
-    if number != BODY {
-        with_run(|run| run.note_polled(TASKS, number, polled.is_pending()));
+    told(label, context, poll)
+}
+
+/// Notes that a task other than the body was polled, and whether it goes on.
+#[inline]
+pub(crate) fn note_task(number: usize, is_pending: bool) {
+    if FOLLOWED.load(Relaxed) != 0 {
+        with_run(|run| run.note_polled(TASKS, number, is_pending));
     }
-    polled
+}
+
+/// Notes that a task has ended, also if nobody has polled it to its end.
+#[inline]
+pub(crate) fn forget_task(number: usize) {
+    if FOLLOWED.load(Relaxed) != 0 {
+        with_run(|run| run.in_flight.entry(TASKS).or_default().remove(&number));
+    }
 }
 
 /// Whether the run yields at a checkpoint.
@@ -205,8 +215,9 @@ pub(super) fn stops_at(name: &'static str) -> bool {
 /// [`poll`].
 #[cfg(tokio_unstable)]
 pub(crate) fn before_poll(number: usize) {
-    let how = with_run(|run| run.decisions.poll(Who::Task(number)));
+    let how = with_run(|run| run.decisions.poll(number));
     if let Some(strategy::Poll::With(left)) = how {
+        tell(|| format!("task #{number}"), || Does::MayDo(left));
         squeeze::to(left, &mut Context::from_waker(std::task::Waker::noop()));
     }
 }

@@ -3,8 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::steering;
-use super::strategy::Who;
+use super::steering::{self, Run};
 use crate::children::{Children, Schedule, Slot, Slots, Turn};
 use crate::names::Names;
 
@@ -18,9 +17,8 @@ pub(crate) fn step<S: Slots>(
     let combinator = children.as_mut().number(steering::next_combinator);
     let mut chosen = None;
     let choose = |ready: &[u32]| {
-        let who = |&index| Who::Child { combinator, index };
-        let who: Vec<Who> = ready.iter().map(who).collect();
-        let at = steering::with_run(|run| run.decisions.choose(&who)).unwrap_or(0);
+        let choose = |run: &mut Run| run.decisions.choose(combinator, ready);
+        let at = steering::with_run(choose).unwrap_or(0);
         chosen = Some(ready[at] as usize);
         at
     };

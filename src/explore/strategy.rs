@@ -6,18 +6,9 @@
 use fastrand::Rng;
 use rustc_hash::FxHashMap;
 
-/// How often a child or task may be preferred to the same others before it is passed over: it may
+/// How often a child may be preferred to the same others before it is passed over: it may
 /// wait in a loop for what they do.
 const IN_A_ROW: usize = 64;
-
-/// Whose turn it may be: a child of a combinator, a task, or the body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Who {
-    /// Combinators have numbers, in the order of their first polls.
-    Child { combinator: u32, index: u32 },
-    /// Tasks have those of the leak check. The body is number 0.
-    Task(usize),
-}
 
 /// How a task is polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +33,8 @@ enum Choice {
     /// Burckhardt, Kothari, Musuvathi, Nagarakatte: A Randomized Scheduler with Probabilistic
     /// Guarantees of Finding Bugs (ASPLOS 2010).
     Priorities {
-        of: FxHashMap<Who, u64>,
+        /// Of children, by the numbers of their combinators and their indices.
+        of: FxHashMap<(u32, u32), u64>,
         /// The decisions at which it is lowered, the last first.
         change_points: Vec<usize>,
     },
@@ -59,8 +51,9 @@ pub(crate) struct Strategy {
     /// How likely it is put off, in sixteenths.
     later: u32,
     decisions: usize,
-    last: Option<Who>,
-    in_a_row: usize,
+    /// The child of each combinator that was polled last, and how often in a row while others could
+    /// have been.
+    last: FxHashMap<u32, (u32, usize)>,
 }
 
 impl Strategy {
@@ -82,26 +75,31 @@ impl Strategy {
             none,
             later,
             decisions: 0,
-            last: None,
-            in_a_row: 0,
+            last: FxHashMap::default(),
         }
     }
 
-    /// Chooses one of those that could be polled, of which there is at least one.
-    pub(crate) fn choose(&mut self, ready: &[Who]) -> usize {
+    /// Chooses one of the children of a combinator that could be polled, of which there is at least one.
+    pub(crate) fn choose(&mut self, combinator: u32, ready: &[u32]) -> usize {
         self.decisions += 1;
-        let mut chosen = self.prefer(ready);
-        if self.in_a_row >= IN_A_ROW && Some(ready[chosen]) == self.last {
+        let last = self.last.get(&combinator).copied();
+        let is_last = |child: u32| last.is_some_and(|(last, _)| last == child);
+        let mut chosen = self.prefer(
+            combinator,
+            ready,
+            ready.iter().position(|&child| is_last(child)),
+        );
+        let in_a_row = last.map_or(0, |(_, in_a_row)| in_a_row);
+        if in_a_row >= IN_A_ROW && is_last(ready[chosen]) {
             chosen = self.rng.usize(..ready.len());
         }
-        let is_same = Some(ready[chosen]) == self.last && ready.len() > 1;
-        self.in_a_row = if is_same { self.in_a_row + 1 } else { 0 };
-        self.last = Some(ready[chosen]);
+        let is_same = is_last(ready[chosen]) && ready.len() > 1;
+        let in_a_row = if is_same { in_a_row + 1 } else { 0 };
+        self.last.insert(combinator, (ready[chosen], in_a_row));
         chosen
     }
 
-    fn prefer(&mut self, ready: &[Who]) -> usize {
-        let last = ready.iter().position(|who| Some(*who) == self.last);
+    fn prefer(&mut self, combinator: u32, ready: &[u32], last: Option<usize>) -> usize {
         match &mut self.choice {
             Choice::Uniform => self.rng.usize(..ready.len()),
             Choice::LongRuns => match last {
@@ -110,10 +108,10 @@ impl Strategy {
             },
             Choice::Priorities { of, change_points } => {
                 let rng = &mut self.rng;
-                let highest = |of: &mut FxHashMap<Who, u64>, rng: &mut Rng| {
-                    let priorities = ready.iter().map(|who| {
+                let highest = |of: &mut FxHashMap<_, u64>, rng: &mut Rng| {
+                    let priorities = ready.iter().map(|&child| {
                         let drawn = || rng.u64(1 << 32..);
-                        *of.entry(*who).or_insert_with(drawn)
+                        *of.entry((combinator, child)).or_insert_with(drawn)
                     });
                     let highest = priorities.enumerate().max_by_key(|(_, priority)| *priority);
                     highest.map_or(0, |(index, _)| index)
@@ -126,7 +124,7 @@ impl Strategy {
                     return chosen;
                 }
                 // Each is lowered below all that were lowered before.
-                of.insert(ready[chosen], change_points.len() as u64);
+                of.insert((combinator, ready[chosen]), change_points.len() as u64);
                 change_points.pop();
                 highest(of, rng)
             }

@@ -16,6 +16,9 @@ pub(super) struct Told {
 pub(super) enum Does {
     /// It could be polled, and others were first.
     IsPutOff,
+    /// It may do so many operations before it has to yield. More is not seen of it.
+    #[cfg_attr(not(tokio_unstable), allow(dead_code, reason = "there are no hooks"))]
+    MayDo(usize),
     /// It was polled until it waited for something, or yielded.
     Waits(Trace),
     /// It was made to yield at a checkpoint.
@@ -76,6 +79,10 @@ impl Does {
     fn into_text(self, symbols: &mut Symbols) -> String {
         match self {
             Self::IsPutOff => "is put off".to_owned(),
+            Self::MayDo(1) => "is polled, and has to yield after 1 operation".to_owned(),
+            Self::MayDo(count) => {
+                format!("is polled, and has to yield after {count} operations")
+            }
             Self::StopsAt(name) => format!("yields at the checkpoint `{name}`"),
             Self::Ends => "comes to its end".to_owned(),
             Self::Panics => "panics".to_owned(),

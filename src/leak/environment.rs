@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::report::{Report, Verdict};
 use crate::explore::Seed;
 
 /// What is done with what a check finds.
@@ -18,6 +19,20 @@ pub(crate) enum Mode {
     Warn,
     /// There is no check.
     Off,
+}
+
+impl Mode {
+    /// Whether a test passes that this was found of. One that has not ended, or was not run, does not.
+    pub(crate) fn only_warns_of(self, report: &Report) -> bool {
+        let is_left = !matches!(
+            report.verdict(),
+            Verdict::Hung { .. }
+                | Verdict::Deadlocked { .. }
+                | Verdict::Late { .. }
+                | Verdict::NotRun(_)
+        );
+        self == Self::Warn && is_left
+    }
 }
 
 /// How long the body of a test may take.

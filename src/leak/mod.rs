@@ -36,6 +36,7 @@ pub(crate) mod trace;
 mod wait;
 mod watch;
 mod watchdog;
+mod watched;
 
 use std::panic::Location;
 use std::pin::pin;
@@ -46,7 +47,6 @@ use tokio::runtime::{Builder, Handle};
 use crate::explore::Explore;
 
 use self::environment::Timeout;
-use self::role::{Failure, Role};
 use self::rules::Rules;
 use self::tell::tell;
 
@@ -60,6 +60,7 @@ pub(crate) use self::locks::{Holding, LockRecord};
 pub(crate) use self::panics::note_resumed;
 pub use self::place::Place;
 pub use self::report::{LeakedTask, Report, SpawnedBy, TaskPanic, Verdict};
+pub(crate) use self::role::{Failure, Role};
 pub(crate) use self::run::Checked;
 pub(crate) use self::session::Session;
 pub use self::spawn::{background, spawn, spawn_blocking, spawn_local, spawn_named};
@@ -147,8 +148,8 @@ pub struct LeakCheck {
     allows_panics: bool,
     rules: Rules,
     denies_threads: bool,
-    /// Whether the body ends when nothing can go on any more, and no timer is left: the clock is
-    /// paused.
+    /// Whether the body is given up as soon as nothing in the runtime can go on, and no timer is left:
+    /// its clock is paused, and nobody outside of it is known to be waited for.
     ends_when_idle: bool,
     /// Whether rules that allow nothing are noted.
     notes_rules: bool,
@@ -196,7 +197,13 @@ impl LeakCheck {
 
     /// The same check for one run more, in a runtime with a paused clock. What is noted is that in one
     /// of them.
-    pub(crate) fn again(&self, runtime: Builder, timeout: Duration, notes_rules: bool) -> Self {
+    pub(crate) fn again(
+        &self,
+        runtime: Builder,
+        timeout: Duration,
+        notes_rules: bool,
+        ends_when_idle: bool,
+    ) -> Self {
         Self {
             runtime: Some(runtime),
             is_local: self.is_local,
@@ -206,7 +213,7 @@ impl LeakCheck {
             allows_panics: self.allows_panics,
             rules: self.rules.clone(),
             denies_threads: self.denies_threads,
-            ends_when_idle: true,
+            ends_when_idle,
             notes_rules,
         }
     }
@@ -457,7 +464,7 @@ impl LeakCheck {
                 mode,
             } => match (outcome, report) {
                 (Ok(output), None) => Ok(output),
-                (Ok(output), Some(report)) if mode == Mode::Warn => {
+                (Ok(output), Some(report)) if mode.only_warns_of(&report) => {
                     tell(&report, Role::Warns);
                     Ok(output)
                 }

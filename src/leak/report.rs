@@ -251,6 +251,22 @@ impl Report {
         &self.0.panics
     }
 
+    /// Whether nothing was found but tasks that panicked.
+    pub(crate) fn has_panics_alone(&self) -> bool {
+        let Findings {
+            blocking,
+            unseen_blocking,
+            threads,
+            locks,
+            ..
+        } = &*self.0;
+        self.0.verdict == Verdict::Panicked
+            && blocking.is_empty()
+            && *unseen_blocking == 0
+            && threads.is_empty()
+            && locks.is_empty()
+    }
+
     /// Adds tasks that panicked. These rank above blocking work, threads and locks.
     pub(super) fn add_panics(&mut self, panics: Vec<TaskPanic>) {
         let findings = &mut *self.0;

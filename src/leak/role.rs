@@ -2,7 +2,7 @@
 
 /// What a report means for its test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// The test fails by it.
     Fails,
     /// The test does not: by `STRAGGLER=warn`, or because it should panic, and a task did.
@@ -13,7 +13,7 @@ pub(super) enum Role {
 
 /// What a test itself fails by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// Its body panicked.
     Panicked,
     /// Its body returned an error.
@@ -24,7 +24,7 @@ pub(super) enum Failure {
 
 /// How grave something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Level {
+pub(crate) enum Level {
     /// The test does not fail by it.
     Warning,
     /// The test fails by it.
@@ -32,7 +32,7 @@ pub(super) enum Level {
 }
 
 impl Role {
-    pub(super) fn level(self) -> Level {
+    pub(crate) fn level(self) -> Level {
         match self {
             Self::Fails => Level::Error,
             Self::Warns | Self::Accompanies(_) => Level::Warning,
@@ -42,7 +42,7 @@ impl Role {
 
 impl Failure {
     /// The word for it in JSON.
-    pub(super) fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Panicked => "panicked",
             Self::ReturnedError => "returned_error",
@@ -53,7 +53,7 @@ impl Failure {
 
 impl Level {
     /// The word for it, in JSON and in the commands of GitHub Actions.
-    pub(super) fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Warning => "warning",
             Self::Error => "error",

@@ -5,12 +5,11 @@ use std::io;
 use std::mem;
 use std::panic::Location;
 use std::pin::{Pin, pin};
-use std::process;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime, RuntimeFlavor};
+use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
 use tokio::task::coop::unconstrained;
 use tokio::time::sleep;
 
@@ -20,13 +19,13 @@ use super::hooks::Hooks;
 use super::place::{Place, find_workspace};
 use super::report::Report;
 use super::rest::Rest;
-use super::role::Role;
 use super::scope::{Found, Scope};
 use super::session::Session;
 use super::task::{Kind, Spawner, Task};
-use super::tell::tell;
 use super::threads::Threads;
-use super::{GRACE, LeakCheck, panics, watchdog};
+use super::watchdog::{self, Watched};
+use super::watched::{EndingTest, RunningTest};
+use super::{GRACE, LeakCheck, panics};
 use crate::contain::contain;
 use crate::explore::steering;
 use crate::panic::Panic;
@@ -36,8 +35,9 @@ use crate::panic::Panic;
 /// blocks a thread waits for all of it.
 const SHUTDOWN: Duration = GRACE;
 
-/// How long the thread of a test is parked before somebody looks whether the test can still end.
-const PARKED: Duration = Duration::from_millis(500);
+/// How long the ending of a test may take besides its grace before somebody speaks up. It takes that
+/// long only if something that is left blocks the thread of the test, also on a busy machine.
+const ENDING: Duration = Duration::from_secs(5);
 
 /// What nobody waits for on a paused clock.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -108,21 +108,18 @@ impl LeakCheck {
         let rules = (self.rules, self.allows_panics);
         let scope = Scope::begin(session, runtime.handle().clone(), rules, test, place);
         let scope = Arc::new(scope);
-        let ending = Ending {
-            activity: Arc::clone(&activity),
-            threads,
-        };
         let task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
         let timeout = self.timeout.or(environment.timeout);
         let timeout = timeout.map_or(self.timeout_by_default, Timeout::duration);
         // One that is further off than clocks count never comes.
         let until = task.spawned.checked_add(timeout);
+        let on_hang = environment.on_hang();
         let test = RunningTest {
             scope: Arc::clone(&scope),
             body: Arc::clone(&task),
-            activity,
+            activity: Arc::clone(&activity),
             timeout,
-            on_hang: environment.on_hang(),
+            on_hang,
         };
         let watched = until.map(|until| watchdog::watch(Arc::new(test), until));
         let watched = match watched.transpose() {
@@ -139,18 +136,19 @@ impl LeakCheck {
         );
         drop(watched);
         let is_late = until.is_some_and(|until| until <= Instant::now());
+        let grace = self.grace.or(environment.grace).unwrap_or(GRACE);
+        let ending = Ending {
+            scope: &scope,
+            activity,
+            threads,
+            on_hang,
+        };
         let outcome = match end {
             End::Output(output) if !is_late => Ok(output),
             End::Panic(panic) => Err(panic),
-            given_up => {
-                let report = given_up.report(&runtime, &scope, &task, timeout);
-                let rest = ending.shut_down(runtime, &scope, SHUTDOWN);
-                let report = scope.add_to(report, rest);
-                return Checked::Failed(scope.with_panics(Some(report.clone())).unwrap_or(report));
-            }
+            given_up => return ending.give_up(given_up, runtime, &task, timeout, mode),
         };
-        let grace = self.grace.or(environment.grace).unwrap_or(GRACE);
-        let report = match ending.wait(runtime, &scope, grace) {
+        let report = match ending.wait(runtime, grace) {
             Ok(found) => {
                 if self.notes_rules {
                     print_notes(&scope, &found);
@@ -177,47 +175,6 @@ fn usual_runtime() -> Builder {
     builder
 }
 
-/// What the watchdog has to know of a test.
-struct RunningTest {
-    scope: Arc<Scope>,
-    body: Arc<Task>,
-    activity: Arc<Activity>,
-    timeout: Duration,
-    on_hang: OnHang,
-}
-
-impl watchdog::Test for RunningTest {
-    fn look(&self) {
-        // Where the clock is paused a thread does not stay parked while there is a timer. Whether it
-        // is paused can only be seen from inside.
-        let may_be_stuck = self.scope.runtime.runtime_flavor() != RuntimeFlavor::MultiThread
-            && self.activity.threads() == 0
-            && self.activity.parked_for() >= PARKED;
-        if may_be_stuck {
-            self.body.ask();
-        }
-    }
-
-    fn ask(&self) {
-        self.scope.ask_tasks();
-        self.body.ask();
-    }
-
-    fn give_up(&self) {
-        tell(&self.scope.hung(&self.body, self.timeout), Role::Fails);
-        match self.on_hang {
-            OnHang::Abort => {
-                eprintln!("\nThe process is aborted (STRAGGLER_ON_HANG=abort).");
-                process::abort();
-            }
-            OnHang::Wait => eprintln!(
-                "\nIt blocks its thread, and so cannot be ended. With STRAGGLER_ON_HANG=abort the process \
-                 would be."
-            ),
-        }
-    }
-}
-
 /// How the body of a test came to its end.
 enum End<T> {
     Output(T),
@@ -227,19 +184,24 @@ enum End<T> {
 }
 
 impl<T> End<T> {
-    /// The report of a test that was given up, or came to its end too late.
+    /// The report of a test that was given up, or came to its end too late; and its output, if there is
+    /// one.
     fn report(
         self,
         runtime: &CheckedRuntime,
         scope: &Scope,
         body: &Task,
         timeout: Duration,
-    ) -> Report {
+    ) -> (Report, Option<T>) {
+        let late = || scope.late(timeout, body.spawned.elapsed());
         match self {
-            Self::Deadlock(report) => report,
-            Self::TimeIsUp => contain(|| runtime.block_on(scope.give_up(body, timeout)))
-                .unwrap_or_else(|panic| scope.failed(&panic)),
-            Self::Output(_) | Self::Panic(_) => scope.late(timeout, body.spawned.elapsed()),
+            Self::Deadlock(report) => (report, None),
+            Self::TimeIsUp => {
+                let report = contain(|| runtime.block_on(scope.give_up(body, timeout)));
+                (report.unwrap_or_else(|panic| scope.failed(&panic)), None)
+            }
+            Self::Output(output) => (late(), Some(output)),
+            Self::Panic(_) => (late(), None),
         }
     }
 }
@@ -319,36 +281,77 @@ pub(super) fn print_notes(scope: &Scope, found: &Found) {
     }
 }
 
-/// What is looked at when the tasks have been judged.
-struct Ending {
+/// What is done when the body has ended.
+struct Ending<'a> {
+    scope: &'a Arc<Scope>,
     activity: Arc<Activity>,
     threads: Option<Threads>,
+    on_hang: OnHang,
 }
 
-impl Ending {
+impl Ending<'_> {
+    /// Has somebody speak up if the ending does not come to its end. A test that ends with nothing left
+    /// does without.
+    fn watch(&self, grace: Duration) -> Option<Watched> {
+        let test = EndingTest {
+            scope: Arc::clone(self.scope),
+            on_hang: self.on_hang,
+        };
+        let until = Instant::now().checked_add(grace)?.checked_add(ENDING)?;
+        // Without a thread for it the test is as it would be without a check.
+        watchdog::watch(Arc::new(test), until).ok()
+    }
+
+    /// Ends a test that was given up, or came to its end too late.
+    fn give_up<T>(
+        self,
+        given_up: End<T>,
+        runtime: CheckedRuntime,
+        body: &Task,
+        timeout: Duration,
+        mode: Mode,
+    ) -> Checked<T> {
+        let _watched = self.watch(Duration::ZERO);
+        let scope = self.scope;
+        let (report, output) = given_up.report(&runtime, scope, body, timeout);
+        let report = scope.add_to(report, self.shut_down(runtime, SHUTDOWN));
+        let report = scope.with_panics(Some(report.clone())).unwrap_or(report);
+        match output {
+            Some(output) => Checked::Run {
+                outcome: Ok(output),
+                report: Some(report),
+                mode,
+            },
+            None => Checked::Failed(report),
+        }
+    }
+
     /// Waits until nothing is left that should not be, or the grace is over, shuts the runtime down,
     /// and says what is left then.
     ///
     /// # Errors
     ///
     /// If the runtime does not run any more.
-    fn wait(self, runtime: CheckedRuntime, scope: &Scope, grace: Duration) -> Result<Found, Panic> {
+    fn wait(self, runtime: CheckedRuntime, grace: Duration) -> Result<Found, Panic> {
         let begun = Instant::now();
-        let found = match scope.end_if_clean() {
+        let scope = self.scope;
+        let clean = scope.end_if_clean();
+        let _watched = clean.is_none().then(|| self.watch(grace));
+        let found = match clean {
             Some(found) => Ok(found),
             None => contain(|| runtime.block_on(scope.end(grace))),
         };
         let rest_of_grace = grace.saturating_sub(begun.elapsed());
-        let rest = self.shut_down(runtime, scope, rest_of_grace.max(SHUTDOWN));
+        let rest = self.shut_down(runtime, rest_of_grace.max(SHUTDOWN));
         found.map(|found| scope.add(found, rest))
     }
 
     /// Shuts the runtime down, and says what is left then, and when `patience` is over, that could
     /// not be seen before.
-    fn shut_down(self, runtime: CheckedRuntime, scope: &Scope, patience: Duration) -> Rest {
+    fn shut_down(self, runtime: CheckedRuntime, patience: Duration) -> Rest {
         let begun = self.threads.as_ref().map(|_| Instant::now());
         runtime.shut_down(patience);
-        let blocking = scope.unseen_blocking(&self.activity);
+        let blocking = self.scope.unseen_blocking(&self.activity);
         let threads = self.threads.zip(begun).map(|(threads, begun)| {
             let left = patience.saturating_sub(begun.elapsed());
             threads.left(left.max(SHUTDOWN))

@@ -263,6 +263,17 @@ impl Scope {
         self.with_tasks(verdict, &mut symbols)
     }
 
+    /// The report of a test that does not come to its end, with what is known of what is left.
+    pub(crate) fn stuck(&self) -> Report {
+        let report = self.with_tasks(Verdict::Leaked, &mut Symbols::default());
+        if report.count() > 0 {
+            return report;
+        }
+        let says = "does not come to its end: something that is left blocks its thread";
+        let verdict = Verdict::CheckFailed(says.to_owned());
+        Report::new(Findings::new(self.test, self.place, verdict))
+    }
+
     /// A report with what is known of the tasks that are alive.
     fn with_tasks(&self, verdict: Verdict, symbols: &mut Symbols) -> Report {
         let now = Instant::now();

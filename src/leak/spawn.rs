@@ -5,15 +5,18 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::thread;
 
-use pin_project::pin_project;
+use pin_project::{pin_project, pinned_drop};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::hooks::{self, Paused};
+use super::panics;
 use super::session::Session;
 use super::task::{Kind, Task};
-use crate::contain::contain;
+use crate::contain::{contain, discard};
+use crate::explore::steering;
 
 /// Spawns a task as [`tokio::spawn`] does, and tracks it.
 ///
@@ -216,6 +219,7 @@ fn track_in<F>(
         local: local.and_then(|record| Some((Arc::clone(&record.task), alive()?))),
         _paused: hooks::pause(),
     };
+    let future = Some(future);
     (Tracked { future, record }, spawning)
 }
 
@@ -278,11 +282,12 @@ fn track_closure<R>(
 }
 
 /// Future of a tracked task.
-#[pin_project]
+#[pin_project(PinnedDrop)]
 #[derive(Debug)]
 pub(crate) struct Tracked<F> {
+    /// `None` while it is dropped.
     #[pin]
-    future: F,
+    future: Option<F>,
     /// Dropped after the future: a task has not ended before its variables are gone.
     record: Option<Recorded>,
 }
@@ -299,10 +304,12 @@ impl<F: Future> Future for Tracked<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
+        let future = this.future.as_pin_mut();
+        let future = future.expect("what is dropped is not polled");
         let Some(Recorded { session, task }) = this.record else {
-            return this.future.poll(context);
+            return future.poll(context);
         };
-        let poll = |context: &mut Context<'_>| this.future.poll(context);
+        let poll = |context: &mut Context<'_>| future.poll(context);
         if task.kind == Kind::Child {
             return task.poll(context, poll);
         }
@@ -310,8 +317,32 @@ impl<F: Future> Future for Tracked<F> {
     }
 }
 
+/// A panic of the future when it is dropped is the task's.
+#[pinned_drop]
+impl<F> PinnedDrop for Tracked<F> {
+    fn drop(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        let Some(Recorded { session, task }) = this.record else {
+            return;
+        };
+        if task.kind == Kind::Child {
+            return;
+        }
+        let dropped = contain(|| task.enter(|| this.future.set(None)));
+        match dropped {
+            Err(panic) if thread::panicking() => {
+                session.note_panic(panics::of_tracked(task, &panic));
+                discard(panic);
+            }
+            Err(panic) => session.goes_on(task, panic),
+            Ok(()) => {}
+        }
+    }
+}
+
 impl Drop for Recorded {
     fn drop(&mut self) {
+        steering::forget_task(self.task.number);
         self.session.end(&self.task);
     }
 }

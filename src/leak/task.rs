@@ -205,7 +205,12 @@ impl Task {
         let _polled = Polled(progress);
         // Looked at first: to swap costs more, and nearly no poll is asked.
         if !progress.is_asked.load(Relaxed) || !progress.is_asked.swap(false, Relaxed) {
-            return self.enter(|| poll(context));
+            let polled = self.enter(|| poll(context));
+            // Helpers and the body are always there.
+            if !matches!(self.kind, Kind::Body | Kind::Background) {
+                steering::note_task(self.number, polled.is_pending());
+            }
+            return polled;
         }
         let (outcome, trace) = self.enter(|| trace::poll(context.waker(), poll));
         if outcome.is_pending() {

@@ -1,6 +1,7 @@
 //! Tells what was found of a test: people, GitHub, and the file for programs. The one place that
 //! writes.
 
+use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Once;
@@ -14,11 +15,16 @@ use super::role::Role;
 
 /// Prints a report, and appends it to the file for programs to read, if there is to be one.
 pub(super) fn tell(report: &Report, role: Role) {
+    tell_as(report, report, role);
+}
+
+/// The same, but that people are told `text`, of which the report is a part.
+pub(super) fn tell_as(text: &impl Display, report: &Report, role: Role) {
     let outlets = Outlets::read();
     if let Some(file) = &outlets.report {
         append(file, report, role);
     }
-    let mut text = format!("{report}\n");
+    let mut text = format!("{text}\n");
     if outlets.annotates {
         // Below the report, which ends the line that a test may have begun to print: each of them
         // has to be a line of its own.

@@ -4,13 +4,12 @@ use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::process::{ExitCode, Termination};
 
-use super::environment::Mode;
-use super::report::{Report, Verdict};
+use super::report::Report;
 use super::role::{Failure, Role};
-use super::tell::tell;
+use super::tell::{tell, tell_as};
 use super::{Checked, LeakCheck};
 use crate::contain::discard;
-use crate::explore::{Explore, Outcome};
+use crate::explore::{self, Explore, Outcome};
 
 /// A test with the attribute.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +44,7 @@ where
             mode,
         } => match (outcome, report) {
             (Ok(output), None) => output,
-            (Ok(output), Some(report)) if mode == Mode::Warn => {
+            (Ok(output), Some(report)) if mode.only_warns_of(&report) => {
                 tell(&report, Role::Warns);
                 output
             }
@@ -95,7 +94,7 @@ where
             (Ok(()), Some(report)) => tell(&report, Role::Accompanies(Failure::DidNotPanic)),
             (Err(panic), Some(report))
                 // That a task panicked may be why the body did.
-                if mode == Mode::Warn || *report.verdict() == Verdict::Panicked =>
+                if mode.only_warns_of(&report) || report.has_panics_alone() =>
             {
                 tell(&report, Role::Warns);
                 panic.resume()
@@ -124,14 +123,17 @@ where
 {
     match explore.explore(case.test(), Location::caller(), body) {
         Ok(explored) => explored.print_note(),
-        Err(failure) => failure.fail(),
+        Err(failure) => {
+            tell_failure(&failure);
+            resume_unwind(Box::new(failure.to_string()))
+        }
     }
 }
 
 /// Explores a test of which a run is to panic.
 ///
-/// No other failure must count as the panic that is expected, and so there is none then: the test
-/// fails as one that "did not panic as expected".
+/// That panic goes on as it is. No other failure must count as the one that is expected, and so there
+/// is none then: the test fails as one that "did not panic as expected".
 ///
 /// # Panics
 ///
@@ -144,8 +146,20 @@ where
 {
     match explore.explore(case.test(), Location::caller(), body) {
         Ok(explored) => explored.print_note(),
-        Err(failure) if failure.is_panic() => failure.fail(),
-        Err(failure) => eprintln!("{failure}"),
+        Err(failure) => {
+            tell_failure(&failure);
+            if let Ok(panic) = failure.into_panic() {
+                panic.resume()
+            }
+        }
+    }
+}
+
+/// Tells why a run failed, and programs what was found in it.
+fn tell_failure(failure: &explore::Failure) {
+    match failure.report() {
+        Some(report) => tell_as(failure, report, failure.role()),
+        None => eprintln!("{failure}"),
     }
 }
 

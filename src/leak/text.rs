@@ -227,7 +227,8 @@ RUSTFLAGS=\"--cfg tokio_unstable\".
                     "
 All that is left waits for one another. What to do:
   take locks in the same order everywhere, and hold none while waiting for another task
-  see that who is waited for is still there: a sender, a task that was aborted",
+  see that who is waited for is still there: a sender, a task that was aborted
+  if a thread or another runtime is to answer, and takes a second: let the clock run, or use `spawn_blocking`",
                 )
                 .and_then(|()| locks::write_advice(f, findings));
         }

@@ -25,11 +25,15 @@ use super::text::LISTED;
 const LIST: &str = "/proc/self/task";
 
 /// How the names begin of threads that no test starts: the check's own, and the kernel's that work
-/// for `io_uring`.
-const SERVANTS: [&[u8]; 2] = [b"straggler-", b"iou-"];
+/// for `io_uring`. The system keeps 15 bytes of a name.
+const SERVANTS: [&[u8]; 3] = [b"straggler-watch", b"straggler-grace", b"iou-"];
 
 /// How long the first pauses between two looks are, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(2));
+
+/// How often is looked at least: on a busy machine all of the time may have passed before a thread
+/// that is about to end got a processor.
+const LOOKS: usize = 300;
 
 /// What the system counts threads by.
 type Id = u32;
@@ -123,14 +127,15 @@ impl Threads {
     pub(crate) fn left(&self, patience: Duration) -> Result<Vec<LeakedThread>, String> {
         let (mut pause, longest) = PAUSES;
         let begun = Instant::now();
+        let mut looks = 0;
         loop {
             let left = self.look();
             let left =
                 left.map_err(|error| format!("could not list the process's threads: {error}"))?;
-            if left.is_empty() || begun.elapsed() >= patience {
+            looks += 1;
+            if left.is_empty() || looks > LOOKS && begun.elapsed() >= patience {
                 return Ok(left);
             }
-            // Also one that was joined is listed for a moment longer.
             thread::sleep(pause);
             pause = (pause * 2).min(longest);
         }
@@ -147,7 +152,8 @@ impl Threads {
             };
             let is_marked = name == self.runtime.mark.as_bytes();
             let is_new = |bystanders: &HashSet<Id>| !bystanders.contains(&id) && !is_servant(&name);
-            if is_marked || self.bystanders.as_ref().is_some_and(is_new) {
+            let is_of_test = is_marked || self.bystanders.as_ref().is_some_and(is_new);
+            if is_of_test && !is_exiting(id)? {
                 let name = String::from_utf8_lossy(&name).into_owned();
                 left.push(LeakedThread {
                     name: (!is_marked).then_some(name),
@@ -243,15 +249,37 @@ fn id(name: Option<&OsStr>) -> io::Result<Id> {
 
 /// The name of a thread, or `None` if it has ended.
 fn name_of(id: Id) -> io::Result<Option<Vec<u8>>> {
-    /// What the system says of a thread that has ended since its file was opened.
+    let name = of_thread(id, "comm")?;
+    Ok(name.map(|name| name.strip_suffix(b"\n").unwrap_or(&name).to_vec()))
+}
+
+/// What the system says of a thread in this file, or `None` if it has ended.
+fn of_thread(id: Id, file: &str) -> io::Result<Option<Vec<u8>>> {
+    /// What it says of one that has ended since the file was opened.
     const ESRCH: i32 = 3;
 
-    match fs::read(format!("{LIST}/{id}/comm")) {
-        Ok(name) => Ok(Some(name.strip_suffix(b"\n").unwrap_or(&name).to_vec())),
+    match fs::read(format!("{LIST}/{id}/{file}")) {
+        Ok(content) => Ok(Some(content)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) if error.raw_os_error() == Some(ESRCH) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether a thread is about to go: also one that was joined is listed for a moment longer.
+fn is_exiting(id: Id) -> io::Result<bool> {
+    /// `PF_EXITING` of the kernel.
+    const EXITING: u32 = 0x4;
+
+    let Some(stat) = of_thread(id, "stat")? else {
+        return Ok(true);
+    };
+    // The name, which may have anything in it, stands in parentheses; the flags are the seventh field
+    // after it (`proc_pid_stat(5)`).
+    let stat = String::from_utf8_lossy(&stat);
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields);
+    let flags = fields.and_then(|fields| fields.split_whitespace().nth(6)?.parse::<u32>().ok());
+    Ok(flags.is_some_and(|flags| flags & EXITING != 0))
 }
 
 fn rename(id: Id, name: &[u8]) -> io::Result<()> {

@@ -44,7 +44,7 @@ fn the_line_that_is_printed_repeats_the_run() {
     assert!(!ended.passed, "{ended:?}");
     let (_, line) = ended.stderr.split_once("STRAGGLER_SEED=").unwrap();
     let (seed, test) = line.trim_end().split_once(" cargo test ").unwrap();
-    assert_eq!(test, "environment::races");
+    assert_eq!(test, "environment::races -- --exact");
     let again = run_with("environment::races", &[("STRAGGLER_SEED", seed)]);
     assert!(
         !again.passed && again.stderr.contains("explore: the run of"),
@@ -81,6 +81,12 @@ fn the_number_of_runs_can_be_set() {
     assert_eq!(runs(&[("STRAGGLER_RUNS", "7")]), 7);
     assert_eq!(runs(&[("STRAGGLER", "off")]), 1);
     assert_eq!(runs(&[("STRAGGLER_SEED", "0x5")]), 1);
+    let off = [("STRAGGLER", "off"), ("STRAGGLER_SEED", "0:1/0000")];
+    let ended = run_with("environment::counts", &off);
+    assert_eq!(
+        ended.stderr, "a run\n",
+        "the plain order, in which no seed is looked at"
+    );
 }
 
 #[test]
@@ -134,17 +140,46 @@ fn a_leak_is_no_panic_that_is_expected() {
     );
 }
 
+#[straggler::test(explore = 100, grace = "0s")]
+#[ignore = "fails on purpose"]
+async fn leaks_and_races() {
+    straggler::spawn(pending::<()>());
+    two_registrations().await;
+}
+
+#[straggler::test(explore = 3, grace = "0s")]
+#[ignore = "fails on purpose"]
+async fn leaks() {
+    straggler::spawn(pending::<()>());
+}
+
+#[straggler::test(explore = 3)]
+#[ignore = "fails on purpose"]
+#[should_panic(expected = "expects_another_panic")]
+async fn expects_another_panic() {
+    panic!("no such account");
+}
+
 #[test]
-fn leaks_are_only_printed_if_that_is_asked_for() {
-    let scenario = "environment::leaks_where_it_should_panic";
-    let ended = run_with(scenario, &[("STRAGGLER", "warn")]);
-    assert!(
-        ended.stderr.starts_with("leak_check: 1 task outlived"),
-        "{ended:?}"
-    );
-    assert_eq!(
-        ended.stderr.matches("outlived the test").count(),
-        1,
-        "{ended:?}"
-    );
+fn the_panic_that_is_expected_is_looked_for_in_the_panic_alone() {
+    let ended = run("environment::expects_another_panic");
+    assert!(!ended.passed, "{ended:?}");
+    let says = "panic did not contain expected string";
+    assert!(ended.stdout.contains(says), "{ended:?}");
+}
+
+#[test]
+fn leaks_are_only_printed_if_that_is_asked_for_and_hide_no_race() {
+    for seed in ["", "plain", "0x5"] {
+        let variables = [("STRAGGLER", "warn"), ("STRAGGLER_SEED", seed)];
+        let ended = run_with("environment::leaks", &variables);
+        assert!(ended.passed, "{ended:?}");
+        let says = "leak_check: 1 task outlived";
+        assert!(ended.stderr.starts_with(says), "{ended:?}");
+        assert_eq!(ended.stderr.matches(says).count(), 1, "{ended:?}");
+    }
+    let warn = [("STRAGGLER", "warn")];
+    let ended = run_with("environment::leaks_and_races", &warn);
+    assert!(!ended.passed, "{ended:?}");
+    assert!(ended.stderr.contains("one name, one account"), "{ended:?}");
 }

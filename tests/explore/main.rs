@@ -20,7 +20,7 @@ use std::time::Duration;
 use straggler::explore::{Failure, Seed};
 use straggler::leak::Verdict;
 use straggler::{Explore, LeakCheck, Lock, barrier, checkpoint, settle, settle_all};
-use tokio::sync::{Mutex, RwLock};
+use tokio::sync::{Mutex, RwLock, oneshot};
 use tokio::task::yield_now;
 
 /// Registers a user, unless there is one of this name.
@@ -80,10 +80,8 @@ fn a_race_is_found_and_told_step_by_step() {
         "{text}"
     );
     assert!(text.contains("STRAGGLER_SEED=1:1/"), "{text}");
-    assert!(
-        text.ends_with("cargo test a_race_is_found_and_told_step_by_step"),
-        "{text}"
-    );
+    let command = "cargo test a_race_is_found_and_told_step_by_step -- --exact";
+    assert!(text.ends_with(command), "{text}");
 }
 
 #[test]
@@ -208,6 +206,21 @@ fn a_lock_keeps_a_race_out() {
         };
         let settled = settle_all([register(), register()]).await;
         assert_eq!((settled.ok_count(), settled.err_count()), (1, 1));
+    });
+    explored.unwrap();
+}
+
+#[test]
+fn what_a_thread_answers_a_moment_later_is_no_deadlock() {
+    let explored = Explore::new().runs(3).find(|| async {
+        let (answer, answered) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            // Long after nothing in the runtime could go on.
+            std::thread::sleep(Duration::from_millis(50));
+            answer.send(()).unwrap();
+        });
+        answered.await.unwrap();
+        thread.join().unwrap();
     });
     explored.unwrap();
 }
@@ -390,6 +403,30 @@ fn a_loop_that_waits_for_another_child_comes_to_its_end() {
 }
 
 #[test]
+fn a_loop_that_waits_within_a_combinator_for_a_child_of_another_comes_to_its_end() {
+    let most = Cell::new(0);
+    let explored = Explore::new().runs(300).find(|| async {
+        let (is_done, polls) = (Cell::new(false), Cell::new(0));
+        let spin = || async {
+            while !is_done.get() {
+                polls.set(polls.get() + 1);
+                yield_now().await;
+            }
+        };
+        let spins = async { settle!(spin(), spin()) };
+        let ends = async {
+            yield_now().await;
+            is_done.set(true);
+        };
+        settle!(spins, ends);
+        most.set(most.get().max(polls.get()));
+    });
+    explored.unwrap();
+    // A run that is not fair makes 20 000 decisions before it is made so.
+    assert!(most.get() < 5_000, "{}", most.get());
+}
+
+#[test]
 fn children_that_never_overlap_are_told_of_if_they_should() {
     let one_by_one = || async {
         for _ in 0..2 {
@@ -404,6 +441,18 @@ fn children_that_never_overlap_are_told_of_if_they_should() {
     let says = "in 20 runs of the test `children_that_never_overlap_are_told_of_if_they_should`";
     assert!(text.contains(says), "{text}");
     assert!(text.contains("in flight at once"), "{text}");
+
+    let aborted = || async {
+        straggler::background(pending::<()>());
+        for _ in 0..2 {
+            let task = straggler::spawn(pending::<()>());
+            yield_now().await;
+            task.abort();
+            assert!(task.await.unwrap_err().is_cancelled());
+        }
+    };
+    let exploring = Explore::new().runs(20).require_overlap();
+    assert!(exploring.find(aborted).is_err(), "one came after the other");
 
     let tasks = || async {
         let tasks = [(); 2].map(|()| straggler::spawn(yield_now()));

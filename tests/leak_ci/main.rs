@@ -165,6 +165,15 @@ const VERDICTS: &[(&str, &str, &str, &str, bool)] = &[
         true,
     ),
     (
+        "panics_as_it_should_and_leaves_blocking_work",
+        "deny",
+        "task_panicked",
+        "error",
+        false,
+    ),
+    ("leaks_in_every_run", "deny", "leaked", "error", false),
+    ("leaks_in_every_run", "warn", "leaked", "warning", true),
+    (
         "has_tasks_that_panic",
         "deny",
         "task_panicked",

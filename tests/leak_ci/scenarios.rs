@@ -148,6 +148,21 @@ async fn panics_as_it_should_and_so_does_a_task() {
     panic!("no such account");
 }
 
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+#[should_panic(expected = "no such account")]
+async fn panics_as_it_should_and_leaves_blocking_work() {
+    straggler::spawn_blocking(never_ends);
+    _ = straggler::spawn(async { panic!("no such account") }).await;
+    panic!("no such account");
+}
+
+#[straggler::test(explore = 3, grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn leaks_in_every_run() {
+    straggler::spawn(wait_for_an_answer());
+}
+
 #[straggler::test(start_paused = true)]
 #[ignore = "fails on purpose"]
 async fn deadlocks() {

@@ -226,6 +226,52 @@ fn may_be_allowed() {
 }
 
 #[test]
+fn in_the_drop_of_a_tracked_task_is_that_task_s() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the account was not closed");
+        }
+    }
+
+    for check in every_flavor() {
+        let report = check.run(async {
+            let bomb = Bomb;
+            let task = straggler::spawn(async move {
+                let _bomb = bomb;
+                pending::<()>().await;
+            });
+            let_run().await;
+            task.abort();
+            _ = task.await;
+        });
+        let report = report.unwrap_err();
+        let [panic] = report.panics() else {
+            panic!("{report}");
+        };
+        assert_eq!(panic.message(), Some("the account was not closed"));
+        assert_eq!(panic.number(), Some(1), "{report}");
+    }
+}
+
+#[test]
+fn that_a_join_lets_go_on_ends_the_task_that_joins() {
+    let report = LeakCheck::new().run(async {
+        let joins = async {
+            let task = tokio::spawn(async { panic!("no such table") });
+            let joined = straggler::joined::<(), ()>;
+            let _ = joined(tokio::spawn(async { task.await.unwrap() })).await;
+        };
+        _ = tokio::spawn(joins).await;
+    });
+    let panics = report.unwrap_err().panics().len();
+    assert_eq!(
+        panics, 3,
+        "the task, who unwraps its error, and who joins that"
+    );
+}
+
+#[test]
 fn threads_that_are_no_tasks_are_nobody() {
     assert_clean(|| async {
         let panicked = thread::spawn(|| panic!("in a thread")).join();
