@@ -241,7 +241,7 @@ fn in_the_drop_of_a_tracked_task_is_that_task_s() {
                 let _bomb = bomb;
                 pending::<()>().await;
             });
-            let_run().await;
+            yield_now().await;
             task.abort();
             _ = task.await;
         });
@@ -251,6 +251,7 @@ fn in_the_drop_of_a_tracked_task_is_that_task_s() {
         };
         assert_eq!(panic.message(), Some("the account was not closed"));
         assert_eq!(panic.number(), Some(1), "{report}");
+        assert_eq!(*report.verdict(), Verdict::Panicked, "{report}");
     }
 }
 
