@@ -35,6 +35,12 @@ fn the_readme_shows_what_is_printed() {
         .split_once("explore: ")
         .expect("there is a report");
     let readme = include_str!("../../README.md");
+    let (_, test) = include_str!("race.rs")
+        .split_once("mod child;\n\n")
+        .expect("it is below");
+    let (test, _) = test.split_once("\n#[test]").expect("others follow");
+    let test = test.replace("#[ignore = \"fails on purpose\"]\n", "");
+    assert!(readme.contains(&test), "{test}");
     let report = format!("explore: {}", report.trim_end());
     assert!(readme.contains(&report), "{report}");
 }
