@@ -76,7 +76,7 @@
 //! | `called_at` | the call in your own code that led to the spawn, if that is in a dependency, or `null`: an object with `function`, `file`, `line`, `column` |
 //! | `spawned_by` | who spawned the task or closure, then who spawned that one, and so on: objects whose `by` is `test`, `task` (then with `number`, `name`, `file`, `line`, `column`), `unknown_task`, or `no_task`, for a thread outside of the runtime |
 //! | `age_ms` | the time since the spawn, in milliseconds, of the oldest |
-//! | `polls` | `null`, or how often they were polled: an object with `least` and `most` |
+//! | `polls` | `null`, or how often they were polled, without the polls that are only to find out where they wait: an object with `least` and `most` |
 //! | `panicked_at` | the place of the panic, or `null`: an object with `file`, `line`, `column` |
 //! | `message` | the panic or the reason, in words; `null` if a panic has no words |
 //! | `timeout_ms`, `took_ms` | the time that the test had, and that it took, in milliseconds |

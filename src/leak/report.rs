@@ -407,8 +407,8 @@ impl LeakedTask {
         self.age
     }
 
-    /// Returns how often the task was polled, once of that to find out where it waits, or `None`
-    /// if it was not spawned through `straggler`.
+    /// Returns how often the task was polled, without the polls that are only to find out where it
+    /// waits, or `None` if it was not spawned through `straggler`.
     #[must_use]
     pub fn polls(&self) -> Option<usize> {
         self.polls

@@ -86,6 +86,7 @@ pub(crate) enum Spawner {
 /// where the task waits.
 #[derive(Debug, Default)]
 struct Progress {
+    /// How often it was polled, but for the polls that are only to tell where it waits.
     polls: AtomicUsize,
     /// When its poll began, or the closure of blocking work, in nanoseconds since the spawn and one
     /// more; zero outside of polls.
@@ -172,12 +173,17 @@ impl Task {
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         let progress = &self.progress;
-        if progress.polls.fetch_add(1, Relaxed) == 0 {
+        let is_first = progress.polls.load(Relaxed) == 0;
+        if is_first {
             *lock(&progress.waker) = Some(context.waker().clone());
         }
         // Of the flags nothing but their own values is read, and the waker is woken after it was
         // asked: so the poll that the wake leads to sees it.
-        if progress.is_asked.load(Relaxed) {
+        let is_asked = progress.is_asked.load(Relaxed);
+        if is_first || !is_asked {
+            progress.polls.fetch_add(1, Relaxed);
+        }
+        if is_asked {
             // It is to tell of all that it waits for, and not of one child.
             return steering::suspended(|| self.poll_now(context, poll));
         }
@@ -340,5 +346,25 @@ mod tests {
         assert_eq!(Arc::strong_count(&silent), 2, "to be asked");
         task.end();
         assert_eq!(Arc::strong_count(&silent), 1);
+    }
+
+    #[test]
+    fn a_poll_that_was_asked_for_is_not_the_tasks_own() {
+        let task = Task::new(1, Kind::Tracked, None, Location::caller(), Spawner::Thread);
+        let task = Arc::new(task);
+        let poll = || {
+            let polled = task.poll(&mut Context::from_waker(Waker::noop()), |_| {
+                Poll::<()>::Pending
+            });
+            assert!(polled.is_pending());
+        };
+        poll();
+        assert_eq!(task.polls(), Some(1));
+        task.ask();
+        poll();
+        assert!(task.has_answered());
+        assert_eq!(task.polls(), Some(1));
+        poll();
+        assert_eq!(task.polls(), Some(2));
     }
 }
