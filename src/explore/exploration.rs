@@ -72,7 +72,7 @@ where
     R: Future<Output: Outcome>,
 {
     /// Looks whether runs can be made, and what the environment says of them.
-    pub(super) fn ready(&self) -> Result<Environment, String> {
+    pub(super) fn ready(&self) -> Result<&'static Environment, String> {
         let environment = Environment::read()?;
         if Handle::try_current().is_ok() {
             return Err(

@@ -296,7 +296,7 @@ impl Explore {
         if let Some(runs) = environment.runs {
             exploration.runs = runs;
         }
-        let mut seed = environment.seed.or(self.replay);
+        let mut seed = environment.seed.clone().or(self.replay);
         if environment.mode == Mode::Off {
             exploration.runs = 1;
             seed = None;

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use super::activity::Activity;
 use super::groups;
 use super::place::Place;
 use super::report::{Findings, SpawnedBy, Verdict, spawners};
 use super::session::Session;
 use super::task::Task;
 use super::text::{Age, LISTED, SHADOW, write_numbers, write_rule, write_spawners};
+use super::thread_count::ThreadCount;
 use super::threads;
 
 /// How often is looked at threads that have not stopped in time, a millisecond apart: on a busy
@@ -79,16 +79,16 @@ impl BlockingWork {
 ///
 /// A thread that has not stopped is in a closure, or in a poll or the drop of a task: all other tasks
 /// are gone. In builds with hooks it is also seen how many closures wait for a thread.
-pub(crate) fn unseen_work(activity: &Activity, runtime: &Handle, session: &Session) -> usize {
+pub(crate) fn unseen_work(threads: &ThreadCount, runtime: &Handle, session: &Session) -> usize {
     let look = || {
         let on_record = session.at_work();
-        let threads = activity.threads();
+        let threads = threads.now();
         let queued = queue_depth(runtime).saturating_sub(on_record.queued);
         threads.saturating_sub(on_record.running) + queued
     };
     for _ in 0..LOOKS {
         // Whoever waits, waits for a thread that is busy.
-        if activity.threads() == 0 || look() == 0 {
+        if threads.now() == 0 || look() == 0 {
             return 0;
         }
         thread::sleep(Duration::from_millis(1));

@@ -83,10 +83,10 @@ impl Environment {
     /// # Errors
     ///
     /// If a variable cannot be understood: a check must not be lost by a slip of the pen.
-    pub(crate) fn read() -> Result<Self, String> {
+    pub(crate) fn read() -> Result<&'static Self, String> {
         static READ: OnceLock<Result<Environment, String>> = OnceLock::new();
         let read = || Self::parse(|name| Some(env::var_os(name)?.to_string_lossy().into_owned()));
-        READ.get_or_init(read).clone()
+        READ.get_or_init(read).as_ref().map_err(String::clone)
     }
 
     /// What is done with a process in which a test blocks its thread for ever.

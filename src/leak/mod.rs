@@ -4,7 +4,6 @@
 //! What a check finds is a [`Report`]; [`json`] is what programs read of it.
 //! [`armed()`] says what this build can see.
 
-mod activity;
 mod annotations;
 mod armed;
 mod blocking;
@@ -30,6 +29,7 @@ mod task;
 mod tell;
 pub(crate) mod test_case;
 mod text;
+mod thread_count;
 mod threads;
 mod to_json;
 pub(crate) mod trace;

@@ -61,9 +61,12 @@ impl Rules {
     /// The rules, as they are written in the attribute: those that allow nothing where nothing
     /// remains.
     pub(crate) fn all(&self) -> Vec<String> {
-        let count = self.count.map(|_| self.for_count());
-        let places = self.places.iter().map(PlaceRule::to_string);
-        places.chain(count).collect()
+        if self.places.is_empty() && self.count.is_none() {
+            return Vec::new();
+        }
+        let mut all: Vec<_> = self.places.iter().map(PlaceRule::to_string).collect();
+        all.extend(self.count.map(|_| self.for_count()));
+        all
     }
 
     /// Judges the tasks that remain by the places where they were spawned, and `unseen` others.

@@ -6,6 +6,7 @@ use std::mem;
 use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,7 @@ use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
 use tokio::task::coop::unconstrained;
 use tokio::time::sleep;
 
-use super::activity::Activity;
-use super::environment::{Environment, Mode, OnHang, Timeout};
+use super::environment::{Environment, Mode, Timeout};
 use super::hooks::Hooks;
 use super::place::{Place, find_workspace};
 use super::report::Report;
@@ -22,6 +22,7 @@ use super::rest::Rest;
 use super::scope::{Found, Scope};
 use super::session::Session;
 use super::task::{Kind, Spawner, Task};
+use super::thread_count::ThreadCount;
 use super::threads::Threads;
 use super::watchdog::{self, Watched};
 use super::watched::{EndingTest, RunningTest};
@@ -78,25 +79,25 @@ impl LeakCheck {
         if Handle::try_current().is_ok() {
             return not_run(INSIDE_RUNTIME.to_owned());
         }
-        let threads = (mode != Mode::Off && self.denies_threads).then(Threads::begin);
-        let threads = match threads.transpose() {
-            Ok(threads) => threads,
+        let denied = (mode != Mode::Off && self.denies_threads).then(Threads::begin);
+        let denied = match denied.transpose() {
+            Ok(denied) => denied,
             Err(reason) => return not_run(reason),
         };
         let mut builder = self.runtime.unwrap_or_else(usual_runtime);
         let observed = (mode != Mode::Off).then(|| {
             panics::install_hook();
-            let of_runtime = threads.as_ref().map(Threads::of_runtime);
+            let of_runtime = denied.as_ref().map(Threads::of_runtime);
             (
                 Hooks::install(&mut builder, steering::is_on()),
-                Activity::observe(&mut builder, of_runtime),
+                ThreadCount::observe(&mut builder, of_runtime),
             )
         });
         let runtime = match CheckedRuntime::build(&mut builder, self.is_local) {
             Ok(runtime) => runtime,
             Err(error) => return not_run(format!("its runtime could not be made: {error}")),
         };
-        let Some((hooks, activity)) = observed else {
+        let Some((hooks, threads)) = observed else {
             return Checked::Run {
                 outcome: contain(|| runtime.block_on(body)),
                 report: None,
@@ -106,52 +107,43 @@ impl LeakCheck {
         let session = Session::open(runtime.handle());
         hooks.report_to(&session);
         let rules = (self.rules, self.allows_panics);
-        let scope = Scope::begin(session, runtime.handle().clone(), rules, test, place);
-        let scope = Arc::new(scope);
-        let task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
+        let scope = Scope::new(session, runtime.handle().clone(), rules, test, place);
+        let body_task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
         let timeout = self.timeout.or(environment.timeout);
         let timeout = timeout.map_or(self.timeout_by_default, Timeout::duration);
         // One that is further off than clocks count never comes.
-        let until = task.spawned.checked_add(timeout);
-        let on_hang = environment.on_hang();
-        let test = RunningTest {
-            scope: Arc::clone(&scope),
-            body: Arc::clone(&task),
-            activity: Arc::clone(&activity),
+        let until = body_task.spawned.checked_add(timeout);
+        let test = Arc::new(RunningTest {
+            scope,
+            body: body_task,
+            threads,
             timeout,
-            on_hang,
-        };
-        let watched = until.map(|until| watchdog::watch(Arc::new(test), until));
+            on_hang: environment.on_hang(),
+            seen: AtomicUsize::new(0),
+        });
+        let watched = until.map(|until| watchdog::watch(test.clone(), until));
         let watched = match watched.transpose() {
             Ok(watched) => watched,
             Err(reason) => return not_run(reason.to_owned()),
         };
-        let end = run_body(
-            &runtime,
-            &scope,
-            &task,
-            body.as_mut(),
-            until,
-            self.ends_when_idle,
-        );
+        let end = run_body(&runtime, &test, body.as_mut(), until, self.ends_when_idle);
         drop(watched);
         let is_late = until.is_some_and(|until| until <= Instant::now());
         let grace = self.grace.or(environment.grace).unwrap_or(GRACE);
+        let scope = &test.scope;
         let ending = Ending {
-            scope: &scope,
-            activity,
-            threads,
-            on_hang,
+            test: &test,
+            denied,
         };
         let outcome = match end {
             End::Output(output) if !is_late => Ok(output),
             End::Panic(panic) => Err(panic),
-            given_up => return ending.give_up(given_up, runtime, &task, timeout, mode),
+            given_up => return ending.give_up(given_up, runtime, mode),
         };
         let report = match ending.wait(runtime, grace) {
             Ok(found) => {
                 if self.notes_rules {
-                    print_notes(&scope, &found);
+                    print_notes(scope, &found);
                 }
                 found.report
             }
@@ -186,13 +178,8 @@ enum End<T> {
 impl<T> End<T> {
     /// The report of a test that was given up, or came to its end too late; and its output, if there is
     /// one.
-    fn report(
-        self,
-        runtime: &CheckedRuntime,
-        scope: &Scope,
-        body: &Task,
-        timeout: Duration,
-    ) -> (Report, Option<T>) {
+    fn report(self, runtime: &CheckedRuntime, test: &RunningTest) -> (Report, Option<T>) {
+        let (scope, body, timeout) = (&test.scope, &*test.body, test.timeout);
         let late = || scope.late(timeout, body.spawned.elapsed());
         match self {
             Self::Deadlock(report) => (report, None),
@@ -209,12 +196,12 @@ impl<T> End<T> {
 /// Runs the body of a test until it ends, or its time is up, or it is seen never to end.
 fn run_body<F: Future + ?Sized>(
     runtime: &CheckedRuntime,
-    scope: &Scope,
-    task: &Arc<Task>,
+    test: &RunningTest,
     mut body: Pin<&mut F>,
     until: Option<Instant>,
     ends_when_idle: bool,
 ) -> End<F::Output> {
+    let task = &test.body;
     let mut looks_for_idle = ends_when_idle;
     loop {
         let body = tracked_body(task, body.as_mut(), mem::take(&mut looks_for_idle));
@@ -225,7 +212,7 @@ fn run_body<F: Future + ?Sized>(
             // Its time is not up: somebody looked whether it can still end.
             Ok(None) => {}
         }
-        let found = contain(|| runtime.block_on(scope.find_deadlock(task)));
+        let found = contain(|| runtime.block_on(test.scope.find_deadlock(task)));
         if let Ok(Some(report)) = found {
             return End::Deadlock(report);
         }
@@ -283,37 +270,25 @@ pub(super) fn print_notes(scope: &Scope, found: &Found) {
 
 /// What is done when the body has ended.
 struct Ending<'a> {
-    scope: &'a Arc<Scope>,
-    activity: Arc<Activity>,
-    threads: Option<Threads>,
-    on_hang: OnHang,
+    test: &'a Arc<RunningTest>,
+    denied: Option<Threads>,
 }
 
 impl Ending<'_> {
     /// Has somebody speak up if the ending does not come to its end. A test that ends with nothing left
     /// does without.
     fn watch(&self, grace: Duration) -> Option<Watched> {
-        let test = EndingTest {
-            scope: Arc::clone(self.scope),
-            on_hang: self.on_hang,
-        };
+        let test = Arc::new(EndingTest(Arc::clone(self.test)));
         let until = Instant::now().checked_add(grace)?.checked_add(ENDING)?;
         // Without a thread for it the test is as it would be without a check.
-        watchdog::watch(Arc::new(test), until).ok()
+        watchdog::watch(test, until).ok()
     }
 
     /// Ends a test that was given up, or came to its end too late.
-    fn give_up<T>(
-        self,
-        given_up: End<T>,
-        runtime: CheckedRuntime,
-        body: &Task,
-        timeout: Duration,
-        mode: Mode,
-    ) -> Checked<T> {
+    fn give_up<T>(self, given_up: End<T>, runtime: CheckedRuntime, mode: Mode) -> Checked<T> {
         let _watched = self.watch(Duration::ZERO);
-        let scope = self.scope;
-        let (report, output) = given_up.report(&runtime, scope, body, timeout);
+        let scope = &self.test.scope;
+        let (report, output) = given_up.report(&runtime, self.test);
         let report = scope.add_to(report, self.shut_down(runtime, SHUTDOWN));
         let report = scope.with_panics(Some(report.clone())).unwrap_or(report);
         match output {
@@ -334,7 +309,7 @@ impl Ending<'_> {
     /// If the runtime does not run any more.
     fn wait(self, runtime: CheckedRuntime, grace: Duration) -> Result<Found, Panic> {
         let begun = Instant::now();
-        let scope = self.scope;
+        let scope = &self.test.scope;
         let clean = scope.end_if_clean();
         let _watched = clean.is_none().then(|| self.watch(grace));
         let found = match clean {
@@ -349,10 +324,10 @@ impl Ending<'_> {
     /// Shuts the runtime down, and says what is left then, and when `patience` is over, that could
     /// not be seen before.
     fn shut_down(self, runtime: CheckedRuntime, patience: Duration) -> Rest {
-        let begun = self.threads.as_ref().map(|_| Instant::now());
+        let begun = self.denied.as_ref().map(|_| Instant::now());
         runtime.shut_down(patience);
-        let blocking = self.scope.unseen_blocking(&self.activity);
-        let threads = self.threads.zip(begun).map(|(threads, begun)| {
+        let blocking = self.test.scope.unseen_blocking(&self.test.threads);
+        let threads = self.denied.zip(begun).map(|(threads, begun)| {
             let left = patience.saturating_sub(begun.elapsed());
             threads.left(left.max(SHUTDOWN))
         });

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::activity::Activity;
 use super::blocking::{self, BlockingWork};
 use super::calls::Symbols;
 use super::drain;
@@ -18,6 +17,7 @@ use super::report::{Findings, LeakedTask, Report, TaskPanic, Verdict};
 use super::rules::Rules;
 use super::session::Session;
 use super::task::{Kind, Spawner, Task};
+use super::thread_count::ThreadCount;
 use super::wait::Wait;
 use crate::panic::Panic;
 
@@ -61,18 +61,17 @@ pub(crate) struct Found {
 }
 
 impl Scope {
-    /// Begins with what is there now.
-    pub(crate) fn begin(
+    /// All that is ever in a runtime: it was made for the check.
+    pub(crate) fn new(
         session: Arc<Session>,
         runtime: Handle,
         (rules, allows_panics): (Rules, bool),
         test: Option<&'static str>,
         place: &'static Location<'static>,
     ) -> Self {
-        super::place::find_workspace(place);
-        let mut scope = Self {
-            after: session.last_number(),
-            locks_after: session.last_lock(),
+        Self {
+            after: 0,
+            locks_after: 0,
             session,
             runtime,
             rules,
@@ -80,9 +79,17 @@ impl Scope {
             unseen_before: 0,
             test,
             place,
-        };
-        scope.unseen_before = scope.settled_unseen();
-        scope
+        }
+    }
+
+    /// Leaves out what is in the runtime now: it is somebody else's.
+    pub(crate) fn since_now(self) -> Self {
+        Self {
+            after: self.session.last_number(),
+            locks_after: self.session.last_lock(),
+            unseen_before: self.settled_unseen(),
+            ..self
+        }
     }
 
     /// How many tasks that are not on record are there to stay.
@@ -218,8 +225,8 @@ impl Scope {
     }
 
     /// How much blocking work is left that is not on record, when the runtime has been shut down.
-    pub(crate) fn unseen_blocking(&self, activity: &Activity) -> usize {
-        blocking::unseen_work(activity, &self.runtime, &self.session)
+    pub(crate) fn unseen_blocking(&self, threads: &ThreadCount) -> usize {
+        blocking::unseen_work(threads, &self.runtime, &self.session)
     }
 
     /// Ends the check of a test whose time is up, and says where its body and its tasks wait.
@@ -299,6 +306,13 @@ impl Scope {
         };
         let session = &self.session;
         session.held_locks(self.locks_after, |by| judged.is_clean() && is_excused(by))
+    }
+
+    /// A number that is another one when the body or a task on record was polled meanwhile.
+    pub(crate) fn polls_with(&self, body: &Task) -> usize {
+        let tasks = self.session.leaked(self.after);
+        let polls = |task: &Task| task.polls().unwrap_or(0);
+        polls(body) + tasks.iter().map(|task| polls(task)).sum::<usize>()
     }
 
     /// Asks each task that is left where it waits.

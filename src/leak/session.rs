@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::mem;
 use std::panic::{Location, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use rustc_hash::FxHashMap;
 use tokio::runtime::{Handle, Id};
@@ -51,10 +51,15 @@ enum Key {
     Id(task::Id),
 }
 
-type Sessions = RwLock<FxHashMap<Id, Weak<Session>>>;
+/// The sessions of all runtimes that are watched: about as many as there are threads that run tests,
+/// and not enough to be worth a map.
+static SESSIONS: RwLock<Vec<Watched>> = RwLock::new(Vec::new());
 
-/// The sessions of all runtimes that are watched.
-static SESSIONS: LazyLock<Sessions> = LazyLock::new(RwLock::default);
+#[derive(Debug)]
+struct Watched {
+    runtime: Id,
+    session: Weak<Session>,
+}
 
 /// How many there are, so that a spawn need not look where there is none.
 static WATCHED: AtomicUsize = AtomicUsize::new(0);
@@ -64,7 +69,8 @@ impl Session {
     pub(crate) fn open(runtime: &Handle) -> Arc<Self> {
         let runtime = runtime.id();
         let mut sessions = SESSIONS.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(session) = sessions.get(&runtime).and_then(Weak::upgrade) {
+        let here = sessions.iter_mut().find(|known| known.runtime == runtime);
+        if let Some(session) = here.as_ref().and_then(|known| known.session.upgrade()) {
             return session;
         }
         let session = Arc::new(Self {
@@ -74,7 +80,15 @@ impl Session {
             panics: Mutex::default(),
             locks: Mutex::default(),
         });
-        sessions.insert(runtime, Arc::downgrade(&session));
+        let weak = Arc::downgrade(&session);
+        match here {
+            // One that ends, and has not come to take itself out.
+            Some(ending) => ending.session = weak,
+            None => sessions.push(Watched {
+                runtime,
+                session: weak,
+            }),
+        }
         WATCHED.fetch_add(1, Ordering::Relaxed);
         session
     }
@@ -90,7 +104,12 @@ impl Session {
     /// The session of a runtime, if somebody watches it.
     pub(crate) fn of(runtime: &Handle) -> Option<Arc<Self>> {
         let sessions = SESSIONS.read().unwrap_or_else(PoisonError::into_inner);
-        sessions.get(&runtime.id())?.upgrade()
+        let runtime = runtime.id();
+        let mut sessions = sessions.iter();
+        sessions
+            .find(|known| known.runtime == runtime)?
+            .session
+            .upgrade()
     }
 
     /// The runtime that this is the session of.
@@ -250,6 +269,9 @@ impl Session {
     /// Takes the panics of tasks that a check is charged with which began when there were `after`.
     pub(crate) fn take_panics(&self, after: usize) -> Vec<Panicked> {
         let mut panics = self.panics();
+        if panics.is_empty() {
+            return Vec::new();
+        }
         let all = mem::take(&mut *panics).into_iter();
         let (taken, others) = all.partition(|panicked| panicked.is_after(after));
         *panics = others;
@@ -306,11 +328,10 @@ impl Drop for Session {
         WATCHED.fetch_sub(1, Ordering::Relaxed);
         let mut sessions = SESSIONS.write().unwrap_or_else(PoisonError::into_inner);
         // Another one may have been opened since the last reference to this one was given up.
-        if sessions
-            .get(&self.runtime)
-            .is_some_and(|session| session.strong_count() == 0)
-        {
-            sessions.remove(&self.runtime);
+        let is_this =
+            |known: &Watched| known.runtime == self.runtime && known.session.strong_count() == 0;
+        if let Some(at) = sessions.iter().position(is_this) {
+            sessions.swap_remove(at);
         }
     }
 }
@@ -331,6 +352,7 @@ mod tests {
         drop(session);
         assert!(Session::of(runtime.handle()).is_none());
         let sessions = SESSIONS.read().unwrap_or_else(PoisonError::into_inner);
-        assert!(!sessions.contains_key(&runtime.handle().id()));
+        let id = runtime.handle().id();
+        assert!(!sessions.iter().any(|known| known.runtime == id));
     }
 }

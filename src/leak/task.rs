@@ -278,6 +278,11 @@ impl Task {
         Wait::of(trace, symbols)
     }
 
+    /// Whether it is inside of a poll.
+    pub(crate) fn is_in_poll(&self) -> bool {
+        self.progress.poll_began.load(Relaxed) != 0
+    }
+
     /// For how long it is inside of a poll.
     fn in_poll_for(&self) -> Option<Duration> {
         let began = self.progress.poll_began.load(Relaxed).checked_sub(1)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::environment::{Environment, Mode};
-use super::place::Place;
+use super::place::{Place, find_workspace};
 use super::report::Report;
 use super::role::Role;
 use super::run::print_notes;
@@ -46,9 +46,10 @@ impl Watch {
         panics::install_hook();
         let session = Session::open(runtime);
         let rules = (check.rules, check.allows_panics);
-        let scope = Scope::begin(session, runtime.clone(), rules, None, place);
+        find_workspace(place);
+        let scope = Scope::new(session, runtime.clone(), rules, None, place);
         Self {
-            scope,
+            scope: scope.since_now(),
             grace: check.grace,
             is_verified: AtomicBool::new(false),
         }

@@ -2,7 +2,6 @@
 //! test whose time is up where it waits, and speaks for those that cannot answer. Now and then it
 //! also looks at those whose time is not up: some can be seen never to end.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 const ANSWER: Duration = Duration::from_millis(500);
 
 /// When a test is looked at first. Then it is each time that it has taken twice as long.
-const FIRST_LOOK: Duration = Duration::from_secs(1);
+const FIRST_LOOK: Duration = Duration::from_millis(500);
 
 /// A test that is watched.
 pub(crate) trait Test: Send + Sync {
@@ -27,14 +26,16 @@ pub(crate) trait Test: Send + Sync {
 }
 
 struct Watchdog {
-    /// The tests that are watched, by numbers that nobody else has.
-    tests: BTreeMap<u64, Entry>,
+    /// The tests that are watched, in any order: as many as there are threads that run tests.
+    tests: Vec<Entry>,
     /// Until when the thread sleeps: it is woken for what comes before. `None` is for ever.
     sleeps_until: Option<Instant>,
 }
 
 #[derive(Clone)]
 struct Entry {
+    /// Nobody else has it.
+    number: u64,
     test: Arc<dyn Test>,
     began: Instant,
     /// When its time is up.
@@ -45,7 +46,7 @@ struct Entry {
 }
 
 static WATCHDOG: Mutex<Watchdog> = Mutex::new(Watchdog {
-    tests: BTreeMap::new(),
+    tests: Vec::new(),
     sleeps_until: None,
 });
 
@@ -76,6 +77,7 @@ pub(crate) fn watch(test: Arc<dyn Test>, until: Instant) -> Result<Watched, &'st
     let began = Instant::now();
     let next = until.min(began + FIRST_LOOK);
     let entry = Entry {
+        number,
         test,
         began,
         until,
@@ -83,7 +85,7 @@ pub(crate) fn watch(test: Arc<dyn Test>, until: Instant) -> Result<Watched, &'st
         was_asked: false,
     };
     let mut watchdog = lock();
-    watchdog.tests.insert(number, entry);
+    watchdog.tests.push(entry);
     let wakes = watchdog.sleeps_until.is_none_or(|sleeps| next < sleeps);
     drop(watchdog);
     // Nearly every test ends before, and the thread sleeps on.
@@ -95,7 +97,7 @@ pub(crate) fn watch(test: Arc<dyn Test>, until: Instant) -> Result<Watched, &'st
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let entry = lock().tests.remove(&self.0);
+        let entry = lock().remove(self.0);
         drop(entry);
     }
 }
@@ -105,10 +107,10 @@ fn run() {
     let mut watchdog = lock();
     loop {
         let now = Instant::now();
-        let next = watchdog.tests.iter().min_by_key(|(_, entry)| entry.next);
-        let next = next.map(|(number, entry)| (*number, entry.clone()));
-        watchdog.sleeps_until = next.as_ref().map(|(_, entry)| entry.next);
-        let Some((number, entry)) = next else {
+        let next = watchdog.tests.iter().min_by_key(|entry| entry.next);
+        let next = next.cloned();
+        watchdog.sleeps_until = next.as_ref().map(|entry| entry.next);
+        let Some(entry) = next else {
             let waited = EARLIER.wait(watchdog);
             watchdog = waited.unwrap_or_else(PoisonError::into_inner);
             continue;
@@ -119,7 +121,7 @@ fn run() {
             (watchdog, _) = waited.unwrap_or_else(PoisonError::into_inner);
             continue;
         }
-        watchdog.serve(number, now);
+        watchdog.serve(entry.number, now);
         drop(watchdog);
         if entry.was_asked {
             entry.test.give_up();
@@ -134,13 +136,20 @@ fn run() {
 }
 
 impl Watchdog {
+    /// Takes a test out, if it is still there.
+    fn remove(&mut self, number: u64) -> Option<Entry> {
+        let at = self.tests.iter().position(|entry| entry.number == number)?;
+        Some(self.tests.swap_remove(at))
+    }
+
     /// Sets what is to be done next about a test.
     fn serve(&mut self, number: u64, now: Instant) {
-        let Some(entry) = self.tests.get_mut(&number) else {
+        let mut tests = self.tests.iter_mut();
+        let Some(entry) = tests.find(|entry| entry.number == number) else {
             return;
         };
         if entry.was_asked {
-            self.tests.remove(&number);
+            _ = self.remove(number);
         } else if entry.until <= now {
             entry.was_asked = true;
             entry.next = now + ANSWER;

@@ -3,39 +3,41 @@
 use std::io::{self, Write as _};
 use std::process;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::runtime::RuntimeFlavor;
 
-use super::activity::Activity;
 use super::environment::OnHang;
 use super::report::Report;
 use super::role::Role;
 use super::scope::Scope;
 use super::task::Task;
 use super::tell::tell;
+use super::thread_count::ThreadCount;
 use super::watchdog;
 use crate::contain::contain;
 
-/// How long the thread of a test is parked before somebody looks whether the test can still end.
-const PARKED: Duration = Duration::from_millis(500);
-
 /// A test whose body runs.
 pub(crate) struct RunningTest {
-    pub(crate) scope: Arc<Scope>,
+    pub(crate) scope: Scope,
     pub(crate) body: Arc<Task>,
-    pub(crate) activity: Arc<Activity>,
+    pub(crate) threads: Arc<ThreadCount>,
     pub(crate) timeout: Duration,
     pub(crate) on_hang: OnHang,
+    /// How far it had come when it was looked at last.
+    pub(crate) seen: AtomicUsize,
 }
 
 impl watchdog::Test for RunningTest {
     fn look(&self) {
-        // Where the clock is paused a thread does not stay parked while there is a timer. Whether it
-        // is paused can only be seen from inside.
-        let may_be_stuck = self.scope.runtime.runtime_flavor() != RuntimeFlavor::MultiThread
-            && self.activity.threads() == 0
-            && self.activity.parked_for() >= PARKED;
+        let polls = self.scope.polls_with(&self.body);
+        let stands_still = self.seen.swap(polls, Relaxed) == polls && !self.body.is_in_poll();
+        // Where the clock is paused nothing stands still while there is a timer. Whether it is
+        // paused can only be seen from inside.
+        let may_be_stuck = stands_still
+            && self.scope.runtime.runtime_flavor() != RuntimeFlavor::MultiThread
+            && self.threads.now() == 0;
         if may_be_stuck {
             self.body.ask();
         }
@@ -58,22 +60,19 @@ impl watchdog::Test for RunningTest {
 }
 
 /// A test whose body has ended, or was given up.
-pub(crate) struct EndingTest {
-    pub(crate) scope: Arc<Scope>,
-    pub(crate) on_hang: OnHang,
-}
+pub(crate) struct EndingTest(pub(crate) Arc<RunningTest>);
 
 impl watchdog::Test for EndingTest {
     fn look(&self) {}
 
     fn ask(&self) {
-        self.scope.ask_tasks();
+        self.0.scope.ask_tasks();
     }
 
     fn give_up(&self) {
         end(
-            &self.scope.stuck(),
-            self.on_hang,
+            &self.0.scope.stuck(),
+            self.0.on_hang,
             "What is left blocks the thread of the test, in a poll or when it is dropped",
         );
     }
