@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use common::{Gate, Log, Tracked, Wakes, message, poll_with};
 use straggler::{SettleAll, settle, settle_all};
@@ -32,6 +32,45 @@ fn a_batch_of_wakes_wakes_the_parent_once() {
     assert_eq!(parent.count(), 2);
     assert!(poll_with(&mut settling, &waker).is_ready());
     assert_eq!(parent.count(), 2);
+}
+
+/// Keeps its waker, panics in its second poll, and is woken when it is dropped for that.
+struct WokenInDrop(Arc<Mutex<Option<Waker>>>);
+
+impl Future for WokenInDrop {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let before = self.0.lock().unwrap().replace(context.waker().clone());
+        assert!(before.is_none(), "polled again");
+        Poll::Pending
+    }
+}
+
+impl Drop for WokenInDrop {
+    fn drop(&mut self) {
+        let waker = self.0.lock().map(|waker| waker.clone());
+        waker.unwrap().unwrap().wake();
+    }
+}
+
+// The model found this.
+#[test]
+fn a_future_that_is_woken_when_it_is_dropped_for_its_panic_wakes_no_parent() {
+    let (parent, waker) = counting();
+    let kept = Arc::default();
+    let futures: [Pin<Box<dyn Future<Output = ()>>>; 2] = [
+        Box::pin(WokenInDrop(Arc::clone(&kept))),
+        Box::pin(std::future::pending()),
+    ];
+    let mut settling = settle_all(futures);
+    assert!(poll_with(&mut settling, &waker).is_pending());
+    let woken = kept.lock().unwrap().clone();
+    woken.unwrap().wake();
+    assert_eq!(parent.count(), 1);
+    assert!(poll_with(&mut settling, &waker).is_pending());
+    assert_eq!(parent.count(), 1, "for what has ended");
+    drop(catch_unwind(AssertUnwindSafe(|| drop(settling))));
 }
 
 #[test]

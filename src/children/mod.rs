@@ -204,9 +204,11 @@ impl<S: Slots> Children<S> {
             let slots = this.slots.as_mut();
             poll_each(slots, this.line, schedule, &mut polling);
         }) {
+            // First, since it may be woken when it is dropped, which is nothing that the parent has to
+            // come for.
+            this.line.end(polling);
             let slot = this.slots.as_mut().slot_mut(polling as usize);
             slot.end_with(panic);
-            this.line.end(polling);
             schedule.polled(true);
             *this.has_panicked = true;
         }

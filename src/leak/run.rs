@@ -67,23 +67,29 @@ impl LeakCheck {
         self,
         test: Option<&'static str>,
         place: &'static Location<'static>,
-        mut body: Pin<&mut F>,
+        body: Pin<&mut F>,
     ) -> Checked<F::Output> {
         find_workspace(place);
-        let not_run = |reason: String| Checked::Failed(Report::not_run(test, place, reason));
-        let environment = match Environment::read() {
-            Ok(environment) => environment,
-            Err(reason) => return not_run(reason),
-        };
+        self.run_if_it_can_be(test, place, body)
+            .unwrap_or_else(|reason| Checked::Failed(Report::not_run(test, place, reason)))
+    }
+
+    /// # Errors
+    ///
+    /// Why the test was not run.
+    fn run_if_it_can_be<F: Future + ?Sized>(
+        self,
+        test: Option<&'static str>,
+        place: &'static Location<'static>,
+        mut body: Pin<&mut F>,
+    ) -> Result<Checked<F::Output>, String> {
+        let environment = Environment::read()?;
         let mode = environment.mode;
         if Handle::try_current().is_ok() {
-            return not_run(INSIDE_RUNTIME.to_owned());
+            return Err(INSIDE_RUNTIME.to_owned());
         }
         let denied = (mode != Mode::Off && self.denies_threads).then(Threads::begin);
-        let denied = match denied.transpose() {
-            Ok(denied) => denied,
-            Err(reason) => return not_run(reason),
-        };
+        let denied = denied.transpose()?;
         let mut builder = self.runtime.unwrap_or_else(usual_runtime);
         let observed = (mode != Mode::Off).then(|| {
             panics::install_hook();
@@ -93,16 +99,14 @@ impl LeakCheck {
                 ThreadCount::observe(&mut builder, of_runtime),
             )
         });
-        let runtime = match CheckedRuntime::build(&mut builder, self.is_local) {
-            Ok(runtime) => runtime,
-            Err(error) => return not_run(format!("its runtime could not be made: {error}")),
-        };
+        let runtime = CheckedRuntime::build(&mut builder, self.is_local)
+            .map_err(|error| format!("its runtime could not be made: {error}"))?;
         let Some((hooks, threads)) = observed else {
-            return Checked::Run {
+            return Ok(Checked::Run {
                 outcome: contain(|| runtime.block_on(body)),
                 report: None,
                 mode,
-            };
+            });
         };
         let session = Session::open(runtime.handle());
         hooks.report_to(&session);
@@ -122,10 +126,7 @@ impl LeakCheck {
             seen: AtomicUsize::new(0),
         });
         let watched = until.map(|until| watchdog::watch(test.clone(), until));
-        let watched = match watched.transpose() {
-            Ok(watched) => watched,
-            Err(reason) => return not_run(reason.to_owned()),
-        };
+        let watched = watched.transpose()?;
         let end = run_body(&runtime, &test, body.as_mut(), until, self.ends_when_idle);
         drop(watched);
         let is_late = until.is_some_and(|until| until <= Instant::now());
@@ -138,7 +139,7 @@ impl LeakCheck {
         let outcome = match end {
             End::Output(output) if !is_late => Ok(output),
             End::Panic(panic) => Err(panic),
-            given_up => return ending.give_up(given_up, runtime, mode),
+            given_up => return Ok(ending.give_up(given_up, runtime, mode)),
         };
         let report = match ending.wait(runtime, grace) {
             Ok(found) => {
@@ -152,11 +153,11 @@ impl LeakCheck {
             Err(_) if outcome.is_err() => None,
             Err(panic) => Some(scope.failed(&panic)),
         };
-        Checked::Run {
+        Ok(Checked::Run {
             outcome,
             report: scope.with_panics(report),
             mode,
-        }
+        })
     }
 }
 
