@@ -157,6 +157,8 @@ pub mod __private {
         BarrierRow, Errors, Outputs, Results, SettleRow, barrier, settle, slot,
     };
     #[cfg(feature = "tokio")]
+    pub use crate::leak::body::{Body, TestBody};
+    #[cfg(feature = "tokio")]
     pub use crate::leak::test_case::{
         TestCase, explored_test, explored_test_should_panic, leak_test, leak_test_should_panic,
     };

@@ -66,6 +66,71 @@ async fn leaves_a_task_that_blocks_when_it_is_dropped() {
     tokio::task::yield_now().await;
 }
 
+/// Needs its runtime when it is dropped.
+struct Spawns;
+
+impl Drop for Spawns {
+    fn drop(&mut self) {
+        drop(tokio::spawn(async {}));
+    }
+}
+
+#[straggler::test(timeout = "20ms")]
+#[ignore = "fails on purpose"]
+async fn hangs_and_spawns_when_it_is_dropped() {
+    let _spawns = Spawns;
+    std::future::pending::<()>().await;
+}
+
+#[straggler::test(timeout = "20ms")]
+#[should_panic]
+#[ignore = "fails on purpose"]
+async fn should_panic_and_hangs_and_spawns_when_it_is_dropped() {
+    let _spawns = Spawns;
+    std::future::pending::<()>().await;
+}
+
+#[straggler::test(timeout = "20ms")]
+#[ignore = "fails on purpose"]
+async fn hangs_and_blocks_when_it_is_dropped() {
+    struct Blocks;
+    impl Drop for Blocks {
+        fn drop(&mut self) {
+            block_for_ever();
+        }
+    }
+
+    let _blocks = Blocks;
+    std::future::pending::<()>().await;
+}
+
+/// Leaves a task that it may leave, and that takes long to be dropped.
+#[straggler::test(allow = 1, grace = "20ms")]
+#[ignore = "run by another test"]
+async fn leaves_a_task_that_takes_long_to_be_dropped() {
+    struct TakesLong;
+    impl Drop for TakesLong {
+        fn drop(&mut self) {
+            std::thread::sleep(Duration::from_secs(7));
+        }
+    }
+
+    let takes_long = TakesLong;
+    straggler::spawn(async move {
+        let _takes_long = takes_long;
+        std::future::pending::<()>().await;
+    });
+    tokio::task::yield_now().await;
+}
+
+#[straggler::test(timeout = "20ms")]
+#[ignore = "fails on purpose"]
+async fn ends_too_late_and_leaves_a_task() {
+    straggler::spawn(std::future::pending::<()>());
+    _ = straggler::spawn(async { panic!("no such table") }).await;
+    std::thread::sleep(Duration::from_millis(100));
+}
+
 /// A task panics, and what waits for it blocks its thread.
 #[straggler::test(timeout = "20ms")]
 #[ignore = "fails on purpose"]
@@ -119,17 +184,67 @@ fn one_that_blocks_its_thread_is_told_of_by_another_thread_and_aborted() {
 
 #[test]
 fn a_test_that_cannot_end_since_something_is_left_does_not_hang_without_a_word() {
-    for test in [
-        "leaves_a_task_that_blocks",
-        "leaves_a_task_that_blocks_when_it_is_dropped",
+    for (test, says) in [
+        ("leaves_a_task_that_blocks", "does not come to its end"),
+        (
+            "leaves_a_task_that_blocks_when_it_is_dropped",
+            "leak_check: 1 task outlived",
+        ),
+        (
+            "hangs_and_blocks_when_it_is_dropped",
+            "did not end within 20ms",
+        ),
     ] {
         let ended = child::run_with(test, &[("STRAGGLER_ON_HANG", "abort")]);
         assert!(!ended.passed);
         let said = &ended.stderr;
-        assert!(said.contains("leak_check: 1 task outlived"), "{said}");
-        assert!(said.contains("spawned at tests/leak_hangs.rs"), "{said}");
+        assert!(said.contains(says), "{said}");
+        let is_left = said.contains("spawned at tests/leak_hangs.rs");
+        assert_eq!(is_left, test.starts_with("leaves"), "{said}");
         assert!(said.contains("The process is aborted"), "{said}");
     }
+}
+
+#[test]
+fn a_body_that_is_given_up_is_dropped_while_its_runtime_is_there() {
+    for test in [
+        "hangs_and_spawns_when_it_is_dropped",
+        "should_panic_and_hangs_and_spawns_when_it_is_dropped",
+    ] {
+        let ended = child::run(test);
+        assert!(!ended.passed);
+        // The test runner has come to its end, too.
+        assert!(ended.stdout.contains("1 failed"), "{ended:?}");
+        let said = &ended.stderr;
+        assert!(said.contains("did not end within 20ms"), "{said}");
+        assert!(!said.contains("no reactor running"), "{said}");
+    }
+    let check = LeakCheck::new().timeout(Duration::from_millis(20));
+    let report = check.run(async {
+        let _spawns = Spawns;
+        std::future::pending::<()>().await;
+    });
+    let report = report.unwrap_err();
+    assert!(matches!(report.verdict(), Verdict::Hung { .. }), "{report}");
+}
+
+#[test]
+fn one_that_takes_long_to_end_and_passes_is_warned_of() {
+    let ended = child::run("leaves_a_task_that_takes_long_to_be_dropped");
+    assert!(ended.passed, "{ended:?}");
+    let said = &ended.stderr;
+    assert!(said.contains("does not come to its end"), "{said}");
+    assert!(said.contains("meanwhile 1 task is alive"), "{said}");
+}
+
+#[test]
+fn one_that_is_late_is_told_of_with_its_tasks() {
+    let ended = child::run("ends_too_late_and_leaves_a_task");
+    assert!(!ended.passed);
+    let said = &ended.stderr;
+    let (_, report) = said.split_once("leak_check: ").unwrap();
+    assert!(report.contains("at its end 1 task is alive"), "{said}");
+    assert!(report.contains("no such table"), "{said}");
 }
 
 #[test]

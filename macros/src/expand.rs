@@ -129,7 +129,7 @@ impl Function {
             return self.explored(others, &krate, &check, runs.value, &output);
         }
         let future = Ident::new("future", Span::mixed_site());
-        let pinned = pinned(&future, &output, &self.body);
+        let pinned = pinned(&krate, &future, &output, &self.body);
         let name = &self.signature.ident;
         let case = self.case(&krate);
         // A test that should panic has no output. If it has one, the compiler says so.
@@ -223,9 +223,11 @@ fn krate(options: &Options) -> Path {
 }
 
 /// Makes the future of the body and pins it.
-fn pinned(future: &Ident, output: &Type, body: &Group) -> TokenStream {
+fn pinned(krate: &Path, future: &Ident, output: &Type, body: &Group) -> TokenStream {
     if matches!(output, Type::Never(_)) || contains_impl_trait(output.to_token_stream()) {
-        return quote!(let #future = ::core::pin::pin!(async #body););
+        return quote! {
+            let #future = ::core::pin::pin!(#krate::__private::Body::new(async #body));
+        };
     }
     let never = never(output);
     // One type of future for all tests, so that what runs them is compiled once.
@@ -234,8 +236,8 @@ fn pinned(future: &Ident, output: &Type, body: &Group) -> TokenStream {
             #never
             #body
         };
-        let #future: ::core::pin::Pin<&mut dyn ::core::future::Future<Output = #output>> =
-            ::core::pin::pin!(#future);
+        let #future: ::core::pin::Pin<&mut dyn #krate::__private::TestBody<Output = #output>> =
+            ::core::pin::pin!(#krate::__private::Body::new(#future));
     }
 }
 

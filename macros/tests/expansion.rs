@@ -103,6 +103,19 @@ mod stand_in {
             pub(crate) name: &'static str,
         }
 
+        pub(crate) trait TestBody: Future {}
+
+        impl<F: Future> TestBody for F {}
+
+        pub(crate) struct Body;
+
+        impl Body {
+            #[expect(clippy::new_ret_no_self, reason = "any future stands in for a body")]
+            pub(crate) fn new<F: Future>(future: F) -> F {
+                future
+            }
+        }
+
         #[track_caller]
         pub(crate) fn leak_test<F: Future + ?Sized>(
             case: TestCase,

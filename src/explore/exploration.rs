@@ -16,6 +16,7 @@ use super::shrink::shrink;
 use super::steering::{self, Run};
 use super::told::Schedule;
 use super::{TIMEOUT, squeeze};
+use crate::leak::body::Body;
 use crate::leak::{Checked, Environment, LeakCheck, Report, Verdict, panics, warn_of};
 
 /// How many decisions the first run that is steered is taken to be long.
@@ -242,10 +243,10 @@ where
         let body = &mut self.body;
         let (test, place) = (self.test, self.place);
         let make = || {
-            let body = pin!(async {
+            let body = pin!(Body::new(async {
                 let _steered = steering::until_dropped();
                 body().await
-            });
+            }));
             check.check(test, place, body)
         };
         let ((checked, run), heard) = panics::hear(is_quiet, || match run {

@@ -93,6 +93,10 @@ impl<'a> Annotations<'a> {
                 let (took, timeout) = (Age(*took), humantime::format_duration(*timeout));
                 format!("{test} ended after {took}, and had {timeout}")
             }
+            Verdict::Stuck => format!(
+                "{test} does not come to its end: what it left behind blocks its thread, in a poll or when \
+                 it is dropped"
+            ),
             Verdict::NotRun(reason) => format!("{test} was not run: {reason}"),
             Verdict::CheckFailed(panic) => {
                 format!("what {test} left behind could not be found out: the check {panic}")
@@ -182,15 +186,11 @@ impl<'a> Annotations<'a> {
         let level = self.level_if(*self.report.verdict() == Verdict::LocksHeld);
         for alike in groups::of_locks(self.report.held_locks()) {
             let are = locks::are(alike.len());
-            let says = match self.report.verdict() {
-                Verdict::Hung { .. } | Verdict::Deadlocked { .. } => {
-                    format!("{are} in use while {} hangs{}", self.test, InUse(&alike))
-                }
-                _ => format!(
-                    "{are} still held at the end of {}{}",
-                    self.test,
-                    InUse(&alike)
-                ),
+            let (test, users) = (&self.test, InUse(&alike));
+            let says = if self.report.verdict().is_under_way() {
+                format!("{are} in use while {test} hangs{users}")
+            } else {
+                format!("{are} still held at the end of {test}{users}")
             };
             let users = alike[0].holder().into_iter().chain(alike[0].waiters());
             self.add(level, users.map(LockUser::place), says);
@@ -199,22 +199,21 @@ impl<'a> Annotations<'a> {
 
     /// What is to be said of so many tasks that are left.
     fn are_left(&self, count: usize) -> String {
+        let test = &self.test;
         match self.report.verdict() {
-            Verdict::Hung { .. } | Verdict::Deadlocked { .. } => {
-                format!("{} alive while {} hangs", are(count), self.test)
-            }
-            _ => format!("{} outlived {}", tasks(count), self.test),
+            verdict if verdict.is_under_way() => format!("{} alive while {test} hangs", are(count)),
+            Verdict::Late { .. } => format!("{} alive at the end of {test}", are(count)),
+            _ => format!("{} outlived {test}", tasks(count)),
         }
     }
 
     /// The same of so much blocking work.
     fn has_work_left(&self, count: usize) -> String {
         let count = closures(count);
-        match self.report.verdict() {
-            Verdict::Hung { .. } | Verdict::Deadlocked { .. } => {
-                format!("{count} had not ended when {} was given up", self.test)
-            }
-            _ => format!("{count} outlived {}", self.test),
+        if self.report.verdict().is_under_way() {
+            format!("{count} had not ended when {} was given up", self.test)
+        } else {
+            format!("{count} outlived {}", self.test)
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use super::body::Body;
 use super::calls::Symbols;
 use super::environment::{Environment, Mode};
 use super::session::Session;
@@ -152,7 +153,7 @@ fn leak_two(place: &'static Location<'static>) -> Option<Report> {
         }));
     };
     let check = LeakCheck::new().grace(Duration::ZERO);
-    match check.check(None, place, pin!(leaking)) {
+    match check.check(None, place, pin!(Body::new(leaking))) {
         Checked::Run { report, .. } => report,
         Checked::Failed(_) => None,
     }

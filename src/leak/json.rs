@@ -7,7 +7,7 @@
 //! file: remove it before a run. A relative path is taken from the root of the workspace.
 //!
 //! A test that blocks its thread has an object when its time is up, and another one if it ends after
-//! all. A report that [`LeakCheck::run`](crate::LeakCheck::run) or
+//! all; so has one that what it left behind keeps from its end. A report that [`LeakCheck::run`](crate::LeakCheck::run) or
 //! [`Watch::verify`](super::Watch::verify) returns is its caller's and is not written, but one that
 //! they print is.
 //!
@@ -37,8 +37,9 @@
 //! | `blocking_leaked` | left no task behind, but blocking work |
 //! | `threads_leaked` | left nothing behind but threads, which it denies |
 //! | `locks_held` | left nothing behind, but a lock is still held that was acquired in it |
+//! | `stuck` | does not come to its end: its body has ended, and what it left behind blocks its thread |
 //! | `not_run` | was not run |
-//! | `check_failed` | was run, but the check of what it left behind panicked |
+//! | `check_failed` | was run, but what it left behind could not be found out |
 //!
 //! # A finding
 //!
@@ -62,8 +63,9 @@
 //! | `hang` | the test did not end | `timeout_ms`, `waits_for` |
 //! | `deadlock` | the test can never end | `waits_for` |
 //! | `late` | the test ended too late | `timeout_ms`, `took_ms` |
+//! | `stuck` | the test does not come to its end | |
 //! | `not_run` | the test was not run | `message` |
-//! | `check_failed` | the check panicked | `message` |
+//! | `check_failed` | what the test left behind could not be found out | `message` |
 //!
 //! | field | value |
 //! |---|---|
@@ -223,6 +225,7 @@ enum What<'a> {
         timeout_ms: u64,
         took_ms: u64,
     },
+    Stuck,
     NotRun {
         message: &'a str,
     },
@@ -377,6 +380,7 @@ fn of_verdict(verdict: &Verdict) -> (&'static str, Option<What<'_>>) {
             };
             ("late", Some(late))
         }
+        Verdict::Stuck => ("stuck", Some(What::Stuck)),
         Verdict::NotRun(message) => ("not_run", Some(What::NotRun { message })),
         Verdict::CheckFailed(message) => ("check_failed", Some(What::CheckFailed { message })),
     }

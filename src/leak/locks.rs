@@ -369,7 +369,7 @@ pub(super) fn write_section(f: &mut fmt::Formatter<'_>, findings: &Findings) -> 
     match (held.len(), &findings.verdict) {
         (0, _) => return Ok(()),
         (_, Verdict::LocksHeld) => f.write_str("\n")?,
-        (count, Verdict::Hung { .. } | Verdict::Deadlocked { .. }) => {
+        (count, verdict) if verdict.is_under_way() => {
             write!(f, "\n\nmeanwhile {} in use:\n", are(count))?;
         }
         (count, _) => write!(f, "\n\nbesides {} still held:\n", are(count))?,

@@ -7,6 +7,7 @@
 mod annotations;
 mod armed;
 mod blocking;
+pub(crate) mod body;
 mod calls;
 mod drain;
 mod environment;
@@ -46,6 +47,7 @@ use tokio::runtime::{Builder, Handle};
 
 use crate::explore::Explore;
 
+use self::body::Body;
 use self::environment::Timeout;
 use self::rules::Rules;
 use self::tell::tell;
@@ -221,9 +223,9 @@ impl LeakCheck {
     /// Takes the runtime's settings from a builder of tokio, instead of a current-thread runtime
     /// with all drivers on.
     ///
-    /// The check sets `on_thread_start`, `on_thread_stop`, `on_thread_park` and `on_thread_unpark` of
-    /// the builder, and with `--cfg tokio_unstable` also `on_task_spawn` and `on_task_terminate`, in
-    /// place of what they may be set to.
+    /// The check sets `on_thread_start` and `on_thread_stop` of the builder, and with
+    /// `--cfg tokio_unstable` also `on_task_spawn` and `on_task_terminate`, in place of what they may be
+    /// set to.
     ///
     /// # Examples
     ///
@@ -455,7 +457,7 @@ impl LeakCheck {
             clippy::redundant_async_block,
             reason = "a block drops the future as soon as it has ended"
         )]
-        let body = pin!(async move { future.await });
+        let body = pin!(Body::new(async move { future.await }));
         match self.check(None, Location::caller(), body) {
             Checked::Failed(report) => Err(report),
             Checked::Run {

@@ -21,7 +21,7 @@ use super::task::{Kind, Task};
 use crate::panic::{Panic, message_of};
 
 /// A panic that ended a task, or may have.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Panicked {
     /// The task, if it is on record.
     pub(crate) task: Option<Arc<Task>>,

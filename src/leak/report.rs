@@ -118,10 +118,24 @@ pub enum Verdict {
     ThreadsLeaked,
     /// Nothing outlived the test, but a [`Lock`](crate::Lock) is still held that was acquired in it.
     LocksHeld,
+    /// The body has ended, but the test does not come to its end: something that it left behind blocks
+    /// its thread, in a poll or when it is dropped.
+    Stuck,
     /// The test was not run, for this reason.
     NotRun(String),
-    /// The test was run, but the check of what it left behind panicked, with this message.
+    /// The test was run, but what it left behind could not be found out, for this reason: the check
+    /// panicked, or its threads could not be listed.
     CheckFailed(String),
+}
+
+impl Verdict {
+    /// Whether the test is not at its end: what is alive has not outlived it.
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(
+            self,
+            Self::Hung { .. } | Self::Deadlocked { .. } | Self::Stuck
+        )
+    }
 }
 
 /// A task that outlived its test.

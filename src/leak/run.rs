@@ -2,11 +2,9 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::mem;
 use std::panic::Location;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -14,12 +12,14 @@ use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
 use tokio::task::coop::unconstrained;
 use tokio::time::sleep;
 
+use super::body::TestBody;
+use super::calls::Symbols;
 use super::environment::{Environment, Mode, Timeout};
 use super::hooks::Hooks;
 use super::place::{Place, find_workspace};
-use super::report::Report;
+use super::report::{Report, Verdict};
 use super::rest::Rest;
-use super::scope::{Found, Scope};
+use super::scope::{Found, Progress, Scope};
 use super::session::Session;
 use super::task::{Kind, Spawner, Task};
 use super::thread_count::ThreadCount;
@@ -27,7 +27,7 @@ use super::threads::Threads;
 use super::watchdog::{self, Watched};
 use super::watched::{EndingTest, RunningTest};
 use super::{GRACE, LeakCheck, panics};
-use crate::contain::contain;
+use crate::contain::{contain, discard};
 use crate::explore::steering;
 use crate::panic::Panic;
 
@@ -40,8 +40,14 @@ const SHUTDOWN: Duration = GRACE;
 /// long only if something that is left blocks the thread of the test, also on a busy machine.
 const ENDING: Duration = Duration::from_secs(5);
 
+/// How much longer it may take where lines have to be found, which much debug information slows down.
+const FINDING_LINES: Duration = Duration::from_secs(10);
+
 /// What nobody waits for on a paused clock.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// As little as tokio's clock can go on.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// Why a test is not run where there is a runtime already.
 const INSIDE_RUNTIME: &str = "it is inside of a tokio runtime, and a leak check makes its own. In a test with a \
@@ -63,7 +69,7 @@ pub(crate) enum Checked<T> {
 
 impl LeakCheck {
     /// Runs a test in a runtime of its own, and says what became of it and what it left behind.
-    pub(crate) fn check<F: Future + ?Sized>(
+    pub(crate) fn check<F: TestBody + ?Sized>(
         self,
         test: Option<&'static str>,
         place: &'static Location<'static>,
@@ -77,7 +83,7 @@ impl LeakCheck {
     /// # Errors
     ///
     /// Why the test was not run.
-    fn run_if_it_can_be<F: Future + ?Sized>(
+    fn run_if_it_can_be<F: TestBody + ?Sized>(
         self,
         test: Option<&'static str>,
         place: &'static Location<'static>,
@@ -123,7 +129,9 @@ impl LeakCheck {
             threads,
             timeout,
             on_hang: environment.on_hang(),
-            seen: AtomicUsize::new(0),
+            looks: Mutex::default(),
+            mode,
+            found: OnceLock::new(),
         });
         let watched = until.map(|until| watchdog::watch(test.clone(), until));
         let watched = watched.transpose()?;
@@ -139,7 +147,7 @@ impl LeakCheck {
         let outcome = match end {
             End::Output(output) if !is_late => Ok(output),
             End::Panic(panic) => Err(panic),
-            given_up => return Ok(ending.give_up(given_up, runtime, mode)),
+            given_up => return Ok(ending.give_up(given_up, runtime, body, mode)),
         };
         let report = match ending.wait(runtime, grace) {
             Ok(found) => {
@@ -181,15 +189,20 @@ impl<T> End<T> {
     /// one.
     fn report(self, runtime: &CheckedRuntime, test: &RunningTest) -> (Report, Option<T>) {
         let (scope, body, timeout) = (&test.scope, &*test.body, test.timeout);
-        let late = || scope.late(timeout, body.spawned.elapsed());
+        let give_up = |verdict| {
+            let report = contain(|| runtime.block_on(scope.give_up(verdict)));
+            report.unwrap_or_else(|panic| scope.failed(&panic))
+        };
+        let took = body.spawned.elapsed();
+        let late = Verdict::Late { timeout, took };
         match self {
             Self::Deadlock(report) => (report, None),
             Self::TimeIsUp => {
-                let report = contain(|| runtime.block_on(scope.give_up(body, timeout)));
-                (report.unwrap_or_else(|panic| scope.failed(&panic)), None)
+                let wait = body.wait(&mut Symbols::default());
+                (give_up(Verdict::Hung { timeout, wait }), None)
             }
-            Self::Output(output) => (late(), Some(output)),
-            Self::Panic(_) => (late(), None),
+            Self::Output(output) => (give_up(late), Some(output)),
+            Self::Panic(_) => (give_up(late), None),
         }
     }
 }
@@ -202,36 +215,57 @@ fn run_body<F: Future + ?Sized>(
     until: Option<Instant>,
     ends_when_idle: bool,
 ) -> End<F::Output> {
-    let task = &test.body;
-    let mut looks_for_idle = ends_when_idle;
+    let (task, scope) = (&test.body, &test.scope);
+    let mut idle_after = ends_when_idle.then_some(NEVER);
+    // How far it was when it seemed that it cannot end.
+    let mut seemed_stuck = None;
     loop {
-        let body = tracked_body(task, body.as_mut(), mem::take(&mut looks_for_idle));
-        match contain(|| runtime.block_on(body)) {
-            Ok(Some(output)) => return End::Output(output),
+        let body = tracked_body(task, body.as_mut(), idle_after.take());
+        let was_idle = match contain(|| runtime.block_on(body)) {
+            Ok(Ran::Ended(output)) => return End::Output(output),
             Err(panic) => return End::Panic(panic),
-            Ok(None) if until.is_some_and(|until| until <= Instant::now()) => return End::TimeIsUp,
+            Ok(_) if until.is_some_and(|until| until <= Instant::now()) => return End::TimeIsUp,
             // Its time is not up: somebody looked whether it can still end.
-            Ok(None) => {}
-        }
-        let found = contain(|| runtime.block_on(test.scope.find_deadlock(task)));
-        if let Ok(Some(report)) = found {
-            return End::Deadlock(report);
+            Ok(Ran::WasAsked { when_idle }) => when_idle,
+        };
+        let progress = scope.progress(task);
+        let found = contain(|| runtime.block_on(scope.find_deadlock(task, &test.threads)));
+        // What was asked may have gone on when it was polled. So it is looked at twice, the second
+        // time when nothing else can run.
+        match found.ok().flatten() {
+            Some(report) if was_idle && (seemed_stuck.is_none() || progress == seemed_stuck) => {
+                return End::Deadlock(report);
+            }
+            Some(_) => {
+                idle_after = Some(MOMENT);
+                // As far as it is then: it is polled once, to begin with.
+                seemed_stuck = scope.progress(task).map(Progress::with_one_poll_more);
+            }
+            None => seemed_stuck = None,
         }
         task.forget_answer();
     }
 }
 
-/// Runs the body of a test as a task on record. There is no output if it was asked where it waits,
-/// and did: its time is up, or nothing can go on, as far as is seen, which is looked for if
-/// `looks_for_idle`.
+/// Why the body of a test is run no further.
+enum Ran<T> {
+    Ended(T),
+    /// It was asked where it waits, and told: its time is up, or somebody looks whether it can end.
+    WasAsked {
+        /// Whether that was when nothing else could run.
+        when_idle: bool,
+    },
+}
+
+/// Runs the body of a test as a task on record. If there is an `idle_after` it is asked where it waits
+/// when nothing can run, and no timer is to fire in this time.
 async fn tracked_body<F: Future + ?Sized>(
     task: &Arc<Task>,
     mut body: Pin<&mut F>,
-    looks_for_idle: bool,
-) -> Option<F::Output> {
-    // A paused clock jumps to the next timer when nothing can run. If it comes to this one there was
-    // no other.
-    let mut idle = pin!(looks_for_idle.then(|| unconstrained(sleep(NEVER))));
+    idle_after: Option<Duration>,
+) -> Ran<F::Output> {
+    // A paused clock goes on to the next timer when nothing can run.
+    let mut idle = pin!(idle_after.map(|after| unconstrained(sleep(after))));
     let mut is_idle = move |context: &mut Context<'_>| {
         let idle = idle.as_mut().as_pin_mut();
         idle.is_some_and(|idle| idle.poll(context).is_ready())
@@ -249,11 +283,16 @@ async fn tracked_body<F: Future + ?Sized>(
         }
     })
     .await;
-    // One that was only looked at has to be asked again.
-    if output.is_some() {
-        task.end();
+    match output {
+        Some(output) => {
+            task.end();
+            Ran::Ended(output)
+        }
+        // It may have to be asked again.
+        None => Ran::WasAsked {
+            when_idle: was_idle,
+        },
     }
-    output
 }
 
 /// Notes rules that allowed nothing in a test that is clean: they may hide a leak one day.
@@ -286,10 +325,22 @@ impl Ending<'_> {
     }
 
     /// Ends a test that was given up, or came to its end too late.
-    fn give_up<T>(self, given_up: End<T>, runtime: CheckedRuntime, mode: Mode) -> Checked<T> {
-        let _watched = self.watch(Duration::ZERO);
+    fn give_up<F: TestBody + ?Sized>(
+        self,
+        given_up: End<F::Output>,
+        runtime: CheckedRuntime,
+        body: Pin<&mut F>,
+        mode: Mode,
+    ) -> Checked<F::Output> {
+        let _watched = self.watch(FINDING_LINES);
         let scope = &self.test.scope;
         let (report, output) = given_up.report(&runtime, self.test);
+        // What is told if the rest does not come to its end.
+        _ = self.test.found.set(report.clone());
+        // While its runtime is there, which it may need when it is dropped.
+        if let Err(panic) = contain(|| runtime.block_on(async { body.abandon() })) {
+            discard(panic);
+        }
         let report = scope.add_to(report, self.shut_down(runtime, SHUTDOWN));
         let report = scope.with_panics(Some(report.clone())).unwrap_or(report);
         match output {
@@ -317,6 +368,9 @@ impl Ending<'_> {
             Some(found) => Ok(found),
             None => contain(|| runtime.block_on(scope.end(grace))),
         };
+        if let Some(report) = found.as_ref().ok().and_then(|found| found.report.as_ref()) {
+            _ = self.test.found.set(report.clone());
+        }
         let rest_of_grace = grace.saturating_sub(begun.elapsed());
         let rest = self.shut_down(runtime, rest_of_grace.max(SHUTDOWN));
         found.map(|found| scope.add(found, rest))

@@ -12,6 +12,7 @@ use super::calls::Symbols;
 use super::drain;
 use super::judged::Judged;
 use super::locks::HeldLock;
+use super::panics::Panicked;
 use super::place::Place;
 use super::report::{Findings, LeakedTask, Report, TaskPanic, Verdict};
 use super::rules::Rules;
@@ -45,6 +46,25 @@ pub(crate) struct Scope {
     /// The path of the test, if it has one.
     pub(crate) test: Option<&'static str>,
     pub(crate) place: &'static Location<'static>,
+}
+
+/// How far a test has come: the same twice if nothing on record was polled, begun or ended between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    begun: usize,
+    alive: usize,
+    polls_of_tasks: usize,
+    polls_of_body: usize,
+}
+
+impl Progress {
+    /// As far as this, and the body was polled once more.
+    pub(crate) fn with_one_poll_more(self) -> Self {
+        Self {
+            polls_of_body: self.polls_of_body + 1,
+            ..self
+        }
+    }
 }
 
 /// What a check found.
@@ -106,15 +126,6 @@ impl Scope {
             least = least.min(self.unseen());
         }
         least
-    }
-
-    /// The report of a test that ended too late.
-    pub(crate) fn late(&self, timeout: Duration, took: Duration) -> Report {
-        let verdict = Verdict::Late { timeout, took };
-        Report::new(Findings {
-            blocking: self.blocking_work(),
-            ..Findings::new(self.test, self.place, verdict)
-        })
     }
 
     /// The report of a check that could not be made to its end.
@@ -207,6 +218,16 @@ impl Scope {
     /// It has to be last: a task may panic when the runtime drops it.
     pub(crate) fn with_panics(&self, report: Option<Report>) -> Option<Report> {
         let panicked = self.session.take_panics(self.after);
+        self.with(&panicked, report)
+    }
+
+    /// The same of a report that is not the last one.
+    pub(crate) fn with_panics_so_far(&self, report: Report) -> Report {
+        let panicked = self.session.panics_so_far(self.after);
+        self.with(&panicked, Some(report.clone())).unwrap_or(report)
+    }
+
+    fn with(&self, panicked: &[Panicked], report: Option<Report>) -> Option<Report> {
         if self.allows_panics || panicked.is_empty() {
             return report;
         }
@@ -232,17 +253,16 @@ impl Scope {
     /// Ends the check of a test whose time is up, and says where its body and its tasks wait.
     ///
     /// It has to run in the scope's runtime.
-    pub(crate) async fn give_up(&self, body: &Task, timeout: Duration) -> Report {
+    pub(crate) async fn give_up(&self, verdict: Verdict) -> Report {
         self.ask().await;
-        self.hung(body, timeout)
+        self.with_tasks(verdict, &mut Symbols::default())
     }
 
     /// Says so if the body, which was asked where it waits, can never end: the clock is paused, and
     /// the body and all tasks wait for one another. `None` if one may go on, as far as is known.
     ///
-    /// It has to run in the scope's runtime, which is of one thread, without threads for blocking
-    /// work.
-    pub(crate) async fn find_deadlock(&self, body: &Task) -> Option<Report> {
+    /// It has to run in the scope's runtime, which is of one thread.
+    pub(crate) async fn find_deadlock(&self, body: &Task, threads: &ThreadCount) -> Option<Report> {
         let (begun, clock) = (Instant::now(), tokio::time::Instant::now());
         while begun.elapsed() < Duration::from_millis(1) {
             thread::sleep(Duration::from_millis(1));
@@ -251,6 +271,10 @@ impl Scope {
             return None;
         }
         self.ask().await;
+        // They may be at work for somebody who was just polled.
+        if threads.now() > 0 || !self.session.blocking(self.after).is_empty() {
+            return None;
+        }
         let mut symbols = Symbols::default();
         let wait = body.wait(&mut symbols);
         let report = self.with_tasks(Verdict::Deadlocked { wait: wait.clone() }, &mut symbols);
@@ -272,13 +296,7 @@ impl Scope {
 
     /// The report of a test that does not come to its end, with what is known of what is left.
     pub(crate) fn stuck(&self) -> Report {
-        let report = self.with_tasks(Verdict::Leaked, &mut Symbols::default());
-        if report.count() > 0 {
-            return report;
-        }
-        let says = "does not come to its end: something that is left blocks its thread";
-        let verdict = Verdict::CheckFailed(says.to_owned());
-        Report::new(Findings::new(self.test, self.place, verdict))
+        self.with_tasks(Verdict::Stuck, &mut Symbols::default())
     }
 
     /// A report with what is known of the tasks that are alive.
@@ -308,11 +326,21 @@ impl Scope {
         session.held_locks(self.locks_after, |by| judged.is_clean() && is_excused(by))
     }
 
-    /// A number that is another one when the body or a task on record was polled meanwhile.
-    pub(crate) fn polls_with(&self, body: &Task) -> usize {
-        let tasks = self.session.leaked(self.after);
+    /// How far the test has come, unless it is inside of a poll.
+    pub(crate) fn progress(&self, body: &Task) -> Option<Progress> {
+        let begun = self.session.last_number();
+        let (tasks, blocking) = (
+            self.session.leaked(self.after),
+            self.session.blocking(self.after),
+        );
+        let is_in_poll = body.is_in_poll() || tasks.iter().any(|task| task.is_in_poll());
         let polls = |task: &Task| task.polls().unwrap_or(0);
-        polls(body) + tasks.iter().map(|task| polls(task)).sum::<usize>()
+        (!is_in_poll).then(|| Progress {
+            begun,
+            alive: tasks.len() + blocking.len(),
+            polls_of_tasks: tasks.iter().map(|task| polls(task)).sum(),
+            polls_of_body: polls(body),
+        })
     }
 
     /// Asks each task that is left where it waits.

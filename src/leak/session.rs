@@ -266,6 +266,13 @@ impl Session {
         self.panics().push(panicked);
     }
 
+    /// The panics that [`take_panics`](Self::take_panics) would take.
+    pub(crate) fn panics_so_far(&self, after: usize) -> Vec<Panicked> {
+        let panics = self.panics();
+        let of_check = panics.iter().filter(|panicked| panicked.is_after(after));
+        of_check.cloned().collect()
+    }
+
     /// Takes the panics of tasks that a check is charged with which began when there were `after`.
     pub(crate) fn take_panics(&self, after: usize) -> Vec<Panicked> {
         let mut panics = self.panics();

@@ -4,6 +4,7 @@ use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::process::{ExitCode, Termination};
 
+use super::body::TestBody;
 use super::report::Report;
 use super::role::{Failure, Role};
 use super::tell::{tell, tell_as};
@@ -34,7 +35,7 @@ impl TestCase {
 #[track_caller]
 pub fn leak_test<F>(case: TestCase, check: LeakCheck, body: Pin<&mut F>) -> F::Output
 where
-    F: Future<Output: Termination> + ?Sized,
+    F: TestBody<Output: Termination> + ?Sized,
 {
     match check.check(case.test(), Location::caller(), body) {
         Checked::Failed(report) => fail(&report, Role::Fails),
@@ -81,7 +82,7 @@ where
 #[track_caller]
 pub fn leak_test_should_panic<F>(case: TestCase, check: LeakCheck, body: Pin<&mut F>)
 where
-    F: Future<Output = ()> + ?Sized,
+    F: TestBody<Output = ()> + ?Sized,
 {
     match check.check(case.test(), Location::caller(), body) {
         Checked::Failed(report) => tell(&report, Role::Fails),

@@ -46,14 +46,10 @@ impl fmt::Display for Text<'_> {
                     f,
                     "leak_check: {test} ended after {took}, and had {timeout}"
                 )?;
-                blocking::write_section(f, findings)?;
-                threads::write_section(f, findings)?;
-                return f.write_str(
-                    "
-
-It could not be given up in time: it was inside of one poll then, or came to its end just then. What
-blocks its thread belongs into `spawn_blocking`. If it only needs more time: `timeout = \"..\"`",
-                );
+                match self.0.count() {
+                    0 => {}
+                    count => write!(f, "\n\nat its end {} alive:", are(count))?,
+                }
             }
             Verdict::Hung { timeout, wait } => {
                 let timeout = humantime::format_duration(*timeout);
@@ -70,6 +66,14 @@ blocks its thread belongs into `spawn_blocking`. If it only needs more time: `ti
                     f,
                     "leak_check: {test} can never end: its clock is paused, and nothing is left that \
                      could run\n\n  it {wait}"
+                )?;
+                self.meanwhile(f)?;
+            }
+            Verdict::Stuck => {
+                write!(
+                    f,
+                    "leak_check: {test} does not come to its end: its body has ended, but what it left \
+                     behind blocks its thread, in a poll or when it is dropped"
                 )?;
                 self.meanwhile(f)?;
             }
@@ -241,6 +245,21 @@ A test that waits for what never comes waits for ever. What to do:
   if it only needs more time: `timeout = \"..\"`",
                 )
                 .and_then(|()| locks::write_advice(f, findings));
+        }
+        if let Verdict::Late { .. } = findings.verdict {
+            return f.write_str(
+                "
+It could not be given up in time: it was inside of one poll then, or came to its end just then. What
+blocks its thread belongs into `spawn_blocking`. If it only needs more time: `timeout = \"..\"`",
+            );
+        }
+        if findings.verdict == Verdict::Stuck {
+            return f.write_str(
+                "
+What to do:
+  move what blocks a thread into `spawn_blocking`, and await that
+  have what a `drop` waits for end before, by an `async fn` that the test awaits",
+            );
         }
         if findings.verdict == Verdict::Panicked {
             f.write_str(

@@ -108,6 +108,9 @@ impl Wait {
             "straggler::",
             "tokio::runtime::task::",
             "tokio::sync::",
+            "tokio::task::join_set::",
+            "tokio_util::sync::",
+            "tokio_util::task::",
         ];
         match self {
             Self::Unwakeable => true,

@@ -1,6 +1,6 @@
 //! Ends the wait for a test that does not end: one thread for the whole process, which asks each
-//! test whose time is up where it waits, and speaks for those that cannot answer. Now and then it
-//! also looks at those whose time is not up: some can be seen never to end.
+//! test whose time is up where it waits, and speaks for those that cannot answer. Meanwhile it looks
+//! at those whose time is not up: some can be seen never to end.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 /// How long a test that was asked has to answer. One that does not blocks its thread.
 const ANSWER: Duration = Duration::from_millis(500);
 
-/// When a test is looked at first. Then it is each time that it has taken twice as long.
-const FIRST_LOOK: Duration = Duration::from_millis(500);
+/// How often a test is looked at.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// A test that is watched.
 pub(crate) trait Test: Send + Sync {
@@ -37,7 +37,6 @@ struct Entry {
     /// Nobody else has it.
     number: u64,
     test: Arc<dyn Test>,
-    began: Instant,
     /// When its time is up.
     until: Instant,
     /// When something is to be done about it.
@@ -74,12 +73,10 @@ pub(crate) fn watch(test: Arc<dyn Test>, until: Instant) -> Result<Watched, &'st
         return Err("the thread that watches over timeouts could not be started");
     }
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let began = Instant::now();
-    let next = until.min(began + FIRST_LOOK);
+    let next = until.min(Instant::now() + LOOK);
     let entry = Entry {
         number,
         test,
-        began,
         until,
         next,
         was_asked: false,
@@ -154,8 +151,7 @@ impl Watchdog {
             entry.was_asked = true;
             entry.next = now + ANSWER;
         } else {
-            let took = now.saturating_duration_since(entry.began);
-            entry.next = entry.until.min(now + took);
+            entry.next = entry.until.min(now + LOOK);
         }
     }
 }

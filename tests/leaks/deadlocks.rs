@@ -1,4 +1,4 @@
-//! Under a paused clock it is seen, and at once, that a test can never end.
+//! Under a paused clock it is seen, after a second or two, that a test can never end.
 
 use std::thread;
 use std::time::Instant;
@@ -66,6 +66,19 @@ fn of_tasks_is_told_with_where_each_of_them_waits() {
 }
 
 #[test]
+fn of_tasks_of_a_set_is_told() {
+    let report = deadlock(async {
+        let locks = Arc::new((AsyncMutex::new(()), AsyncMutex::new(())));
+        let mut set = straggler::tokio::task::JoinSet::new();
+        let reader = Arc::clone(&locks);
+        set.spawn(async move { lock_both(&reader.0, &reader.1).await });
+        set.spawn(async move { lock_both(&locks.1, &locks.0).await });
+        while set.join_next().await.is_some() {}
+    });
+    assert_eq!(report.count(), 2);
+}
+
+#[test]
 fn of_participants_of_whom_one_stays_and_never_arrives_is_told() {
     let report = deadlock(async {
         let rendezvous = straggler::Rendezvous::new(2);
@@ -111,9 +124,72 @@ fn is_none_while_there_is_a_timer() {
     output.unwrap();
 }
 
-/// Lets something happen after the watchdog has looked at a test: for that there is no sign.
+/// Lets something happen after the watchdog has looked at a test that stands still: for that there is
+/// no sign.
 fn later() {
-    thread::sleep(Duration::from_millis(1500));
+    thread::sleep(Duration::from_secs(2));
+}
+
+#[test]
+fn is_told_also_of_a_body_that_was_busy_for_long_before() {
+    let report = deadlock(async {
+        later();
+        yield_now().await;
+        let (_sign, signed) = oneshot::channel();
+        waits(signed).await;
+    });
+    assert_eq!(report.count(), 0);
+}
+
+/// A poll that takes long, as one that computes does.
+async fn computes() {
+    later();
+}
+
+#[test]
+fn is_none_while_a_task_computes() {
+    let output = paused().run(async {
+        straggler::spawn(computes()).await.unwrap();
+        // What the body goes on with when it was asked meanwhile.
+        straggler::spawn(async {}).await.unwrap();
+    });
+    output.unwrap();
+    let output = paused().run(async {
+        tokio::spawn(computes()).await.unwrap();
+        straggler::spawn(async {}).await.unwrap();
+    });
+    output.unwrap();
+}
+
+#[test]
+fn is_none_while_blocking_work_follows_a_task_that_computes() {
+    let output = paused().run(async {
+        tokio::spawn(computes()).await.unwrap();
+        let work = tokio::task::spawn_blocking(|| thread::sleep(Duration::from_millis(50)));
+        work.await.unwrap();
+    });
+    output.unwrap();
+}
+
+#[test]
+fn is_none_while_two_that_compute_in_turn_answer_one_another() {
+    let output = paused().run(async {
+        let (ask, mut asked) = tokio::sync::mpsc::channel::<oneshot::Sender<()>>(1);
+        let answering = tokio::spawn(async move {
+            while let Some(answer) = asked.recv().await {
+                computes().await;
+                answer.send(()).unwrap();
+            }
+        });
+        for _ in 0..2 {
+            let (answer, answered) = oneshot::channel();
+            ask.send(answer).await.unwrap();
+            answered.await.unwrap();
+        }
+        drop(ask);
+        answering.await.unwrap();
+    });
+    output.unwrap();
 }
 
 #[test]
@@ -181,8 +257,8 @@ fn is_none_that_can_be_told_where_a_task_is_not_tracked_or_the_clock_runs() {
 
 #[test]
 fn a_body_that_was_looked_at_and_may_go_on_is_still_given_up_when_its_time_is_up() {
-    // Longer than until the first look, which is after a second.
-    let report = paused().timeout(Duration::from_millis(1500)).run(async {
+    // Longer than until it is looked at whether it can still end.
+    let report = paused().timeout(Duration::from_millis(2500)).run(async {
         let mut kept = None;
         // Somebody outside of the runtime may wake it.
         poll_fn(|context| {
