@@ -91,11 +91,11 @@ pub use self::unsettled::{Straggler, Unsettled};
 /// built without debug information, as in release mode by default, they are not seen, since a panic
 /// that the task itself catches cannot be told from one that it does not.
 ///
-/// Where the clock is paused it is seen after a second that a test can never end: nothing is left to
-/// run, no timer, no blocking work, and the body and all tasks are known to wait for one another, for
-/// which all have to be spawned through straggler. A thread that the test itself has made, or another
-/// runtime, that works for longer than that before it answers, is not known: spawn it by
-/// `spawn_blocking`, or let the clock run.
+/// Where the clock is paused it is seen, a second or two after everything stands still, that a test can
+/// never end: nothing is left to run, no timer, no blocking work, and the body and all tasks are known
+/// to wait for one another, for locks, channels or tasks, for which all have to be spawned through
+/// straggler. A thread that the test itself has made, or another runtime, that works for longer than a
+/// second before it answers, is not known: spawn it by `spawn_blocking`, or let the clock run.
 ///
 /// A test with `#[should_panic]` must not be satisfied by a leak, and so this attribute does not
 /// panic there: if tasks are left behind, or the body hangs, the report is printed, and the runner

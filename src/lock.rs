@@ -30,9 +30,11 @@ use crate::leak::{Holding, LockRecord};
 /// It is not reentrant: a task that holds it and acquires it again waits for itself, for ever.
 ///
 /// In a [`LeakCheck`](crate::LeakCheck) a lock that is still held when the test has ended is a finding:
-/// its guard was forgotten, is in a static, or is kept by what else is left behind. A report of a test
-/// that hangs names who holds the locks of the test, and who waits for them. Outside of a check this is
-/// a semaphore of tokio with one permit, and a note of the place.
+/// its guard was forgotten, is in a static, or is kept by what else is left behind. (One that is
+/// acquired on a thread outside of the runtime is not seen; and no rule allows one: release it.) A report
+/// of a test that hangs names who holds the locks of the test, and who waits for them; children of one
+/// join are one task there. Outside of a check this is a semaphore of tokio with one permit, and a note
+/// of the place.
 ///
 /// It works on every executor, but with tokio's cooperative budget, and needs the feature `tokio`.
 ///

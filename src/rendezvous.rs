@@ -22,7 +22,8 @@ use crate::contain::FirstPanic;
 /// - A participant goes away when its [`Participant`] is dropped: because it has returned early, was
 ///   cancelled, or panicked. A round in which all had arrived by then is complete, also for those who
 ///   have not been polled since.
-/// - Dropping the rendezvous before n have joined breaks it, too: nobody can join any more.
+/// - Dropping the rendezvous before n have joined breaks it, too: nobody can join any more. One that is
+///   kept, and in which fewer than n ever join, is waited at for ever: drop it when the last has joined.
 /// - Once it is broken it stays so. Make another one to go on with.
 /// - Of no participants there is nobody to wait; it can be made, and nobody can join.
 ///
@@ -443,8 +444,8 @@ impl Arrival {
 
 /// A participant of a [`Rendezvous`] has gone away, so that the others cannot meet any more.
 ///
-/// If several have it is the first in time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// If several have it is the first in time. `Debug` tells the same as `Display`, since tests `unwrap()`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Broken {
     /// `None` if the rendezvous was dropped before all had joined.
     gone: Option<Gone>,
@@ -515,6 +516,12 @@ impl fmt::Display for Broken {
             f,
             " of the rendezvous (joined at {place}) {did} before it arrived in round {round}"
         )
+    }
+}
+
+impl fmt::Debug for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -20,11 +20,12 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     ///   before any goes on. So tasks do not start one after the other as they are spawned, of which
     ///   the first is often through when the last begins: this is for tests that want a race.
     /// - On the task of the combinator they start in input order, in one go after all were at the line,
-    ///   as they would without; only that none is polled in an earlier turn of the executor than
-    ///   another's start, however many there are.
+    ///   as they would without. It makes a difference only where there are more of them than one turn
+    ///   polls, which is 128: then none starts before the last has been reached.
     ///
     /// One that goes away before it is at the line, because its task could not be spawned or was
-    /// cancelled, holds nobody up: the others start without it.
+    /// cancelled, holds nobody up: from then on each of the others starts as soon as it is polled, and
+    /// no longer together. In reports the polls count that bring a future to the line.
     ///
     /// # Panics
     ///

@@ -83,7 +83,7 @@ async fn hangs_and_spawns_when_it_is_dropped() {
 }
 
 #[straggler::test(timeout = "20ms")]
-#[should_panic]
+#[should_panic(expected = "")]
 #[ignore = "fails on purpose"]
 async fn should_panic_and_hangs_and_spawns_when_it_is_dropped() {
     let _spawns = Spawns;

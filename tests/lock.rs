@@ -306,6 +306,10 @@ fn on_many_threads_one_at_a_time_holds_it_and_all_get_it() {
             for time in 0..TIMES {
                 let guard = LOCK.acquire().await;
                 assert_eq!(INSIDE.fetch_add(1, SeqCst), 0, "somebody else is inside");
+                // Also while the one before lets go of it.
+                for _ in 0..20 {
+                    assert!(LOCK.holder().is_some());
+                }
                 if (number + time).is_multiple_of(3) {
                     yield_now().await;
                 }

@@ -4,8 +4,8 @@ mod common;
 
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Wake, Waker};
 use std::thread;
 
 use common::{Wakes, message, poll_with};
@@ -77,6 +77,106 @@ fn it_works_on_threads_with_an_executor_each() {
 }
 
 #[test]
+fn on_threads_one_that_goes_away_ends_the_wait_of_all_others() {
+    for round in 0..100 {
+        let participants = joined::<3>();
+        thread::scope(|scope| {
+            for (index, mut participant) in participants.into_iter().enumerate() {
+                scope.spawn(move || {
+                    let rounds = if index == round % 3 {
+                        round
+                    } else {
+                        usize::MAX
+                    };
+                    let broken = (0..rounds).find_map(|_| block_on(participant.wait()).err());
+                    match broken {
+                        Some(broken) => {
+                            assert_eq!(broken.number(), Some(round % 3));
+                            assert_eq!(broken.round(), round);
+                        }
+                        None => assert_eq!(index, round % 3),
+                    }
+                });
+            }
+        });
+    }
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn in_every_order_that_is_explored_all_meet_and_one_leads() {
+    straggler::Explore::new().runs(200).run(async || {
+        let rendezvous = Rendezvous::new(3);
+        let working = [(); 3].map(|()| {
+            let mut participant = rendezvous.join();
+            async move {
+                let mut leads = 0;
+                for round in 0..3 {
+                    straggler::checkpoint("before it arrives").await;
+                    let arrival = participant.wait().await?;
+                    assert_eq!(arrival.round(), round);
+                    leads += usize::from(arrival.is_leader());
+                }
+                Ok::<_, Broken>(leads)
+            }
+        });
+        drop(rendezvous);
+        let leads = settle_all(working).await.into_result().unwrap();
+        assert_eq!(leads.iter().sum::<usize>(), 3);
+    });
+}
+
+/// Does something when it is woken.
+struct Does<F: Fn() + Send + Sync + 'static>(F);
+
+impl<F: Fn() + Send + Sync + 'static> Wake for Does<F> {
+    fn wake(self: Arc<Self>) {
+        self.0();
+    }
+}
+
+#[test]
+fn all_are_woken_also_if_one_of_the_wakers_panics() {
+    for goes_away in [false, true] {
+        let [mut first, mut second, mut last] = joined();
+        let panics = Waker::from(Arc::new(Does(|| panic!("a waker"))));
+        let wakes = Arc::new(Wakes::default());
+        let (mut one, mut two) = (Box::pin(first.wait()), Box::pin(second.wait()));
+        assert!(poll_with(&mut one, &panics).is_pending());
+        assert!(poll_with(&mut two, &Arc::clone(&wakes).into()).is_pending());
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            if goes_away {
+                drop(last);
+            } else {
+                _ = last.wait().now_or_never();
+            }
+        }));
+        assert_eq!(message(caught), "a waker");
+        assert_eq!(wakes.count(), 1, "goes away: {goes_away}");
+    }
+}
+
+#[test]
+fn whoever_is_woken_may_use_the_rendezvous_on_the_spot() {
+    for goes_away in [false, true] {
+        let [mut first, other, mut last] = joined();
+        let other = Mutex::new(Some(other));
+        let uses = Arc::new(Does(move || drop(other.lock().unwrap().take())));
+        let mut waiting = Box::pin(first.wait());
+        assert!(poll_with(&mut waiting, &uses.into()).is_pending());
+        if goes_away {
+            drop(last);
+        } else {
+            // The other one goes away while this one is told that the first has.
+            assert!(last.wait().now_or_never().is_none());
+            drop(last);
+        }
+        let broken = waiting.now_or_never().unwrap().unwrap_err();
+        assert_eq!(broken.number(), Some(2), "the first to go away");
+    }
+}
+
+#[test]
 fn one_that_is_dropped_breaks_it_for_those_who_wait_and_who_come_later() {
     let rendezvous = Rendezvous::new(3);
     let mut ada = rendezvous.join_named("ada");
@@ -137,12 +237,13 @@ fn what_broke_it_is_said_in_words() {
     let rendezvous = Rendezvous::new(2);
     let mut waits = rendezvous.join();
     drop(rendezvous.join_named("bob"));
-    let text = waits
-        .wait()
-        .now_or_never()
-        .unwrap()
-        .unwrap_err()
-        .to_string();
+    let broken = waits.wait().now_or_never().unwrap().unwrap_err();
+    let text = broken.to_string();
+    assert_eq!(
+        format!("{broken:?}"),
+        text,
+        "as it is printed by an `unwrap()`"
+    );
     assert!(
         text.starts_with("participant #1 `bob` of the rendezvous (joined at tests/rendezvous.rs:"),
         "{text}"

@@ -42,6 +42,12 @@ async fn a_mail_is_sent() {
 
 #[test]
 fn the_readme_shows_what_is_printed() {
+    let (_, test) = include_str!("mailer.rs")
+        .split_once("mod child;\n\n")
+        .expect("it is below");
+    let (test, _) = test.split_once("\n#[test]").expect("others follow");
+    let test = test.replace("#[ignore = \"fails on purpose\"]\n", "");
+    assert!(readme().contains(&test), "{test}");
     let report = hide_times(&child::run("a_mail_is_sent").stderr);
     assert!(readme().contains(report.trim_end()), "{report}");
 }

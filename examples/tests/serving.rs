@@ -4,9 +4,12 @@
 #![cfg(unix)]
 
 use std::env;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use straggler::{LeakCheck, settle_all};
 use straggler_examples::registration::Client;
@@ -62,7 +65,14 @@ impl Serving {
         let id = self.process.id().to_string();
         let sent = Command::new("kill").args(["-INT", &id]).status().unwrap();
         assert!(sent.success());
-        self.process.wait().unwrap().code()
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(begun.elapsed() < Duration::from_mins(1), "it stays up");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
@@ -96,6 +106,29 @@ fn the_registration_service_registers_until_ctrl_c() {
     });
     assert_eq!(users.unwrap(), 1);
     assert_eq!(serving.interrupt(), Some(0));
+}
+
+#[test]
+fn clients_that_stop_half_way_do_not_keep_a_server_from_stopping() {
+    for (example, arguments) in [
+        ("imperative_server", &[][..]),
+        ("register", &["--serve"][..]),
+    ] {
+        let serving = Serving::start(example, arguments);
+        let address = format!("127.0.0.1:{}", serving.port());
+        let parts = [
+            "",
+            "GET / HTTP/1.1\r\nho",
+            "POST /user HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+             content-length: 100\r\n\r\n{\"em",
+        ];
+        let _connections = parts.map(|part| {
+            let mut connection = TcpStream::connect(&address).unwrap();
+            connection.write_all(part.as_bytes()).unwrap();
+            connection
+        });
+        assert_eq!(serving.interrupt(), Some(0), "{example}");
+    }
 }
 
 #[test]

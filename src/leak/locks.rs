@@ -325,8 +325,9 @@ impl HeldLock {
         &self.waiters
     }
 
-    /// Whether somebody waits for the lock who holds it.
-    fn waits_for_itself(&self) -> bool {
+    /// Whether somebody may wait for the lock who holds it. Children of one join are one task, and are
+    /// not told apart.
+    fn may_wait_for_itself(&self) -> bool {
         let by = self.holder.as_ref().and_then(LockUser::by);
         let is_known = matches!(by, Some(SpawnedBy::Test | SpawnedBy::Task { .. }));
         is_known && self.waiters.iter().any(|waiter| waiter.by() == by)
@@ -439,8 +440,10 @@ Who waits for a lock that is never released waits for ever. What to do:
 
 /// The same in a line, where the test hangs and a lock may be why.
 pub(super) fn write_advice(f: &mut fmt::Formatter<'_>, findings: &Findings) -> fmt::Result {
-    if findings.locks.iter().any(HeldLock::waits_for_itself) {
-        f.write_str("\n  acquire no lock in a task that holds it: it would wait for itself")?;
+    if findings.locks.iter().any(HeldLock::may_wait_for_itself) {
+        f.write_str(
+            "\n  if who holds a lock acquires it again, it waits for itself: release it before",
+        )?;
     }
     Ok(())
 }

@@ -46,10 +46,7 @@ impl fmt::Display for Text<'_> {
                     f,
                     "leak_check: {test} ended after {took}, and had {timeout}"
                 )?;
-                match self.0.count() {
-                    0 => {}
-                    count => write!(f, "\n\nat its end {} alive:", are(count))?,
-                }
+                self.alive(f, "at its end")?;
             }
             Verdict::Hung { timeout, wait } => {
                 let timeout = humantime::format_duration(*timeout);
@@ -58,7 +55,7 @@ impl fmt::Display for Text<'_> {
                     f,
                     "leak_check: {test} did not end within {timeout}\n\n  it {wait}"
                 )?;
-                self.meanwhile(f)?;
+                self.alive(f, "meanwhile")?;
             }
             Verdict::Deadlocked { wait } => {
                 let wait = wait.to_string().replace('\n', "\n  ");
@@ -67,7 +64,7 @@ impl fmt::Display for Text<'_> {
                     "leak_check: {test} can never end: its clock is paused, and nothing is left that \
                      could run\n\n  it {wait}"
                 )?;
-                self.meanwhile(f)?;
+                self.alive(f, "meanwhile")?;
             }
             Verdict::Stuck => {
                 write!(
@@ -75,7 +72,7 @@ impl fmt::Display for Text<'_> {
                     "leak_check: {test} does not come to its end: its body has ended, but what it left \
                      behind blocks its thread, in a poll or when it is dropped"
                 )?;
-                self.meanwhile(f)?;
+                self.alive(f, "meanwhile")?;
             }
             Verdict::Leaked => {
                 write!(f, "leak_check: {} outlived {test}", tasks(self.0.count()))?;
@@ -132,11 +129,11 @@ impl fmt::Display for Text<'_> {
 }
 
 impl Text<'_> {
-    /// Says how many tasks are alive while the test hangs.
-    fn meanwhile(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Says how many tasks are alive, of a test that they have not outlived.
+    fn alive(&self, f: &mut fmt::Formatter<'_>, when: &str) -> fmt::Result {
         match self.0.count() {
             0 => Ok(()),
-            count => write!(f, "\n\nmeanwhile {} alive:", are(count)),
+            count => write!(f, "\n\n{when} {} alive:", are(count)),
         }
     }
 

@@ -143,6 +143,7 @@ fn is_told_also_of_a_body_that_was_busy_for_long_before() {
 
 /// A poll that takes long, as one that computes does.
 async fn computes() {
+    yield_now().await;
     later();
 }
 

@@ -315,7 +315,8 @@ fn one_that_is_acquired_twice_in_a_task_is_told_when_the_test_hangs() {
         );
         let line = format!("\n     waited for at {} by the test, for ", waiter.place());
         assert!(text.contains(&line), "{text}");
-        let advice = "\n  acquire no lock in a task that holds it: it would wait for itself";
+        let advice =
+            "\n  if who holds a lock acquires it again, it waits for itself: release it before";
         assert!(text.ends_with(advice), "{text}");
     }
 }

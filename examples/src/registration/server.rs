@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
@@ -13,10 +14,14 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{RegisterError, Registrations, User};
+
+/// How long clients have to send the rest of a request when the server stops.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The body of `POST /user`.
 #[derive(Debug, Deserialize)]
@@ -94,6 +99,9 @@ impl Server {
 
     /// Takes no more requests, lets those at work come to their ends, and closes the database.
     ///
+    /// Who has sent a part of a request has two seconds for the rest of it. After that the connection is
+    /// left to itself.
+    ///
     /// # Errors
     ///
     /// If the server failed.
@@ -102,13 +110,29 @@ impl Server {
     ///
     /// If the server did.
     pub async fn stop(self) -> io::Result<()> {
-        self.stop.cancel();
-        let served = self.serving.await;
-        self.shared.at_work.close();
-        self.shared.at_work.wait().await;
-        self.registrations.users().close().await;
+        let Self {
+            registrations,
+            shared,
+            stop,
+            mut serving,
+            ..
+        } = self;
+        stop.cancel();
+        shared.at_work.close();
+        shared.at_work.wait().await;
+        let in_time = timeout(PATIENCE, &mut serving).await;
+        let served = if let Ok(served) = in_time {
+            served
+        } else {
+            serving.abort();
+            serving.await
+        };
+        // Of those whose requests were complete in the meantime.
+        shared.at_work.wait().await;
+        registrations.users().close().await;
         match served {
             Ok(served) => served,
+            Err(failed) if failed.is_cancelled() => Ok(()),
             Err(failed) => std::panic::resume_unwind(failed.into_panic()),
         }
     }

@@ -55,8 +55,8 @@ impl Users {
         let pool = SqlitePoolOptions::new()
             .connect_with(options.clone())
             .await?;
-        // Without UNIQUE on purpose: nobody but the service keeps an address from being inserted
-        // twice, as in the article this service is taken from.
+        // Without UNIQUE on purpose, so that the race can be seen: nobody but the service keeps an
+        // address from being inserted twice.
         sqlx::query(
             "CREATE TABLE IF NOT EXISTS users (id INTEGER PRIMARY KEY, email TEXT NOT NULL)",
         )
