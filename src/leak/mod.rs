@@ -287,7 +287,8 @@ impl LeakCheck {
     /// By default it is what the environment variable `STRAGGLER_TIMEOUT` says, or else 60 seconds.
     ///
     /// When the time is up the future is asked where it waits and then given up, and the report
-    /// says so, also of the tasks that are alive. A future that blocks its thread can neither be
+    /// says so, also of the tasks that are alive. It is dropped then, while its runtime is there; a
+    /// panic in that is printed, and not counted. A future that blocks its thread can neither be
     /// asked nor be given up. Half a second later a thread of its own prints what it knows; then it
     /// aborts the process with `STRAGGLER_ON_HANG=abort`, which is the default where each test has
     /// a process of its own (nextest), or leaves it with `STRAGGLER_ON_HANG=wait`. If the future
