@@ -140,7 +140,7 @@ async fn who_wins(locking: Locking) -> Result<()> {
 
 async fn what_does_not_lose_the_lock() -> Result<()> {
     println!(
-        "\n5. with the lock a look-up fails, a handler panics (its message is part of it), and a client hangs up"
+        "\n5. with the lock a look-up fails, a handler panics (and prints its message), and a client hangs up"
     );
     let trial = Trial::start(0, Locking::With).await?;
     for (what, fault) in [
