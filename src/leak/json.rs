@@ -65,7 +65,7 @@
 //! | `late` | the test ended too late | `timeout_ms`, `took_ms` |
 //! | `stuck` | the test does not come to its end | |
 //! | `not_run` | the test was not run | `message` |
-//! | `check_failed` | what the test left behind could not be found out | `message` |
+//! | `check_failed` | what the test left behind could not be found out, or whether threads are left | `message` |
 //!
 //! | field | value |
 //! |---|---|
@@ -333,6 +333,9 @@ impl<'a> Line<'a> {
         for alike in groups::of_threads(report.threads()) {
             let name = alike[0].name();
             find(None, alike.len(), What::Thread { name });
+        }
+        if let Some(message) = &report.findings().threads_unknown {
+            find(Some(report.place()), 1, What::CheckFailed { message });
         }
         for alike in groups::of_locks(report.held_locks()) {
             let place = alike[0].holder().map(LockUser::place);

@@ -52,6 +52,8 @@ pub(super) struct Findings {
     /// How many of the latter may be tasks instead, which are counted among the unseen.
     pub(super) may_be_tasks: usize,
     pub(super) threads: Vec<LeakedThread>,
+    /// Why the threads that are left could not be found out, if so.
+    pub(super) threads_unknown: Option<String>,
     pub(super) locks: Vec<HeldLock>,
     /// Whether the clock was paused, and so stood still in the grace period.
     pub(super) clock_stood_still: bool,
@@ -76,6 +78,7 @@ impl Findings {
             unseen_blocking: 0,
             may_be_tasks: 0,
             threads: Vec::new(),
+            threads_unknown: None,
             locks: Vec::new(),
             clock_stood_still: false,
             unused_rules: Vec::new(),

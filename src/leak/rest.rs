@@ -21,7 +21,7 @@ pub(crate) struct Rest {
 
 impl Scope {
     /// Adds what shows only when the runtime has been shut down.
-    pub(crate) fn add(&self, mut found: Found, rest: Rest) -> Found {
+    pub(crate) fn add(&self, mut found: Found, mut rest: Rest) -> Found {
         if rest == Rest::default() {
             return found;
         }
@@ -57,11 +57,12 @@ impl Scope {
             None if !rest.threads.is_empty() => {
                 Findings::new(self.test, self.place, Verdict::ThreadsLeaked)
             }
-            None => match rest.failed {
+            None => match rest.failed.take() {
                 Some(reason) => Findings::new(self.test, self.place, Verdict::CheckFailed(reason)),
                 None => return found,
             },
         };
+        findings.threads_unknown = rest.failed;
         if is_too_much || findings.verdict == Verdict::Leaked {
             findings.unseen_blocking = rest.blocking;
             findings.may_be_tasks = may_be_tasks;
@@ -79,6 +80,7 @@ impl Scope {
             unseen_blocking: rest.blocking,
             may_be_tasks,
             threads: rest.threads,
+            threads_unknown: rest.failed,
             ..report.into_findings()
         })
     }
@@ -90,5 +92,41 @@ impl Scope {
             RuntimeFlavor::MultiThread => unseen.min(rest.blocking),
             _ => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+
+    use super::super::rules::Rules;
+    use super::super::session::Session;
+    use super::{Findings, Found, Report, Rest, Scope, Verdict};
+
+    #[test]
+    fn that_threads_could_not_be_found_out_is_told_beside_what_else_is_left() {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.build().unwrap();
+        let (session, place) = (Session::open(runtime.handle()), Location::caller());
+        let rules = (Rules::default(), false);
+        let scope = Scope::new(session, runtime.handle().clone(), rules, None, place);
+        let left = Findings {
+            unseen: 1,
+            ..Findings::new(None, place, Verdict::Leaked)
+        };
+        let found = Found {
+            report: Some(Report::new(left)),
+            unused_rules: Vec::new(),
+            room: 0,
+            unseen: 1,
+        };
+        let rest = Rest {
+            failed: Some("no entry".to_owned()),
+            ..Rest::default()
+        };
+        let report = scope.add(found, rest).report.unwrap();
+        assert_eq!(*report.verdict(), Verdict::Leaked);
+        let note = "note: whether threads are left could not be found out: no entry";
+        assert!(report.to_string().contains(note), "{report}");
     }
 }
