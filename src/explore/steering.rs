@@ -5,10 +5,12 @@
 //! the budget of a task is that of one child.
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use tokio::task::yield_now;
 
 use super::decisions::Decisions;
 use super::squeeze;
@@ -177,7 +179,9 @@ fn poll_steered<T>(
         strategy::Poll::Plainly => {}
         strategy::Poll::With(left) => squeeze::to(left, context),
         strategy::Poll::Later => {
-            context.waker().wake_by_ref();
+            // After those that yield, too: woken at once it would be polled again and again before
+            // the runtime came to them.
+            let _ = pin!(yield_now()).poll(context);
             tell(label, || Does::IsPutOff);
             return Poll::Pending;
         }
