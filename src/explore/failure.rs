@@ -31,8 +31,8 @@ impl Explored {
         self.courses
     }
 
-    /// Returns what is to be said of a run that was repeated by its seed, if it took another course
-    /// than before.
+    /// Returns what is to be said of a run that was repeated by its seed: that it took another course
+    /// than before, or passes though it failed when the seed was printed.
     #[must_use]
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()

@@ -15,6 +15,7 @@ pub(crate) mod steering;
 mod step;
 mod strategy;
 mod told;
+mod unsteered;
 
 use std::panic::{Location, resume_unwind};
 use std::time::Duration;
