@@ -142,12 +142,15 @@ pub(crate) fn is_on() -> bool {
 
 /// The run that is steered, if there is one.
 pub(super) fn with_run<R>(with: impl FnOnce(&mut Run) -> R) -> Option<R> {
+    with_unsuspended(|run| (!run.has_ended).then(|| with(run))).flatten()
+}
+
+/// The run of this thread, if there is one, and it is steered or its body has ended.
+fn with_unsuspended<R>(with: impl FnOnce(&mut Run) -> R) -> Option<R> {
     // Gone at the thread's end.
     let with = |run: &RefCell<Option<Run>>| {
         let mut run = run.try_borrow_mut().ok()?;
-        run.as_mut()
-            .filter(|run| !run.is_suspended && !run.has_ended)
-            .map(with)
+        run.as_mut().filter(|run| !run.is_suspended).map(with)
     };
     RUN.try_with(with).ok().flatten()
 }
@@ -228,11 +231,9 @@ pub(crate) fn before_poll(number: usize) {
 
 /// Tells of something in a run that is to be told.
 pub(super) fn tell(label: impl FnOnce() -> String, does: impl FnOnce() -> Does) {
-    with_run(|run| {
-        if let Some(told) = &mut run.told {
-            let (who, does) = (label(), does());
-            told.push(Told { who, does });
-        }
+    with_told(|told| {
+        let (who, does) = (label(), does());
+        told.push(Told { who, does });
     });
 }
 
@@ -273,8 +274,10 @@ pub(super) fn told<T>(
     polled
 }
 
+/// What is told, also of the poll in which the body comes to its end, after which nothing is steered.
 fn with_told<R>(with: impl FnOnce(&mut Vec<Told>) -> R) -> Option<R> {
-    with_run(|run| run.told.as_mut().map(with)).flatten()
+    let with = |run: &mut Run| run.told.as_mut().map(with);
+    with_unsuspended(with).flatten()
 }
 
 /// The number of a combinator that is polled for the first time.

@@ -9,6 +9,7 @@ mod child;
 mod corpus;
 mod environment;
 mod repeated;
+mod told;
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn, ready};
@@ -57,7 +58,8 @@ fn a_race_is_found_and_told_step_by_step() {
     let steps: Vec<_> = failure.schedule().steps().iter().collect();
     let who: Vec<_> = steps.iter().map(|step| step.who()).collect();
     let (first, second) = ("child #0 `first`", "child #1 `second`");
-    assert_eq!(who, [first, second, first, second, first], "{failure}");
+    let expected = [first, second, first, second, first, "the body"];
+    assert_eq!(who, expected, "{failure}");
     assert!(
         steps[0]
             .does()
@@ -74,6 +76,7 @@ fn a_race_is_found_and_told_step_by_step() {
             .starts_with("waits at tests/explore/main.rs:")
     );
     assert_eq!(steps[4].does(), "comes to its end");
+    assert_eq!(steps[5].does(), "panics");
     let text = failure.to_string();
     assert!(
         text.contains("differs from the plain order in 1 decision"),
