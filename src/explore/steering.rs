@@ -5,6 +5,7 @@
 //! the budget of a task is that of one child.
 
 use std::cell::RefCell;
+use std::mem;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
@@ -33,6 +34,8 @@ pub(crate) struct Run {
     stopped_at: Option<&'static str>,
     /// How many combinators were polled so far.
     combinators: u32,
+    /// How often one of them was.
+    turns: u64,
     /// Whether nothing is steered for now.
     is_suspended: bool,
     /// Whether the body has ended, and so nothing is steered any more.
@@ -48,6 +51,7 @@ impl Run {
             in_flight: FxHashMap::default(),
             stopped_at: None,
             combinators: 0,
+            turns: 0,
             is_suspended: false,
             has_ended: false,
         }
@@ -257,15 +261,21 @@ pub(super) fn told<T>(
         return poll(context);
     };
     let mut unwinds = Unwinds(Some(label()));
-    with_run(|run| run.stopped_at = None);
+    let turns = || with_run(|run| run.turns);
+    let turns_before = turns();
+    // What it is polled within may have stopped before.
+    let outer = with_run(|run| run.stopped_at.take()).flatten();
     let (polled, trace) = trace::poll(context.waker(), poll);
-    let stopped_at = with_run(|run| run.stopped_at.take()).flatten();
+    let stopped_at = with_run(|run| mem::replace(&mut run.stopped_at, outer)).flatten();
     let who = unwinds.0.take().unwrap_or_default();
     let told_within = with_told(|told| told.len()).unwrap_or_default() > told_before;
     match polled {
         Poll::Ready(_) => tell(|| who, || Does::Ends),
-        // What polls others is told of by what these do.
-        Poll::Pending if told_within => {}
+        // What only polls others is told of by what these do.
+        Poll::Pending if told_within && trace.captures.is_empty() => {}
+        Poll::Pending if trace.captures.is_empty() && turns() != turns_before => {
+            tell(|| who, || Does::WaitsForChildren);
+        }
         Poll::Pending => tell(
             || who,
             || stopped_at.map_or(Does::Waits(trace), Does::StopsAt),
@@ -278,6 +288,11 @@ pub(super) fn told<T>(
 fn with_told<R>(with: impl FnOnce(&mut Vec<Told>) -> R) -> Option<R> {
     let with = |run: &mut Run| run.told.as_mut().map(with);
     with_unsuspended(with).flatten()
+}
+
+/// Notes that a combinator is polled.
+pub(super) fn note_turn() {
+    with_run(|run| run.turns += 1);
 }
 
 /// The number of a combinator that is polled for the first time.

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use super::steering::{self, Run};
 use crate::children::{Children, Schedule, Slot, Slots, Turn};
+use crate::leak::trace;
 use crate::names::Names;
 
 /// Polls one child, which the run chooses among those that could be polled.
@@ -15,6 +16,7 @@ pub(crate) fn step<S: Slots>(
     names: &Names,
 ) -> Turn {
     let combinator = children.as_mut().number(steering::next_combinator);
+    steering::note_turn();
     let mut chosen = None;
     let choose = |ready: &[u32]| {
         let choose = |run: &mut Run| run.decisions.choose(combinator, ready);
@@ -23,9 +25,12 @@ pub(crate) fn step<S: Slots>(
         at
     };
     let is_done = false;
-    let turn = children
-        .as_mut()
-        .step(context, choose, &mut Step { names, is_done });
+    // That the combinator itself waits for its children, or yields between them, is not to be told of
+    // what polls it; of the children each has a trace of its own.
+    let turn = trace::muted(|| {
+        let mut one = Step { names, is_done };
+        children.as_mut().step(context, choose, &mut one)
+    });
     if let Some(chosen) = chosen {
         let is_pending = children.is_pending(chosen);
         steering::with_run(|run| run.note_polled(combinator, chosen, is_pending));

@@ -21,6 +21,8 @@ pub(super) enum Does {
     MayDo(usize),
     /// It was polled until it waited for something, or yielded.
     Waits(Trace),
+    /// None of the children of its combinators could be polled.
+    WaitsForChildren,
     /// It was made to yield at a checkpoint.
     StopsAt(&'static str),
     Ends,
@@ -84,6 +86,7 @@ impl Does {
                 format!("is polled, and has to yield after {count} operations")
             }
             Self::StopsAt(name) => format!("yields at the checkpoint `{name}`"),
+            Self::WaitsForChildren => "waits for its children".to_owned(),
             Self::Ends => "comes to its end".to_owned(),
             Self::Panics => "panics".to_owned(),
             Self::Waits(trace) => match Wait::of(trace, symbols) {
