@@ -246,7 +246,8 @@ impl fmt::Display for Text<'_> {
         if hung {
             f.write_str(
                 "\n\nnote: it may be a deadlock, which is seen as one if all tasks are spawned through \
-                 straggler, and the build has debug information",
+                 straggler, the build has debug information, and no timer keeps firing, as that of an \
+                 `interval` does, or a `sleep` in a loop",
             )?;
         }
         write!(f, "\n\nTo repeat this run, also in a debugger:\n  ")?;
@@ -267,7 +268,7 @@ impl Text<'_> {
         let Some((found, told)) = failed.deviations else {
             return f.write_str("\n\nin the plain order, in which nothing is steered.");
         };
-        let steps = failed.schedule.steps().len();
+        let steps = failed.schedule.steps().len() + failed.schedule.left_out();
         if steps == 0 {
             return f.write_str("\n\nIts steps were not recorded: repeat the run to see them.");
         }

@@ -27,6 +27,7 @@ pub use self::failure::{Explored, Failure};
 pub use self::outcome::Outcome;
 pub use self::seed::{ParseSeedError, Seed};
 pub(crate) use self::step::step;
+pub(crate) use self::told::BODY;
 pub use self::told::{Schedule, Step};
 
 use self::exploration::Exploration;

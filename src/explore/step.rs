@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::steering::{self, Run};
+use super::told::Telling;
 use crate::children::{Children, Schedule, Slot, Slots, Turn};
 use crate::leak::trace;
 use crate::names::Names;
@@ -28,7 +29,11 @@ pub(crate) fn step<S: Slots>(
     // That the combinator itself waits for its children, or yields between them, is not to be told of
     // what polls it; of the children each has a trace of its own.
     let turn = trace::muted(|| {
-        let mut one = Step { names, is_done };
+        let mut one = Step {
+            names,
+            combinator,
+            is_done,
+        };
         children.as_mut().step(context, choose, &mut one)
     });
     if let Some(chosen) = chosen {
@@ -41,6 +46,7 @@ pub(crate) fn step<S: Slots>(
 /// A turn of a single poll.
 struct Step<'a> {
     names: &'a Names,
+    combinator: u32,
     is_done: bool,
 }
 
@@ -55,8 +61,11 @@ impl Schedule for Step<'_> {
         slot: Pin<&mut Slot<F>>,
         context: &mut Context<'_>,
     ) -> Poll<()> {
-        let label = || format!("child {}", self.names.label(index));
-        steering::told(label, context, |context| slot.poll(context))
+        let who = |told: &Telling| {
+            let label = format!("child {}", self.names.label(index));
+            told.child(label, self.combinator)
+        };
+        steering::told(who, context, |context| slot.poll(context))
     }
 
     fn polled(&mut self, _: bool) {

@@ -14,7 +14,7 @@ use tokio::task;
 use super::calls::Symbols;
 use super::trace::{self, Trace};
 use super::wait::Wait;
-use crate::explore::steering;
+use crate::explore::{BODY, steering};
 
 /// How many spawners of spawners a record keeps. A task that goes on by spawning its successor, and
 /// so on for ever, must not fill the memory.
@@ -192,11 +192,11 @@ impl Task {
     }
 
     /// How a report calls it.
-    fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         let name = self.name.as_ref();
         let name = name.map_or(String::new(), |name| format!(" `{name}`"));
         match self.kind {
-            Kind::Body => "the body".to_owned(),
+            Kind::Body => BODY.to_owned(),
             _ => format!("task #{}{name}", self.number),
         }
     }

@@ -507,4 +507,5 @@ fn a_run_that_hangs_is_given_up() {
         "{failure}"
     );
     assert!(failure.to_string().contains("spawned through straggler"));
+    assert!(failure.to_string().contains("no timer keeps firing"));
 }

@@ -49,3 +49,74 @@ fn what_waits_beside_a_combinator_is_told_too() {
     let of_body = of_body.filter(|step| step.who() == "the body");
     assert_eq!(of_body.count(), 1, "its end: {failure}");
 }
+
+#[test]
+fn children_of_several_combinators_are_told_apart() {
+    let add = async |count: &RwLock<u32>| {
+        let before = *count.read().await;
+        *count.write().await = before + 1;
+    };
+    let failure = Explore::new().find(|| async {
+        let count = RwLock::new(0);
+        let two = || async { settle_all([add(&count), add(&count)]).await.into_vec() };
+        let _ = settle_all([two(), two()]).await;
+        assert_eq!(*count.read().await, 4);
+    });
+    let text = failure.unwrap_err().schedule().to_string();
+    for inner in [0, 1] {
+        for outer in [0, 1] {
+            let path = format!(" child #{inner} of child #{outer} ");
+            assert!(text.contains(&path), "{path}: {text}");
+        }
+    }
+    assert!(!text.contains("join"), "{text}");
+
+    let failure = Explore::new().find(|| async {
+        let count = RwLock::new(0);
+        let one = || async { settle_all([add(&count)]).await.into_vec() };
+        tokio::join!(one(), one());
+        assert_eq!(*count.read().await, 2);
+    });
+    let text = failure.unwrap_err().schedule().to_string();
+    assert!(text.contains(" child #0 of join 1 "), "{text}");
+    assert!(text.contains(" child #0 of join 2 "), "{text}");
+}
+
+#[test]
+fn a_task_that_is_aborted_is_told_of() {
+    let seed = "stepped".parse().unwrap();
+    let failure = Explore::new().replay(seed).find(|| async {
+        let waits = straggler::spawn(pending::<()>());
+        let ends = straggler::spawn(async {});
+        yield_now().await;
+        waits.abort();
+        assert!(waits.await.unwrap_err().is_cancelled());
+        ends.await.unwrap();
+        None::<()>.expect("something");
+    });
+    let steps = steps(&failure.unwrap_err());
+    let of_tasks: Vec<_> = steps
+        .iter()
+        .filter(|step| step.starts_with("task"))
+        .collect();
+    let ends = ["task #2 comes to its end", "task #1 is cancelled"];
+    assert_eq!(of_tasks[1..], ends, "{steps:?}");
+}
+
+#[test]
+fn of_a_long_run_the_beginning_and_the_end_are_told() {
+    let seed = "stepped".parse().unwrap();
+    let failure = Explore::new().replay(seed).find(|| async {
+        for _ in 0..1_000 {
+            yield_now().await;
+        }
+        None::<()>.expect("something");
+    });
+    let failure = failure.unwrap_err();
+    let schedule = failure.schedule();
+    assert_eq!((schedule.steps().len(), schedule.left_out()), (250, 751));
+    let text = failure.to_string();
+    assert!(text.contains("in this schedule of 1001 steps"), "{text}");
+    assert!(text.contains("\n      .. 751 more\n"), "{text}");
+    assert!(text.contains("\n  1001. the body panics\n"), "{text}");
+}
