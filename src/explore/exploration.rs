@@ -27,6 +27,10 @@ const FIRST_LENGTH: usize = 16;
 const REPETITIONS: usize = 20;
 const TIME_TO_REPEAT: Duration = Duration::from_secs(2);
 
+/// Of a single run, in which there need be no overlap.
+const NOT_LOOKED_AT: &str = "whether anything is in flight at once, as is required, was not looked at: that \
+                             needs more than one run";
+
 /// What is explored.
 pub(super) struct Exploration<F> {
     pub(super) check: LeakCheck,
@@ -133,19 +137,24 @@ where
                 Some(cause) => return Err(self.simplify(run, seed, cause, made.run)),
             }
         }
-        if requires_overlap && !has_overlap && self.runs > 1 {
+        let misses_overlap = requires_overlap && !has_overlap;
+        if misses_overlap && self.runs > 1 {
             let plain = Seed::new(Kind::Plain);
             return Err(self.failure(0, plain, None, Cause::NoOverlap));
         }
         Ok(Explored {
             runs: self.runs,
             courses: courses.len(),
-            note: None,
+            note: misses_overlap.then(|| NOT_LOOKED_AT.to_owned()),
         })
     }
 
     /// Makes one run that was made before.
-    pub(super) fn repeat(mut self, seed: Seed) -> Result<Explored, Failure> {
+    pub(super) fn repeat(
+        mut self,
+        seed: Seed,
+        requires_overlap: bool,
+    ) -> Result<Explored, Failure> {
         self.runs = 1;
         let made = self.make(&seed, true, Purpose::Find);
         let decisions = made.run.as_ref().map(|run| &run.decisions);
@@ -154,10 +163,16 @@ where
             !decisions.fit() || seed.course.is_some() && seed.course != now.course
         });
         let note = takes_another.then(|| unsteered::another_course(&seed));
-        let explored = |note| Explored {
+        let has_overlap = made.run.as_ref().is_some_and(|run| run.has_overlap);
+        let misses_overlap = requires_overlap && !has_overlap;
+        let explored = |note: Option<String>| Explored {
             runs: 1,
             courses: 1,
-            note,
+            note: match note {
+                None => misses_overlap.then(|| NOT_LOOKED_AT.to_owned()),
+                Some(note) if misses_overlap => Some(format!("{note}\n{NOT_LOOKED_AT}")),
+                note => note,
+            },
         };
         let cause = match made.cause {
             None => {
@@ -342,7 +357,10 @@ where
         let deviations = steered.as_ref().map(|run| run.decisions.changes().len());
         let told = steered.and_then(|run| run.told).unwrap_or_default();
         let thread = thread::current();
-        let of_thread = thread.name().filter(|name| *name != "main");
+        // A thread that the harness makes is called what its test is. Others may be called anything.
+        let of_thread = thread
+            .name()
+            .filter(|name| *name != "main" && is_path(name));
         Failed {
             cause,
             test: self.test.or(of_thread).map(str::to_owned),
