@@ -375,6 +375,14 @@ where
     }
 }
 
+/// Whether this is how a test is called: a path of Rust.
+fn is_path(name: &str) -> bool {
+    name.split("::").all(|part| {
+        let is_part = |letter: char| letter == '_' || letter.is_alphanumeric();
+        part.chars().all(is_part) && part.starts_with(|first: char| !first.is_numeric())
+    })
+}
+
 /// Whether a run that failed by this has passed all the same.
 fn is_only_warned_of(report: &Report) -> bool {
     Environment::read().is_ok_and(|environment| environment.mode.only_warns_of(report))

@@ -73,6 +73,14 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// from there may be taken for a deadlock. `tokio::select!` draws its branches by chance, which no seed
 /// repeats, unless it is `biased` or the build has `--cfg tokio_unstable`.
 ///
+/// What is not as it seems, or not explored:
+/// - an operation that is polled once, as by `now_or_never` or `poll!`, may be refused though a lock is
+///   free or a message is there: it has no budget left, as can be in any task. Use `try_lock` or
+///   `try_recv`, or put it in `tokio::task::coop::unconstrained`;
+/// - a timer fires only when nothing else can run, so a timeout does not cancel something among
+///   siblings that run;
+/// - the clock is paused already: a body that calls `tokio::time::pause` panics.
+///
 /// # Examples
 ///
 /// Two registrations look up an address before they insert it. In the plain order the first is through

@@ -477,6 +477,23 @@ fn children_that_never_overlap_are_told_of_if_they_should() {
 }
 
 #[test]
+fn a_thread_that_is_not_called_like_a_test_is_none() {
+    let thread = std::thread::Builder::new().name("my worker".to_owned());
+    let explore = || {
+        Explore::new()
+            .find(two_registrations)
+            .unwrap_err()
+            .to_string()
+    };
+    let text = thread.spawn(explore).unwrap().join().unwrap();
+    assert!(
+        !text.contains("my worker") && !text.contains("cargo test"),
+        "{text}"
+    );
+    assert!(text.contains("`.replay(\""), "{text}");
+}
+
+#[test]
 fn what_cannot_be_explored_says_why() {
     let explored = tokio_test::block_on(async { Explore::new().find(|| async {}) });
     let text = explored.unwrap_err().to_string();
