@@ -110,22 +110,21 @@ impl<'a> Combinators<'a> {
 
     /// The whole path, with the number of the combinator where that alone tells it from another.
     fn path(&self, who: &Who) -> String {
-        let mut path = who.label.clone();
         let Some((number, polled_by)) = &who.of else {
-            return path;
+            return who.label.clone();
         };
         let polled_by = polled_by.as_deref();
-        if self.0.get(&polled_by).is_some_and(|of| of.len() > 1) {
-            path.push_str(&format!(" of join {number}"));
-        }
+        let own = if self.0.get(&polled_by).is_some_and(|of| of.len() > 1) {
+            format!("{} of join {number}", who.label)
+        } else {
+            who.label.clone()
+        };
         match polled_by {
             Some(polled_by) if polled_by.label != BODY => {
-                path.push_str(" of ");
-                path.push_str(&self.path(polled_by));
+                format!("{own} of {}", self.path(polled_by))
             }
-            _ => {}
+            _ => own,
         }
-        path
     }
 }
 

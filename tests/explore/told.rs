@@ -10,11 +10,16 @@ fn steps(failure: &Failure) -> Vec<String> {
         .collect()
 }
 
+/// Fails a run.
+fn fails() {
+    panic!("on purpose");
+}
+
 #[test]
 fn the_last_step_of_the_body_is_told() {
     let seed: Seed = "stepped".parse().unwrap();
     let exploring = || Explore::new().replay(seed.clone());
-    let failure = exploring().find(|| async { None::<()>.expect("something") });
+    let failure = exploring().find(|| async { fails() });
     let failure = failure.unwrap_err();
     assert_eq!(steps(&failure), ["the body panics"]);
     assert!(!failure.to_string().contains("not recorded"), "{failure}");
@@ -92,7 +97,7 @@ fn a_task_that_is_aborted_is_told_of() {
         waits.abort();
         assert!(waits.await.unwrap_err().is_cancelled());
         ends.await.unwrap();
-        None::<()>.expect("something");
+        fails();
     });
     let steps = steps(&failure.unwrap_err());
     let of_tasks: Vec<_> = steps
@@ -110,7 +115,7 @@ fn of_a_long_run_the_beginning_and_the_end_are_told() {
         for _ in 0..1_000 {
             yield_now().await;
         }
-        None::<()>.expect("something");
+        fails();
     });
     let failure = failure.unwrap_err();
     let schedule = failure.schedule();
