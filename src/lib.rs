@@ -77,6 +77,7 @@ pub use self::unsettled::{Straggler, Unsettled};
 /// | `allow("src/pool.rs", "axum" = 2)` | tasks and blocking work that were spawned there may remain, or so many of them, see [`LeakCheck::allow_at`] | none |
 /// | `threads = "deny"` | a `std::thread` may not outlive the test either; on Linux only, elsewhere the test fails and says so, see [`LeakCheck::deny_threads`] | threads may remain |
 /// | `explore = 500` | the body is run so many times, each time in another order of its steps, until a run fails, see [`Explore`]; each has a paused clock and arguments are cloned for it | one run |
+/// | `require_overlap` | beside `explore`: the test fails also if no two children or tasks were ever in flight at once, see [`Explore::require_overlap`] | not required |
 /// | `crate = ".."` | the path of this crate, for those who rename it | `::straggler` |
 ///
 /// The body may return anything that a test may. The test fails because of the first of these that

@@ -125,8 +125,8 @@ impl Function {
         let krate = krate(options);
         let check = settings::check(&krate, options);
         let output = self.output();
-        if let Some(runs) = &options.explore {
-            return self.explored(others, &krate, &check, runs.value, &output);
+        if let Some(explore) = settings::explore(options) {
+            return self.explored(others, &krate, &quote!(#check #explore), &output);
         }
         let future = Ident::new("future", Span::mixed_site());
         let pinned = pinned(&krate, &future, &output, &self.body);
@@ -152,8 +152,7 @@ impl Function {
         mut self,
         others: &Others,
         krate: &Path,
-        check: &TokenStream,
-        runs: usize,
+        explore: &TokenStream,
         output: &Type,
     ) -> TokenStream {
         let name = self.signature.ident.clone();
@@ -187,7 +186,7 @@ impl Function {
         };
         let krate = placed(krate, name.span());
         let call = quote_spanned! {name.span()=>
-            #krate::__private::#run(#case, #check.explore().runs(#runs), #body)
+            #krate::__private::#run(#case, #explore, #body)
         };
         self.signature.asyncness = None;
         self.signature.output = ReturnType::Default;

@@ -30,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) denies_threads: bool,
     /// How many runs are explored.
     pub(crate) explore: Option<Given<usize>>,
+    /// Whether something has to be in flight at once in the runs.
+    pub(crate) require_overlap: Option<Given<()>>,
 }
 
 /// The value of an option, and where the option stands.
@@ -222,6 +224,17 @@ pub(crate) const KNOWN: &[Known] = &[
             Ok(())
         },
     },
+    Known {
+        name: "require_overlap",
+        takes: "no value, and stands beside `explore`: `explore = 500, require_overlap`",
+        read: |options, written| {
+            let Meta::Path(_) = written.argument else {
+                return Err(written.mistaken());
+            };
+            options.require_overlap = Some(written.given(()));
+            Ok(())
+        },
+    },
 ];
 
 impl Options {
@@ -245,6 +258,11 @@ impl Options {
         if let Some(explore) = &self.explore {
             self.check_explored(explore.span, errors);
             return;
+        }
+        if let Some(given) = &self.require_overlap {
+            let message =
+                "`require_overlap` looks at the runs of an explored test: add `explore = 500`";
+            errors.push(Error::new(given.span, message));
         }
         if self.flavor == Flavor::MultiThread {
             let spans = [

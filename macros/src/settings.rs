@@ -46,6 +46,14 @@ pub(crate) fn check(krate: &Path, options: &Options) -> TokenStream {
     quote!(#krate::LeakCheck::new()#settings)
 }
 
+/// Writes what makes an exploration of the `LeakCheck`, if one is asked for.
+pub(crate) fn explore(options: &Options) -> Option<TokenStream> {
+    let runs = options.explore.as_ref()?.value;
+    let overlap = options.require_overlap.as_ref();
+    let overlap = overlap.map(|given| quote_spanned!(given.span=> .require_overlap()));
+    Some(quote!(.explore().runs(#runs)#overlap))
+}
+
 /// Writes a time.
 fn duration(time: Duration) -> TokenStream {
     let (seconds, nanoseconds) = (time.as_secs(), time.subsec_nanos());

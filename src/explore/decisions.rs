@@ -66,7 +66,7 @@ impl Decisions {
     pub(crate) fn poll(&mut self, task: usize) -> Poll {
         self.meet(task);
         let decided = self.decide(POLLS.len(), |strategy| {
-            let drawn = strategy.poll();
+            let drawn = strategy.poll(task);
             POLLS.iter().position(|poll| *poll == drawn).unwrap_or(0)
         });
         POLLS[decided]

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::panic::Location;
 use std::pin::pin;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use tokio::runtime::{Builder, Handle};
@@ -15,12 +16,21 @@ use super::seed::{Kind, Seed};
 use super::shrink::shrink;
 use super::steering::{self, Run};
 use super::told::Schedule;
-use super::{TIMEOUT, squeeze};
+use super::unsteered::Repeated;
+use super::{TIMEOUT, squeeze, unsteered};
 use crate::leak::body::Body;
 use crate::leak::{Checked, Environment, LeakCheck, Report, Verdict, panics, warn_of};
 
 /// How many decisions the first run that is steered is taken to be long.
 const FIRST_LENGTH: usize = 16;
+
+/// How often a run that failed is repeated until it fails again, and for how long.
+const REPETITIONS: usize = 20;
+const TIME_TO_REPEAT: Duration = Duration::from_secs(2);
+
+/// Of a single run, in which there need be no overlap.
+const NOT_LOOKED_AT: &str = "whether anything is in flight at once, as is required, was not looked at: that \
+                             needs more than one run";
 
 /// What is explored.
 pub(super) struct Exploration<F> {
@@ -128,19 +138,24 @@ where
                 Some(cause) => return Err(self.simplify(run, seed, cause, made.run)),
             }
         }
-        if requires_overlap && !has_overlap && self.runs > 1 {
+        let misses_overlap = requires_overlap && !has_overlap;
+        if misses_overlap && self.runs > 1 {
             let plain = Seed::new(Kind::Plain);
             return Err(self.failure(0, plain, None, Cause::NoOverlap));
         }
         Ok(Explored {
             runs: self.runs,
             courses: courses.len(),
-            note: None,
+            note: misses_overlap.then(|| NOT_LOOKED_AT.to_owned()),
         })
     }
 
     /// Makes one run that was made before.
-    pub(super) fn repeat(mut self, seed: Seed) -> Result<Explored, Failure> {
+    pub(super) fn repeat(
+        mut self,
+        seed: Seed,
+        requires_overlap: bool,
+    ) -> Result<Explored, Failure> {
         self.runs = 1;
         let made = self.make(&seed, true, Purpose::Find);
         let decisions = made.run.as_ref().map(|run| &run.decisions);
@@ -148,22 +163,28 @@ where
             let now = Seed::new(Kind::Plain).with_course(decisions.course());
             !decisions.fit() || seed.course.is_some() && seed.course != now.course
         });
-        let note = takes_another.then(|| {
-            format!(
-                "the run of the seed {seed} took another course than before: the body has changed, or depends \
-                 on more than its schedule (I/O, threads, real time, the order of a hash map)"
-            )
-        });
-        let explored = Explored {
+        let note = takes_another.then(|| unsteered::another_course(&seed));
+        let has_overlap = made.run.as_ref().is_some_and(|run| run.has_overlap);
+        let misses_overlap = requires_overlap && !has_overlap;
+        let explored = |note: Option<String>| Explored {
             runs: 1,
             courses: 1,
-            note: note.clone(),
+            note: match note {
+                None => misses_overlap.then(|| NOT_LOOKED_AT.to_owned()),
+                Some(note) if misses_overlap => Some(format!("{note}\n{NOT_LOOKED_AT}")),
+                note => note,
+            },
         };
         let cause = match made.cause {
-            None => return Ok(explored),
+            None => {
+                // Only the seed of a run that failed has a course.
+                let has_failed = seed.course.is_some();
+                let passes = has_failed.then(|| unsteered::passes_now(&seed, takes_another));
+                return Ok(explored(passes.or(note)));
+            }
             Some(Cause::Found(report)) if is_only_warned_of(&report) => {
                 warn_of(&report);
-                return Ok(explored);
+                return Ok(explored(note));
             }
             Some(cause) => cause,
         };
@@ -189,16 +210,26 @@ where
         let is_deadlock = matches!(&cause, Cause::Found(report)
             if matches!(report.verdict(), Verdict::Deadlocked { .. }));
         let confirm = Purpose::Confirm { is_deadlock };
-        let again = self.make(&seed, true, confirm);
-        if again.course() != found.course() || !again.fails_like(&cause) {
-            let mut failed = self.told(run, seed, cause, found.run);
-            failed.note = Some(
-                "the same seed took another course when it was repeated: the body depends on more than its \
-                 schedule (I/O, threads, real time, the order of a hash map)"
-                    .to_owned(),
-            );
-            return Failure::new(failed);
-        }
+        let again = match self.fail_again(&seed, &cause, confirm) {
+            (
+                Some(again),
+                Repeated {
+                    failures: 1,
+                    others: 0,
+                    of: 1,
+                },
+            ) => again,
+            (again, repeated) => {
+                // Whether a simpler one fails would be a matter of luck.
+                let (cause, told) = match again {
+                    Some(again) => (again.cause.unwrap_or(cause), again.run),
+                    None => (cause, found.run),
+                };
+                let mut failed = self.told(run, seed, cause, told);
+                failed.note = Some(repeated.to_string());
+                return Failure::new(failed);
+            }
+        };
         let changes = found.changes();
         let found_with = changes.len();
         let fewest = shrink(changes, |changes| {
@@ -217,6 +248,35 @@ where
             *found = found_with;
         }
         Failure::new(failed)
+    }
+
+    /// Repeats a run that failed until it takes the same course and fails in the same way, which it does
+    /// at once unless it depends on more than its schedule. Otherwise some run that failed in this
+    /// way will do.
+    fn fail_again(
+        &mut self,
+        seed: &Seed,
+        cause: &Cause,
+        confirm: Purpose,
+    ) -> (Option<Made>, Repeated) {
+        let begun = Instant::now();
+        let mut repeated = Repeated::default();
+        let mut like_it = None;
+        while repeated.of < REPETITIONS && (repeated.of == 0 || begun.elapsed() < TIME_TO_REPEAT) {
+            repeated.of += 1;
+            let made = self.make(seed, true, confirm);
+            let now = Seed::new(Kind::Plain).with_course(made.course());
+            let is_another = now.course != seed.course;
+            repeated.others += usize::from(is_another);
+            if made.fails_like(cause) {
+                repeated.failures += 1;
+                if !is_another {
+                    return (Some(made), repeated);
+                }
+                like_it = like_it.or(Some(made));
+            }
+        }
+        (like_it, repeated)
     }
 
     /// Makes a run.
@@ -298,7 +358,10 @@ where
         let deviations = steered.as_ref().map(|run| run.decisions.changes().len());
         let told = steered.and_then(|run| run.told).unwrap_or_default();
         let thread = thread::current();
-        let of_thread = thread.name().filter(|name| *name != "main");
+        // A thread that the harness makes is called what its test is. Others may be called anything.
+        let of_thread = thread
+            .name()
+            .filter(|name| *name != "main" && is_path(name));
         Failed {
             cause,
             test: self.test.or(of_thread).map(str::to_owned),
@@ -311,6 +374,14 @@ where
             note: None,
         }
     }
+}
+
+/// Whether this is how a test is called: a path of Rust.
+fn is_path(name: &str) -> bool {
+    name.split("::").all(|part| {
+        let is_part = |letter: char| letter == '_' || letter.is_alphanumeric();
+        part.chars().all(is_part) && part.starts_with(|first: char| !first.is_numeric())
+    })
 }
 
 /// Whether a run that failed by this has passed all the same.

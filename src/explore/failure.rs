@@ -31,8 +31,9 @@ impl Explored {
         self.courses
     }
 
-    /// Returns what is to be said of a run that was repeated by its seed, if it took another course
-    /// than before.
+    /// Returns what is to be said of a run that was repeated by its seed: that it took another course
+    /// than before, or passes though it failed when the seed was printed. Or that overlap was required
+    /// and could not be looked at, since there was but one run.
     #[must_use]
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
@@ -202,12 +203,13 @@ impl fmt::Display for Text<'_> {
             Cause::NoOverlap => {
                 return write!(
                     f,
-                    "explore: in {} runs of {test} no two children and no two tasks were ever in \
-                     flight at once\n\n\
-                     So nothing races in it, and no schedule can be wrong. What to do:\n  \
+                    "explore: in {} runs of {test} no two children of one combinator, and no two tasks, were seen \
+                     in flight at once\n\n\
+                     What was seen are the children of `settle_all`, `barrier` and their macros, the tasks \
+                     that are spawned through straggler, and the body as one of these. What to do:\n  \
                      see that what is to race is started before any of it has ended\n  \
-                     if it does, it has to be the children of a `settle_all` or `barrier`, or tasks \
-                     that are spawned through straggler",
+                     if it is branches of another join, or tasks that are spawned past straggler, leave \
+                     `require_overlap` out: they race, and it is not seen",
                     failed.runs
                 );
             }
@@ -246,7 +248,8 @@ impl fmt::Display for Text<'_> {
         if hung {
             f.write_str(
                 "\n\nnote: it may be a deadlock, which is seen as one if all tasks are spawned through \
-                 straggler, and the build has debug information",
+                 straggler, the build has debug information, and no timer keeps firing, as that of an \
+                 `interval` does, or a `sleep` in a loop",
             )?;
         }
         write!(f, "\n\nTo repeat this run, also in a debugger:\n  ")?;
@@ -267,7 +270,7 @@ impl Text<'_> {
         let Some((found, told)) = failed.deviations else {
             return f.write_str("\n\nin the plain order, in which nothing is steered.");
         };
-        let steps = failed.schedule.steps().len();
+        let steps = failed.schedule.steps().len() + failed.schedule.left_out();
         if steps == 0 {
             return f.write_str("\n\nIts steps were not recorded: repeat the run to see them.");
         }

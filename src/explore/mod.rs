@@ -15,6 +15,7 @@ pub(crate) mod steering;
 mod step;
 mod strategy;
 mod told;
+mod unsteered;
 
 use std::panic::{Location, resume_unwind};
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub use self::failure::{Explored, Failure};
 pub use self::outcome::Outcome;
 pub use self::seed::{ParseSeedError, Seed};
 pub(crate) use self::step::step;
+pub(crate) use self::told::BODY;
 pub use self::told::{Schedule, Step};
 
 use self::exploration::Exploration;
@@ -70,6 +72,14 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// steered, and neither are other runtimes that a body makes; what takes longer than a second to answer
 /// from there may be taken for a deadlock. `tokio::select!` draws its branches by chance, which no seed
 /// repeats, unless it is `biased` or the build has `--cfg tokio_unstable`.
+///
+/// What is not as it seems, or not explored:
+/// - an operation that is polled once, as by `now_or_never` or `poll!`, may be refused though a lock is
+///   free or a message is there: it has no budget left, as can be in any task. Use `try_lock` or
+///   `try_recv`, or put it in `tokio::task::coop::unconstrained`;
+/// - a timer fires only when nothing else can run, so a timeout does not cancel something among
+///   siblings that run;
+/// - the clock is paused already: a body that calls `tokio::time::pause` panics.
 ///
 /// # Examples
 ///
@@ -186,7 +196,10 @@ impl Explore {
     /// the same time: started, and not at their end.
     ///
     /// A test about a race in which nothing can race passes by accident. Tasks count if they are spawned
-    /// through `straggler`. The run with the plain order is not looked at.
+    /// through `straggler`; the body counts as one of them, also while it only waits for another. Branches
+    /// of `tokio::join!` and of other joins are not seen. The run with the plain order is not looked at:
+    /// where it is the only one, or a run is repeated, a note says so instead. In the attribute it is
+    /// `#[leak_check(explore = 500, require_overlap)]`.
     ///
     /// # Examples
     ///
@@ -297,13 +310,15 @@ impl Explore {
             exploration.runs = runs;
         }
         let mut seed = environment.seed.clone().or(self.replay);
+        let mut requires_overlap = self.requires_overlap;
         if environment.mode == Mode::Off {
+            requires_overlap = false;
             exploration.runs = 1;
             seed = None;
         }
         match seed {
-            Some(seed) => exploration.repeat(seed),
-            None => exploration.search(Rng::with_seed(self.seed), self.requires_overlap),
+            Some(seed) => exploration.repeat(seed, requires_overlap),
+            None => exploration.search(Rng::with_seed(self.seed), requires_overlap),
         }
     }
 }

@@ -5,15 +5,19 @@
 //! the budget of a task is that of one child.
 
 use std::cell::RefCell;
+use std::mem;
+use std::pin::pin;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use tokio::task::yield_now;
 
 use super::decisions::Decisions;
 use super::squeeze;
 use super::strategy;
-use super::told::{Does, Told};
+use super::told::{Does, Telling, Who};
 use crate::leak::trace;
 
 /// A run that is followed.
@@ -21,7 +25,7 @@ use crate::leak::trace;
 pub(crate) struct Run {
     pub(super) decisions: Decisions,
     /// What happened, if that is to be told. It takes long.
-    pub(super) told: Option<Vec<Told>>,
+    pub(super) told: Option<Telling>,
     /// Whether two children of one combinator, or two tasks, were ever in flight at once.
     pub(super) has_overlap: bool,
     /// The children of each combinator, by its number, that were polled and have not ended; and the
@@ -31,6 +35,8 @@ pub(crate) struct Run {
     stopped_at: Option<&'static str>,
     /// How many combinators were polled so far.
     combinators: u32,
+    /// How often one of them was.
+    turns: u64,
     /// Whether nothing is steered for now.
     is_suspended: bool,
     /// Whether the body has ended, and so nothing is steered any more.
@@ -41,11 +47,12 @@ impl Run {
     pub(super) fn new(decisions: Decisions, tells: bool) -> Self {
         Self {
             decisions,
-            told: tells.then(Vec::new),
+            told: tells.then(Telling::default),
             has_overlap: false,
             in_flight: FxHashMap::default(),
             stopped_at: None,
             combinators: 0,
+            turns: 0,
             is_suspended: false,
             has_ended: false,
         }
@@ -140,12 +147,15 @@ pub(crate) fn is_on() -> bool {
 
 /// The run that is steered, if there is one.
 pub(super) fn with_run<R>(with: impl FnOnce(&mut Run) -> R) -> Option<R> {
+    with_unsuspended(|run| (!run.has_ended).then(|| with(run))).flatten()
+}
+
+/// The run of this thread, if there is one, and it is steered or its body has ended.
+fn with_unsuspended<R>(with: impl FnOnce(&mut Run) -> R) -> Option<R> {
     // Gone at the thread's end.
     let with = |run: &RefCell<Option<Run>>| {
         let mut run = run.try_borrow_mut().ok()?;
-        run.as_mut()
-            .filter(|run| !run.is_suspended && !run.has_ended)
-            .map(with)
+        run.as_mut().filter(|run| !run.is_suspended).map(with)
     };
     RUN.try_with(with).ok().flatten()
 }
@@ -177,15 +187,17 @@ fn poll_steered<T>(
         strategy::Poll::Plainly => {}
         strategy::Poll::With(left) => squeeze::to(left, context),
         strategy::Poll::Later => {
-            context.waker().wake_by_ref();
-            tell(label, || Does::IsPutOff);
+            // After those that yield, too: woken at once it would be polled again and again before
+            // the runtime came to them.
+            let _ = pin!(yield_now()).poll(context);
+            tell_of_task(label, || Does::IsPutOff);
             return Poll::Pending;
         }
     }
-    told(label, context, poll)
+    told(|_| Telling::task(label()), context, poll)
 }
 
-/// Notes that a task other than the body was polled, and whether it goes on.
+/// Notes that a task, or the body, was polled, and whether it goes on.
 #[inline]
 pub(crate) fn note_task(number: usize, is_pending: bool) {
     if FOLLOWED.load(Relaxed) != 0 {
@@ -195,10 +207,19 @@ pub(crate) fn note_task(number: usize, is_pending: bool) {
 
 /// Notes that a task has ended, also if nobody has polled it to its end.
 #[inline]
-pub(crate) fn forget_task(number: usize) {
-    if FOLLOWED.load(Relaxed) != 0 {
-        with_run(|run| run.in_flight.entry(TASKS).or_default().remove(&number));
+pub(crate) fn forget_task(number: usize, label: impl FnOnce() -> String) {
+    if FOLLOWED.load(Relaxed) == 0 {
+        return;
     }
+    with_run(|run| {
+        run.in_flight.entry(TASKS).or_default().remove(&number);
+        if let Some(told) = &mut run.told {
+            let label = label();
+            if !told.has_ended(&label) {
+                told.push(&Telling::task(label), Does::IsCancelled);
+            }
+        }
+    });
 }
 
 /// Whether the run yields at a checkpoint.
@@ -217,60 +238,83 @@ pub(super) fn stops_at(name: &'static str) -> bool {
 pub(crate) fn before_poll(number: usize) {
     let how = with_run(|run| run.decisions.poll(number));
     if let Some(strategy::Poll::With(left)) = how {
-        tell(|| format!("task #{number}"), || Does::MayDo(left));
+        tell_of_task(|| format!("task #{number}"), || Does::MayDo(left));
         squeeze::to(left, &mut Context::from_waker(std::task::Waker::noop()));
     }
 }
 
-/// Tells of something in a run that is to be told.
-pub(super) fn tell(label: impl FnOnce() -> String, does: impl FnOnce() -> Does) {
-    with_run(|run| {
-        if let Some(told) = &mut run.told {
-            let (who, does) = (label(), does());
-            told.push(Told { who, does });
-        }
-    });
+/// Tells of a task, or the body, in a run that is to be told.
+fn tell_of_task(label: impl FnOnce() -> String, does: impl FnOnce() -> Does) {
+    with_told(|told| told.push(&Telling::task(label()), does()));
 }
 
 /// Polls, and tells what came of it in a run that is to be told.
 pub(super) fn told<T>(
-    label: impl FnOnce() -> String,
+    who: impl FnOnce(&Telling) -> Rc<Who>,
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
-    /// Tells of a poll that does not return.
-    struct Unwinds(Option<String>);
-    impl Drop for Unwinds {
+    /// Is polled until this is dropped, which tells of a poll that does not return.
+    struct Polled {
+        who: Rc<Who>,
+        before: Option<Rc<Who>>,
+        has_returned: bool,
+    }
+    impl Drop for Polled {
         fn drop(&mut self) {
-            if let Some(who) = self.0.take() {
-                tell(|| who, || Does::Panics);
-            }
+            with_told(|told| {
+                told.set_polled(self.before.take());
+                if !self.has_returned {
+                    told.push(&self.who, Does::Panics);
+                }
+            });
         }
     }
 
-    let Some(told_before) = with_told(|told| told.len()) else {
+    let begin = |told: &mut Telling| {
+        let who = who(told);
+        let before = told.set_polled(Some(Rc::clone(&who)));
+        (who, before, told.count())
+    };
+    let Some((who, before, told_before)) = with_told(begin) else {
         return poll(context);
     };
-    let mut unwinds = Unwinds(Some(label()));
-    with_run(|run| run.stopped_at = None);
+    let mut of_poll = Polled {
+        who: Rc::clone(&who),
+        before,
+        has_returned: false,
+    };
+    let tell = |does| with_told(|told| told.push(&who, does));
+    let turns = || with_run(|run| run.turns);
+    let turns_before = turns();
+    // What it is polled within may have stopped before.
+    let outer = with_run(|run| run.stopped_at.take()).flatten();
     let (polled, trace) = trace::poll(context.waker(), poll);
-    let stopped_at = with_run(|run| run.stopped_at.take()).flatten();
-    let who = unwinds.0.take().unwrap_or_default();
-    let told_within = with_told(|told| told.len()).unwrap_or_default() > told_before;
-    match polled {
-        Poll::Ready(_) => tell(|| who, || Does::Ends),
-        // What polls others is told of by what these do.
-        Poll::Pending if told_within => {}
-        Poll::Pending => tell(
-            || who,
-            || stopped_at.map_or(Does::Waits(trace), Does::StopsAt),
-        ),
-    }
+    let stopped_at = with_run(|run| mem::replace(&mut run.stopped_at, outer)).flatten();
+    of_poll.has_returned = true;
+    let told_within = with_told(|told| told.count()).unwrap_or_default() > told_before;
+    let does = match polled {
+        Poll::Ready(_) => Some(Does::Ends),
+        // What only polls others is told of by what these do.
+        Poll::Pending if told_within && trace.captures.is_empty() => None,
+        Poll::Pending if trace.captures.is_empty() && turns() != turns_before => {
+            Some(Does::WaitsForChildren)
+        }
+        Poll::Pending => Some(stopped_at.map_or(Does::Waits(trace), Does::StopsAt)),
+    };
+    does.map(tell);
     polled
 }
 
-fn with_told<R>(with: impl FnOnce(&mut Vec<Told>) -> R) -> Option<R> {
-    with_run(|run| run.told.as_mut().map(with)).flatten()
+/// What is told, also of the poll in which the body comes to its end, after which nothing is steered.
+fn with_told<R>(with: impl FnOnce(&mut Telling) -> R) -> Option<R> {
+    let with = |run: &mut Run| run.told.as_mut().map(with);
+    with_unsuspended(with).flatten()
+}
+
+/// Notes that a combinator is polled.
+pub(super) fn note_turn() {
+    with_run(|run| run.turns += 1);
 }
 
 /// The number of a combinator that is polled for the first time.

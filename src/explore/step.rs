@@ -4,7 +4,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::steering::{self, Run};
+use super::told::Telling;
 use crate::children::{Children, Schedule, Slot, Slots, Turn};
+use crate::leak::trace;
 use crate::names::Names;
 
 /// Polls one child, which the run chooses among those that could be polled.
@@ -15,6 +17,7 @@ pub(crate) fn step<S: Slots>(
     names: &Names,
 ) -> Turn {
     let combinator = children.as_mut().number(steering::next_combinator);
+    steering::note_turn();
     let mut chosen = None;
     let choose = |ready: &[u32]| {
         let choose = |run: &mut Run| run.decisions.choose(combinator, ready);
@@ -23,9 +26,16 @@ pub(crate) fn step<S: Slots>(
         at
     };
     let is_done = false;
-    let turn = children
-        .as_mut()
-        .step(context, choose, &mut Step { names, is_done });
+    // That the combinator itself waits for its children, or yields between them, is not to be told of
+    // what polls it; of the children each has a trace of its own.
+    let turn = trace::muted(|| {
+        let mut one = Step {
+            names,
+            combinator,
+            is_done,
+        };
+        children.as_mut().step(context, choose, &mut one)
+    });
     if let Some(chosen) = chosen {
         let is_pending = children.is_pending(chosen);
         steering::with_run(|run| run.note_polled(combinator, chosen, is_pending));
@@ -36,6 +46,7 @@ pub(crate) fn step<S: Slots>(
 /// A turn of a single poll.
 struct Step<'a> {
     names: &'a Names,
+    combinator: u32,
     is_done: bool,
 }
 
@@ -50,8 +61,11 @@ impl Schedule for Step<'_> {
         slot: Pin<&mut Slot<F>>,
         context: &mut Context<'_>,
     ) -> Poll<()> {
-        let label = || format!("child {}", self.names.label(index));
-        steering::told(label, context, |context| slot.poll(context))
+        let who = |told: &Telling| {
+            let label = format!("child {}", self.names.label(index));
+            told.child(label, self.combinator)
+        };
+        steering::told(who, context, |context| slot.poll(context))
     }
 
     fn polled(&mut self, _: bool) {

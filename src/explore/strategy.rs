@@ -10,6 +10,9 @@ use rustc_hash::FxHashMap;
 /// wait in a loop for what they do.
 const IN_A_ROW: usize = 64;
 
+/// How many of its polls a task may be held back for at the most.
+const HELD: usize = 64;
+
 /// How a task is polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Poll {
@@ -40,6 +43,18 @@ enum Choice {
     },
 }
 
+/// How a strategy holds tasks back, each for so many of its polls that others can come far ahead. That
+/// it is put off once in a while at random does not do that.
+#[derive(Debug)]
+struct Holds {
+    /// For how many polls at the most.
+    longest: usize,
+    /// For how many more polls each task is held back that was polled.
+    left: FxHashMap<usize, usize>,
+    /// The decisions at which a task is held back anew, the last first.
+    change_points: Vec<usize>,
+}
+
 /// A strategy with what it has drawn so far.
 #[derive(Debug)]
 pub(crate) struct Strategy {
@@ -50,6 +65,8 @@ pub(crate) struct Strategy {
     none: u32,
     /// How likely it is put off, in sixteenths.
     later: u32,
+    /// `None` if no task is held back for longer.
+    holds: Option<Holds>,
     decisions: usize,
     /// The child of each combinator that was polled last, and how often in a row while others could
     /// have been.
@@ -68,12 +85,21 @@ impl Strategy {
             12..14 => (Choice::Uniform, 2, 9, 0),
             _ => (Choice::Uniform, 12, 1, 4),
         };
+        let change_points = match choice {
+            Choice::Uniform => None,
+            Choice::LongRuns => Some(0),
+            Choice::Priorities {
+                ref change_points, ..
+            } => Some(change_points.len()),
+        };
+        let holds = change_points.map(|count| Holds::draw(&mut rng, count, length));
         Self {
             rng,
             choice,
             whole,
             none,
             later,
+            holds,
             decisions: 0,
             last: FxHashMap::default(),
         }
@@ -131,9 +157,13 @@ impl Strategy {
         }
     }
 
-    /// Decides how a task is polled.
-    pub(crate) fn poll(&mut self) -> Poll {
+    /// Decides how the task of this number is polled. The body is number 0.
+    pub(crate) fn poll(&mut self, task: usize) -> Poll {
         self.decisions += 1;
+        let holds = self.holds.as_mut();
+        if holds.is_some_and(|holds| holds.hold(task, self.decisions, &mut self.rng)) {
+            return Poll::Later;
+        }
         let drawn = self.rng.u32(..16);
         if drawn < self.later {
             Poll::Later
@@ -153,15 +183,53 @@ impl Strategy {
     }
 }
 
+impl Holds {
+    fn draw(rng: &mut Rng, change_points: usize, length: usize) -> Self {
+        Self {
+            longest: length.min(HELD),
+            left: FxHashMap::default(),
+            change_points: draw_change_points(rng, change_points, length),
+        }
+    }
+
+    /// Whether a task is held back at this poll.
+    fn hold(&mut self, task: usize, decisions: usize, rng: &mut Rng) -> bool {
+        let longest = self.longest.max(1);
+        // Without the body there is nothing to be ahead of at first.
+        let drawn = || if task == 0 { 0 } else { rng.usize(..longest) };
+        self.left.entry(task).or_insert_with(drawn);
+        let is_alone = self.left.len() == 1;
+        if is_alone {
+            return false;
+        }
+        let Some(left) = self.left.get_mut(&task) else {
+            return false;
+        };
+        let due = self.change_points.last();
+        if due.is_some_and(|due| *due <= decisions) {
+            self.change_points.pop();
+            *left = rng.usize(..longest);
+        }
+        let is_held = *left > 0;
+        *left = left.saturating_sub(1);
+        is_held
+    }
+}
+
+/// The decisions at which something changes, the last first.
+fn draw_change_points(rng: &mut Rng, count: usize, length: usize) -> Vec<usize> {
+    let mut change_points: Vec<_> = (0..count).map(|_| rng.usize(..length.max(1))).collect();
+    change_points.sort_unstable_by(|one, other| other.cmp(one));
+    change_points
+}
+
 impl Choice {
     /// Priorities that are lowered `depth - 1` times, so that bugs of this depth can be found: those
     /// that need so many orders between two events.
     fn priorities(rng: &mut Rng, depth: usize, length: usize) -> Self {
-        let mut change_points: Vec<_> = (1..depth).map(|_| rng.usize(..length.max(1))).collect();
-        change_points.sort_unstable_by(|one, other| other.cmp(one));
         Self::Priorities {
             of: FxHashMap::default(),
-            change_points,
+            change_points: draw_change_points(rng, depth - 1, length),
         }
     }
 }

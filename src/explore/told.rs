@@ -1,15 +1,131 @@
 //! What happened in a run, step by step.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::rc::Rc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::leak::trace::Trace;
 use crate::leak::{Symbols, Wait, WaitPlace};
 
+/// How many steps are kept of a run, from its beginning and up to its end. One that hangs makes
+/// thousands.
+const FIRST: usize = 200;
+const LAST: usize = 50;
+
+/// What the body is called.
+pub(crate) const BODY: &str = "the body";
+
+/// What is told of a run while it is made.
+#[derive(Debug, Default)]
+pub(super) struct Telling {
+    first: Vec<Told>,
+    last: VecDeque<Told>,
+    /// How many steps there were.
+    count: usize,
+    /// Who is polled now.
+    polled: Option<Rc<Who>>,
+    /// The tasks that were seen to end.
+    ended: FxHashSet<String>,
+}
+
+/// Whose turn a step was.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Who {
+    label: String,
+    /// The number of the combinator whose child it is, and who polls that. A task or the body has
+    /// none.
+    of: Option<(u32, Option<Rc<Who>>)>,
+}
+
 /// What was seen of one step.
 #[derive(Debug)]
-pub(super) struct Told {
-    pub(super) who: String,
-    pub(super) does: Does,
+struct Told {
+    who: Rc<Who>,
+    does: Does,
+}
+
+impl Telling {
+    pub(super) fn push(&mut self, who: &Rc<Who>, does: Does) {
+        if matches!(does, Does::Ends | Does::Panics) && who.of.is_none() {
+            self.ended.insert(who.label.clone());
+        }
+        self.count += 1;
+        let who = Rc::clone(who);
+        let told = Told { who, does };
+        if self.first.len() < FIRST {
+            self.first.push(told);
+            return;
+        }
+        if self.last.len() == LAST {
+            self.last.pop_front();
+        }
+        self.last.push_back(told);
+    }
+
+    /// How many steps there were so far.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether the task of this name was seen to end.
+    pub(super) fn has_ended(&self, task: &str) -> bool {
+        self.ended.contains(task)
+    }
+
+    /// The body, or the task of this name.
+    pub(super) fn task(label: String) -> Rc<Who> {
+        Rc::new(Who { label, of: None })
+    }
+
+    /// A child of the combinator of this number, which is being polled.
+    pub(super) fn child(&self, label: String, combinator: u32) -> Rc<Who> {
+        let of = Some((combinator, self.polled.clone()));
+        Rc::new(Who { label, of })
+    }
+
+    /// Sets who is polled, and returns who was before.
+    pub(super) fn set_polled(&mut self, polled: Option<Rc<Who>>) -> Option<Rc<Who>> {
+        std::mem::replace(&mut self.polled, polled)
+    }
+}
+
+/// The combinators that each polls.
+#[derive(Default)]
+struct Combinators<'a>(FxHashMap<Option<&'a Who>, FxHashSet<u32>>);
+
+impl<'a> Combinators<'a> {
+    fn of(told: impl Iterator<Item = &'a Told>) -> Self {
+        let mut combinators = Self::default();
+        for told in told {
+            let mut who = Some(&*told.who);
+            while let Some((number, polled_by)) = who.and_then(|who| who.of.as_ref()) {
+                who = polled_by.as_deref();
+                combinators.0.entry(who).or_default().insert(*number);
+            }
+        }
+        combinators
+    }
+
+    /// The whole path, with the number of the combinator where that alone tells it from another.
+    fn path(&self, who: &Who) -> String {
+        let Some((number, polled_by)) = &who.of else {
+            return who.label.clone();
+        };
+        let polled_by = polled_by.as_deref();
+        let own = if self.0.get(&polled_by).is_some_and(|of| of.len() > 1) {
+            format!("{} of join {number}", who.label)
+        } else {
+            who.label.clone()
+        };
+        match polled_by {
+            Some(polled_by) if polled_by.label != BODY => {
+                format!("{own} of {}", self.path(polled_by))
+            }
+            _ => own,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -19,8 +135,12 @@ pub(super) enum Does {
     /// It may do so many operations before it has to yield. More is not seen of it.
     #[cfg_attr(not(tokio_unstable), allow(dead_code, reason = "there are no hooks"))]
     MayDo(usize),
+    /// It was dropped before its end.
+    IsCancelled,
     /// It was polled until it waited for something, or yielded.
     Waits(Trace),
+    /// None of the children of its combinators could be polled.
+    WaitsForChildren,
     /// It was made to yield at a checkpoint.
     StopsAt(&'static str),
     Ends,
@@ -29,10 +149,13 @@ pub(super) enum Does {
 
 /// The steps of a run, in the order in which they were made.
 ///
-/// `Display` writes one line for each. Of a run with the plain order there are none.
+/// `Display` writes one line for each. Of a run with the plain order there are none. Where there are
+/// several combinators the children have paths, as in ``child #0 `ada` of join 2 of child #1``: the joins
+/// are numbered in the order of their first polls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
     steps: Vec<Step>,
+    left_out: usize,
 }
 
 /// A step of a run: a child of a combinator, a task or the body was polled once, or put off.
@@ -43,21 +166,39 @@ pub struct Step {
 }
 
 impl Schedule {
-    pub(super) fn new(told: Vec<Told>) -> Self {
+    pub(super) fn new(telling: Telling) -> Self {
         let mut symbols = Symbols::default();
-        let steps = told.into_iter().map(|told| Step {
-            who: told.who,
+        let combinators = Combinators::of(telling.first.iter().chain(&telling.last));
+        let paths = |told: &Told| combinators.path(&told.who);
+        let paths: Vec<_> = telling
+            .first
+            .iter()
+            .chain(&telling.last)
+            .map(paths)
+            .collect();
+        let told = telling.first.into_iter().chain(telling.last);
+        let steps = paths.into_iter().zip(told).map(|(who, told)| Step {
+            who,
             does: told.does.into_text(&mut symbols),
         });
+        let steps: Vec<_> = steps.collect();
         Self {
-            steps: steps.collect(),
+            left_out: telling.count - steps.len(),
+            steps,
         }
     }
 
-    /// Returns the steps, in the order in which they were made.
+    /// Returns the steps, in the order in which they were made: all of them, or the first 200 and the
+    /// last 50.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// Returns how many steps there were between the first 200 and the last 50.
+    #[must_use]
+    pub fn left_out(&self) -> usize {
+        self.left_out
     }
 }
 
@@ -84,7 +225,9 @@ impl Does {
                 format!("is polled, and has to yield after {count} operations")
             }
             Self::StopsAt(name) => format!("yields at the checkpoint `{name}`"),
+            Self::WaitsForChildren => "waits for its children".to_owned(),
             Self::Ends => "comes to its end".to_owned(),
+            Self::IsCancelled => "is cancelled".to_owned(),
             Self::Panics => "panics".to_owned(),
             Self::Waits(trace) => match Wait::of(trace, symbols) {
                 Wait::At(places) => at("waits", &places),
@@ -111,10 +254,17 @@ fn at(does: &str, places: &[WaitPlace]) -> String {
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.steps.len().to_string().len();
+        let width = (self.steps.len() + self.left_out).to_string().len();
         for (index, Step { who, does }) in self.steps.iter().enumerate() {
             let before = if index == 0 { "" } else { "\n" };
-            write!(f, "{before}{:>width$}. {who} {does}", index + 1)?;
+            let mut number = index + 1;
+            if self.left_out > 0 && index >= FIRST {
+                number += self.left_out;
+            }
+            if self.left_out > 0 && index == FIRST {
+                write!(f, "\n{:>width$}.. {} more", "", self.left_out)?;
+            }
+            write!(f, "{before}{number:>width$}. {who} {does}")?;
         }
         Ok(())
     }

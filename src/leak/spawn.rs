@@ -342,7 +342,9 @@ impl<F> PinnedDrop for Tracked<F> {
 
 impl Drop for Recorded {
     fn drop(&mut self) {
-        steering::forget_task(self.task.number);
+        if !self.task.kind.is_closure() {
+            steering::forget_task(self.task.number, || self.task.label());
+        }
         self.session.end(&self.task);
     }
 }

@@ -14,7 +14,7 @@ use tokio::task;
 use super::calls::Symbols;
 use super::trace::{self, Trace};
 use super::wait::Wait;
-use crate::explore::steering;
+use crate::explore::{BODY, steering};
 
 /// How many spawners of spawners a record keeps. A task that goes on by spawning its successor, and
 /// so on for ever, must not fill the memory.
@@ -192,11 +192,11 @@ impl Task {
     }
 
     /// How a report calls it.
-    fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         let name = self.name.as_ref();
         let name = name.map_or(String::new(), |name| format!(" `{name}`"));
         match self.kind {
-            Kind::Body => "the body".to_owned(),
+            Kind::Body => BODY.to_owned(),
             _ => format!("task #{}{name}", self.number),
         }
     }
@@ -212,8 +212,8 @@ impl Task {
         // Looked at first: to swap costs more, and nearly no poll is asked.
         if !progress.is_asked.load(Relaxed) || !progress.is_asked.swap(false, Relaxed) {
             let polled = self.enter(|| poll(context));
-            // Helpers and the body are always there.
-            if !matches!(self.kind, Kind::Body | Kind::Background) {
+            // Helpers are always there.
+            if self.kind != Kind::Background {
                 steering::note_task(self.number, polled.is_pending());
             }
             return polled;

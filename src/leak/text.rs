@@ -209,7 +209,9 @@ RUSTFLAGS=\"--cfg tokio_unstable\".
             ));
         }
         if let Some(reason) = &findings.threads_unknown {
-            notes.push(format!("whether threads are left could not be found out: {reason}"));
+            notes.push(format!(
+                "whether threads are left could not be found out: {reason}"
+            ));
         }
         if findings.clock_stood_still && findings.verdict == Verdict::Leaked {
             notes.push("the clock is paused, and stands still once the body has ended: no sleep ends any more".to_owned());

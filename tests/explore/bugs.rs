@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use straggler::{settle, settle_all};
 use tokio::sync::{Mutex, Notify, RwLock, Semaphore, broadcast, mpsc, oneshot, watch};
@@ -72,6 +73,12 @@ pub(crate) const BUGS: &[Bug] = &[
     bug("receiver that lags", |repaired| Box::pin(lagging(repaired))),
     bug("use after the last release", |repaired| {
         Box::pin(resurrection(repaired))
+    }),
+    bug("task that is late", |repaired| {
+        Box::pin(late_task(repaired))
+    }),
+    bug("task that is later than two that talk", |repaired| {
+        Box::pin(later_than_two(repaired))
     }),
 ];
 
@@ -489,4 +496,54 @@ async fn resurrection(repaired: bool) {
         }
     };
     settle!(release, acquire);
+}
+
+/// A worker does much before it looks at what another task sets up at once.
+async fn late_task(repaired: bool) {
+    let (is_set_up, done) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(0)));
+    let sets = Arc::clone(&is_set_up);
+    let setup = straggler::spawn(async move { sets.store(true, Relaxed) });
+    let worker = async move {
+        for _ in 0..8 {
+            *done.lock().await += 1;
+            yield_now().await;
+        }
+        assert!(is_set_up.load(Relaxed), "it was not set up");
+    };
+    if repaired {
+        setup.await.unwrap();
+        straggler::spawn(worker).await.unwrap();
+    } else {
+        let worker = straggler::spawn(worker);
+        setup.await.unwrap();
+        worker.await.unwrap();
+    }
+}
+
+/// Two tasks send a few messages to and fro before one of them looks at what a third sets up.
+async fn later_than_two(repaired: bool) {
+    let is_set_up = Arc::new(AtomicBool::new(false));
+    let sets = Arc::clone(&is_set_up);
+    let (asks, mut asked) = mpsc::channel(1);
+    let (answers, mut answered) = mpsc::channel(1);
+    let client = async move {
+        for number in 0..4 {
+            asks.send(number).await.unwrap();
+            answered.recv().await.unwrap();
+        }
+    };
+    let server = async move {
+        while let Some(number) = asked.recv().await {
+            answers.send(number).await.unwrap();
+        }
+        assert!(is_set_up.load(Relaxed), "it was not set up");
+    };
+    let mut setup = Some(straggler::spawn(async move { sets.store(true, Relaxed) }));
+    if repaired {
+        setup.take().unwrap().await.unwrap();
+    }
+    let tasks = [straggler::spawn(client), straggler::spawn(server)];
+    for task in setup.into_iter().chain(tasks) {
+        task.await.unwrap();
+    }
 }

@@ -9,6 +9,7 @@ mod child;
 mod corpus;
 mod environment;
 mod repeated;
+mod told;
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn, ready};
@@ -57,7 +58,8 @@ fn a_race_is_found_and_told_step_by_step() {
     let steps: Vec<_> = failure.schedule().steps().iter().collect();
     let who: Vec<_> = steps.iter().map(|step| step.who()).collect();
     let (first, second) = ("child #0 `first`", "child #1 `second`");
-    assert_eq!(who, [first, second, first, second, first], "{failure}");
+    let expected = [first, second, first, second, first, "the body"];
+    assert_eq!(who, expected, "{failure}");
     assert!(
         steps[0]
             .does()
@@ -74,6 +76,7 @@ fn a_race_is_found_and_told_step_by_step() {
             .starts_with("waits at tests/explore/main.rs:")
     );
     assert_eq!(steps[4].does(), "comes to its end");
+    assert_eq!(steps[5].does(), "panics");
     let text = failure.to_string();
     assert!(
         text.contains("differs from the plain order in 1 decision"),
@@ -431,7 +434,7 @@ fn children_that_never_overlap_are_told_of_if_they_should() {
     let one_by_one = || async {
         for _ in 0..2 {
             let _ = settle_all([yield_now()]).await;
-            straggler::spawn(yield_now()).await.unwrap();
+            straggler::background(pending::<()>());
         }
     };
     assert!(Explore::new().runs(20).find(one_by_one).is_ok());
@@ -441,18 +444,22 @@ fn children_that_never_overlap_are_told_of_if_they_should() {
     let says = "in 20 runs of the test `children_that_never_overlap_are_told_of_if_they_should`";
     assert!(text.contains(says), "{text}");
     assert!(text.contains("in flight at once"), "{text}");
+    assert!(!text.contains("nothing races"), "that is not known: {text}");
 
-    let aborted = || async {
-        straggler::background(pending::<()>());
-        for _ in 0..2 {
-            let task = straggler::spawn(pending::<()>());
-            yield_now().await;
-            task.abort();
-            assert!(task.await.unwrap_err().is_cancelled());
-        }
+    let explored = Explore::new().runs(1).require_overlap().find(one_by_one);
+    let note = explored.unwrap().note().map(str::to_owned);
+    assert!(note.is_some_and(|note| note.contains("was not looked at")));
+
+    // The body is a task, too.
+    let with_body = || async {
+        let count = Arc::new(RwLock::new(0));
+        let counts = Arc::clone(&count);
+        let task = straggler::spawn(async move { *counts.write().await += 1 });
+        *count.write().await += 1;
+        task.await.unwrap();
     };
     let exploring = Explore::new().runs(20).require_overlap();
-    assert!(exploring.find(aborted).is_err(), "one came after the other");
+    exploring.find(with_body).unwrap();
 
     let tasks = || async {
         let tasks = [(); 2].map(|()| straggler::spawn(yield_now()));
@@ -467,6 +474,23 @@ fn children_that_never_overlap_are_told_of_if_they_should() {
             .find(tasks)
             .is_ok()
     );
+}
+
+#[test]
+fn a_thread_that_is_not_called_like_a_test_is_none() {
+    let thread = std::thread::Builder::new().name("my worker".to_owned());
+    let explore = || {
+        Explore::new()
+            .find(two_registrations)
+            .unwrap_err()
+            .to_string()
+    };
+    let text = thread.spawn(explore).unwrap().join().unwrap();
+    assert!(
+        !text.contains("my worker") && !text.contains("cargo test"),
+        "{text}"
+    );
+    assert!(text.contains("`.replay(\""), "{text}");
 }
 
 #[test]
@@ -504,4 +528,5 @@ fn a_run_that_hangs_is_given_up() {
         "{failure}"
     );
     assert!(failure.to_string().contains("spawned through straggler"));
+    assert!(failure.to_string().contains("no timer keeps firing"));
 }

@@ -100,3 +100,69 @@ fn a_body_that_depends_on_more_than_its_schedule_is_told_so() {
     assert!(text.contains(says), "{text}");
     assert!(text.contains("STRAGGLER_SEED=0x"), "{text}");
 }
+
+#[test]
+fn of_a_run_that_passes_though_it_failed_before_it_is_said_so() {
+    let add_one = async |count: &Mutex<u32>, is_repaired: bool| {
+        let mut locked = count.lock().await;
+        if !is_repaired {
+            let before = *locked;
+            drop(locked);
+            locked = count.lock().await;
+            *locked = before;
+        }
+        *locked += 1;
+    };
+    let body = async |is_repaired| {
+        let count = Mutex::new(0);
+        let add = || add_one(&count, is_repaired);
+        let _ = settle_all([add(), add()]).await;
+        assert_eq!(count.into_inner(), 2);
+    };
+    let seed = Explore::new().find(|| body(false)).unwrap_err();
+    let exploring = Explore::new().replay(seed.seed().clone());
+    let explored = exploring.find(|| body(true)).unwrap();
+    let note = explored.note().expect("it passes");
+    assert!(
+        note.contains("was printed for a run that failed; it passes now"),
+        "{note}"
+    );
+}
+
+#[test]
+fn a_run_that_fails_by_luck_is_told_apart_from_one_on_another_course() {
+    // The plain run and those before are counted, too.
+    let mut runs = 0;
+    let mut once = || {
+        runs += 1;
+        let fails = runs == 5;
+        async move {
+            let _ = settle_all([yield_now(), yield_now()]).await;
+            assert!(!fails, "once");
+        }
+    };
+    let failure = Explore::new().find(&mut once).unwrap_err();
+    let text = failure.to_string();
+    let says =
+        "note: the same seed took the same course when it was repeated, but did not fail again";
+    assert!(text.contains(says), "{text}");
+    assert!(text.contains("`biased;` helps"), "{text}");
+    let exploring = Explore::new().replay(failure.seed().clone());
+    let explored = exploring.find(once).unwrap();
+    let note = explored.note().expect("it passes");
+    assert!(note.contains("it passes now: "), "{note}");
+
+    let mut runs = 0;
+    let failure = Explore::new().find(|| {
+        runs += 1;
+        let fails = runs % 8 == 5;
+        async move {
+            let _ = settle_all([yield_now(), yield_now()]).await;
+            assert!(!fails, "every eighth time");
+        }
+    });
+    let failure = failure.unwrap_err();
+    let text = failure.to_string();
+    assert!(text.contains("and failed again in 1 of 8 cases"), "{text}");
+    assert!(!failure.schedule().steps().is_empty(), "{text}");
+}
