@@ -166,14 +166,14 @@ where
         let note = takes_another.then(|| unsteered::another_course(&seed));
         let has_overlap = made.run.as_ref().is_some_and(|run| run.has_overlap);
         let misses_overlap = requires_overlap && !has_overlap;
+        let of_overlap = misses_overlap.then(|| NOT_LOOKED_AT.to_owned());
         let explored = |note: Option<String>| Explored {
             runs: 1,
             courses: 1,
-            note: match note {
-                None => misses_overlap.then(|| NOT_LOOKED_AT.to_owned()),
-                Some(note) if misses_overlap => Some(format!("{note}\n{NOT_LOOKED_AT}")),
-                note => note,
-            },
+            note: note
+                .into_iter()
+                .chain(of_overlap)
+                .reduce(|one, other| format!("{one}\n{other}")),
         };
         let cause = match made.cause {
             None => {

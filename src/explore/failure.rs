@@ -206,10 +206,11 @@ impl fmt::Display for Text<'_> {
                     "explore: in {} runs of {test} no two children of one combinator, and no two tasks, were seen \
                      in flight at once\n\n\
                      What was seen are the children of `settle_all`, `barrier` and their macros, the tasks \
-                     that are spawned through straggler, and the body as one of these. What to do:\n  \
+                     that are spawned through straggler. What to do:\n  \
                      see that what is to race is started before any of it has ended\n  \
-                     if it is branches of another join, or tasks that are spawned past straggler, leave \
-                     `require_overlap` out: they race, and it is not seen",
+                     if the body races with a task, or branches of another join do, or tasks that are spawned \
+                     past straggler, it is not seen: make them children or tasks, or leave `require_overlap` \
+                     out",
                     failed.runs
                 );
             }

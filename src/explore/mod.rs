@@ -196,8 +196,8 @@ impl Explore {
     /// the same time: started, and not at their end.
     ///
     /// A test about a race in which nothing can race passes by accident. Tasks count if they are spawned
-    /// through `straggler`; the body counts as one of them, also while it only waits for another. Branches
-    /// of `tokio::join!` and of other joins are not seen. The run with the plain order is not looked at:
+    /// through `straggler`. The body does not count, which is always there, and branches of `tokio::join!`
+    /// and of other joins are not seen. The run with the plain order is not looked at:
     /// where it is the only one, or a run is repeated, a note says so instead. In the attribute it is
     /// `#[leak_check(explore = 500, require_overlap)]`.
     ///

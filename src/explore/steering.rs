@@ -197,7 +197,7 @@ fn poll_steered<T>(
     told(|_| Telling::task(label()), context, poll)
 }
 
-/// Notes that a task, or the body, was polled, and whether it goes on.
+/// Notes that a task other than the body was polled, and whether it goes on.
 #[inline]
 pub(crate) fn note_task(number: usize, is_pending: bool) {
     if FOLLOWED.load(Relaxed) != 0 {

@@ -197,14 +197,11 @@ impl Holds {
         let longest = self.longest.max(1);
         // Without the body there is nothing to be ahead of at first.
         let drawn = || if task == 0 { 0 } else { rng.usize(..longest) };
-        self.left.entry(task).or_insert_with(drawn);
-        let is_alone = self.left.len() == 1;
-        if is_alone {
+        let others = self.left.len() - usize::from(self.left.contains_key(&task));
+        let left = self.left.entry(task).or_insert_with(drawn);
+        if others == 0 {
             return false;
         }
-        let Some(left) = self.left.get_mut(&task) else {
-            return false;
-        };
         let due = self.change_points.last();
         if due.is_some_and(|due| *due <= decisions) {
             self.change_points.pop();

@@ -158,7 +158,7 @@ pub struct Schedule {
     left_out: usize,
 }
 
-/// A step of a run: a child of a combinator, a task or the body was polled once, or put off.
+/// A step of a run: a child of a combinator, a task or the body was polled once, put off or cancelled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     who: String,

@@ -7,9 +7,9 @@
 //! file: remove it before a run. A relative path is taken from the root of the workspace.
 //!
 //! A test that blocks its thread has an object when its time is up, and another one if it ends after
-//! all; so has one that what it left behind keeps from its end. A report that [`LeakCheck::run`](crate::LeakCheck::run) or
-//! [`Watch::verify`](super::Watch::verify) returns is its caller's and is not written, but one that
-//! they print is.
+//! all; so has one that what it left behind keeps from its end. A report that
+//! [`LeakCheck::run`](crate::LeakCheck::run) or [`Watch::verify`](super::Watch::verify) returns is its
+//! caller's and is not written, but one that they print is.
 //!
 //! This module has no items. It describes the lines.
 //!

@@ -212,8 +212,8 @@ impl Task {
         // Looked at first: to swap costs more, and nearly no poll is asked.
         if !progress.is_asked.load(Relaxed) || !progress.is_asked.swap(false, Relaxed) {
             let polled = self.enter(|| poll(context));
-            // Helpers are always there.
-            if self.kind != Kind::Background {
+            // Helpers and the body are always there.
+            if !matches!(self.kind, Kind::Body | Kind::Background) {
                 steering::note_task(self.number, polled.is_pending());
             }
             return polled;

@@ -434,7 +434,7 @@ fn children_that_never_overlap_are_told_of_if_they_should() {
     let one_by_one = || async {
         for _ in 0..2 {
             let _ = settle_all([yield_now()]).await;
-            straggler::background(pending::<()>());
+            straggler::spawn(yield_now()).await.unwrap();
         }
     };
     assert!(Explore::new().runs(20).find(one_by_one).is_ok());
@@ -450,16 +450,17 @@ fn children_that_never_overlap_are_told_of_if_they_should() {
     let note = explored.unwrap().note().map(str::to_owned);
     assert!(note.is_some_and(|note| note.contains("was not looked at")));
 
-    // The body is a task, too.
-    let with_body = || async {
-        let count = Arc::new(RwLock::new(0));
-        let counts = Arc::clone(&count);
-        let task = straggler::spawn(async move { *counts.write().await += 1 });
-        *count.write().await += 1;
-        task.await.unwrap();
+    let aborted = || async {
+        straggler::background(pending::<()>());
+        for _ in 0..2 {
+            let task = straggler::spawn(pending::<()>());
+            yield_now().await;
+            task.abort();
+            assert!(task.await.unwrap_err().is_cancelled());
+        }
     };
     let exploring = Explore::new().runs(20).require_overlap();
-    exploring.find(with_body).unwrap();
+    assert!(exploring.find(aborted).is_err(), "one came after the other");
 
     let tasks = || async {
         let tasks = [(); 2].map(|()| straggler::spawn(yield_now()));

@@ -79,6 +79,15 @@ fn of_tasks_of_a_set_is_told() {
 }
 
 #[test]
+fn of_a_body_that_waits_for_a_sign_to_stop_is_told() {
+    let report = deadlock(async {
+        let stop = tokio_util::sync::CancellationToken::new();
+        stop.cancelled().await;
+    });
+    assert_eq!(report.count(), 0);
+}
+
+#[test]
 fn of_participants_of_whom_one_stays_and_never_arrives_is_told() {
     let report = deadlock(async {
         let rendezvous = straggler::Rendezvous::new(2);
