@@ -9,8 +9,8 @@ use crate::settle::{SettleAll, settle_all};
 /// Waits for every future to come to its end, then returns every value in input order or the
 /// error that was first in time.
 ///
-/// It is a barrier in the sense of `Promise.barrier`: nothing passes until all are through. It
-/// is not a rendezvous point for tasks, as [`std::sync::Barrier`] and `tokio::sync::Barrier` are.
+/// It waits as JavaScript's `Promise.allSettled` does, and then fails as `Promise.all` does: nothing passes
+/// until all are through. It is not a rendezvous point for tasks, as [`std::sync::Barrier`] and `tokio::sync::Barrier` are.
 ///
 /// Its result has the same type as that of `futures::future::try_join_all`, which it can replace:
 /// where that one returns at the first error, and drops the other futures half-way or leaves the

@@ -100,7 +100,7 @@ impl<T, E> fmt::Debug for Joined<T, E> {
 
 /// Why a task that was [`joined`] has no value.
 ///
-/// It is an `Error`, with that of the task as its source, if `E` is one.
+/// It is an `Error` if `E` is one, whose text it tells, so that it has no source besides.
 ///
 /// # Examples
 ///
@@ -119,9 +119,8 @@ impl<T, E> fmt::Debug for Joined<T, E> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JoinedError<E> {
     /// The task ended with this error.
-    // It is told in the text too, since many an `E` is no `Error` and so no source.
     #[error("the task returned an error: {0:#}")]
-    Task(#[source] E),
+    Task(E),
     /// The task was aborted, or its runtime was shut down, before it ended.
     #[error("the task was aborted, or its runtime was shut down, before it ended")]
     Cancelled,

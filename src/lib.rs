@@ -68,10 +68,10 @@ pub use self::unsettled::{Straggler, Unsettled};
 /// |---|---|---|
 /// | `flavor = ".."` | `current_thread`, `multi_thread`, or `local`, for a `LocalRuntime` | `current_thread` |
 /// | `worker_threads = 2` | threads of a `multi_thread` runtime | one for each processor |
-/// | `start_paused = true` | the clock is paused, and advances when nothing else can run; needs tokio's feature `test-util` | `false` |
+/// | `start_paused = true` | the clock is paused, and advances when nothing else can run | `false` |
 /// | `name = ".."`, `unhandled_panic = ".."` | as for `#[tokio::test]` | |
 /// | `grace = "250ms"` | how long tasks and blocking work are given to finish after the body, in real time | `STRAGGLER_GRACE`, or else 500 ms |
-/// | `timeout = "10s"`, `timeout = "none"` | how long the body may take, in real time; when it is over the report says where the body waits (one that blocks its thread is not interrupted) | `STRAGGLER_TIMEOUT`, or else 60 s |
+/// | `timeout = "10s"`, `timeout = "none"` | how long the body may take, in real time; when it is over the report says where the body waits (one that blocks its thread is not interrupted) | `STRAGGLER_TIMEOUT`, or else 60 s, and 10 s for each run of `explore` |
 /// | `panics = "allow"` | tasks may panic: the test is about panics | they may not |
 /// | `allow = 2` | so many tasks and closures of blocking work may remain | none |
 /// | `allow("src/pool.rs", "axum" = 2)` | tasks and blocking work that were spawned there may remain, or so many of them, see [`LeakCheck::allow_at`] | none |
@@ -80,7 +80,8 @@ pub use self::unsettled::{Straggler, Unsettled};
 /// | `require_overlap` | beside `explore`: the test fails also if no two children or tasks were ever in flight at once, see [`Explore::require_overlap`] | not required |
 /// | `crate = ".."` | the path of this crate, for those who rename it | `::straggler` |
 ///
-/// The body may return anything that a test may. The test fails because of the first of these that
+/// The body may return anything that a test may; with `explore` it returns `()`, or a `Result` whose
+/// error is `Debug`. The test fails because of the first of these that
 /// applies: its own panic or error, its timeout, a task that outlived it, a task that panicked,
 /// blocking work that outlived it, a thread that did if threads are denied, a [`Lock`] that is still
 /// held. What ranks lower is printed too.

@@ -31,12 +31,14 @@ use crate::leak::{Holding, LockRecord};
 ///
 /// In a [`LeakCheck`](crate::LeakCheck) a lock that is still held when the test has ended is a finding:
 /// its guard was forgotten, is in a static, or is kept by what else is left behind. (One that is
-/// acquired on a thread outside of the runtime is not seen; and no rule allows one: release it.) A report
+/// acquired on a thread outside of the runtime is not seen. One that is held by a task or closure that may
+/// remain may be held; no rule allows a lock by itself.) A report
 /// of a test that hangs names who holds the locks of the test, and who waits for them; children of one
 /// join are one task there. Outside of a check this is a semaphore of tokio with one permit, and a note
 /// of the place.
 ///
-/// It works on every executor, but with tokio's cooperative budget, and needs the feature `tokio`.
+/// It works on every executor. In a task of tokio each acquisition counts against the task's cooperative
+/// budget, as those of tokio's own locks do. It needs the feature `tokio`.
 ///
 /// # Examples
 ///

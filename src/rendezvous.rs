@@ -487,7 +487,8 @@ impl Broken {
         self.round
     }
 
-    /// Whether the participant went away because of a panic.
+    /// Returns whether the participant was dropped while its thread unwound: by a panic of its own, or of
+    /// something beside it in the same task.
     #[must_use]
     pub fn has_panicked(&self) -> bool {
         self.gone.as_ref().is_some_and(|gone| gone.has_panicked)
@@ -508,7 +509,7 @@ impl fmt::Display for Broken {
             write!(f, " `{name}`")?;
         }
         let did = if gone.has_panicked {
-            "panicked"
+            "was dropped by a panic"
         } else {
             "went away: it returned early, or was cancelled,"
         };

@@ -385,8 +385,9 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
             pending.extend((0..children.len()).filter_map(|index| {
                 let state = children.state(index);
                 let polls = children.polls(index);
-                (!state.is_settled())
-                    .then(|| Straggler::new(&self.names.label(index), polls, state))
+                (!state.is_settled()).then(|| {
+                    Straggler::new(&self.names.label(index), polls, state, self.is_spawned)
+                })
             }));
             Pin::new(&mut *children).abandon();
             pending.retain(|child| !children.state(child.index()).is_settled());

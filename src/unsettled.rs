@@ -175,15 +175,18 @@ pub struct Straggler {
     name: Option<String>,
     polls: usize,
     state: State,
+    /// Whether it is what awaits a task, of which it says nothing.
+    is_task: bool,
 }
 
 impl Straggler {
-    pub(crate) fn new(label: &Label<'_>, polls: usize, state: State) -> Self {
+    pub(crate) fn new(label: &Label<'_>, polls: usize, state: State, is_task: bool) -> Self {
         Self {
             index: label.index,
             name: label.name.map(str::to_owned),
             polls,
             state,
+            is_task,
         }
     }
 
@@ -222,7 +225,8 @@ impl Straggler {
     }
 
     /// Returns how often the future was polled. It is 0 for one that was never started, because
-    /// of a [`limit`](crate::SettleAll::limit).
+    /// of a [`limit`](crate::SettleAll::limit). Of a [`spawned`](crate::SettleAll::spawned) future it is
+    /// how often the end of its task was asked for.
     ///
     /// # Examples
     ///
@@ -244,7 +248,7 @@ impl Straggler {
     ///
     /// `false` is certain: the future returned `Poll::Pending` and nothing held its waker any
     /// more, so that nothing could ever have woken it. `true` is not: what holds a waker may never
-    /// use it.
+    /// use it, and of a [`spawned`](crate::SettleAll::spawned) future it says nothing.
     ///
     /// # Examples
     ///
@@ -272,6 +276,7 @@ impl Straggler {
     fn progress(&self) -> String {
         let then = match self.state {
             _ if self.polls == 0 => ": the limit left it no turn",
+            _ if self.is_task => return "its task had not ended".to_owned(),
             State::Woken => " and woken again: it was busy, not stuck",
             State::Unwakeable => ", then nothing held its waker: nothing could ever wake it",
             _ => ", then waited to be woken",

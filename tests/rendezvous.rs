@@ -226,7 +226,7 @@ fn one_that_panics_is_named_as_such() {
         "{text}"
     );
     assert!(
-        text.ends_with(") panicked before it arrived in round 0"),
+        text.ends_with(") was dropped by a panic before it arrived in round 0"),
         "{text}"
     );
     let _: &(dyn Error + Send + Sync) = &broken;

@@ -1,10 +1,10 @@
 //! A mailer that leaves its task behind, and what the leak check says of it: the sample in the
 //! README, which is compared with what this prints.
 
-extern crate straggler_tokio as tokio;
-
 #[path = "../../tests/common/child.rs"]
 mod child;
+
+extern crate straggler_tokio as tokio; // tokio itself, with spawns that are tracked
 
 use tokio::sync::mpsc;
 

@@ -44,7 +44,8 @@ impl Others {
             kinds.push(kind);
             let inner = match kind {
                 Kind::Again => {
-                    let message = "`#[leak_check]` stands here twice, once is enough";
+                    let message =
+                        "`#[straggler::test]`, or `#[leak_check]`, is given twice: once is enough";
                     Err(Error::new_spanned(attribute, message))
                 }
                 Kind::Test => arguments_of(&attribute.meta),
@@ -119,7 +120,8 @@ fn argument_of_test_log(attribute: &mut Attribute) -> Result<Arguments> {
     };
     let test: Meta = syn::parse2(list.tokens)?;
     if !matches!(kind(test.path()), Kind::Test | Kind::PlainTest) {
-        let message = "below `#[leak_check]` this is written without an argument";
+        let message =
+            "below `#[straggler::test]`, or `#[leak_check]`, this is written without an argument";
         return Err(Error::new_spanned(test, message));
     }
     arguments_of(&test)

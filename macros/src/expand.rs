@@ -21,7 +21,8 @@ pub(crate) fn leak_check(arguments: TokenStream, item: TokenStream) -> TokenStre
     let mut function: Function = match syn::parse2(item.clone()) {
         Ok(function) => function,
         Err(error) => {
-            let message = format!("`#[leak_check]` is for async tests: {error}");
+            let message =
+                format!("`#[straggler::test]`, or `#[leak_check]`, is for async tests: {error}");
             let error = Error::new(error.span(), message).into_compile_error();
             return [item, error].into_iter().collect();
         }
@@ -88,9 +89,9 @@ impl Function {
         let signature = &self.signature;
         if signature.asyncness.is_none() {
             let message = if others.plain_test() {
-                "an attribute further up has made a plain test of this already: put `#[leak_check]` above `#[tokio::test]`, or leave `#[tokio::test]` out"
+                "an attribute further up has made a plain test of this already: put `#[straggler::test]` above `#[tokio::test]`, or leave `#[tokio::test]` out"
             } else {
-                "`#[leak_check]` is for async tests: write `async fn`"
+                "`#[straggler::test]`, or `#[leak_check]`, is for async tests: write `async fn`"
             };
             return Err(Error::new_spanned(signature.fn_token, message));
         }

@@ -207,7 +207,7 @@ pub(crate) const KNOWN: &[Known] = &[
     },
     Known {
         name: "threads",
-        takes: r#""deny", without which threads may be left behind: `threads = "deny"`"#,
+        takes: r#""deny" (by default threads may be left behind): `threads = "deny"`"#,
         read: |options, written| {
             if written.string()?.value() != "deny" {
                 return Err(written.mistaken());

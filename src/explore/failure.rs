@@ -205,7 +205,7 @@ impl fmt::Display for Text<'_> {
                     f,
                     "explore: in {} runs of {test} no two children of one combinator, and no two tasks, were seen \
                      in flight at once\n\n\
-                     What was seen are the children of `settle_all`, `barrier` and their macros, the tasks \
+                     What was seen are the children of `settle_all`, `barrier` and their macros, and tasks \
                      that are spawned through straggler. What to do:\n  \
                      see that what is to race is started before any of it has ended\n  \
                      if the body races with a task, or branches of another join do, or tasks that are spawned \

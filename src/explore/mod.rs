@@ -118,8 +118,8 @@ pub struct Explore {
 }
 
 impl Explore {
-    /// Makes an exploration of 500 runs from the seed 0, each of them a [`LeakCheck`] with a timeout of
-    /// 10 seconds.
+    /// Makes an exploration of 500 runs from the seed 0, each of them a [`LeakCheck`] with the
+    /// timeout that `STRAGGLER_TIMEOUT` says, or else of 10 seconds.
     pub fn new() -> Self {
         LeakCheck::new().explore()
     }
@@ -257,7 +257,8 @@ impl Explore {
     ///
     /// # Panics
     ///
-    /// If a run fails, with the [`Failure`] in words, which is printed too.
+    /// If a run fails, if none could be made, or if no [overlap](Self::require_overlap) was seen and one is
+    /// required: with the [`Failure`] in words, which is printed too.
     ///
     /// # Examples
     ///

@@ -87,11 +87,11 @@ impl<'a> Annotations<'a> {
                 format!("{test} did not end within {timeout}\n{wait}")
             }
             Verdict::Deadlocked { wait } => format!(
-                "{test} can never end: its clock is paused, and nothing is left that could run\n{wait}"
+                "{test} cannot end: its clock is paused, and nothing in its runtime is left that could run\n{wait}"
             ),
             Verdict::Late { timeout, took } => {
                 let (took, timeout) = (Age(*took), humantime::format_duration(*timeout));
-                format!("{test} ended after {took}, and had {timeout}")
+                format!("{test} took {took}, longer than its timeout of {timeout}")
             }
             Verdict::Stuck => format!(
                 "{test} does not come to its end: what it left behind blocks its thread, in a poll or when \

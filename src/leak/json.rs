@@ -30,7 +30,7 @@
 //! | `returned_error` | returned an error (with `STRAGGLER=warn` this is not looked at) |
 //! | `did_not_panic` | has `#[should_panic]`, and did not |
 //! | `hung` | did not end within its `timeout` |
-//! | `deadlocked` | can never end: its clock is paused, and nothing is left that could run |
+//! | `deadlocked` | cannot end: its clock is paused, and nothing in its runtime is left that could run |
 //! | `late` | ended, but after its `timeout` |
 //! | `leaked` | left tasks behind |
 //! | `task_panicked` | left none behind, but a task panicked |

@@ -401,7 +401,7 @@ pub(super) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&HeldLock]) -> fm
                 None => f.write_str(", and not released")?,
             }
         }
-        None => f.write_str("handed to who waits first, and was not polled since")?,
+        None => f.write_str("handed on to the first waiter, which has not been polled since")?,
     }
     for waiter in first.waiters().iter().take(WAITERS) {
         write!(
@@ -442,7 +442,7 @@ Who waits for a lock that is never released waits for ever. What to do:
 pub(super) fn write_advice(f: &mut fmt::Formatter<'_>, findings: &Findings) -> fmt::Result {
     if findings.locks.iter().any(HeldLock::may_wait_for_itself) {
         f.write_str(
-            "\n  if who holds a lock acquires it again, it waits for itself: release it before",
+            "\n  a task that acquires a lock it already holds waits for itself: release it first",
         )?;
     }
     Ok(())

@@ -86,7 +86,8 @@ const GRACE: Duration = Duration::from_millis(500);
 /// what runs them would wait for ever.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Runs a future and fails if a task or blocking work that it caused outlives it.
+/// Runs a future, and fails if it hangs, if a task or blocking work that it caused outlives it, or if a
+/// task panics.
 ///
 /// It is what `#[leak_check]` does for a test, as a value. Each
 /// [`run`](Self::run) makes a runtime of its own, so it is charged with its own tasks only,
@@ -435,8 +436,10 @@ impl LeakCheck {
     ///
     /// # Errors
     ///
-    /// The [`Report`] of what outlived the future, whose output is dropped then, or of a
-    /// future that did not end within the [`timeout`](Self::timeout). Also if the check cannot be made: inside of a runtime, if no runtime can be made, or if an
+    /// The [`Report`], whose [`verdict`](Report::verdict) says which: the future did not end within the
+    /// [`timeout`](Self::timeout), or cannot end; tasks, blocking work or denied threads outlived it; a
+    /// task panicked; a lock is still held. The output of the future, if there is one, is dropped then.
+    /// Also if the check cannot be made: inside of a runtime, if no runtime can be made, or if an
     /// environment variable cannot be understood; then the future is dropped, unpolled.
     ///
     /// # Panics
@@ -503,10 +506,10 @@ impl LeakCheck {
         Self::new().watch_with(runtime)
     }
 
-    /// Begins to watch a runtime that somebody else owns, with the grace and the rules of this
-    /// check. Its other settings mean nothing here: the runtime is there, and whoever runs the test
-    /// decides how long it may take; nor does [`deny_threads`](Self::deny_threads). [`Watch::verify`]
-    /// ends it.
+    /// Begins to watch a runtime that somebody else owns, with the grace, the rules and
+    /// [`allow_panics`](Self::allow_panics) of this check. Its other settings mean nothing here: the runtime
+    /// is there, whoever runs the test decides how long it may take, and threads may remain.
+    /// [`Watch::verify`] ends it.
     ///
     /// # Examples
     ///

@@ -98,7 +98,7 @@ pub enum Verdict {
         /// Where it waits.
         wait: Wait,
     },
-    /// The body can never end: the clock is paused, and nothing is left that could run.
+    /// The body cannot end: the clock is paused, and nothing in its runtime is left that could run.
     Deadlocked {
         /// Where the body waits.
         wait: Wait,

@@ -343,6 +343,12 @@ impl Scope {
         })
     }
 
+    /// What the clock of the runtime says: mostly something else than before, unless it is paused.
+    pub(crate) fn clock(&self) -> tokio::time::Instant {
+        let _runtime = self.runtime.enter();
+        tokio::time::Instant::now()
+    }
+
     /// Asks each task that is left where it waits.
     pub(crate) fn ask_tasks(&self) {
         for task in self.leaked() {

@@ -15,10 +15,11 @@ pub(super) const LISTED: usize = 20;
 const NUMBERS: usize = 5;
 
 /// How a whole crate is tracked.
-pub(super) const SHADOW: &str = "`cargo add --dev straggler-tokio`, and
+pub(super) const SHADOW: &str =
+    "depend on `straggler-tokio` (the folder `tokio/` of straggler), and write
     extern crate straggler_tokio as tokio;
-at the root of the crate that spawns tasks, in a lib.rs below #[cfg(test)] for its unit tests, and
-below a feature of your own for tests in tests/.";
+at the root of the crate that spawns tasks: in a lib.rs below #[cfg(test)] for its unit tests; for
+tests in tests/ make it an optional dependency, and put the line below its feature.";
 
 /// A report as people read it.
 pub(super) struct Text<'a>(pub(super) &'a Report);
@@ -44,7 +45,7 @@ impl fmt::Display for Text<'_> {
                 let (took, timeout) = (Age(*took), humantime::format_duration(*timeout));
                 write!(
                     f,
-                    "leak_check: {test} ended after {took}, and had {timeout}"
+                    "leak_check: {test} took {took}, longer than its timeout of {timeout}"
                 )?;
                 self.alive(f, "at its end")?;
             }
@@ -61,8 +62,8 @@ impl fmt::Display for Text<'_> {
                 let wait = wait.to_string().replace('\n', "\n  ");
                 write!(
                     f,
-                    "leak_check: {test} can never end: its clock is paused, and nothing is left that \
-                     could run\n\n  it {wait}"
+                    "leak_check: {test} cannot end: its clock is paused, and nothing in its runtime is \
+                     left that could run\n\n  it {wait}"
                 )?;
                 self.alive(f, "meanwhile")?;
             }
@@ -153,7 +154,7 @@ impl Text<'_> {
         };
         write!(
             f,
-            "\n  {and}{count} of which this build sees only that {they} alive"
+            "\n  {and}{count} of which this build knows only that {they} alive"
         )
     }
 
@@ -252,7 +253,7 @@ A test that waits for what never comes waits for ever. What to do:
             return f.write_str(
                 "
 It could not be given up in time: it was inside of one poll then, or came to its end just then. What
-blocks its thread belongs into `spawn_blocking`. If it only needs more time: `timeout = \"..\"`",
+blocks its thread belongs in `spawn_blocking`. If it only needs more time: `timeout = \"..\"`",
             );
         }
         if findings.verdict == Verdict::Stuck {
@@ -266,7 +267,7 @@ What to do:
         if findings.verdict == Verdict::Panicked {
             f.write_str(
                 "
-A task that panics does not do its work, and only who awaits it is told. What to do:
+A task that panics does not do its work, and only whoever awaits it finds out. What to do:
   fix what panics, or let the task return a `Result` that somebody looks at",
             )?;
             return f.write_str(if findings.test.is_some() {

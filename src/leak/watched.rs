@@ -33,7 +33,7 @@ pub(crate) struct RunningTest {
 /// What was seen of a test when it was looked at.
 #[derive(Default)]
 pub(crate) struct Looks {
-    last: Option<Progress>,
+    last: Option<(Progress, tokio::time::Instant)>,
     /// How many looks there were since then that saw the same.
     unchanged: u32,
 }
@@ -44,8 +44,7 @@ const STANDS_STILL: u32 = 2;
 
 impl watchdog::Test for RunningTest {
     fn look(&self) {
-        // Where the clock is paused nothing stands still while there is a timer. Whether it is
-        // paused can only be seen from inside.
+        // Who is asked is polled, which a test that may still end is spared.
         let may_be_stuck = self.stands_still()
             && self.scope.runtime.runtime_flavor() != RuntimeFlavor::MultiThread
             && self.threads.now() == 0;
@@ -70,7 +69,10 @@ impl watchdog::Test for RunningTest {
 impl RunningTest {
     /// Looks how far it has come, and whether that is as far as it had come before.
     fn stands_still(&self) -> bool {
+        // Where the clock is not paused time passes. Where it is, nothing stands still while there is
+        // a timer.
         let now = self.scope.progress(&self.body);
+        let now = now.map(|progress| (progress, self.scope.clock()));
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         if now.is_none() || now != looks.last {
             *looks = Looks {
@@ -124,5 +126,61 @@ fn end(report: &Report, role: Role, on_hang: OnHang, why: &str) {
                 "\n{why}, and so cannot be ended. With STRAGGLER_ON_HANG=abort the process would be."
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::panic::Location;
+    use std::sync::{Arc, Mutex, OnceLock};
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use tokio::runtime::Builder;
+    use tokio_test::{assert_pending, task};
+
+    use super::super::environment::{Mode, OnHang};
+    use super::super::rules::Rules;
+    use super::super::scope::Scope;
+    use super::super::session::Session;
+    use super::super::task::{Kind, Spawner, Task};
+    use super::watchdog::Test as _;
+    use super::{RunningTest, STANDS_STILL};
+
+    /// Whether the body of a test that waits is polled once more, since it was asked.
+    fn is_asked(is_paused: bool) -> bool {
+        let mut builder = Builder::new_current_thread();
+        let runtime = builder.enable_time().start_paused(is_paused).build();
+        let handle = runtime.as_ref().unwrap().handle();
+        let session = Session::open(handle);
+        let place = Location::caller();
+        let body = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
+        let rules = (Rules::default(), false);
+        let test = RunningTest {
+            scope: Scope::new(session, handle.clone(), rules, None, place),
+            body: Arc::clone(&body),
+            threads: Arc::default(),
+            timeout: Duration::MAX,
+            on_hang: OnHang::Wait,
+            looks: Mutex::default(),
+            mode: Mode::Deny,
+            found: OnceLock::new(),
+        };
+        let pending = poll_fn(|context| body.poll(context, |_| Poll::<()>::Pending));
+        let mut pending = task::spawn(pending);
+        assert_pending!(pending.poll());
+        for _ in 0..STANDS_STILL {
+            test.look();
+            assert!(!pending.is_woken(), "it may still go on");
+        }
+        test.look();
+        pending.is_woken()
+    }
+
+    #[test]
+    fn only_a_test_whose_clock_is_paused_is_asked_before_its_time_is_up() {
+        assert!(is_asked(true));
+        assert!(!is_asked(false));
     }
 }

@@ -105,7 +105,7 @@ fn compare(name: &str, text: &str) {
     settings.add_filter("at work for [0-9.]+m?s", "at work for [age]");
     settings.add_filter("held for [0-9.]+m?s", "held for [age]");
     settings.add_filter("by the test, for [0-9.]+m?s", "by the test, for [age]");
-    settings.add_filter("ended after .*?, and had", "ended after [time], and had");
+    settings.add_filter(" took .*?, longer", " took [time], longer");
     // The workspace may lie in somebody else's repository.
     settings.add_filter(r"file=\S*?tests/leak_ci", "file=tests/leak_ci");
     settings.bind(|| insta::assert_snapshot!(name, text));

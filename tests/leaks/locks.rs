@@ -316,7 +316,7 @@ fn one_that_is_acquired_twice_in_a_task_is_told_when_the_test_hangs() {
         let line = format!("\n     waited for at {} by the test, for ", waiter.place());
         assert!(text.contains(&line), "{text}");
         let advice =
-            "\n  if who holds a lock acquires it again, it waits for itself: release it before";
+            "\n  a task that acquires a lock it already holds waits for itself: release it first";
         assert!(text.ends_with(advice), "{text}");
     }
 }
@@ -365,7 +365,7 @@ fn one_that_was_handed_to_a_future_that_nobody_polls_is_told() {
     assert_eq!(lock.waiters().len(), 2);
     let text = report.to_string();
     assert!(
-        text.contains("\n  handed to who waits first, and was not polled since\n"),
+        text.contains("\n  handed on to the first waiter, which has not been polled since\n"),
         "{text}"
     );
 }
