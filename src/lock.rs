@@ -90,6 +90,10 @@ impl Lock {
     /// polled has its place in the queue until it is dropped; one that is handed the lock and not
     /// polled any more keeps it from everybody else.
     ///
+    /// # Panics
+    ///
+    /// The returned future panics if it is polled again after it was ready.
+    ///
     /// # Cancel safety
     ///
     /// Cancel safe: a future that is dropped gives up its place in the queue, and if the lock was
@@ -140,7 +144,7 @@ impl Lock {
         Some(self.guard(permit, at))
     }
 
-    /// Whether somebody holds the lock, or it has been handed to somebody who waits.
+    /// Returns whether somebody holds the lock, or it has been handed to somebody who waits.
     ///
     /// # Examples
     ///

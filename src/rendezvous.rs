@@ -428,8 +428,8 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// Whether the participant is the leader of the round: the one that arrived last. There is
-    /// exactly one.
+    /// Returns whether the participant is the leader of the round: the one that arrived last. There
+    /// is exactly one.
     #[must_use]
     pub fn is_leader(&self) -> bool {
         self.is_leader
@@ -487,7 +487,7 @@ impl Broken {
         self.round
     }
 
-    /// Whether the participant went away because of a panic.
+    /// Returns whether the participant went away because of a panic.
     #[must_use]
     pub fn has_panicked(&self) -> bool {
         self.gone.as_ref().is_some_and(|gone| gone.has_panicked)

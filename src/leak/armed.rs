@@ -27,8 +27,8 @@ pub struct Armed {
 }
 
 impl Armed {
-    /// Whether it is seen where any task was spawned, also inside of dependencies: in a build with
-    /// `--cfg tokio_unstable`.
+    /// Returns whether it is seen where any task was spawned, also inside of dependencies: in a build
+    /// with `--cfg tokio_unstable`.
     ///
     /// If not it is seen of tasks that are spawned through `straggler` alone.
     #[must_use]
@@ -36,14 +36,14 @@ impl Armed {
         self.sees_every_spawn
     }
 
-    /// Whether the lines are seen at which tasks wait, and panics of tasks that were not spawned through
-    /// `straggler`: in a build with debug information.
+    /// Returns whether the lines are seen at which tasks wait, and panics of tasks that were not
+    /// spawned through `straggler`: in a build with debug information.
     #[must_use]
     pub fn sees_lines(&self) -> bool {
         self.sees_lines
     }
 
-    /// Whether leaks are printed and do not fail a test, as `STRAGGLER=warn` asks for.
+    /// Returns whether leaks are printed and do not fail a test, as `STRAGGLER=warn` asks for.
     #[must_use]
     pub fn warns_only(&self) -> bool {
         self.warns_only

@@ -54,7 +54,7 @@ impl BlockingWork {
         &self.place
     }
 
-    /// Whether it had not begun yet, and waited for a thread: the runtime had as many as
+    /// Returns whether it had not begun yet, and waited for a thread: the runtime had as many as
     /// `max_blocking_threads` allows, all of them busy.
     #[must_use]
     pub fn is_queued(&self) -> bool {

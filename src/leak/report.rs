@@ -349,7 +349,8 @@ impl Report {
         self.0.allowed
     }
 
-    /// Whether the clock was paused when the test had ended, and so stood still in the grace period.
+    /// Returns whether the clock was paused when the test had ended, and so stood still in the grace
+    /// period.
     #[must_use]
     pub fn clock_stood_still(&self) -> bool {
         self.0.clock_stood_still
@@ -412,7 +413,8 @@ impl LeakedTask {
         self.caller.as_ref()
     }
 
-    /// Whether the task was spawned by [`background`](crate::background), and could not be stopped.
+    /// Returns whether the task was spawned by [`background`](crate::background), and could not be
+    /// stopped.
     #[must_use]
     pub fn is_background(&self) -> bool {
         self.is_background
