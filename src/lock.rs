@@ -281,6 +281,21 @@ impl fmt::Debug for LockGuard<'_> {
 }
 
 /// An acquisition of a [`Lock`]: one that holds it, or one that waits for it.
+///
+/// # Examples
+///
+/// ```
+/// # tokio_test::block_on(async {
+/// let lock = straggler::Lock::new();
+/// let _guard = lock.acquire().await;
+/// let mut waiting = tokio_test::task::spawn(lock.acquire());
+/// assert!(waiting.poll().is_pending());
+///
+/// let (holder, waiter) = (lock.holder().unwrap(), lock.waiters()[0]);
+/// assert_eq!(holder.place().line() + 1, waiter.place().line());
+/// assert_eq!(holder.since(), None); // there is no leak check
+/// # });
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Acquisition {
     at: &'static Location<'static>,

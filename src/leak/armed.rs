@@ -18,6 +18,18 @@ use super::wait::Wait;
 use super::{Checked, LeakCheck, LeakedTask, Report};
 
 /// What the leak check sees in this build, from [`armed()`]. `Display` says it in words.
+///
+/// # Examples
+///
+/// ```
+/// let armed = straggler::leak::armed();
+/// assert!(!armed.warns_only());
+///
+/// // The text says how to build for what is not seen.
+/// let text = armed.to_string();
+/// assert_eq!(armed.sees_every_spawn(), !text.contains("build with RUSTFLAGS"));
+/// assert_eq!(armed.sees_lines(), !text.contains("build with debug information"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Armed {
