@@ -92,6 +92,10 @@ impl Lock {
     /// polled has its place in the queue until it is dropped; one that is handed the lock and not
     /// polled any more keeps it from everybody else.
     ///
+    /// # Panics
+    ///
+    /// The returned future panics if it is polled again after it was ready.
+    ///
     /// # Cancel safety
     ///
     /// Cancel safe: a future that is dropped gives up its place in the queue, and if the lock was
@@ -142,7 +146,7 @@ impl Lock {
         Some(self.guard(permit, at))
     }
 
-    /// Whether somebody holds the lock, or it has been handed to somebody who waits.
+    /// Returns whether somebody holds the lock, or it has been handed to somebody who waits.
     ///
     /// # Examples
     ///
@@ -279,6 +283,21 @@ impl fmt::Debug for LockGuard<'_> {
 }
 
 /// An acquisition of a [`Lock`]: one that holds it, or one that waits for it.
+///
+/// # Examples
+///
+/// ```
+/// # tokio_test::block_on(async {
+/// let lock = straggler::Lock::new();
+/// let _guard = lock.acquire().await;
+/// let mut waiting = tokio_test::task::spawn(lock.acquire());
+/// assert!(waiting.poll().is_pending());
+///
+/// let (holder, waiter) = (lock.holder().unwrap(), lock.waiters()[0]);
+/// assert_eq!(holder.place().line() + 1, waiter.place().line());
+/// assert_eq!(holder.since(), None); // there is no leak check
+/// # });
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Acquisition {
     at: &'static Location<'static>,

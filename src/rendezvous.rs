@@ -247,6 +247,24 @@ fn wake(wakers: Vec<Waker>) -> FirstPanic {
 /// One of those who wait for one another at a [`Rendezvous`].
 ///
 /// It goes away when it is dropped, which breaks the rendezvous for the others.
+///
+/// # Examples
+///
+/// ```
+/// use straggler::{Rendezvous, settle};
+///
+/// # tokio_test::block_on(async {
+/// let rendezvous = Rendezvous::new(2);
+/// let (mut ada, mut bob) = (rendezvous.join(), rendezvous.join());
+/// assert_eq!((ada.number(), bob.number()), (0, 1));
+///
+/// let (first, second) = settle!(ada.wait(), bob.wait());
+/// assert!(first.is_ok() && second.is_ok());
+///
+/// drop(bob);
+/// assert_eq!(ada.wait().await.unwrap_err().number(), Some(1));
+/// # });
+/// ```
 #[must_use = "a participant that is dropped breaks the rendezvous for the others"]
 pub struct Participant {
     shared: Arc<Shared>,
@@ -421,6 +439,23 @@ impl Drop for Waiting<'_> {
 }
 
 /// All participants have arrived.
+///
+/// # Examples
+///
+/// ```
+/// use straggler::{Rendezvous, settle};
+///
+/// # tokio_test::block_on(async {
+/// let rendezvous = Rendezvous::new(2);
+/// let (mut ada, mut bob) = (rendezvous.join(), rendezvous.join());
+/// for round in [0, 1] {
+///     let (first, last) = settle!(ada.wait(), bob.wait());
+///     let (first, last) = (first.unwrap(), last.unwrap());
+///     assert!(!first.is_leader() && last.is_leader());
+///     assert_eq!((first.round(), last.round()), (round, round));
+/// }
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
     round: usize,
@@ -428,8 +463,8 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// Whether the participant is the leader of the round: the one that arrived last. There is
-    /// exactly one.
+    /// Returns whether the participant is the leader of the round: the one that arrived last. There
+    /// is exactly one.
     #[must_use]
     pub fn is_leader(&self) -> bool {
         self.is_leader
@@ -445,6 +480,21 @@ impl Arrival {
 /// A participant of a [`Rendezvous`] has gone away, so that the others cannot meet any more.
 ///
 /// If several have it is the first in time. `Debug` tells the same as `Display`, since tests `unwrap()`.
+///
+/// # Examples
+///
+/// ```
+/// # tokio_test::block_on(async {
+/// let rendezvous = straggler::Rendezvous::new(2);
+/// let mut ada = rendezvous.join_named("ada");
+/// drop(rendezvous.join_named("bob"));
+///
+/// let broken = ada.wait().await.unwrap_err();
+/// assert_eq!((broken.number(), broken.name()), (Some(1), Some("bob")));
+/// assert_eq!((broken.round(), broken.has_panicked()), (0, false));
+/// assert_eq!(broken.place().file(), file!());
+/// # });
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Broken {
     /// `None` if the rendezvous was dropped before all had joined.

@@ -9,6 +9,24 @@ use crate::leak::{self, Place, Report, Role, Verdict};
 use crate::panic::Panic;
 
 /// What an exploration came to in which no run failed.
+///
+/// # Examples
+///
+/// ```
+/// use straggler::{Explore, settle_all};
+/// use tokio::sync::Mutex;
+///
+/// let explored = Explore::new().runs(20).find(|| async {
+///     let count = Mutex::new(0);
+///     let add = async || *count.lock().await += 1;
+///     let _ = settle_all([add(), add()]).await;
+///     assert_eq!(count.into_inner(), 2);
+/// });
+/// let explored = explored.unwrap();
+/// assert_eq!(explored.runs(), 20);
+/// assert!((2..=20).contains(&explored.courses()));
+/// assert_eq!(explored.note(), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explored {
     pub(super) runs: usize,
@@ -44,6 +62,32 @@ impl Explored {
 ///
 /// `Display` tells all of it, with what to do in the last lines; so does `Debug`, since tests
 /// `unwrap()`.
+///
+/// # Examples
+///
+/// ```
+/// use straggler::{Explore, settle_all};
+/// use tokio::sync::Mutex;
+///
+/// async fn test() {
+///     let count = Mutex::new(0);
+///     let add = async || {
+///         let before = *count.lock().await;
+///         *count.lock().await = before + 1;
+///     };
+///     let _ = settle_all([add(), add()]).await;
+///     assert_eq!(count.into_inner(), 2, "an update was lost");
+/// }
+///
+/// let failure = Explore::new().find(test).unwrap_err();
+/// assert!(failure.message().unwrap().contains("an update was lost"));
+/// assert!(failure.run() > 0, "the plain order loses none");
+/// assert!(!failure.schedule().steps().is_empty());
+/// assert!(failure.report().is_none(), "nothing was left behind");
+///
+/// let again = Explore::new().replay(failure.seed().clone()).find(test).unwrap_err();
+/// assert_eq!((again.run(), again.message()), (0, failure.message()));
+/// ```
 #[derive(thiserror::Error)]
 #[error("{}", Text(self))]
 pub struct Failure(Box<Failed>);

@@ -120,6 +120,15 @@ pub struct Explore {
 impl Explore {
     /// Makes an exploration of 500 runs from the seed 0, each of them a [`LeakCheck`] with the
     /// timeout that `STRAGGLER_TIMEOUT` says, or else of 10 seconds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use straggler::Explore;
+    ///
+    /// let explored = Explore::new().find(|| async {}).unwrap();
+    /// assert_eq!(explored.runs(), 500);
+    /// ```
     pub fn new() -> Self {
         LeakCheck::new().explore()
     }

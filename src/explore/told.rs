@@ -152,6 +152,24 @@ pub(super) enum Does {
 /// `Display` writes one line for each. Of a run with the plain order there are none. Where there are
 /// several combinators the children have paths, as in ``child #0 `ada` of join 2 of child #1``: the joins
 /// are numbered in the order of their first polls.
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::RefCell;
+/// use straggler::{Explore, settle_all};
+///
+/// let failure = Explore::new().find(|| async {
+///     let order = RefCell::new(Vec::new());
+///     let arrive = async |name| order.borrow_mut().push(name);
+///     let _ = settle_all([arrive("ada"), arrive("bob")]).await;
+///     assert_eq!(order.into_inner(), ["ada", "bob"]);
+/// });
+/// let failure = failure.unwrap_err();
+/// let schedule = failure.schedule();
+/// assert_eq!((schedule.steps().len(), schedule.left_out()), (3, 0));
+/// assert!(schedule.to_string().starts_with("1. child #1 comes to its end\n2. child #0"));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
     steps: Vec<Step>,
@@ -159,6 +177,23 @@ pub struct Schedule {
 }
 
 /// A step of a run: a child of a combinator, a task or the body was polled once, put off or cancelled.
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::RefCell;
+/// use straggler::{Explore, settle_all};
+///
+/// let failure = Explore::new().find(|| async {
+///     let order = RefCell::new(Vec::new());
+///     let arrive = async |name| order.borrow_mut().push(name);
+///     let _ = settle_all([arrive("ada"), arrive("bob")]).await;
+///     assert_eq!(order.into_inner(), ["ada", "bob"]);
+/// });
+/// let failure = failure.unwrap_err();
+/// let steps = failure.schedule().steps();
+/// assert_eq!((steps[0].who(), steps[0].does()), ("child #1", "comes to its end"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     who: String,

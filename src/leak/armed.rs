@@ -18,6 +18,18 @@ use super::wait::Wait;
 use super::{Checked, LeakCheck, LeakedTask, Report};
 
 /// What the leak check sees in this build, from [`armed()`]. `Display` says it in words.
+///
+/// # Examples
+///
+/// ```
+/// let armed = straggler::leak::armed();
+/// assert!(!armed.warns_only());
+///
+/// // The text says how to build for what is not seen.
+/// let text = armed.to_string();
+/// assert_eq!(armed.sees_every_spawn(), !text.contains("build with RUSTFLAGS"));
+/// assert_eq!(armed.sees_lines(), !text.contains("build with debug information"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Armed {
@@ -27,8 +39,8 @@ pub struct Armed {
 }
 
 impl Armed {
-    /// Whether it is seen where any task was spawned, also inside of dependencies: in a build with
-    /// `--cfg tokio_unstable`.
+    /// Returns whether it is seen where any task was spawned, also inside of dependencies: in a build
+    /// with `--cfg tokio_unstable`.
     ///
     /// If not it is seen of tasks that are spawned through `straggler` alone.
     #[must_use]
@@ -36,14 +48,14 @@ impl Armed {
         self.sees_every_spawn
     }
 
-    /// Whether the lines are seen at which tasks wait, and panics of tasks that were not spawned through
-    /// `straggler`: in a build with debug information.
+    /// Returns whether the lines are seen at which tasks wait, and panics of tasks that were not
+    /// spawned through `straggler`: in a build with debug information.
     #[must_use]
     pub fn sees_lines(&self) -> bool {
         self.sees_lines
     }
 
-    /// Whether leaks are printed and do not fail a test, as `STRAGGLER=warn` asks for.
+    /// Returns whether leaks are printed and do not fail a test, as `STRAGGLER=warn` asks for.
     #[must_use]
     pub fn warns_only(&self) -> bool {
         self.warns_only

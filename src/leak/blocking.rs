@@ -21,6 +21,37 @@ use super::threads;
 const LOOKS: usize = 20;
 
 /// Blocking work that outlived its test: a closure of `spawn_blocking`.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::mpsc;
+/// use std::time::{Duration, Instant};
+///
+/// use straggler::LeakCheck;
+/// use straggler::leak::SpawnedBy;
+/// use tokio::sync::oneshot;
+///
+/// let started = Instant::now();
+/// let (stop, stopped) = mpsc::channel::<()>();
+/// let check = LeakCheck::new().grace(Duration::ZERO);
+/// let report = check.run(async {
+///     let (begins, begun) = oneshot::channel();
+///     straggler::spawn_blocking(move || {
+///         begins.send(()).unwrap();
+///         stopped.recv()
+///     });
+///     begun.await.unwrap();
+/// });
+/// drop(stop);
+///
+/// let report = report.unwrap_err();
+/// let work = &report.blocking()[0];
+/// assert_eq!((work.number(), work.is_queued()), (1, false));
+/// assert_eq!(work.spawned_by(), [SpawnedBy::Test]);
+/// assert!(work.place().file().ends_with(".rs"));
+/// assert!(work.age() <= started.elapsed());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockingWork {
     number: usize,
@@ -54,7 +85,7 @@ impl BlockingWork {
         &self.place
     }
 
-    /// Whether it had not begun yet, and waited for a thread: the runtime had as many as
+    /// Returns whether it had not begun yet, and waited for a thread: the runtime had as many as
     /// `max_blocking_threads` allows, all of them busy.
     #[must_use]
     pub fn is_queued(&self) -> bool {

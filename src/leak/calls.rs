@@ -10,6 +10,29 @@ use backtrace::{Backtrace, BacktraceFrame};
 use super::place::{Place, is_foreign};
 
 /// A function of the user's code on the way to where something happened.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use straggler::LeakCheck;
+/// use straggler::leak::{Wait, armed};
+/// use tokio::sync::oneshot;
+///
+/// async fn listen(news: oneshot::Receiver<()>) {
+///     let _ = news.await;
+/// }
+///
+/// let (_sender, news) = oneshot::channel();
+/// let check = LeakCheck::new().grace(Duration::ZERO);
+/// let report = check.run(async { drop(straggler::spawn(listen(news))) }).unwrap_err();
+///
+/// let Wait::At(places) = report.tasks()[0].wait() else { panic!("{report}") };
+/// let call = &places[0].calls()[0];
+/// assert!(call.function().ends_with("::listen"));
+/// assert_eq!(call.place().is_some(), armed().sees_lines());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Call {
     function: String,

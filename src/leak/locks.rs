@@ -277,6 +277,27 @@ impl Session {
 
 /// A lock that was still held when its test ended, or was held or waited for when the time of the
 /// test was up.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use straggler::leak::SpawnedBy;
+/// use straggler::{LeakCheck, Lock};
+///
+/// let check = LeakCheck::new().timeout(Duration::from_millis(10));
+/// let report = check.run(async {
+///     let lock = Lock::new();
+///     let _guard = lock.acquire().await;
+///     let _again = lock.acquire().await; // waits for itself
+/// });
+/// let report = report.unwrap_err();
+/// let lock = &report.held_locks()[0];
+/// assert_eq!(lock.holder().unwrap().by(), Some(&SpawnedBy::Test));
+/// assert_eq!(lock.waiters().len(), 1);
+/// assert_eq!(lock.waiters()[0].by(), Some(&SpawnedBy::Test));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HeldLock {
     holder: Option<LockUser>,
@@ -284,6 +305,26 @@ pub struct HeldLock {
 }
 
 /// Somebody who holds a lock, or waits for it.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use straggler::leak::{Place, SpawnedBy};
+/// use straggler::{LeakCheck, Lock};
+///
+/// static PRINTER: Lock = Lock::new();
+///
+/// let check = LeakCheck::new().grace(Duration::ZERO);
+/// let report = check.run(async { std::mem::forget(PRINTER.acquire().await) });
+/// let report = report.unwrap_err();
+///
+/// let holder = report.held_locks()[0].holder().unwrap();
+/// assert_eq!(*holder.place(), Place::from(PRINTER.holder().unwrap().place()));
+/// assert_eq!(holder.by(), Some(&SpawnedBy::Test));
+/// assert!(holder.time().is_some());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LockUser {
     place: Place,

@@ -161,6 +161,16 @@ pub struct LeakCheck {
 impl LeakCheck {
     /// Makes a check with a current-thread runtime, all of its drivers on, a grace of 500 ms, a
     /// timeout of 60 seconds, and no task allowed to remain or to panic.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use straggler::LeakCheck;
+    /// use tokio::runtime::{Handle, RuntimeFlavor};
+    ///
+    /// let flavor = LeakCheck::new().run(async { Handle::current().runtime_flavor() });
+    /// assert_eq!(flavor.unwrap(), RuntimeFlavor::CurrentThread);
+    /// ```
     pub fn new() -> Self {
         Self {
             runtime: None,

@@ -17,10 +17,15 @@ use std::sync::OnceLock;
 /// ```
 /// use straggler::LeakCheck;
 ///
+/// let line = line!() + 1;
 /// let report = LeakCheck::new().run(async { drop(straggler::spawn(std::future::pending::<()>())) });
 /// let report = report.unwrap_err();
 /// let place = report.tasks()[0].place();
-/// assert!(place.file().ends_with(".rs") && place.line() > 0);
+/// assert!(place.file().ends_with(".rs"));
+/// assert_eq!(place.line(), line);
+///
+/// let column = place.column().unwrap();
+/// assert_eq!(place.to_string(), format!("{}:{line}:{column}", place.file()));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {

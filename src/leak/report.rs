@@ -22,14 +22,31 @@ use super::wait::Wait;
 /// # Examples
 ///
 /// ```
+/// use std::future::pending;
+/// use std::time::Duration;
+///
 /// use straggler::LeakCheck;
+/// use straggler::leak::Verdict;
 ///
-/// let report = LeakCheck::new()
-///     .run(async { drop(straggler::spawn(std::future::pending::<()>())) })
-///     .unwrap_err();
+/// let check = LeakCheck::new().grace(Duration::ZERO).allow(1).allow_at("src/pool.rs");
+/// let report = check.run(async {
+///     straggler::spawn(pending::<()>());
+///     straggler::spawn(pending::<()>());
+/// });
+/// let report = report.unwrap_err();
 ///
-/// assert_eq!(report.count(), 1);
-/// assert!(report.to_string().contains("1 task outlived"));
+/// assert_eq!(*report.verdict(), Verdict::Leaked);
+/// assert_eq!((report.count(), report.allowed()), (2, 1));
+/// assert_eq!((report.tasks().len(), report.unseen()), (2, 0));
+/// assert_eq!(report.unused_rules(), ["allow(\"src/pool.rs\")"]);
+/// assert!(report.panics().is_empty() && report.threads().is_empty());
+/// assert!(report.blocking().is_empty() && report.unseen_blocking() == 0);
+/// assert!(!report.clock_stood_still());
+///
+/// // The test has no name without the attribute: the text names the place of the check.
+/// assert_eq!(report.test(), None);
+/// assert!(report.to_string().contains(&report.place().to_string()));
+/// assert!(report.to_string().contains("2 tasks outlived"));
 /// ```
 #[derive(Clone, thiserror::Error)]
 #[error("{}", super::text::Text(self))]
@@ -142,6 +159,28 @@ impl Verdict {
 }
 
 /// A task that outlived its test.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::pending;
+/// use std::time::{Duration, Instant};
+///
+/// use straggler::LeakCheck;
+/// use straggler::leak::{SpawnedBy, Wait};
+///
+/// let started = Instant::now();
+/// let check = LeakCheck::new().grace(Duration::ZERO);
+/// let report = check.run(async { drop(straggler::spawn_named("janitor", pending::<()>())) });
+/// let report = report.unwrap_err();
+///
+/// let task = &report.tasks()[0];
+/// assert_eq!((task.number(), task.name()), (1, Some("janitor")));
+/// assert_eq!((task.polls(), task.wait()), (Some(1), &Wait::Unwakeable));
+/// assert_eq!(task.spawned_by(), [SpawnedBy::Test]);
+/// assert!(task.place().file().ends_with(".rs") && task.caller().is_none());
+/// assert!(!task.is_background() && task.age() <= started.elapsed());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeakedTask {
     number: usize,
@@ -181,6 +220,28 @@ pub enum SpawnedBy {
 ///
 /// Of a task that was not spawned through `straggler` only the panic itself is known, and with
 /// `--cfg tokio_unstable` also where it was spawned.
+///
+/// # Examples
+///
+/// ```
+/// use straggler::LeakCheck;
+/// use straggler::leak::SpawnedBy;
+///
+/// let report = LeakCheck::new().run(async {
+///     let reader = straggler::spawn_named("reader", async { panic!("no such table") });
+///     assert!(reader.await.unwrap_err().is_panic());
+/// });
+/// let report = report.unwrap_err();
+///
+/// let panic = &report.panics()[0];
+/// assert_eq!(panic.message(), Some("no such table"));
+/// assert_eq!((panic.number(), panic.name()), (Some(1), Some("reader")));
+/// assert_eq!(panic.spawned_by(), [SpawnedBy::Test]);
+/// assert!(!panic.is_background() && !panic.is_blocking() && panic.caller().is_none());
+///
+/// let (spawned_at, panicked_at) = (panic.spawned_at().unwrap(), panic.place().unwrap());
+/// assert_eq!(spawned_at.line(), panicked_at.line());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskPanic {
     message: Option<String>,
@@ -349,7 +410,8 @@ impl Report {
         self.0.allowed
     }
 
-    /// Whether the clock was paused when the test had ended, and so stood still in the grace period.
+    /// Returns whether the clock was paused when the test had ended, and so stood still in the grace
+    /// period.
     #[must_use]
     pub fn clock_stood_still(&self) -> bool {
         self.0.clock_stood_still
@@ -412,7 +474,8 @@ impl LeakedTask {
         self.caller.as_ref()
     }
 
-    /// Whether the task was spawned by [`background`](crate::background), and could not be stopped.
+    /// Returns whether the task was spawned by [`background`](crate::background), and could not be
+    /// stopped.
     #[must_use]
     pub fn is_background(&self) -> bool {
         self.is_background

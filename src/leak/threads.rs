@@ -39,6 +39,19 @@ const LOOKS: usize = 300;
 type Id = u32;
 
 /// A thread that outlived its test.
+///
+/// # Examples
+///
+/// ```
+/// use std::thread;
+///
+/// let check = straggler::LeakCheck::new().deny_threads();
+/// let result = check.run(async { drop(thread::spawn(thread::park)) });
+/// # if cfg!(target_os = "linux") {
+/// let report = result.unwrap_err();
+/// assert_eq!(report.threads()[0].name(), None);
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeakedThread {
     name: Option<String>,

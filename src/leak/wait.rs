@@ -34,6 +34,32 @@ pub enum Wait {
 }
 
 /// One of the places at which a task waits.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use straggler::leak::Wait;
+/// use straggler::{LeakCheck, settle_all};
+/// use tokio::sync::oneshot;
+///
+/// async fn listen(news: oneshot::Receiver<()>) {
+///     let _ = news.await;
+/// }
+///
+/// let (_sender, news) = oneshot::channel();
+/// let check = LeakCheck::new().grace(Duration::ZERO);
+/// let report = check.run(async {
+///     straggler::spawn(async { settle_all([listen(news)]).named(|_| "ada").await });
+/// });
+/// let report = report.unwrap_err();
+///
+/// let Wait::At(places) = report.tasks()[0].wait() else { panic!("{report}") };
+/// assert!(places[0].calls()[0].function().ends_with("::listen"));
+/// assert_eq!(places[0].on(), Some("tokio::sync::oneshot::Receiver"));
+/// assert!(places[0].children()[0].starts_with("#0 `ada`"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WaitPlace {
     /// The innermost first. Those of the user's own code.

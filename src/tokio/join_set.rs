@@ -18,13 +18,16 @@ use crate::leak::{Kind, Session, track, track_blocking, track_on};
 /// # Examples
 ///
 /// ```
+/// use straggler::tokio::runtime::Handle;
 /// use straggler::tokio::task::JoinSet;
 ///
 /// # tokio_test::block_on(async {
 /// let mut set: JoinSet<u8> = [1, 2].map(|number| async move { number }).into_iter().collect();
 /// set.spawn(async { 3 });
-/// assert_eq!(set.len(), 3);
-/// assert_eq!(set.join_all().await.iter().sum::<u8>(), 6);
+/// set.spawn_on(async { 4 }, &Handle::current());
+/// set.spawn_blocking(|| 5);
+/// assert_eq!(set.len(), 5);
+/// assert_eq!(set.join_all().await.iter().sum::<u8>(), 15);
 /// # });
 /// ```
 pub struct JoinSet<T>(::tokio::task::JoinSet<T>);
