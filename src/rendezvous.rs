@@ -477,7 +477,8 @@ impl Arrival {
     }
 }
 
-/// A participant of a [`Rendezvous`] has gone away, so that the others cannot meet any more.
+/// A participant of a [`Rendezvous`] has gone away, or the rendezvous before all had joined, so that the
+/// others cannot meet any more.
 ///
 /// If several have it is the first in time. `Debug` tells the same as `Display`, since tests `unwrap()`.
 ///

@@ -183,6 +183,16 @@ fn one_that_blocks_its_thread_is_told_of_by_another_thread_and_aborted() {
 }
 
 #[test]
+fn one_that_blocks_its_thread_is_told_of_also_where_the_runner_captures_what_is_printed() {
+    let variables = [("STRAGGLER_ON_HANG", "abort")];
+    let ended = child::run_captured("blocks_its_thread_for_ever", &variables);
+    assert!(!ended.passed);
+    let said = &ended.stderr;
+    assert!(said.contains("did not end within 20ms"), "{said}");
+    assert!(said.contains("it blocks its thread"), "{said}");
+}
+
+#[test]
 fn a_test_that_cannot_end_since_something_is_left_does_not_hang_without_a_word() {
     for (test, says) in [
         ("leaves_a_task_that_blocks", "does not come to its end"),

@@ -198,7 +198,8 @@ impl Failure {
         self.0.run
     }
 
-    /// Returns the steps of the run. There are none if it had the plain order.
+    /// Returns the steps of the run. There are none if it had the plain order, if no run was made or
+    /// failed, or if the steps could not be recorded.
     #[must_use]
     pub fn schedule(&self) -> &Schedule {
         &self.0.schedule

@@ -20,7 +20,8 @@ use super::threads;
 /// machine all of it may have passed before one of them got a processor.
 const LOOKS: usize = 20;
 
-/// Blocking work that outlived its test: a closure of `spawn_blocking`.
+/// Blocking work that outlived its test, or was at work when the test was given up: a closure of
+/// `spawn_blocking`.
 ///
 /// # Examples
 ///

@@ -366,6 +366,13 @@ impl HeldLock {
         &self.waiters
     }
 
+    /// Whether somebody waits for the lock who is not in the way of its release: it is held elsewhere than
+    /// in the test.
+    pub(super) fn may_be_released_elsewhere(&self) -> bool {
+        let is_elsewhere = |holder: &LockUser| holder.by.is_none();
+        !self.waiters.is_empty() && self.holder.as_ref().is_some_and(is_elsewhere)
+    }
+
     /// Whether somebody may wait for the lock who holds it. Children of one join are one task, and are
     /// not told apart.
     fn may_wait_for_itself(&self) -> bool {

@@ -234,7 +234,7 @@ impl LeakCheck {
     /// Takes the runtime's settings from a builder of tokio, instead of a current-thread runtime
     /// with all drivers on.
     ///
-    /// The check sets `on_thread_start` and `on_thread_stop` of the builder, and with
+    /// The check sets `on_thread_start`, `on_thread_stop` and `thread_keep_alive` of the builder, and with
     /// `--cfg tokio_unstable` also `on_task_spawn` and `on_task_terminate`, in place of what they may be
     /// set to.
     ///

@@ -158,7 +158,7 @@ impl Verdict {
     }
 }
 
-/// A task that outlived its test.
+/// A task that outlived its test, or was alive when the test was given up.
 ///
 /// # Examples
 ///

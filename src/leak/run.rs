@@ -43,6 +43,10 @@ const ENDING: Duration = Duration::from_secs(5);
 /// How much longer it may take where lines have to be found, which much debug information slows down.
 const FINDING_LINES: Duration = Duration::from_secs(10);
 
+/// How long an idle thread for blocking work is kept. While there is one nobody can tell that no such
+/// work is under way, and so that a test can never end.
+const IDLE_THREADS: Duration = Duration::from_millis(400);
+
 /// What nobody waits for on a paused clock.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -97,6 +101,7 @@ impl LeakCheck {
         let denied = (mode != Mode::Off && self.denies_threads).then(Threads::begin);
         let denied = denied.transpose()?;
         let mut builder = self.runtime.unwrap_or_else(usual_runtime);
+        builder.thread_keep_alive(IDLE_THREADS);
         let observed = (mode != Mode::Off).then(|| {
             panics::install_hook();
             let of_runtime = denied.as_ref().map(Threads::of_runtime);
@@ -133,8 +138,7 @@ impl LeakCheck {
             mode,
             found: OnceLock::new(),
         });
-        let watched = until.map(|until| watchdog::watch(test.clone(), until));
-        let watched = watched.transpose()?;
+        let watched = watchdog::watch(test.clone(), until)?;
         let end = run_body(&runtime, &test, body.as_mut(), until, self.ends_when_idle);
         drop(watched);
         let is_late = until.is_some_and(|until| until <= Instant::now());
@@ -201,8 +205,14 @@ impl<T> End<T> {
                 let wait = body.wait(&mut Symbols::default());
                 (give_up(Verdict::Hung { timeout, wait }), None)
             }
-            Self::Output(output) => (give_up(late), Some(output)),
-            Self::Panic(_) => (give_up(late), None),
+            Self::Output(output) => {
+                scope.ask_tasks();
+                (give_up(late), Some(output))
+            }
+            Self::Panic(_) => {
+                scope.ask_tasks();
+                (give_up(late), None)
+            }
         }
     }
 }
@@ -220,7 +230,7 @@ fn run_body<F: Future + ?Sized>(
     // How far it was when it seemed that it cannot end.
     let mut seemed_stuck = None;
     loop {
-        let body = tracked_body(task, body.as_mut(), idle_after.take());
+        let body = tracked_body(test, body.as_mut(), idle_after.take());
         let was_idle = match contain(|| runtime.block_on(body)) {
             Ok(Ran::Ended(output)) => return End::Output(output),
             Err(panic) => return End::Panic(panic),
@@ -257,13 +267,14 @@ enum Ran<T> {
     },
 }
 
-/// Runs the body of a test as a task on record. If there is an `idle_after` it is asked where it waits
+/// Runs the body of a test as a task on record. If there is an `idle_after` all are asked where they wait
 /// when nothing can run, and no timer is to fire in this time.
 async fn tracked_body<F: Future + ?Sized>(
-    task: &Arc<Task>,
+    test: &RunningTest,
     mut body: Pin<&mut F>,
     idle_after: Option<Duration>,
 ) -> Ran<F::Output> {
+    let task = &test.body;
     // A paused clock goes on to the next timer when nothing can run.
     let mut idle = pin!(idle_after.map(|after| unconstrained(sleep(after))));
     let mut is_idle = move |context: &mut Context<'_>| {
@@ -274,7 +285,7 @@ async fn tracked_body<F: Future + ?Sized>(
     let output = poll_fn(|context| {
         if !was_idle && is_idle(context) {
             was_idle = true;
-            task.ask();
+            test.ask_all();
         }
         match task.poll(context, |context| body.as_mut().poll(context)) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
@@ -317,11 +328,11 @@ struct Ending<'a> {
 impl Ending<'_> {
     /// Has somebody speak up if the ending does not come to its end. A test that ends with nothing left
     /// does without.
-    fn watch(&self, grace: Duration) -> Option<Watched> {
+    fn watch(&self, patience: Duration) -> Option<Watched> {
         let test = Arc::new(EndingTest(Arc::clone(self.test)));
-        let until = Instant::now().checked_add(grace)?.checked_add(ENDING)?;
+        let until = Instant::now().checked_add(patience)?.checked_add(ENDING)?;
         // Without a thread for it the test is as it would be without a check.
-        watchdog::watch(test, until).ok()
+        watchdog::watch(test, Some(until)).ok()
     }
 
     /// Ends a test that was given up, or came to its end too late.

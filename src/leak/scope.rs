@@ -252,9 +252,10 @@ impl Scope {
 
     /// Ends the check of a test whose time is up, and says where its body and its tasks wait.
     ///
-    /// It has to run in the scope's runtime.
+    /// They were asked before, while the body was polled, which may be what polls them. It has to run in
+    /// the scope's runtime.
     pub(crate) async fn give_up(&self, verdict: Verdict) -> Report {
-        self.ask().await;
+        self.hear().await;
         self.with_tasks(verdict, &mut Symbols::default())
     }
 
@@ -270,7 +271,7 @@ impl Scope {
         if !clock.elapsed().is_zero() || self.unseen() > 0 {
             return None;
         }
-        self.ask().await;
+        self.hear().await;
         // They may be at work for somebody who was just polled.
         if threads.now() > 0 || !self.session.blocking(self.after).is_empty() {
             return None;
@@ -279,8 +280,11 @@ impl Scope {
         let wait = body.wait(&mut symbols);
         let report = self.with_tasks(Verdict::Deadlocked { wait: wait.clone() }, &mut symbols);
         let mut waits = report.tasks().iter().map(LeakedTask::wait);
-        let is_deadlock =
-            wait.is_for_tasks() && waits.all(Wait::is_for_tasks) && report.unseen() == 0;
+        let mut locks = report.held_locks().iter();
+        let is_deadlock = wait.is_for_tasks()
+            && waits.all(Wait::is_for_tasks)
+            && report.unseen() == 0
+            && !locks.any(HeldLock::may_be_released_elsewhere);
         is_deadlock.then_some(report)
     }
 
@@ -358,8 +362,17 @@ impl Scope {
 
     /// Asks each task that is left where it waits, and gives it time to answer.
     async fn ask(&self) {
-        let unseen = self.unseen();
         self.ask_tasks();
+        self.hear().await;
+    }
+
+    /// Gives each task that is left, and was asked where it waits, time to answer.
+    async fn hear(&self) {
+        let unseen = self.unseen();
+        for task in self.leaked().iter().filter(|task| !task.has_answered()) {
+            // It may have begun since.
+            task.ask();
+        }
         drain::until(ANSWER, || {
             // One that comes to an end instead is alive a moment longer than it is on record.
             self.have_answered() && self.unseen() <= unseen

@@ -20,6 +20,21 @@ pub(super) fn tell(report: &Report, role: Role) {
 
 /// The same, but that people are told `text`, of which the report is a part.
 pub(super) fn tell_as(text: &impl Display, report: &Report, role: Role) {
+    eprint!("{}", told(text, report, role));
+}
+
+/// The same past what test runners capture: what is printed by a thread that belongs to no test they
+/// take for the output of the test by which the thread was started.
+///
+/// # Errors
+///
+/// If it cannot be printed.
+pub(super) fn tell_past_runner(report: &Report, role: Role) -> io::Result<()> {
+    io::stderr().write_all(told(report, report, role).as_bytes())
+}
+
+/// What is to be printed, when the report has been appended to the file.
+fn told(text: &impl Display, report: &Report, role: Role) -> String {
     let outlets = Outlets::read();
     if let Some(file) = &outlets.report {
         append(file, report, role);
@@ -30,7 +45,7 @@ pub(super) fn tell_as(text: &impl Display, report: &Report, role: Role) {
         // has to be a line of its own.
         text += &annotations(report, role, &Repository::of(workspace()));
     }
-    eprint!("{text}");
+    text
 }
 
 /// Appends a report to a file. That this cannot be done is noted once, past what test runners

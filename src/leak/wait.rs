@@ -10,7 +10,7 @@ use super::trace::Trace;
 /// How many of the places where a task waits are listed before the others are counted.
 const LISTED: usize = 10;
 
-/// What a task that outlived its test was doing.
+/// What a task was doing that outlived its test, or was alive when the test was given up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Wait {
@@ -85,7 +85,7 @@ impl WaitPlace {
     }
 
     /// Returns which children of `settle_all`, `barrier` and their macros the place lies in, the
-    /// outermost first.
+    /// outermost first: each as in ``#0 `ada` of the join at src/users.rs:20:5``.
     #[must_use]
     pub fn children(&self) -> &[String] {
         &self.children

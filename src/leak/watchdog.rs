@@ -37,8 +37,8 @@ struct Entry {
     /// Nobody else has it.
     number: u64,
     test: Arc<dyn Test>,
-    /// When its time is up.
-    until: Instant,
+    /// When its time is up, if that comes.
+    until: Option<Instant>,
     /// When something is to be done about it.
     next: Instant,
     was_asked: bool,
@@ -56,13 +56,13 @@ static EARLIER: Condvar = Condvar::new();
 #[derive(Debug)]
 pub(crate) struct Watched(u64);
 
-/// Has a test looked at now and then, asked where it waits when its time is up, and given up if it
-/// does not answer.
+/// Has a test looked at now and then, asked where it waits when its time is up, if it is at some time, and
+/// given up if it does not answer.
 ///
 /// # Errors
 ///
 /// If the thread could not be started.
-pub(crate) fn watch(test: Arc<dyn Test>, until: Instant) -> Result<Watched, &'static str> {
+pub(crate) fn watch(test: Arc<dyn Test>, until: Option<Instant>) -> Result<Watched, &'static str> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     static IS_RUNNING: OnceLock<bool> = OnceLock::new();
     let start = || {
@@ -73,7 +73,7 @@ pub(crate) fn watch(test: Arc<dyn Test>, until: Instant) -> Result<Watched, &'st
         return Err("the thread that watches over timeouts could not be started");
     }
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let next = until.min(Instant::now() + LOOK);
+    let next = next_look(Instant::now(), until);
     let entry = Entry {
         number,
         test,
@@ -122,7 +122,7 @@ fn run() {
         drop(watchdog);
         if entry.was_asked {
             entry.test.give_up();
-        } else if entry.until <= now {
+        } else if entry.is_up(now) {
             entry.test.ask();
         } else {
             entry.test.look();
@@ -130,6 +130,19 @@ fn run() {
         drop(entry);
         watchdog = lock();
     }
+}
+
+impl Entry {
+    /// Whether its time is up.
+    fn is_up(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+}
+
+/// When something is to be done about a test whose time is not up.
+fn next_look(now: Instant, until: Option<Instant>) -> Instant {
+    let look = now + LOOK;
+    until.map_or(look, |until| until.min(look))
 }
 
 impl Watchdog {
@@ -147,11 +160,11 @@ impl Watchdog {
         };
         if entry.was_asked {
             _ = self.remove(number);
-        } else if entry.until <= now {
+        } else if entry.is_up(now) {
             entry.was_asked = true;
             entry.next = now + ANSWER;
         } else {
-            entry.next = entry.until.min(now + LOOK);
+            entry.next = next_look(now, entry.until);
         }
     }
 }
@@ -188,7 +201,7 @@ mod tests {
     fn a_test_that_has_ended_is_not_kept() {
         let (says, said) = channel();
         let test = Arc::new(Says(says));
-        let until = Instant::now() + Duration::from_secs(3600);
+        let until = Some(Instant::now() + Duration::from_secs(3600));
         let watched = watch(test.clone(), until).unwrap();
         assert_eq!(Arc::strong_count(&test), 2);
         drop(watched);
@@ -200,7 +213,7 @@ mod tests {
     #[test]
     fn a_test_is_asked_first_and_then_given_up() {
         let (says, said) = channel();
-        let watched = watch(Arc::new(Says(says)), Instant::now()).unwrap();
+        let watched = watch(Arc::new(Says(says)), Some(Instant::now())).unwrap();
         assert_eq!(said.recv(), Ok("asked"));
         assert_eq!(said.recv(), Ok("given up"));
         assert!(said.recv().is_err(), "and not kept");
@@ -210,7 +223,7 @@ mod tests {
     #[test]
     fn a_test_is_looked_at_before_its_time_is_up() {
         let (says, said) = channel();
-        let until = Instant::now() + Duration::from_secs(3600);
+        let until = Some(Instant::now() + Duration::from_secs(3600));
         let watched = watch(Arc::new(Says(says)), until).unwrap();
         assert_eq!(said.recv(), Ok("looked at"));
         drop(watched);
@@ -220,7 +233,7 @@ mod tests {
     #[test]
     fn a_test_that_ends_when_it_was_asked_is_not_given_up() {
         let (says, said) = channel();
-        let watched = watch(Arc::new(Says(says)), Instant::now()).unwrap();
+        let watched = watch(Arc::new(Says(says)), Some(Instant::now())).unwrap();
         assert_eq!(said.recv(), Ok("asked"));
         drop(watched);
         assert!(said.recv().is_err());

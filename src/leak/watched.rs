@@ -12,7 +12,7 @@ use super::report::Report;
 use super::role::Role;
 use super::scope::{Progress, Scope};
 use super::task::Task;
-use super::tell::tell;
+use super::tell::tell_past_runner;
 use super::thread_count::ThreadCount;
 use super::watchdog;
 use crate::contain::contain;
@@ -49,13 +49,12 @@ impl watchdog::Test for RunningTest {
             && self.scope.runtime.runtime_flavor() != RuntimeFlavor::MultiThread
             && self.threads.now() == 0;
         if may_be_stuck {
-            self.body.ask();
+            self.ask_all();
         }
     }
 
     fn ask(&self) {
-        self.scope.ask_tasks();
-        self.body.ask();
+        self.ask_all();
     }
 
     fn give_up(&self) {
@@ -67,6 +66,13 @@ impl watchdog::Test for RunningTest {
 }
 
 impl RunningTest {
+    /// Asks the tasks and the body where they wait. The body last, since its poll may be that of tasks, in
+    /// a `LocalSet`.
+    pub(crate) fn ask_all(&self) {
+        self.scope.ask_tasks();
+        self.body.ask();
+    }
+
     /// Looks how far it has come, and whether that is as far as it had come before.
     fn stands_still(&self) -> bool {
         // Where the clock is not paused time passes. Where it is, nothing stands still while there is
@@ -112,8 +118,8 @@ impl watchdog::Test for EndingTest {
 
 /// Tells what is known, and ends the process, or says that nobody can end the test.
 fn end(report: &Report, role: Role, on_hang: OnHang, why: &str) {
-    // That nobody reads what is printed is no reason to go on.
-    _ = contain(|| tell(report, role));
+    // That it cannot be told is no reason to go on.
+    _ = contain(|| tell_past_runner(report, role));
     match on_hang {
         OnHang::Abort => {
             let says = "\nThe process is aborted (STRAGGLER_ON_HANG=abort).";

@@ -25,8 +25,18 @@ pub(crate) fn run(name: &str) -> Ended {
 
 /// Runs the ignored test `name` of this binary with these environment variables.
 pub(crate) fn run_with(name: &str, variables: &[(&str, &str)]) -> Ended {
+    start(name, &["--nocapture"], variables)
+}
+
+/// The same, but that the test runner captures what tests print, as it does by default.
+pub(crate) fn run_captured(name: &str, variables: &[(&str, &str)]) -> Ended {
+    start(name, &[], variables)
+}
+
+fn start(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
     let output = Command::new(env::current_exe().expect("this test has a binary"))
-        .args([name, "--exact", "--ignored", "--nocapture"])
+        .args([name, "--exact", "--ignored"])
+        .args(arguments)
         .env_remove("GITHUB_ACTIONS")
         .env_remove("RUST_BACKTRACE")
         .env_remove("STRAGGLER")

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Instant;
 
+use straggler::Lock;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::*;
@@ -76,6 +77,50 @@ fn of_tasks_of_a_set_is_told() {
         while set.join_next().await.is_some() {}
     });
     assert_eq!(report.count(), 2);
+}
+
+#[test]
+fn is_told_also_when_blocking_work_has_ended() {
+    deadlock(async {
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        let (_sign, signed) = oneshot::channel::<()>();
+        _ = signed.await;
+    });
+}
+
+#[test]
+fn is_told_also_where_the_test_may_take_for_ever() {
+    let (tell, told) = std_mpsc::channel();
+    thread::spawn(move || {
+        let report = paused().no_timeout().run(pending::<()>());
+        _ = tell.send(report);
+    });
+    let report = told.recv_timeout(Duration::from_secs(60));
+    let report = report.expect("it is seen").unwrap_err();
+    assert!(matches!(report.verdict(), Verdict::Deadlocked { .. }));
+}
+
+#[test]
+fn is_none_while_another_test_has_the_lock() {
+    static LOCK: Lock = Lock::new();
+    let (acquire, acquired) = std_mpsc::channel();
+    let (release, released) = oneshot::channel::<()>();
+    let other = thread::spawn(|| {
+        LeakCheck::new().run(async move {
+            let _guard = LOCK.acquire().await;
+            acquire.send(()).unwrap();
+            _ = released.await;
+        })
+    });
+    acquired.recv().unwrap();
+    let releasing = thread::spawn(|| {
+        later();
+        release.send(()).unwrap();
+    });
+    let output = paused().run(async { drop(LOCK.acquire().await) });
+    releasing.join().unwrap();
+    other.join().unwrap().unwrap();
+    output.unwrap();
 }
 
 #[test]

@@ -136,3 +136,19 @@ fn says_where_the_tasks_wait_that_are_alive_also_those_that_may_remain() {
         "{report}"
     );
 }
+
+#[test]
+fn says_where_a_task_waits_that_the_body_polls_in_a_local_set() {
+    let check = LeakCheck::new().timeout(SHORT);
+    let report = check.run(LocalSet::new().run_until(async {
+        let (sign, signed) = oneshot::channel::<()>();
+        let waits = straggler::spawn_local(async { _ = signed.await });
+        waits.await.unwrap();
+        drop(sign);
+    }));
+    let report = report.unwrap_err();
+    let [task] = report.tasks() else {
+        panic!("{report}");
+    };
+    assert!(matches!(task.wait(), Wait::At(_)), "{report}");
+}
