@@ -8,8 +8,9 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::panic::{self, Location};
-use std::sync::{Arc, Once};
+use std::panic::{self, Location, PanicHookInfo};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use backtrace::Backtrace;
@@ -37,22 +38,58 @@ thread_local! {
     static LAST: RefCell<Option<(Option<String>, Place)>> = const { RefCell::new(None) };
 }
 
-/// Has all panics of the process seen from here on. The hook that was there before is called too.
+/// Whether the hook is installed: one of the values below.
+static INSTALLED: AtomicU8 = AtomicU8::new(ABSENT);
+const ABSENT: u8 = 0;
+/// It is about to be: who needs it waits.
+const COMING: u8 = 1;
+const PRESENT: u8 = 2;
+
+/// What is called when a thread panics, in place of the hook that was there before.
+struct Hook {
+    before: Box<dyn Fn(&PanicHookInfo<'_>) + Sync + Send>,
+}
+
+impl Hook {
+    fn call(&self, info: &PanicHookInfo<'_>) {
+        note(message_of(info.payload()), info.location());
+        if !is_heard_quietly(message_of(info.payload()), info.location()) {
+            (self.before)(info);
+        }
+    }
+}
+
+/// The standard library drops a hook that somebody replaces, as a test does that sets one of its own.
+/// One that is taken and called by another is kept, and so is still installed.
+impl Drop for Hook {
+    fn drop(&mut self) {
+        // Nothing but this flag is looked at by who reads it.
+        INSTALLED.store(ABSENT, Relaxed);
+    }
+}
+
+/// Has all panics of the process seen from here on, until somebody throws the hook away. The hook that
+/// was there before is called too.
 pub(crate) fn install_hook() {
-    static INSTALLED: Once = Once::new();
     // A thread that panics may not change the hook. The next check will.
-    if INSTALLED.is_completed() || thread::panicking() {
+    if INSTALLED.load(Relaxed) != PRESENT && !thread::panicking() {
+        install_now();
+    }
+}
+
+#[cold]
+fn install_now() {
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+    if INSTALLED.load(Relaxed) != ABSENT {
         return;
     }
-    INSTALLED.call_once(|| {
-        let before = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            note(message_of(info.payload()), info.location());
-            if !is_heard_quietly(message_of(info.payload()), info.location()) {
-                before(info);
-            }
-        }));
-    });
+    INSTALLED.store(COMING, Relaxed);
+    let before = panic::take_hook();
+    let hook = Hook { before };
+    panic::set_hook(Box::new(move |info| hook.call(info)));
+    // Unless another thread has thrown it away meanwhile.
+    _ = INSTALLED.compare_exchange(COMING, PRESENT, Relaxed, Relaxed);
 }
 
 /// The message of a panic, if it has one, and its place.
