@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::mem;
-use std::panic::{Location, resume_unwind};
+use std::panic::Location;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
@@ -12,9 +12,8 @@ use tokio::task::{self, AbortHandle};
 
 use super::blocking::AtWork;
 use super::locks::Locks;
-use super::panics::{self, Panicked};
+use super::panics::Panicked;
 use super::task::{Kind, Spawner, Task};
-use crate::panic::Panic;
 
 /// The record of the tasks of one runtime.
 ///
@@ -253,12 +252,6 @@ impl Session {
             abort.abort();
         }
         Stopping(self)
-    }
-
-    /// Notes that a tracked task panicked, and lets the panic go on.
-    pub(crate) fn goes_on(&self, task: &Arc<Task>, panic: Panic) -> ! {
-        self.note_panic(panics::of_tracked(task, &panic));
-        resume_unwind(panic.into_payload())
     }
 
     /// Notes that a task panicked.

@@ -49,8 +49,6 @@ pub(crate) enum Kind {
     Body,
     /// Spawned through `straggler`, which polls it.
     Tracked,
-    /// As above, for a future of a combinator, which is told if it panics.
-    Child,
     /// As above, by `spawn_local`.
     Local,
     /// As above, by `background`: stopped when the body has ended.
