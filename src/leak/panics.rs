@@ -21,6 +21,13 @@ use super::session::Session;
 use super::task::{Kind, Task};
 use crate::panic::{Panic, message_of};
 
+/// How many tasks and panics of a session there were when a check began.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beginning {
+    pub(crate) last_task: usize,
+    pub(crate) last_panic: usize,
+}
+
 /// A panic that ended a task, or may have.
 #[derive(Clone, Debug)]
 pub(crate) struct Panicked {
@@ -181,10 +188,13 @@ pub(crate) fn of_tracked(task: &Arc<Task>, panic: &Panic) -> Panicked {
 }
 
 impl Panicked {
-    /// Whether the task is one of a check that began when there were `after` tasks. Of one that is
-    /// not on record it cannot be known, and is taken for granted.
-    pub(crate) fn is_after(&self, after: usize) -> bool {
-        let task = self.task.as_ref();
-        task.is_none_or(|task| task.kind == Kind::Hooked || task.number > after)
+    /// Whether a check is charged with it, as the number `number` of the panics of its session. The
+    /// task has to be one of the check's. When one that is not on record began is not known: there the
+    /// panic has to be, at least.
+    pub(crate) fn is_since(&self, began: Beginning, number: usize) -> bool {
+        match &self.task {
+            Some(task) if task.kind != Kind::Hooked => task.number > began.last_task,
+            _ => number > began.last_panic,
+        }
     }
 }
