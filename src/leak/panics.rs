@@ -159,7 +159,7 @@ fn note(message: Option<String>, place: Option<&Location<'_>>) {
         return;
     };
     let place = place.map(Place::from);
-    if Task::current().is_some_and(|task| task.has_id(id)) {
+    if Task::current().is_some_and(|task| task.has_id(Some(id))) {
         if let Some(place) = place {
             // The thread may be at its end, and the value gone.
             _ = LAST.try_with(|last| last.replace(Some((message, place))));

@@ -336,9 +336,10 @@ impl Record {
             return Spawner::Task(Arc::clone(task));
         }
         match (Task::current(), id) {
-            (Some(task), _) => Spawner::Task(task),
-            (None, Some(_)) => Spawner::Unknown,
+            // Tasks of a `LocalSet` are polled inside of the poll of another one, or of the body.
+            (Some(task), id) if task.has_id(id) => Spawner::Task(task),
             (None, None) => Spawner::Thread,
+            _ => Spawner::Unknown,
         }
     }
 }
