@@ -32,6 +32,7 @@ mod tell;
 pub(crate) mod test_case;
 mod text;
 mod thread_count;
+mod thread_runtime;
 mod threads;
 mod to_json;
 pub(crate) mod trace;

@@ -149,13 +149,14 @@ pub(crate) fn note_resumed(payload: &(dyn Any + Send)) {
     note(message_of(payload), None);
 }
 
-/// Notes that this thread panics, if it does so in a task of a runtime that is watched.
+/// Notes that this thread panics, if it does so in a task of a runtime that is watched, or in a runtime
+/// that such a task made for itself.
 fn note(message: Option<String>, place: Option<&Location<'_>>) {
     // The body of a test is no task.
     let Some(id) = task::try_id() else {
         return;
     };
-    let Some(session) = Session::current() else {
+    let Some(session) = Session::of_thread() else {
         return;
     };
     let place = place.map(Place::from);

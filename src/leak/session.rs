@@ -14,6 +14,7 @@ use super::blocking::AtWork;
 use super::locks::Locks;
 use super::panics::{Beginning, Panicked};
 use super::task::{Kind, Spawner, Task};
+use super::thread_runtime;
 
 /// The record of the tasks of one runtime.
 ///
@@ -107,10 +108,22 @@ impl Session {
         Self::of(&Handle::try_current().ok()?)
     }
 
+    /// The session of the runtime that the caller is in, or else of the one that started this thread.
+    pub(crate) fn of_thread() -> Option<Arc<Self>> {
+        if WATCHED.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let current = Self::current();
+        current.or_else(|| Self::with_id(thread_runtime::started_by()?))
+    }
+
     /// The session of a runtime, if somebody watches it.
     pub(crate) fn of(runtime: &Handle) -> Option<Arc<Self>> {
+        Self::with_id(runtime.id())
+    }
+
+    fn with_id(runtime: Id) -> Option<Arc<Self>> {
         let sessions = SESSIONS.read().unwrap_or_else(PoisonError::into_inner);
-        let runtime = runtime.id();
         let mut sessions = sessions.iter();
         sessions
             .find(|known| known.runtime == runtime)?
