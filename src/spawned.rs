@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::task::JoinHandle;
 
-use crate::leak::{Kind, track};
+use crate::leak::{Claim, track_claimed};
 use crate::on_panic::OnPanic;
 use crate::panic::Panic;
 use crate::settle::SettleAll;
@@ -29,7 +29,8 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     /// - The tasks are tracked as those of [`straggler::spawn`](crate::spawn) are. In the report of a
     ///   [`LeakCheck`](crate::LeakCheck) they were spawned where this method was called, and have the
     ///   names that [`named`](Self::named) gave to the futures before. That a task panicked is no
-    ///   finding of its own there, since it is the panic of this combinator, or one of its values.
+    ///   finding of its own there, since it is the panic of this combinator, or one of its values. It is
+    ///   one if the combinator was dropped, or gave up, before it took the task's result.
     ///
     /// A report of a [`deadline`](Self::deadline) knows of a task only that it had not ended: how often
     /// it was polled, and whether anything could wake it, is not seen from outside. Where it waits a
@@ -82,6 +83,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
             future: Some(future),
             name: name.map(str::to_owned),
             task: None,
+            claim: None,
             place,
         });
         let Some(mut spawned) = spawned else {
@@ -102,6 +104,8 @@ pub struct Spawned<F: Future> {
     future: Option<F>,
     name: Option<String>,
     task: Option<JoinHandle<F::Output>>,
+    /// What leaves a panic of the task to a leak check, if this is dropped before the result was taken.
+    claim: Option<Claim>,
     /// Where it was spawned, as reports say it.
     place: &'static Location<'static>,
 }
@@ -117,14 +121,19 @@ where
         let this = self.get_mut();
         if let Some(future) = this.future.take() {
             let name = this.name.take().map(Cow::Owned);
-            let (tracked, _spawning) = track(future, Kind::Child, name, this.place);
+            let (tracked, _spawning, claim) = track_claimed(future, name, this.place);
+            this.claim = claim;
             this.task = Some(tokio::spawn(tracked));
         }
         let Some(task) = &mut this.task else {
             unreachable!("a future that panicked is not polled again");
         };
         // The handle is ready only when tokio has dropped the task's future.
-        let error = match ready!(Pin::new(task).poll(context)) {
+        let ended = ready!(Pin::new(task).poll(context));
+        if let Some(claim) = this.claim.take() {
+            claim.fulfil();
+        }
+        let error = match ended {
             Ok(output) => return Poll::Ready(output),
             Err(error) => error,
         };

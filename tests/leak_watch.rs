@@ -401,6 +401,31 @@ fn helpers_and_panics_from_before_are_left_alone() {
 }
 
 #[test]
+fn so_are_panics_from_before_of_tasks_that_are_not_on_record() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            // Who watches all along is charged with what the other one is not.
+            let all_along = watch();
+            let panicking = tokio::spawn(async { panic!("from before") });
+            assert!(panicking.await.unwrap_err().is_panic());
+
+            let watch = watch();
+            watch.verify().await.unwrap();
+            let panicking = tokio::spawn(async { panic!("of the test") });
+            assert!(panicking.await.unwrap_err().is_panic());
+            for (watch, message) in [(watch, "of the test"), (all_along, "from before")] {
+                let report = watch.verify().await.unwrap_err();
+                assert_eq!(*report.verdict(), Verdict::Panicked, "{report}");
+                let [panic] = report.panics() else {
+                    panic!("{report}");
+                };
+                assert_eq!(panic.message(), Some(message));
+            }
+        });
+    }
+}
+
+#[test]
 fn a_local_runtime_s_tasks_are_counted_once() {
     let options = tokio::runtime::LocalOptions::default();
     let runtime = Builder::new_current_thread().build_local(options).unwrap();

@@ -15,7 +15,7 @@ use std::time::Duration;
 use common::{Gate, Log, Tracked, in_each_flavor, message, until};
 use futures::FutureExt;
 use futures::executor::block_on;
-use straggler::leak::{Call, SpawnedBy, Wait};
+use straggler::leak::{Call, Report, SpawnedBy, TaskPanic, Verdict, Wait};
 use straggler::{LeakCheck, SettleAll, settle_all};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::yield_now;
@@ -437,6 +437,91 @@ fn a_leak_check_is_clean_when_it_was_dropped_half_way() {
             settling.now_or_never().is_some()
         });
         assert!(!is_done.unwrap());
+    }
+}
+
+#[test]
+fn a_leak_check_does_not_find_a_panic_that_it_went_on_with_or_returned() {
+    for check in checks() {
+        let panicked = check.run(async {
+            let drops = Log::new();
+            let panics = || (0..3).map(|index| Tracked::new(index, &drops).panics_if(index > 0));
+            let owners = || panics().map(|owned| owned.owned_by(ready(())));
+            let returned = settle_all(owners()).spawned().catch_unwind().await;
+            let gone_on = panic_of(settle_all(owners()).spawned()).await;
+            (returned.err_count(), gone_on)
+        });
+        let (returned, gone_on) = panicked.unwrap();
+        assert_eq!(returned, 2);
+        assert!(gone_on.starts_with("drop of"), "{gone_on}");
+    }
+}
+
+/// The only panic that a report tells of.
+#[track_caller]
+fn only_panic(report: &Report) -> &TaskPanic {
+    assert_eq!(*report.verdict(), Verdict::Panicked, "{report}");
+    let [panic] = report.panics() else {
+        panic!("{report}");
+    };
+    panic
+}
+
+#[test]
+fn a_leak_check_finds_a_panic_whose_result_nobody_took() {
+    for check in checks() {
+        let line = line!() + 3;
+        let report = check.run(async {
+            let settling = settle_all([async { panic!("the account is in the red") }]);
+            let mut settling = task::spawn(settling.named(|_| "payer").spawned());
+            assert_pending!(settling.poll());
+            until(|| settling.is_woken()).await;
+            drop(settling);
+        });
+        let report = report.unwrap_err();
+        let panic = only_panic(&report);
+        assert_eq!(panic.message(), Some("the account is in the red"));
+        assert_eq!(panic.name(), Some("payer"));
+        let (spawned_at, place) = (panic.spawned_at().unwrap(), panic.place().unwrap());
+        assert_eq!((spawned_at.file(), spawned_at.line()), (file!(), line));
+        assert_eq!((place.file(), place.line()), (file!(), line - 1));
+    }
+}
+
+#[test]
+fn a_leak_check_finds_a_panic_of_a_task_that_was_given_up() {
+    let [_, check, _] = checks();
+    let report = check.run(async {
+        let (begins, has_begun) = tokio::sync::oneshot::channel();
+        let (give_up, is_given_up) = mpsc::channel::<()>();
+        let panics = async move {
+            begins.send(()).unwrap();
+            // It is inside of a poll, which cannot be stopped.
+            is_given_up.recv().unwrap();
+            panic!("too late");
+        };
+        let settling = settle_all([panics]).spawned().deadline(has_begun);
+        assert_eq!(settling.await.unwrap_err().pending().len(), 1);
+        give_up.send(()).unwrap();
+    });
+    assert_eq!(only_panic(&report.unwrap_err()).message(), Some("too late"));
+}
+
+#[test]
+fn a_leak_check_finds_a_panic_in_the_drop_of_a_task_that_was_given_up() {
+    for check in checks() {
+        let report = check.run(async {
+            let drops = Log::new();
+            let owner = Tracked::new(7, &drops)
+                .panics_if(true)
+                .owned_by(pending::<()>());
+            let settling = settle_all([owner]).spawned().deadline(yield_now());
+            assert_eq!(settling.await.unwrap_err().pending().len(), 1);
+        });
+        let report = report.unwrap_err();
+        let panic = only_panic(&report);
+        assert_eq!(panic.message(), Some("drop of 7"));
+        assert_eq!(panic.spawned_at().unwrap().file(), file!());
     }
 }
 

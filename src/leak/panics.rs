@@ -8,8 +8,9 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::panic::{self, Location};
-use std::sync::{Arc, Once};
+use std::panic::{self, Location, PanicHookInfo};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use backtrace::Backtrace;
@@ -19,6 +20,13 @@ use super::place::Place;
 use super::session::Session;
 use super::task::{Kind, Task};
 use crate::panic::{Panic, message_of};
+
+/// How many tasks and panics of a session there were when a check began.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beginning {
+    pub(crate) last_task: usize,
+    pub(crate) last_panic: usize,
+}
 
 /// A panic that ended a task, or may have.
 #[derive(Clone, Debug)]
@@ -37,22 +45,58 @@ thread_local! {
     static LAST: RefCell<Option<(Option<String>, Place)>> = const { RefCell::new(None) };
 }
 
-/// Has all panics of the process seen from here on. The hook that was there before is called too.
+/// Whether the hook is installed: one of the values below.
+static INSTALLED: AtomicU8 = AtomicU8::new(ABSENT);
+const ABSENT: u8 = 0;
+/// It is about to be: who needs it waits.
+const COMING: u8 = 1;
+const PRESENT: u8 = 2;
+
+/// What is called when a thread panics, in place of the hook that was there before.
+struct Hook {
+    before: Box<dyn Fn(&PanicHookInfo<'_>) + Sync + Send>,
+}
+
+impl Hook {
+    fn call(&self, info: &PanicHookInfo<'_>) {
+        note(message_of(info.payload()), info.location());
+        if !is_heard_quietly(message_of(info.payload()), info.location()) {
+            (self.before)(info);
+        }
+    }
+}
+
+/// The standard library drops a hook that somebody replaces, as a test does that sets one of its own.
+/// One that is taken and called by another is kept, and so is still installed.
+impl Drop for Hook {
+    fn drop(&mut self) {
+        // Nothing but this flag is looked at by who reads it.
+        INSTALLED.store(ABSENT, Relaxed);
+    }
+}
+
+/// Has all panics of the process seen from here on, until somebody throws the hook away. The hook that
+/// was there before is called too.
 pub(crate) fn install_hook() {
-    static INSTALLED: Once = Once::new();
     // A thread that panics may not change the hook. The next check will.
-    if INSTALLED.is_completed() || thread::panicking() {
+    if INSTALLED.load(Relaxed) != PRESENT && !thread::panicking() {
+        install_now();
+    }
+}
+
+#[cold]
+fn install_now() {
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+    if INSTALLED.load(Relaxed) != ABSENT {
         return;
     }
-    INSTALLED.call_once(|| {
-        let before = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            note(message_of(info.payload()), info.location());
-            if !is_heard_quietly(message_of(info.payload()), info.location()) {
-                before(info);
-            }
-        }));
-    });
+    INSTALLED.store(COMING, Relaxed);
+    let before = panic::take_hook();
+    let hook = Hook { before };
+    panic::set_hook(Box::new(move |info| hook.call(info)));
+    // Unless another thread has thrown it away meanwhile.
+    _ = INSTALLED.compare_exchange(COMING, PRESENT, Relaxed, Relaxed);
 }
 
 /// The message of a panic, if it has one, and its place.
@@ -105,17 +149,18 @@ pub(crate) fn note_resumed(payload: &(dyn Any + Send)) {
     note(message_of(payload), None);
 }
 
-/// Notes that this thread panics, if it does so in a task of a runtime that is watched.
+/// Notes that this thread panics, if it does so in a task of a runtime that is watched, or in a runtime
+/// that such a task made for itself.
 fn note(message: Option<String>, place: Option<&Location<'_>>) {
     // The body of a test is no task.
     let Some(id) = task::try_id() else {
         return;
     };
-    let Some(session) = Session::current() else {
+    let Some(session) = Session::of_thread() else {
         return;
     };
     let place = place.map(Place::from);
-    if Task::current().is_some_and(|task| task.has_id(id)) {
+    if Task::current().is_some_and(|task| task.has_id(Some(id))) {
         if let Some(place) = place {
             // The thread may be at its end, and the value gone.
             _ = LAST.try_with(|last| last.replace(Some((message, place))));
@@ -144,10 +189,13 @@ pub(crate) fn of_tracked(task: &Arc<Task>, panic: &Panic) -> Panicked {
 }
 
 impl Panicked {
-    /// Whether the task is one of a check that began when there were `after` tasks. Of one that is
-    /// not on record it cannot be known, and is taken for granted.
-    pub(crate) fn is_after(&self, after: usize) -> bool {
-        let task = self.task.as_ref();
-        task.is_none_or(|task| task.kind == Kind::Hooked || task.number > after)
+    /// Whether a check is charged with it, as the number `number` of the panics of its session. The
+    /// task has to be one of the check's. When one that is not on record began is not known: there the
+    /// panic has to be, at least.
+    pub(crate) fn is_since(&self, began: Beginning, number: usize) -> bool {
+        match &self.task {
+            Some(task) if task.kind != Kind::Hooked => task.number > began.last_task,
+            _ => number > began.last_panic,
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::calls::Symbols;
 use super::drain;
 use super::judged::Judged;
 use super::locks::HeldLock;
-use super::panics::Panicked;
+use super::panics::{Beginning, Panicked};
 use super::place::Place;
 use super::report::{Findings, LeakedTask, Report, TaskPanic, Verdict};
 use super::rules::Rules;
@@ -37,8 +37,8 @@ pub(crate) struct Scope {
     pub(crate) runtime: Handle,
     pub(super) rules: Rules,
     allows_panics: bool,
-    /// The tasks with numbers up to this one were there before.
-    after: usize,
+    /// The tasks and panics with numbers up to these were there before.
+    began: Beginning,
     /// The locks with numbers up to this one were acquired before.
     locks_after: usize,
     /// How many others were.
@@ -90,7 +90,7 @@ impl Scope {
         place: &'static Location<'static>,
     ) -> Self {
         Self {
-            after: 0,
+            began: Beginning::default(),
             locks_after: 0,
             session,
             runtime,
@@ -105,7 +105,7 @@ impl Scope {
     /// Leaves out what is in the runtime now: it is somebody else's.
     pub(crate) fn since_now(self) -> Self {
         Self {
-            after: self.session.last_number(),
+            began: self.session.so_far(),
             locks_after: self.session.last_lock(),
             unseen_before: self.settled_unseen(),
             ..self
@@ -136,7 +136,7 @@ impl Scope {
 
     /// Ends the check if there is nothing to stop and nothing to wait for, as in nearly every test.
     pub(crate) fn end_if_clean(&self) -> Option<Found> {
-        let is_clean = self.session.is_idle(self.after)
+        let is_clean = self.session.is_idle(self.began.last_task)
             && self.session.holds_no_lock(self.locks_after)
             && self.unseen() == 0;
         is_clean.then(|| Found {
@@ -152,7 +152,7 @@ impl Scope {
     ///
     /// It has to run in the scope's runtime.
     pub(crate) async fn end(&self, grace: Duration) -> Found {
-        let _stopping = self.session.stop_background(self.after);
+        let _stopping = self.session.stop_background(self.began.last_task);
         let (begun, clock) = (Instant::now(), tokio::time::Instant::now());
         let is_clean = drain::until(grace, || {
             let judged = self.judge();
@@ -217,13 +217,13 @@ impl Scope {
     ///
     /// It has to be last: a task may panic when the runtime drops it.
     pub(crate) fn with_panics(&self, report: Option<Report>) -> Option<Report> {
-        let panicked = self.session.take_panics(self.after);
+        let panicked = self.session.take_panics(self.began);
         self.with(&panicked, report)
     }
 
     /// The same of a report that is not the last one.
     pub(crate) fn with_panics_so_far(&self, report: Report) -> Report {
-        let panicked = self.session.panics_so_far(self.after);
+        let panicked = self.session.panics_so_far(self.began);
         self.with(&panicked, Some(report.clone())).unwrap_or(report)
     }
 
@@ -273,7 +273,7 @@ impl Scope {
         }
         self.hear().await;
         // They may be at work for somebody who was just polled.
-        if threads.now() > 0 || !self.session.blocking(self.after).is_empty() {
+        if threads.now() > 0 || !self.session.blocking(self.began.last_task).is_empty() {
             return None;
         }
         let mut symbols = Symbols::default();
@@ -334,8 +334,8 @@ impl Scope {
     pub(crate) fn progress(&self, body: &Task) -> Option<Progress> {
         let begun = self.session.last_number();
         let (tasks, blocking) = (
-            self.session.leaked(self.after),
-            self.session.blocking(self.after),
+            self.session.leaked(self.began.last_task),
+            self.session.blocking(self.began.last_task),
         );
         let is_in_poll = body.is_in_poll() || tasks.iter().any(|task| task.is_in_poll());
         let polls = |task: &Task| task.polls().unwrap_or(0);
@@ -398,7 +398,7 @@ impl Scope {
 
     /// The tasks on record that have not ended.
     fn leaked(&self) -> Vec<Arc<Task>> {
-        without_asking(self.session.leaked(self.after))
+        without_asking(self.session.leaked(self.began.last_task))
     }
 
     /// What is known of the blocking work on record that has not ended.
@@ -411,7 +411,7 @@ impl Scope {
 
     /// The blocking work on record that has not ended.
     fn blocking(&self) -> Vec<Arc<Task>> {
-        without_asking(self.session.blocking(self.after))
+        without_asking(self.session.blocking(self.began.last_task))
     }
 
     /// How many more tasks of the runtime are alive, which came since.

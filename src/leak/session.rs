@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::mem;
-use std::panic::{Location, resume_unwind};
+use std::panic::Location;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
@@ -12,9 +12,9 @@ use tokio::task::{self, AbortHandle};
 
 use super::blocking::AtWork;
 use super::locks::Locks;
-use super::panics::{self, Panicked};
+use super::panics::{Beginning, Panicked};
 use super::task::{Kind, Spawner, Task};
-use crate::panic::Panic;
+use super::thread_runtime;
 
 /// The record of the tasks of one runtime.
 ///
@@ -27,7 +27,7 @@ pub(crate) struct Session {
     record: Mutex<Record>,
     /// The panics that ended a task, or may have. By itself, so that a thread that panics can add to
     /// them whatever it was at.
-    panics: Mutex<Vec<Panicked>>,
+    panics: Mutex<Panics>,
     /// The locks that are held or waited for. By itself too: who acquires one looks at no task.
     locks: Mutex<Locks>,
 }
@@ -41,6 +41,13 @@ struct Record {
     /// How many checks have stopped them and are not at their end: one that comes late is stopped
     /// at once.
     stopping: usize,
+}
+
+#[derive(Debug, Default)]
+struct Panics {
+    last_number: usize,
+    /// Those that no check has taken, each with its number.
+    noted: Vec<(usize, Panicked)>,
 }
 
 /// What a task is found by.
@@ -101,10 +108,22 @@ impl Session {
         Self::of(&Handle::try_current().ok()?)
     }
 
+    /// The session of the runtime that the caller is in, or else of the one that started this thread.
+    pub(crate) fn of_thread() -> Option<Arc<Self>> {
+        if WATCHED.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let current = Self::current();
+        current.or_else(|| Self::with_id(thread_runtime::started_by()?))
+    }
+
     /// The session of a runtime, if somebody watches it.
     pub(crate) fn of(runtime: &Handle) -> Option<Arc<Self>> {
+        Self::with_id(runtime.id())
+    }
+
+    fn with_id(runtime: Id) -> Option<Arc<Self>> {
         let sessions = SESSIONS.read().unwrap_or_else(PoisonError::into_inner);
-        let runtime = runtime.id();
         let mut sessions = sessions.iter();
         sessions
             .find(|known| known.runtime == runtime)?
@@ -126,6 +145,14 @@ impl Session {
     /// Which task this thread runs.
     pub(super) fn who(&self) -> Spawner {
         self.record().spawner()
+    }
+
+    /// What there was so far: what comes later has higher numbers.
+    pub(crate) fn so_far(&self) -> Beginning {
+        Beginning {
+            last_task: self.last_number(),
+            last_panic: self.panics().last_number,
+        }
     }
 
     /// How many tasks were spawned so far: those with higher numbers come later.
@@ -255,37 +282,36 @@ impl Session {
         Stopping(self)
     }
 
-    /// Notes that a tracked task panicked, and lets the panic go on.
-    pub(crate) fn goes_on(&self, task: &Arc<Task>, panic: Panic) -> ! {
-        self.note_panic(panics::of_tracked(task, &panic));
-        resume_unwind(panic.into_payload())
-    }
-
     /// Notes that a task panicked.
     pub(crate) fn note_panic(&self, panicked: Panicked) {
-        self.panics().push(panicked);
+        let mut panics = self.panics();
+        panics.last_number += 1;
+        let number = panics.last_number;
+        panics.noted.push((number, panicked));
     }
 
     /// The panics that [`take_panics`](Self::take_panics) would take.
-    pub(crate) fn panics_so_far(&self, after: usize) -> Vec<Panicked> {
+    pub(crate) fn panics_so_far(&self, began: Beginning) -> Vec<Panicked> {
         let panics = self.panics();
-        let of_check = panics.iter().filter(|panicked| panicked.is_after(after));
-        of_check.cloned().collect()
+        let noted = panics.noted.iter();
+        let of_check = noted.filter(|(number, panicked)| panicked.is_since(began, *number));
+        of_check.map(|(_, panicked)| panicked.clone()).collect()
     }
 
-    /// Takes the panics of tasks that a check is charged with which began when there were `after`.
-    pub(crate) fn take_panics(&self, after: usize) -> Vec<Panicked> {
+    /// Takes the panics of tasks that a check is charged with.
+    pub(crate) fn take_panics(&self, began: Beginning) -> Vec<Panicked> {
         let mut panics = self.panics();
-        if panics.is_empty() {
+        if panics.noted.is_empty() {
             return Vec::new();
         }
-        let all = mem::take(&mut *panics).into_iter();
-        let (taken, others) = all.partition(|panicked| panicked.is_after(after));
-        *panics = others;
-        taken
+        let all = mem::take(&mut panics.noted).into_iter();
+        let (taken, others): (Vec<_>, _) =
+            all.partition(|(number, panicked)| panicked.is_since(began, *number));
+        panics.noted = others;
+        taken.into_iter().map(|(_, panicked)| panicked).collect()
     }
 
-    fn panics(&self) -> MutexGuard<'_, Vec<Panicked>> {
+    fn panics(&self) -> MutexGuard<'_, Panics> {
         // No foreign code runs while it is locked.
         self.panics.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -323,9 +349,10 @@ impl Record {
             return Spawner::Task(Arc::clone(task));
         }
         match (Task::current(), id) {
-            (Some(task), _) => Spawner::Task(task),
-            (None, Some(_)) => Spawner::Unknown,
+            // Tasks of a `LocalSet` are polled inside of the poll of another one, or of the body.
+            (Some(task), id) if task.has_id(id) => Spawner::Task(task),
             (None, None) => Spawner::Thread,
+            _ => Spawner::Unknown,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Spawning tasks that the leak check knows everything of.
 
 use std::borrow::Cow;
-use std::panic::Location;
+use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,12 +11,14 @@ use pin_project::{pin_project, pinned_drop};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use super::claim::{Claim, Claimed};
 use super::hooks::{self, Paused};
 use super::panics;
 use super::session::Session;
 use super::task::{Kind, Task};
 use crate::contain::{contain, discard};
 use crate::explore::steering;
+use crate::panic::Panic;
 
 /// Spawns a task as [`tokio::spawn`] does, and tracks it.
 ///
@@ -188,6 +190,21 @@ pub(crate) fn track<F>(
     track_in(Session::current(), future, kind, name, spawned_at)
 }
 
+/// Makes the future of a task as [`track`] does whose result a combinator claims.
+pub(crate) fn track_claimed<F>(
+    future: F,
+    name: Option<Cow<'static, str>>,
+    spawned_at: &'static Location<'static>,
+) -> (Tracked<F>, Spawning, Option<Claim>) {
+    let (mut tracked, spawning) = track(future, Kind::Tracked, name, spawned_at);
+    let claim = tracked.record.as_mut().map(|record| {
+        let (claimed, claim) = Claim::new(&record.session);
+        record.claimed = Some(claimed);
+        claim
+    });
+    (tracked, spawning, claim)
+}
+
 /// Makes the future of a task that is spawned in another runtime, as [`track`] does.
 pub(crate) fn track_on<F>(
     runtime: &Handle,
@@ -213,6 +230,7 @@ fn track_in<F>(
     let record = session.map(|session| Recorded {
         task: session.begin(kind, name, spawned_at),
         session,
+        claimed: None,
     });
     let local = record.as_ref().filter(|_| kind == Kind::Local);
     let spawning = Spawning {
@@ -272,10 +290,11 @@ fn track_closure<R>(
     let record = session.map(|session| Recorded {
         task: session.begin(kind, None, spawned_at),
         session,
+        claimed: None,
     });
     move || match &record {
-        Some(Recorded { session, task }) => {
-            contain(|| task.run(run)).unwrap_or_else(|panic| session.goes_on(task, panic))
+        Some(record) => {
+            contain(|| record.task.run(run)).unwrap_or_else(|panic| record.goes_on(panic))
         }
         None => run(),
     }
@@ -297,6 +316,25 @@ pub(crate) struct Tracked<F> {
 struct Recorded {
     session: Arc<Session>,
     task: Arc<Task>,
+    /// Who answers for its panics, if that is not the check.
+    claimed: Option<Claimed>,
+}
+
+impl Recorded {
+    /// Notes that the task panicked.
+    fn note(&self, panic: &Panic) {
+        let panicked = panics::of_tracked(&self.task, panic);
+        match &self.claimed {
+            Some(claimed) => claimed.note_panic(&self.session, panicked),
+            None => self.session.note_panic(panicked),
+        }
+    }
+
+    /// Notes that the task panicked, and lets the panic go on.
+    fn goes_on(&self, panic: Panic) -> ! {
+        self.note(&panic);
+        resume_unwind(panic.into_payload())
+    }
 }
 
 impl<F: Future> Future for Tracked<F> {
@@ -306,14 +344,11 @@ impl<F: Future> Future for Tracked<F> {
         let this = self.project();
         let future = this.future.as_pin_mut();
         let future = future.expect("what is dropped is not polled");
-        let Some(Recorded { session, task }) = this.record else {
+        let Some(record) = this.record else {
             return future.poll(context);
         };
         let poll = |context: &mut Context<'_>| future.poll(context);
-        if task.kind == Kind::Child {
-            return task.poll(context, poll);
-        }
-        contain(|| task.poll(context, poll)).unwrap_or_else(|panic| session.goes_on(task, panic))
+        contain(|| record.task.poll(context, poll)).unwrap_or_else(|panic| record.goes_on(panic))
     }
 }
 
@@ -322,19 +357,16 @@ impl<F: Future> Future for Tracked<F> {
 impl<F> PinnedDrop for Tracked<F> {
     fn drop(self: Pin<&mut Self>) {
         let mut this = self.project();
-        let Some(Recorded { session, task }) = this.record else {
+        let Some(record) = this.record else {
             return;
         };
-        if task.kind == Kind::Child {
-            return;
-        }
-        let dropped = contain(|| task.enter(|| this.future.set(None)));
+        let dropped = contain(|| record.task.enter(|| this.future.set(None)));
         match dropped {
             Err(panic) if thread::panicking() => {
-                session.note_panic(panics::of_tracked(task, &panic));
+                record.note(&panic);
                 discard(panic);
             }
-            Err(panic) => session.goes_on(task, panic),
+            Err(panic) => record.goes_on(panic),
             Ok(()) => {}
         }
     }

@@ -35,7 +35,7 @@ pub(crate) struct Task {
     /// Whether the runtime counts it among its own: of a local task it does not if it is a
     /// `LocalSet`'s.
     is_counted: AtomicBool,
-    /// By what tokio knows the task, from its first poll on.
+    /// By what tokio knows the task, from its first poll on; of a body that it is no task.
     id: OnceLock<Option<task::Id>>,
     /// How many spawners are known.
     generation: usize,
@@ -49,8 +49,6 @@ pub(crate) enum Kind {
     Body,
     /// Spawned through `straggler`, which polls it.
     Tracked,
-    /// As above, for a future of a combinator, which is told if it panics.
-    Child,
     /// As above, by `spawn_local`.
     Local,
     /// As above, by `background`: stopped when the body has ended.
@@ -161,9 +159,9 @@ impl Task {
         run()
     }
 
-    /// Whether it is the task that tokio knows by this id.
-    pub(crate) fn has_id(&self, id: task::Id) -> bool {
-        self.id.get() == Some(&Some(id))
+    /// Whether it is the task that tokio knows by this id. The body of a test has none.
+    pub(crate) fn has_id(&self, id: Option<task::Id>) -> bool {
+        self.id.get() == Some(&id)
     }
 
     /// Polls the task's future, and lets the poll tell where it waits if somebody asked.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use tokio::runtime::Builder;
 
+use super::thread_runtime;
 use super::threads::RuntimeThreads;
 
 /// How many threads a runtime has: workers, and those for blocking work, at work or not.
@@ -14,8 +15,8 @@ use super::threads::RuntimeThreads;
 pub(crate) struct ThreadCount(AtomicUsize);
 
 impl ThreadCount {
-    /// Has the threads of a runtime that is about to be built counted, and has `of_runtime` know
-    /// them: a builder has one callback of each kind.
+    /// Has the threads of a runtime that is about to be built counted, and has them and `of_runtime`
+    /// know: a builder has one callback of each kind.
     pub(crate) fn observe(
         builder: &mut Builder,
         of_runtime: Option<Arc<RuntimeThreads>>,
@@ -26,6 +27,7 @@ impl ThreadCount {
         builder
             .on_thread_start(move || {
                 starts.0.fetch_add(1, Relaxed);
+                thread_runtime::note();
                 if let Some(known) = &known {
                     known.start();
                 }

@@ -91,6 +91,23 @@ fn blocking_work_is_a_task_too() {
 }
 
 #[test]
+fn so_is_blocking_work_that_makes_a_runtime_of_its_own() {
+    fn nested(message: &'static str) {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async { panic!("{message}") });
+    }
+
+    let panics = panics(|| async {
+        _ = tokio::task::spawn_blocking(|| nested("by tokio")).await;
+        _ = straggler::spawn_blocking(|| nested("by straggler")).await;
+    });
+    let messages: Vec<_> = panics.iter().map(TaskPanic::message).collect();
+    assert_eq!(messages, [Some("by tokio"), Some("by straggler")]);
+    let is_here = |panic: &TaskPanic| panic.place().is_some_and(|place| place.file() == file!());
+    assert!(panics.iter().all(is_here));
+}
+
+#[test]
 fn so_is_a_task_of_a_local_set() {
     let panics = panics(|| async {
         let local = LocalSet::new();

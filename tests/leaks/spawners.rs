@@ -1,5 +1,10 @@
 //! Who spawned a task, and how many are listed.
 
+use std::mem;
+
+use straggler::Lock;
+use tokio::task::spawn_local;
+
 use super::*;
 
 #[test]
@@ -18,6 +23,30 @@ fn are_found_also_after_another_task_was_polled_inside_of_the_poll() {
         [SpawnedBy::Test],
         "{report}"
     );
+}
+
+#[test]
+fn are_unknown_in_a_task_that_is_not_on_record_inside_of_the_poll_of_one_that_is() {
+    for check in every_flavor() {
+        let report = check.grace(SHORT).run(async {
+            let untracked = async {
+                straggler::spawn(pending::<()>());
+                mem::forget(Lock::new().acquire().await);
+            };
+            // It is polled inside of the body's own poll.
+            let set = LocalSet::new();
+            let body = set.run_until(async { spawn_local(untracked).await.unwrap() });
+            body.await;
+        });
+        let report = report.unwrap_err();
+        assert_eq!(
+            report.tasks()[0].spawned_by(),
+            [SpawnedBy::UnknownTask],
+            "{report}"
+        );
+        let holder = report.held_locks()[0].holder().unwrap();
+        assert_eq!(*holder.by().unwrap(), SpawnedBy::UnknownTask, "{report}");
+    }
 }
 
 #[test]
