@@ -5,7 +5,8 @@ use std::panic::Location;
 
 use super::seed::Seed;
 use super::told::Schedule;
-use crate::leak::{self, Place, Report, Role, Verdict};
+use crate::leak::told::{self, FailedRun, Found, Told};
+use crate::leak::{Place, Report, Role, Verdict};
 use crate::panic::Panic;
 
 /// What an exploration came to in which no run failed.
@@ -131,12 +132,45 @@ impl Failure {
         }
     }
 
-    /// What the report means for the test.
-    pub(crate) fn role(&self) -> Role {
-        match self.0.cause {
-            Cause::Panicked { .. } => Role::Accompanies(leak::Failure::Panicked),
-            Cause::ReturnedError { .. } => Role::Accompanies(leak::Failure::ReturnedError),
-            Cause::Found(_) | Cause::NoOverlap | Cause::NotRun(_) => Role::Fails,
+    /// What programs are told of it, for the test of this name.
+    pub(crate) fn told(&self, test: Option<&'static str>) -> Told<'_> {
+        let failed = &*self.0;
+        let found = match &failed.cause {
+            Cause::Panicked {
+                panic,
+                place,
+                report,
+            } => Found::BodyPanic {
+                message: panic.message(),
+                at: place.as_ref(),
+                besides: report.as_ref(),
+            },
+            Cause::ReturnedError { error, report } => Found::BodyError {
+                message: error,
+                besides: report.as_ref(),
+            },
+            Cause::Found(report) => Found::Report(report),
+            Cause::NoOverlap => Found::NoOverlap,
+            Cause::NotRun(reason) => Found::NotRun(reason),
+        };
+        let run = || FailedRun {
+            number: failed.run + 1,
+            seed: failed.seed.to_string(),
+        };
+        let run = match failed.cause {
+            Cause::NotRun(_) => None,
+            Cause::NoOverlap => Some(None),
+            _ => Some(Some(run())),
+        };
+        Told {
+            test,
+            place: failed.place.into(),
+            found,
+            role: Role::Fails,
+            explored: run.map(|run| told::Explored {
+                runs: failed.runs,
+                run,
+            }),
         }
     }
 

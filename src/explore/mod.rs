@@ -33,7 +33,7 @@ pub use self::told::{Schedule, Step};
 use self::exploration::Exploration;
 use self::failure::Cause;
 use self::seed::Kind;
-use crate::leak::{LeakCheck, Mode};
+use crate::leak::{LeakCheck, Mode, find_workspace, tell_as};
 
 /// How many runs there are, unless something else is said.
 const RUNS: usize = 500;
@@ -281,7 +281,7 @@ impl Explore {
     {
         match self.explore(None, Location::caller(), body) {
             Ok(explored) => explored.print_note(),
-            Err(failure) => failure.fail(),
+            Err(failure) => failure.fail(None),
         }
     }
 
@@ -296,6 +296,7 @@ impl Explore {
         F: FnMut() -> R,
         R: Future<Output: Outcome>,
     {
+        find_workspace(place);
         let mut exploration = Exploration {
             check: self.check,
             test,
@@ -339,10 +340,10 @@ impl Explored {
 }
 
 impl Failure {
-    /// Fails the test of this thread. Not by `panic!`, whose own message would name this line.
-    pub(crate) fn fail(self) -> ! {
-        let text = self.to_string();
-        eprintln!("{text}");
-        resume_unwind(Box::new(text))
+    /// Fails the test of this thread, which has this name if it has the attribute. Not by `panic!`, whose
+    /// own message would name this line.
+    pub(crate) fn fail(self, test: Option<&'static str>) -> ! {
+        tell_as(&self, &self.told(test));
+        resume_unwind(Box::new(self.to_string()))
     }
 }

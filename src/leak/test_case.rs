@@ -10,7 +10,7 @@ use super::role::{Failure, Role};
 use super::tell::{tell, tell_as};
 use super::{Checked, LeakCheck};
 use crate::contain::discard;
-use crate::explore::{self, Explore, Outcome};
+use crate::explore::{Explore, Outcome};
 
 /// A test with the attribute.
 #[derive(Clone, Copy, Debug)]
@@ -124,10 +124,7 @@ where
 {
     match explore.explore(case.test(), Location::caller(), body) {
         Ok(explored) => explored.print_note(),
-        Err(failure) => {
-            tell_failure(&failure);
-            resume_unwind(Box::new(failure.to_string()))
-        }
+        Err(failure) => failure.fail(case.test()),
     }
 }
 
@@ -148,19 +145,14 @@ where
     match explore.explore(case.test(), Location::caller(), body) {
         Ok(explored) => explored.print_note(),
         Err(failure) => {
-            tell_failure(&failure);
+            match failure.told(case.test()).besides_panic() {
+                Some(told) => tell_as(&failure, &told),
+                None => eprintln!("{failure}"),
+            }
             if let Ok(panic) = failure.into_panic() {
                 panic.resume()
             }
         }
-    }
-}
-
-/// Tells why a run failed, and programs what was found in it.
-fn tell_failure(failure: &explore::Failure) {
-    match failure.report() {
-        Some(report) => tell_as(failure, report, failure.role()),
-        None => eprintln!("{failure}"),
     }
 }
 
