@@ -71,10 +71,19 @@ impl Made {
 enum Purpose {
     /// To find something. Its panics are printed; that it cannot go on is seen when nothing has woken it
     /// for a time, since a thread of its own might.
-    Find,
+    Find { grace: Grace },
     /// To see once more what was found. Its panics were printed before; and if what was found could not
     /// go on, that is seen at once now.
-    Confirm { is_deadlock: bool },
+    Confirm { is_deadlock: bool, grace: Grace },
+}
+
+/// How long what a run leaves behind has to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Grace {
+    /// As in any check: what is told of has had it.
+    Usual,
+    /// Not at all, since a run that leaves something behind takes all the time there is.
+    None,
 }
 
 impl<F, R> Exploration<F>
@@ -120,7 +129,13 @@ where
                 0 => Seed::new(Kind::Plain),
                 _ => Seed::drawn(seeds.u64(..), length),
             };
-            let made = self.make(&seed, false, Purpose::Find);
+            // What is left is told of once. Of the other runs it only matters why they fail besides.
+            let grace = if warnings == 0 {
+                Grace::Usual
+            } else {
+                Grace::None
+            };
+            let made = self.make(&seed, false, Purpose::Find { grace });
             courses.insert(made.course());
             if let Some(steered) = &made.run {
                 length = steered.decisions.len();
@@ -157,7 +172,13 @@ where
         requires_overlap: bool,
     ) -> Result<Explored, Failure> {
         self.runs = 1;
-        let made = self.make(&seed, true, Purpose::Find);
+        let made = self.make(
+            &seed,
+            true,
+            Purpose::Find {
+                grace: Grace::Usual,
+            },
+        );
         let decisions = made.run.as_ref().map(|run| &run.decisions);
         let takes_another = decisions.is_some_and(|decisions| {
             let now = Seed::new(Kind::Plain).with_course(decisions.course());
@@ -209,8 +230,8 @@ where
         }
         let is_deadlock = matches!(&cause, Cause::Found(report)
             if matches!(report.verdict(), Verdict::Deadlocked { .. }));
-        let confirm = Purpose::Confirm { is_deadlock };
-        let again = match self.fail_again(&seed, &cause, confirm) {
+        let confirm = |grace| Purpose::Confirm { is_deadlock, grace };
+        let again = match self.fail_again(&seed, &cause, confirm(Grace::Usual)) {
             (
                 Some(again),
                 Repeated {
@@ -232,17 +253,26 @@ where
         };
         let changes = found.changes();
         let found_with = changes.len();
-        let fewest = shrink(changes, |changes| {
-            let made = self.make(&Seed::new(Kind::Changes(changes)), false, confirm);
-            made.fails_like(&cause).then(|| made.changes())
-        });
-        let simple = Seed::new(Kind::Changes(fewest));
-        let made = self.make(&simple, true, confirm);
-        let (seed, made) = match made {
-            made if made.fails_like(&cause) => (simple.with_course(made.course()), made),
-            // It is not as simple as it seemed.
-            _ => (seed, again),
-        };
+        let mut simpler = None;
+        for grace in [Grace::None, Grace::Usual] {
+            // In a hurry it may fail in another way, and something simpler that does not fail otherwise.
+            if grace == Grace::None && !self.make(&seed, false, confirm(grace)).fails_like(&cause) {
+                continue;
+            }
+            let fewest = shrink(changes.clone(), |changes| {
+                let seed = Seed::new(Kind::Changes(changes));
+                let made = self.make(&seed, false, confirm(grace));
+                made.fails_like(&cause).then(|| made.changes())
+            });
+            let simple = Seed::new(Kind::Changes(fewest));
+            let made = self.make(&simple, true, confirm(Grace::Usual));
+            if made.fails_like(&cause) {
+                simpler = Some((simple.with_course(made.course()), made));
+                break;
+            }
+        }
+        // If there is none it is not as simple as it seemed.
+        let (seed, made) = simpler.unwrap_or((seed, again));
         let mut failed = self.told(run, seed, made.cause.unwrap_or(cause), made.run);
         if let Some((found, _)) = &mut failed.deviations {
             *found = found_with;
@@ -294,12 +324,16 @@ where
             }
         }
         let is_plain = run.is_none();
-        let (is_quiet, ends_when_idle) = match purpose {
-            Purpose::Find => (false, false),
-            Purpose::Confirm { is_deadlock } => (true, is_deadlock),
+        let (is_quiet, ends_when_idle, grace) = match purpose {
+            Purpose::Find { grace } => (false, false, grace),
+            Purpose::Confirm { is_deadlock, grace } => (true, is_deadlock, grace),
         };
         let check = &self.check;
         let check = check.again(builder, TIMEOUT, is_plain, ends_when_idle);
+        let check = match grace {
+            Grace::Usual => check,
+            Grace::None => check.grace(Duration::ZERO),
+        };
         let body = &mut self.body;
         let (test, place) = (self.test, self.place);
         let make = || {

@@ -227,8 +227,8 @@ impl Explore {
     ///
     /// # Errors
     ///
-    /// The first run that failed, made as simple as could be in about 300 further runs or two seconds.
-    /// Or why there was no run: an environment variable that cannot be understood; a check with a
+    /// The first run that failed, made as simple as could be in about 300 further runs or two seconds;
+    /// in twice that if tasks are left that need their grace to end. Or why there was no run: an environment variable that cannot be understood; a check with a
     /// runtime of its own; a runtime around this call; a tokio whose budget for cooperation does not
     /// do what this rests on.
     ///

@@ -9,6 +9,7 @@ mod child;
 mod corpus;
 mod environment;
 mod repeated;
+mod simpler;
 mod told;
 
 use std::cell::{Cell, RefCell};
