@@ -17,7 +17,7 @@ use super::shrink::shrink;
 use super::steering::{self, Run};
 use super::told::Schedule;
 use super::unsteered::Repeated;
-use super::{TIMEOUT, squeeze, unsteered};
+use super::{TIMEOUT, TIMEOUT_WHEN_SHOWN, squeeze, unsteered};
 use crate::leak::body::Body;
 use crate::leak::{Checked, Environment, LeakCheck, Report, Verdict, panics, warn_of};
 
@@ -72,6 +72,9 @@ enum Purpose {
     /// To find something. Its panics are printed; that it cannot go on is seen when nothing has woken it
     /// for a time, since a thread of its own might.
     Find { grace: Grace },
+    /// To show what was found before, to somebody who may look on with a debugger: it may stand still for
+    /// any time.
+    Show,
     /// To see once more what was found. Its panics were printed before; and if what was found could not
     /// go on, that is seen at once now.
     Confirm { is_deadlock: bool, grace: Grace },
@@ -172,13 +175,7 @@ where
         requires_overlap: bool,
     ) -> Result<Explored, Failure> {
         self.runs = 1;
-        let made = self.make(
-            &seed,
-            true,
-            Purpose::Find {
-                grace: Grace::Usual,
-            },
-        );
+        let made = self.make(&seed, true, Purpose::Show);
         let decisions = made.run.as_ref().map(|run| &run.decisions);
         let takes_another = decisions.is_some_and(|decisions| {
             let now = Seed::new(Kind::Plain).with_course(decisions.course());
@@ -326,10 +323,15 @@ where
         let is_plain = run.is_none();
         let (is_quiet, ends_when_idle, grace) = match purpose {
             Purpose::Find { grace } => (false, false, grace),
+            Purpose::Show => (false, false, Grace::Usual),
             Purpose::Confirm { is_deadlock, grace } => (true, is_deadlock, grace),
         };
+        let timeout = match purpose {
+            Purpose::Show => TIMEOUT_WHEN_SHOWN,
+            Purpose::Find { .. } | Purpose::Confirm { .. } => TIMEOUT,
+        };
         let check = &self.check;
-        let check = check.again(builder, TIMEOUT, is_plain, ends_when_idle);
+        let check = check.again(builder, timeout, is_plain, ends_when_idle);
         let check = match grace {
             Grace::Usual => check,
             Grace::None => check.grace(Duration::ZERO),

@@ -279,8 +279,8 @@ impl fmt::Display for Text<'_> {
         if let Some(note) = &failed.note {
             write!(f, "\n\nnote: {note}")?;
         }
-        let hung = report.is_some_and(|report| matches!(report.verdict(), Verdict::Hung { .. }));
-        if hung {
+        let verdict = report.map(Report::verdict);
+        if matches!(verdict, Some(Verdict::Hung { .. })) {
             f.write_str(
                 "\n\nnote: it may be a deadlock, which is seen as one if all tasks are spawned through \
                  straggler, the build has debug information, and no timer keeps firing, as that of an \
@@ -288,12 +288,23 @@ impl fmt::Display for Text<'_> {
             )?;
         }
         write!(f, "\n\nTo repeat this run, also in a debugger:\n  ")?;
+        // One that is repeated has much time by default, in which it may end, or hangs for as long.
+        let timeout = match verdict {
+            Some(Verdict::Hung { timeout, .. } | Verdict::Late { timeout, .. }) => {
+                let timeout = humantime::format_duration(*timeout).to_string();
+                format!("STRAGGLER_TIMEOUT={} ", timeout.replace(' ', ""))
+            }
+            _ => String::new(),
+        };
         let seed = &failed.seed;
         match &failed.test {
-            Some(test) => write!(f, "STRAGGLER_SEED={seed} cargo test {test} -- --exact"),
+            Some(test) => write!(
+                f,
+                "{timeout}STRAGGLER_SEED={seed} cargo test {test} -- --exact"
+            ),
             None => write!(
                 f,
-                "`.replay(\"{seed}\".parse().unwrap())`, or STRAGGLER_SEED={seed}"
+                "`.replay(\"{seed}\".parse().unwrap())`, or {timeout}STRAGGLER_SEED={seed}"
             ),
         }
     }

@@ -42,6 +42,10 @@ const RUNS: usize = 500;
 /// nothing but itself.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The same of a run that is repeated by its seed, which may stand at a breakpoint. Not for ever: whoever
+/// repeats it without a debugger is told at last where it waits.
+const TIMEOUT_WHEN_SHOWN: Duration = Duration::from_secs(60 * 60);
+
 /// Runs a test in many orders of its steps, and fails with the first in which it fails.
 ///
 /// A concurrent test usually takes one course: its children and tasks are polled in the order in which
@@ -119,7 +123,8 @@ pub struct Explore {
 
 impl Explore {
     /// Makes an exploration of 500 runs from the seed 0, each of them a [`LeakCheck`] with the
-    /// timeout that `STRAGGLER_TIMEOUT` says, or else of 10 seconds.
+    /// timeout that `STRAGGLER_TIMEOUT` says, or else of 10 seconds, and of an hour if a run is
+    /// [repeated](Self::replay).
     pub fn new() -> Self {
         LeakCheck::new().explore()
     }
@@ -167,6 +172,9 @@ impl Explore {
 
     /// Makes one run, which repeats one of before. The environment variable `STRAGGLER_SEED` does the
     /// same, and outranks this setting.
+    ///
+    /// The run may stand at a breakpoint for long: unless the check or `STRAGGLER_TIMEOUT` says how long a
+    /// run may take it has an hour. The failure of one whose time was up says with which timeout to repeat it.
     ///
     /// # Examples
     ///
