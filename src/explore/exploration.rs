@@ -28,6 +28,9 @@ const FIRST_LENGTH: usize = 16;
 const REPETITIONS: usize = 20;
 const TIME_TO_REPEAT: Duration = Duration::from_secs(2);
 
+/// The course of a run in which nothing is decided.
+const NOTHING_DECIDED: u64 = 0;
+
 /// Of a single run, in which there need be no overlap.
 const NOT_LOOKED_AT: &str = "whether anything is in flight at once, as is required, was not looked at: that \
                              needs more than one run";
@@ -53,7 +56,7 @@ struct Made {
 impl Made {
     fn course(&self) -> u64 {
         let run = self.run.as_ref();
-        run.map_or(0, |run| run.decisions.course())
+        run.map_or(NOTHING_DECIDED, |run| run.decisions.course())
     }
 
     fn changes(&self) -> Vec<(usize, u32)> {
@@ -214,7 +217,8 @@ where
     /// Repeats a run that failed, with fewer and fewer decisions that are not the plain ones.
     fn simplify(&mut self, run: usize, seed: Seed, cause: Cause, steered: Option<Run>) -> Failure {
         let Some(steered) = steered else {
-            return self.failure(run, seed, None, cause);
+            // It has one course, which says that it was printed for a run that failed.
+            return self.failure(run, seed.with_course(NOTHING_DECIDED), None, cause);
         };
         let found = Made {
             cause: None,

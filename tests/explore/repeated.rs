@@ -152,6 +152,23 @@ fn a_run_that_fails_by_luck_is_told_apart_from_one_on_another_course() {
     let note = explored.note().expect("it passes");
     assert!(note.contains("it passes now: "), "{note}");
 
+    // In the plain order, too, from which nothing differs.
+    let mut fails = true;
+    let mut at_first = || {
+        let fails = std::mem::replace(&mut fails, false);
+        async move { assert!(!fails, "at first") }
+    };
+    let failure = Explore::new().find(&mut at_first).unwrap_err();
+    assert_eq!(failure.run(), 0);
+    let exploring = Explore::new().replay(failure.seed().clone());
+    let explored = exploring.find(at_first).unwrap();
+    let note = explored.note().expect("it passes");
+    assert!(note.contains("it passes now: "), "{note}");
+    // One that somebody types has not failed.
+    let exploring = Explore::new().replay("plain".parse().unwrap());
+    let explored = exploring.find(|| async {}).unwrap();
+    assert_eq!(explored.note(), None);
+
     let mut runs = 0;
     let failure = Explore::new().find(|| {
         runs += 1;
@@ -216,7 +233,7 @@ fn a_run_that_hangs_is_repeated_with_the_timeout_that_it_had() {
     };
     let found = exploring().find(hangs).unwrap_err();
     let text = found.to_string();
-    let line = "\n  STRAGGLER_TIMEOUT=50ms STRAGGLER_SEED=plain";
+    let line = "\n  STRAGGLER_TIMEOUT=50ms STRAGGLER_SEED=plain/0000 ";
     assert!(text.contains(line), "{text}");
     let again = exploring().replay(found.seed().clone()).find(hangs);
     let again = again.unwrap_err();
