@@ -479,6 +479,22 @@ fn children_that_never_overlap_are_told_of_if_they_should() {
 }
 
 #[test]
+fn children_overlap_if_one_has_not_ended_when_another_is_polled() {
+    let exploring = || Explore::new().runs(20).require_overlap();
+    let at_once = || async {
+        let _ = settle_all([ready(()), ready(())]).await;
+    };
+    let explored = exploring().find(at_once);
+    assert!(explored.is_err(), "each ends at its first poll");
+
+    let never = || async {
+        let children = settle_all([pending::<()>(), pending()]);
+        assert!(children.deadline(yield_now()).await.is_err());
+    };
+    exploring().find(never).unwrap();
+}
+
+#[test]
 fn a_thread_that_is_not_called_like_a_test_is_none() {
     let thread = std::thread::Builder::new().name("my worker".to_owned());
     let explore = || {
