@@ -19,7 +19,7 @@ use super::told::Schedule;
 use super::unsteered::Repeated;
 use super::{TIMEOUT, TIMEOUT_WHEN_SHOWN, squeeze, unsteered};
 use crate::leak::body::Body;
-use crate::leak::{Checked, Environment, LeakCheck, Report, Verdict, panics, warn_of};
+use crate::leak::{Checked, Environment, LeakCheck, Verdict, panics, warn_of};
 
 /// How many decisions the first run that is steered is taken to be long.
 const FIRST_LENGTH: usize = 16;
@@ -149,7 +149,7 @@ where
             }
             match made.cause {
                 None => {}
-                Some(Cause::Found(report)) if is_only_warned_of(&report) => {
+                Some(Cause::Found(report)) if Environment::only_warns_of(&report) => {
                     // The others would say the same.
                     if warnings == 0 {
                         warn_of(&report);
@@ -203,7 +203,7 @@ where
                 let passes = has_failed.then(|| unsteered::passes_now(&seed, takes_another));
                 return Ok(explored(passes.or(note)));
             }
-            Some(Cause::Found(report)) if is_only_warned_of(&report) => {
+            Some(Cause::Found(report)) if Environment::only_warns_of(&report) => {
                 warn_of(&report);
                 return Ok(explored(note));
             }
@@ -422,11 +422,6 @@ fn is_path(name: &str) -> bool {
         let is_part = |letter: char| letter == '_' || letter.is_alphanumeric();
         part.chars().all(is_part) && part.starts_with(|first: char| !first.is_numeric())
     })
-}
-
-/// Whether a run that failed by this has passed all the same.
-fn is_only_warned_of(report: &Report) -> bool {
-    Environment::read().is_ok_and(|environment| environment.mode.only_warns_of(report))
 }
 
 /// Whether the run took all the time it had.

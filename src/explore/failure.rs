@@ -6,7 +6,7 @@ use std::panic::Location;
 use super::seed::Seed;
 use super::told::Schedule;
 use crate::leak::told::{self, FailedRun, Found, Told};
-use crate::leak::{Place, Report, Role, Verdict};
+use crate::leak::{Environment, Place, Report, Role, Verdict};
 use crate::panic::Panic;
 
 /// What an exploration came to in which no run failed.
@@ -110,17 +110,14 @@ impl Failure {
         &self.0
     }
 
-    /// The panic of the body, if nothing was left behind besides. That a task panicked too may be why
-    /// the body did.
+    /// The panic of the body, unless something was found besides by which a test fails that should panic.
     ///
     /// # Errors
     ///
     /// This failure, if it is another.
     pub(crate) fn into_panic(self) -> Result<Panic, Self> {
-        if self
-            .report()
-            .is_some_and(|report| !report.has_panics_alone())
-        {
+        let passes = Environment::lets_panic_pass_beside;
+        if !self.report().is_none_or(passes) {
             return Err(self);
         }
         match *self.0 {

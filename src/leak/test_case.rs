@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::process::{ExitCode, Termination};
 
 use super::body::TestBody;
+use super::environment::Environment;
 use super::report::Report;
 use super::role::{Failure, Role};
 use super::tell::{tell, tell_as};
@@ -87,16 +88,11 @@ where
     match check.check(case.test(), Location::caller(), body) {
         Checked::Failed(report) => tell(&report, Role::Fails),
         Checked::Run {
-            outcome,
-            report,
-            mode,
+            outcome, report, ..
         } => match (outcome, report) {
             (outcome, None) => outcome.unwrap_or_else(|panic| panic.resume()),
             (Ok(()), Some(report)) => tell(&report, Role::Accompanies(Failure::DidNotPanic)),
-            (Err(panic), Some(report))
-                // That a task panicked may be why the body did.
-                if mode.only_warns_of(&report) || report.has_panics_alone() =>
-            {
+            (Err(panic), Some(report)) if Environment::lets_panic_pass_beside(&report) => {
                 tell(&report, Role::Warns);
                 panic.resume()
             }

@@ -1,5 +1,6 @@
 //! What is told of a test to programs: what was found in it, and which run, if it explores.
 
+use super::environment::Environment;
 use super::place::Place;
 use super::report::Report;
 use super::role::Role;
@@ -68,13 +69,13 @@ impl<'a> Told<'a> {
     }
 
     /// The same of a test that should panic: that its body did is nothing to tell, but what was found
-    /// besides is. That a task panicked may be why the body did.
+    /// besides is.
     pub(super) fn besides_panic(self) -> Option<Self> {
         let Found::BodyPanic { besides, .. } = self.found else {
             return Some(self);
         };
         let report = besides?;
-        let role = if report.has_panics_alone() {
+        let role = if Environment::lets_panic_pass_beside(report) {
             Role::Warns
         } else {
             Role::Fails

@@ -12,7 +12,7 @@ async fn leaks_after_two_races() {
     };
     for user in ["ada", "bob"] {
         let register = || register(&users, user);
-        settle!(register(), register(), noise(), noise());
+        _ = settle!(register(), register(), noise(), noise());
     }
     if users.into_inner().len() == 4 {
         straggler::spawn(pending::<()>());

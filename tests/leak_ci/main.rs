@@ -196,6 +196,13 @@ const VERDICTS: &[(&str, &str, &str, &str, bool)] = &[
         false,
     ),
     (
+        "leaks_and_panics_in_a_run_as_it_should",
+        "warn",
+        "leaked",
+        "warning",
+        true,
+    ),
+    (
         "panics_in_a_run_as_it_should_and_so_does_a_task",
         "deny",
         "task_panicked",
