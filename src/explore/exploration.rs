@@ -17,9 +17,9 @@ use super::shrink::shrink;
 use super::steering::{self, Run};
 use super::told::Schedule;
 use super::unsteered::Repeated;
-use super::{TIMEOUT, squeeze, unsteered};
+use super::{TIMEOUT, TIMEOUT_WHEN_SHOWN, squeeze, unsteered};
 use crate::leak::body::Body;
-use crate::leak::{Checked, Environment, LeakCheck, Report, Verdict, panics, warn_of};
+use crate::leak::{Checked, Environment, LeakCheck, Verdict, panics, warn_of};
 
 /// How many decisions the first run that is steered is taken to be long.
 const FIRST_LENGTH: usize = 16;
@@ -27,6 +27,9 @@ const FIRST_LENGTH: usize = 16;
 /// How often a run that failed is repeated until it fails again, and for how long.
 const REPETITIONS: usize = 20;
 const TIME_TO_REPEAT: Duration = Duration::from_secs(2);
+
+/// The course of a run in which nothing is decided.
+const NOTHING_DECIDED: u64 = 0;
 
 /// Of a single run, in which there need be no overlap.
 const NOT_LOOKED_AT: &str = "whether anything is in flight at once, as is required, was not looked at: that \
@@ -53,7 +56,7 @@ struct Made {
 impl Made {
     fn course(&self) -> u64 {
         let run = self.run.as_ref();
-        run.map_or(0, |run| run.decisions.course())
+        run.map_or(NOTHING_DECIDED, |run| run.decisions.course())
     }
 
     fn changes(&self) -> Vec<(usize, u32)> {
@@ -71,10 +74,22 @@ impl Made {
 enum Purpose {
     /// To find something. Its panics are printed; that it cannot go on is seen when nothing has woken it
     /// for a time, since a thread of its own might.
-    Find,
+    Find { grace: Grace },
+    /// To show what was found before, to somebody who may look on with a debugger: it may stand still for
+    /// any time.
+    Show,
     /// To see once more what was found. Its panics were printed before; and if what was found could not
     /// go on, that is seen at once now.
-    Confirm { is_deadlock: bool },
+    Confirm { is_deadlock: bool, grace: Grace },
+}
+
+/// How long what a run leaves behind has to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Grace {
+    /// As in any check: what is told of has had it.
+    Usual,
+    /// Not at all, since a run that leaves something behind takes all the time there is.
+    None,
 }
 
 impl<F, R> Exploration<F>
@@ -120,7 +135,13 @@ where
                 0 => Seed::new(Kind::Plain),
                 _ => Seed::drawn(seeds.u64(..), length),
             };
-            let made = self.make(&seed, false, Purpose::Find);
+            // What is left is told of once. Of the other runs it only matters why they fail besides.
+            let grace = if warnings == 0 {
+                Grace::Usual
+            } else {
+                Grace::None
+            };
+            let made = self.make(&seed, false, Purpose::Find { grace });
             courses.insert(made.course());
             if let Some(steered) = &made.run {
                 length = steered.decisions.len();
@@ -128,7 +149,7 @@ where
             }
             match made.cause {
                 None => {}
-                Some(Cause::Found(report)) if is_only_warned_of(&report) => {
+                Some(Cause::Found(report)) if Environment::only_warns_of(&report) => {
                     // The others would say the same.
                     if warnings == 0 {
                         warn_of(&report);
@@ -157,7 +178,7 @@ where
         requires_overlap: bool,
     ) -> Result<Explored, Failure> {
         self.runs = 1;
-        let made = self.make(&seed, true, Purpose::Find);
+        let made = self.make(&seed, true, Purpose::Show);
         let decisions = made.run.as_ref().map(|run| &run.decisions);
         let takes_another = decisions.is_some_and(|decisions| {
             let now = Seed::new(Kind::Plain).with_course(decisions.course());
@@ -182,7 +203,7 @@ where
                 let passes = has_failed.then(|| unsteered::passes_now(&seed, takes_another));
                 return Ok(explored(passes.or(note)));
             }
-            Some(Cause::Found(report)) if is_only_warned_of(&report) => {
+            Some(Cause::Found(report)) if Environment::only_warns_of(&report) => {
                 warn_of(&report);
                 return Ok(explored(note));
             }
@@ -196,7 +217,8 @@ where
     /// Repeats a run that failed, with fewer and fewer decisions that are not the plain ones.
     fn simplify(&mut self, run: usize, seed: Seed, cause: Cause, steered: Option<Run>) -> Failure {
         let Some(steered) = steered else {
-            return self.failure(run, seed, None, cause);
+            // It has one course, which says that it was printed for a run that failed.
+            return self.failure(run, seed.with_course(NOTHING_DECIDED), None, cause);
         };
         let found = Made {
             cause: None,
@@ -209,8 +231,8 @@ where
         }
         let is_deadlock = matches!(&cause, Cause::Found(report)
             if matches!(report.verdict(), Verdict::Deadlocked { .. }));
-        let confirm = Purpose::Confirm { is_deadlock };
-        let again = match self.fail_again(&seed, &cause, confirm) {
+        let confirm = |grace| Purpose::Confirm { is_deadlock, grace };
+        let again = match self.fail_again(&seed, &cause, confirm(Grace::Usual)) {
             (
                 Some(again),
                 Repeated {
@@ -232,17 +254,26 @@ where
         };
         let changes = found.changes();
         let found_with = changes.len();
-        let fewest = shrink(changes, |changes| {
-            let made = self.make(&Seed::new(Kind::Changes(changes)), false, confirm);
-            made.fails_like(&cause).then(|| made.changes())
-        });
-        let simple = Seed::new(Kind::Changes(fewest));
-        let made = self.make(&simple, true, confirm);
-        let (seed, made) = match made {
-            made if made.fails_like(&cause) => (simple.with_course(made.course()), made),
-            // It is not as simple as it seemed.
-            _ => (seed, again),
-        };
+        let mut simpler = None;
+        for grace in [Grace::None, Grace::Usual] {
+            // In a hurry it may fail in another way, and something simpler that does not fail otherwise.
+            if grace == Grace::None && !self.make(&seed, false, confirm(grace)).fails_like(&cause) {
+                continue;
+            }
+            let fewest = shrink(changes.clone(), |changes| {
+                let seed = Seed::new(Kind::Changes(changes));
+                let made = self.make(&seed, false, confirm(grace));
+                made.fails_like(&cause).then(|| made.changes())
+            });
+            let simple = Seed::new(Kind::Changes(fewest));
+            let made = self.make(&simple, true, confirm(Grace::Usual));
+            if made.fails_like(&cause) {
+                simpler = Some((simple.with_course(made.course()), made));
+                break;
+            }
+        }
+        // If there is none it is not as simple as it seemed.
+        let (seed, made) = simpler.unwrap_or((seed, again));
         let mut failed = self.told(run, seed, made.cause.unwrap_or(cause), made.run);
         if let Some((found, _)) = &mut failed.deviations {
             *found = found_with;
@@ -294,12 +325,21 @@ where
             }
         }
         let is_plain = run.is_none();
-        let (is_quiet, ends_when_idle) = match purpose {
-            Purpose::Find => (false, false),
-            Purpose::Confirm { is_deadlock } => (true, is_deadlock),
+        let (is_quiet, ends_when_idle, grace) = match purpose {
+            Purpose::Find { grace } => (false, false, grace),
+            Purpose::Show => (false, false, Grace::Usual),
+            Purpose::Confirm { is_deadlock, grace } => (true, is_deadlock, grace),
+        };
+        let timeout = match purpose {
+            Purpose::Show => TIMEOUT_WHEN_SHOWN,
+            Purpose::Find { .. } | Purpose::Confirm { .. } => TIMEOUT,
         };
         let check = &self.check;
-        let check = check.again(builder, TIMEOUT, is_plain, ends_when_idle);
+        let check = check.again(builder, timeout, is_plain, ends_when_idle);
+        let check = match grace {
+            Grace::Usual => check,
+            Grace::None => check.grace(Duration::ZERO),
+        };
         let body = &mut self.body;
         let (test, place) = (self.test, self.place);
         let make = || {
@@ -382,11 +422,6 @@ fn is_path(name: &str) -> bool {
         let is_part = |letter: char| letter == '_' || letter.is_alphanumeric();
         part.chars().all(is_part) && part.starts_with(|first: char| !first.is_numeric())
     })
-}
-
-/// Whether a run that failed by this has passed all the same.
-fn is_only_warned_of(report: &Report) -> bool {
-    Environment::read().is_ok_and(|environment| environment.mode.only_warns_of(report))
 }
 
 /// Whether the run took all the time it had.

@@ -5,7 +5,8 @@ use std::panic::Location;
 
 use super::seed::Seed;
 use super::told::Schedule;
-use crate::leak::{self, Place, Report, Role, Verdict};
+use crate::leak::told::{self, FailedRun, Found, Told};
+use crate::leak::{Environment, Place, Report, Role, Verdict};
 use crate::panic::Panic;
 
 /// What an exploration came to in which no run failed.
@@ -153,17 +154,14 @@ impl Failure {
         &self.0
     }
 
-    /// The panic of the body, if nothing was left behind besides. That a task panicked too may be why
-    /// the body did.
+    /// The panic of the body, unless something was found besides by which a test fails that should panic.
     ///
     /// # Errors
     ///
     /// This failure, if it is another.
     pub(crate) fn into_panic(self) -> Result<Panic, Self> {
-        if self
-            .report()
-            .is_some_and(|report| !report.has_panics_alone())
-        {
+        let passes = Environment::lets_panic_pass_beside;
+        if !self.report().is_none_or(passes) {
             return Err(self);
         }
         match *self.0 {
@@ -175,12 +173,45 @@ impl Failure {
         }
     }
 
-    /// What the report means for the test.
-    pub(crate) fn role(&self) -> Role {
-        match self.0.cause {
-            Cause::Panicked { .. } => Role::Accompanies(leak::Failure::Panicked),
-            Cause::ReturnedError { .. } => Role::Accompanies(leak::Failure::ReturnedError),
-            Cause::Found(_) | Cause::NoOverlap | Cause::NotRun(_) => Role::Fails,
+    /// What programs are told of it, for the test of this name.
+    pub(crate) fn told(&self, test: Option<&'static str>) -> Told<'_> {
+        let failed = &*self.0;
+        let found = match &failed.cause {
+            Cause::Panicked {
+                panic,
+                place,
+                report,
+            } => Found::BodyPanic {
+                message: panic.message(),
+                at: place.as_ref(),
+                besides: report.as_ref(),
+            },
+            Cause::ReturnedError { error, report } => Found::BodyError {
+                message: error,
+                besides: report.as_ref(),
+            },
+            Cause::Found(report) => Found::Report(report),
+            Cause::NoOverlap => Found::NoOverlap,
+            Cause::NotRun(reason) => Found::NotRun(reason),
+        };
+        let run = || FailedRun {
+            number: failed.run + 1,
+            seed: failed.seed.to_string(),
+        };
+        let run = match failed.cause {
+            Cause::NotRun(_) => None,
+            Cause::NoOverlap => Some(None),
+            _ => Some(Some(run())),
+        };
+        Told {
+            test,
+            place: failed.place.into(),
+            found,
+            role: Role::Fails,
+            explored: run.map(|run| told::Explored {
+                runs: failed.runs,
+                run,
+            }),
         }
     }
 
@@ -290,8 +321,8 @@ impl fmt::Display for Text<'_> {
         if let Some(note) = &failed.note {
             write!(f, "\n\nnote: {note}")?;
         }
-        let hung = report.is_some_and(|report| matches!(report.verdict(), Verdict::Hung { .. }));
-        if hung {
+        let verdict = report.map(Report::verdict);
+        if matches!(verdict, Some(Verdict::Hung { .. })) {
             f.write_str(
                 "\n\nnote: it may be a deadlock, which is seen as one if all tasks are spawned through \
                  straggler, the build has debug information, and no timer keeps firing, as that of an \
@@ -299,12 +330,23 @@ impl fmt::Display for Text<'_> {
             )?;
         }
         write!(f, "\n\nTo repeat this run, also in a debugger:\n  ")?;
+        // One that is repeated has much time by default, in which it may end, or hangs for as long.
+        let timeout = match verdict {
+            Some(Verdict::Hung { timeout, .. } | Verdict::Late { timeout, .. }) => {
+                let timeout = humantime::format_duration(*timeout).to_string();
+                format!("STRAGGLER_TIMEOUT={} ", timeout.replace(' ', ""))
+            }
+            _ => String::new(),
+        };
         let seed = &failed.seed;
         match &failed.test {
-            Some(test) => write!(f, "STRAGGLER_SEED={seed} cargo test {test} -- --exact"),
+            Some(test) => write!(
+                f,
+                "{timeout}STRAGGLER_SEED={seed} cargo test {test} -- --exact"
+            ),
             None => write!(
                 f,
-                "`.replay(\"{seed}\".parse().unwrap())`, or STRAGGLER_SEED={seed}"
+                "`.replay(\"{seed}\".parse().unwrap())`, or {timeout}STRAGGLER_SEED={seed}"
             ),
         }
     }

@@ -33,7 +33,7 @@ pub use self::told::{Schedule, Step};
 use self::exploration::Exploration;
 use self::failure::Cause;
 use self::seed::Kind;
-use crate::leak::{LeakCheck, Mode};
+use crate::leak::{LeakCheck, Mode, find_workspace, tell_as};
 
 /// How many runs there are, unless something else is said.
 const RUNS: usize = 500;
@@ -41,6 +41,10 @@ const RUNS: usize = 500;
 /// How long a run may take, unless something else is said: much longer than one that waits for
 /// nothing but itself.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same of a run that is repeated by its seed, which may stand at a breakpoint. Not for ever: whoever
+/// repeats it without a debugger is told at last where it waits.
+const TIMEOUT_WHEN_SHOWN: Duration = Duration::from_secs(60 * 60);
 
 /// Runs a test in many orders of its steps, and fails with the first in which it fails.
 ///
@@ -119,7 +123,8 @@ pub struct Explore {
 
 impl Explore {
     /// Makes an exploration of 500 runs from the seed 0, each of them a [`LeakCheck`] with the
-    /// timeout that `STRAGGLER_TIMEOUT` says, or else of 10 seconds.
+    /// timeout that `STRAGGLER_TIMEOUT` says, or else of 10 seconds, and of an hour if a run is
+    /// [repeated](Self::replay).
     ///
     /// # Examples
     ///
@@ -176,6 +181,9 @@ impl Explore {
 
     /// Makes one run, which repeats one of before. The environment variable `STRAGGLER_SEED` does the
     /// same, and outranks this setting.
+    ///
+    /// The run may stand at a breakpoint for long: unless the check or `STRAGGLER_TIMEOUT` says how long a
+    /// run may take it has an hour. The failure of one whose time was up says with which timeout to repeat it.
     ///
     /// # Examples
     ///
@@ -236,8 +244,8 @@ impl Explore {
     ///
     /// # Errors
     ///
-    /// The first run that failed, made as simple as could be in about 300 further runs or two seconds.
-    /// Or why there was no run: an environment variable that cannot be understood; a check with a
+    /// The first run that failed, made as simple as could be in about 300 further runs or two seconds;
+    /// in twice that if tasks are left that need their grace to end. Or why there was no run: an environment variable that cannot be understood; a check with a
     /// runtime of its own; a runtime around this call; a tokio whose budget for cooperation does not
     /// do what this rests on.
     ///
@@ -290,7 +298,7 @@ impl Explore {
     {
         match self.explore(None, Location::caller(), body) {
             Ok(explored) => explored.print_note(),
-            Err(failure) => failure.fail(),
+            Err(failure) => failure.fail(None),
         }
     }
 
@@ -305,6 +313,7 @@ impl Explore {
         F: FnMut() -> R,
         R: Future<Output: Outcome>,
     {
+        find_workspace(place);
         let mut exploration = Exploration {
             check: self.check,
             test,
@@ -348,10 +357,10 @@ impl Explored {
 }
 
 impl Failure {
-    /// Fails the test of this thread. Not by `panic!`, whose own message would name this line.
-    pub(crate) fn fail(self) -> ! {
-        let text = self.to_string();
-        eprintln!("{text}");
-        resume_unwind(Box::new(text))
+    /// Fails the test of this thread, which has this name if it has the attribute. Not by `panic!`, whose
+    /// own message would name this line.
+    pub(crate) fn fail(self, test: Option<&'static str>) -> ! {
+        tell_as(&self, &self.told(test));
+        resume_unwind(Box::new(self.to_string()))
     }
 }

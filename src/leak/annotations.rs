@@ -14,9 +14,10 @@ use super::groups;
 use super::locks::{self, HeldLock, LockUser};
 use super::place::Place;
 use super::report::{LeakedTask, Report, TaskPanic, Verdict};
-use super::role::{Level, Role};
+use super::role::Level;
 use super::text::{Age, are, tasks, write_group, write_panic};
 use super::threads::{self, LeakedThread, threads};
+use super::told::{Explored, Found, Told};
 
 /// How many annotations a test has. GitHub shows 10 errors and 10 warnings of a step, which are all
 /// that `cargo test` may have.
@@ -25,25 +26,27 @@ const LISTED: usize = 5;
 /// How many groups of equal tasks an annotation lists.
 const GROUPS: usize = 3;
 
-/// The annotations of a report, each of them a line with its end: one for each place at which there
-/// are findings.
-pub(super) fn annotations(report: &Report, role: Role, repository: &Repository) -> String {
-    let mut annotations = Annotations::new(report, role, repository);
+/// The annotations of what is told of a test, each of them a line with its end: one for each place at
+/// which there are findings.
+pub(super) fn annotations(told: &Told<'_>, repository: &Repository) -> String {
+    let mut annotations = Annotations::new(told, repository);
     // What the verdict is about comes first.
-    annotations.find_test();
-    annotations.find_tasks();
-    annotations.find_unseen_tasks();
-    annotations.find_panics();
-    annotations.find_blocking();
-    annotations.find_threads();
-    annotations.find_locks();
+    annotations.find_body();
+    if let Some(report) = told.report() {
+        annotations.find_test(report);
+        annotations.find_tasks(report);
+        annotations.find_unseen_tasks(report);
+        annotations.find_panics(report);
+        annotations.find_blocking(report);
+        annotations.find_threads(report);
+        annotations.find_locks(report);
+    }
     annotations.lines()
 }
 
 /// The annotations of a test.
 struct Annotations<'a> {
-    report: &'a Report,
-    role: Role,
+    told: &'a Told<'a>,
     repository: &'a Repository,
     /// How messages call the test.
     test: String,
@@ -59,24 +62,64 @@ struct Annotation {
 }
 
 impl<'a> Annotations<'a> {
-    fn new(report: &'a Report, role: Role, repository: &'a Repository) -> Self {
-        let test = match report.test() {
-            Some(test) => format!("the test `{test}` ({})", report.place()),
-            None => format!("the check at {}", report.place()),
+    fn new(told: &'a Told<'a>, repository: &'a Repository) -> Self {
+        let test = match told.test {
+            Some(test) => format!("the test `{test}` ({})", told.place),
+            None => format!("the check at {}", told.place),
         };
         Self {
-            report,
-            role,
+            told,
             repository,
             test,
             all: Vec::new(),
         }
     }
 
-    /// Finds what the verdict says of the test itself.
-    fn find_test(&mut self) {
+    /// Finds what an exploration alone does: why the body of a run failed, or that nothing overlaps.
+    fn find_body(&mut self) {
         let test = &self.test;
-        let says = match self.report.verdict() {
+        let (at, says) = match self.told.found {
+            Found::Report(_) => return,
+            Found::BodyPanic { message, at, .. } => {
+                let message = message.unwrap_or("(the payload is not a string)");
+                (at, format!("{test} panicked in {}: {message}", self.run()))
+            }
+            Found::BodyError { message, .. } => {
+                let run = self.run();
+                (
+                    None,
+                    format!("{test} returned an error in {run}: {message}"),
+                )
+            }
+            Found::NoOverlap => (
+                None,
+                format!("nothing in {test} was seen in flight at once, as it should be"),
+            ),
+            Found::NotRun(reason) => (None, format!("{test} was not run: {reason}")),
+        };
+        let says = match self.told.explored.as_ref().and_then(|of| of.run.as_ref()) {
+            Some(run) => format!("{says}\nSTRAGGLER_SEED={} repeats it", run.seed),
+            None => says,
+        };
+        let test = self.told.place.clone();
+        self.add(self.told.role.level(), at.into_iter().chain([&test]), says);
+    }
+
+    /// Which run failed.
+    fn run(&self) -> String {
+        match &self.told.explored {
+            Some(Explored {
+                runs: 2..,
+                run: Some(run),
+            }) => format!("run {}", run.number),
+            _ => "its run".to_owned(),
+        }
+    }
+
+    /// Finds what the verdict says of the test itself.
+    fn find_test(&mut self, report: &Report) {
+        let test = &self.test;
+        let says = match report.verdict() {
             Verdict::Leaked
             | Verdict::Panicked
             | Verdict::BlockingLeaked
@@ -102,11 +145,11 @@ impl<'a> Annotations<'a> {
                 format!("what {test} left behind could not be found out: the check {panic}")
             }
         };
-        self.add(self.role.level(), [self.report.place()], says);
+        self.add(self.level_if(true), [report.place()], says);
     }
 
-    fn find_tasks(&mut self) {
-        let groups = groups::of_tasks(self.report.tasks());
+    fn find_tasks(&mut self, report: &Report) {
+        let groups = groups::of_tasks(report.tasks());
         let mut by_place: Vec<Vec<&[&LeakedTask]>> = Vec::new();
         for group in &groups {
             let is_here = |groups: &&mut Vec<&[&LeakedTask]>| {
@@ -121,29 +164,29 @@ impl<'a> Annotations<'a> {
         for groups in by_place {
             let first = groups[0][0];
             let count = groups.iter().map(|group| group.len()).sum();
-            let says = format!("{}{}", self.are_left(count), Listed(&groups));
+            let says = format!("{}{}", self.are_left(report, count), Listed(&groups));
             let called_at = first.caller().and_then(Call::place);
             let places = iter::once(first.place()).chain(called_at);
-            self.add(self.level_of_tasks(), places, says);
+            self.add(self.level_of_tasks(report), places, says);
         }
     }
 
-    fn find_unseen_tasks(&mut self) {
-        let count = self.report.unseen();
+    fn find_unseen_tasks(&mut self, report: &Report) {
+        let count = report.unseen();
         if count == 0 {
             return;
         }
         let they = if count == 1 { "it is" } else { "they are" };
         let says = format!(
             "{}, of which this build sees only that {they} alive",
-            self.are_left(count)
+            self.are_left(report, count)
         );
-        self.add(self.level_of_tasks(), [self.report.place()], says);
+        self.add(self.level_of_tasks(report), [report.place()], says);
     }
 
-    fn find_panics(&mut self) {
-        let level = self.level_if(*self.report.verdict() == Verdict::Panicked);
-        for alike in groups::of_panics(self.report.panics()) {
+    fn find_panics(&mut self, report: &Report) {
+        let level = self.level_if(*report.verdict() == Verdict::Panicked);
+        for alike in groups::of_panics(report.panics()) {
             let first = alike[0];
             let count = tasks(alike.len());
             let says = format!("{count} panicked during {}{}", self.test, Panicked(first));
@@ -153,41 +196,45 @@ impl<'a> Annotations<'a> {
         }
     }
 
-    fn find_blocking(&mut self) {
-        let level = self.level_if(*self.report.verdict() == Verdict::BlockingLeaked);
-        for alike in groups::of_blocking(self.report.blocking()) {
-            let says = format!("{}{}", self.has_work_left(alike.len()), AtWork(&alike));
+    fn find_blocking(&mut self, report: &Report) {
+        let level = self.level_if(*report.verdict() == Verdict::BlockingLeaked);
+        for alike in groups::of_blocking(report.blocking()) {
+            let says = format!(
+                "{}{}",
+                self.has_work_left(report, alike.len()),
+                AtWork(&alike)
+            );
             self.add(level, [alike[0].place()], says);
         }
-        let unseen = self.report.unseen_blocking();
+        let unseen = report.unseen_blocking();
         if unseen > 0 {
-            let work = self.has_work_left(unseen);
+            let work = self.has_work_left(report, unseen);
             let says = format!("{work}, not spawned through straggler");
-            self.add(level, [self.report.place()], says);
+            self.add(level, [report.place()], says);
         }
     }
 
-    fn find_threads(&mut self) {
-        let left = self.report.threads();
+    fn find_threads(&mut self, report: &Report) {
+        let left = report.threads();
         if left.is_empty() {
             return;
         }
-        let level = self.level_if(*self.report.verdict() == Verdict::ThreadsLeaked);
+        let level = self.level_if(*report.verdict() == Verdict::ThreadsLeaked);
         let says = format!(
             "{} outlived {}{}",
             threads(left.len()),
             self.test,
             Named(left)
         );
-        self.add(level, [self.report.place()], says);
+        self.add(level, [report.place()], says);
     }
 
-    fn find_locks(&mut self) {
-        let level = self.level_if(*self.report.verdict() == Verdict::LocksHeld);
-        for alike in groups::of_locks(self.report.held_locks()) {
+    fn find_locks(&mut self, report: &Report) {
+        let level = self.level_if(*report.verdict() == Verdict::LocksHeld);
+        for alike in groups::of_locks(report.held_locks()) {
             let are = locks::are(alike.len());
             let (test, users) = (&self.test, InUse(&alike));
-            let says = if self.report.verdict().is_under_way() {
+            let says = if report.verdict().is_under_way() {
                 format!("{are} in use while {test} hangs{users}")
             } else {
                 format!("{are} still held at the end of {test}{users}")
@@ -198,9 +245,9 @@ impl<'a> Annotations<'a> {
     }
 
     /// What is to be said of so many tasks that are left.
-    fn are_left(&self, count: usize) -> String {
+    fn are_left(&self, report: &Report, count: usize) -> String {
         let test = &self.test;
-        match self.report.verdict() {
+        match report.verdict() {
             verdict if verdict.is_under_way() => format!("{} alive while {test} hangs", are(count)),
             Verdict::Late { .. } => format!("{} alive at the end of {test}", are(count)),
             _ => format!("{} outlived {test}", tasks(count)),
@@ -208,23 +255,23 @@ impl<'a> Annotations<'a> {
     }
 
     /// The same of so much blocking work.
-    fn has_work_left(&self, count: usize) -> String {
+    fn has_work_left(&self, report: &Report, count: usize) -> String {
         let count = closures(count);
-        if self.report.verdict().is_under_way() {
+        if report.verdict().is_under_way() {
             format!("{count} had not ended when {} was given up", self.test)
         } else {
             format!("{count} outlived {}", self.test)
         }
     }
 
-    fn level_of_tasks(&self) -> Level {
-        self.level_if(*self.report.verdict() == Verdict::Leaked)
+    fn level_of_tasks(&self, report: &Report) -> Level {
+        self.level_if(*report.verdict() == Verdict::Leaked)
     }
 
-    /// How grave a finding is, which the verdict is about or only mentions.
+    /// How grave a finding is, which the verdict of the report is about or only mentions.
     fn level_if(&self, is_verdict: bool) -> Level {
-        if is_verdict {
-            self.role.level()
+        if is_verdict && self.told.fails_by_report() {
+            self.told.role.level()
         } else {
             Level::Warning
         }
@@ -235,7 +282,7 @@ impl<'a> Annotations<'a> {
     fn add<'p>(&mut self, level: Level, places: impl IntoIterator<Item = &'p Place>, says: String) {
         let mut places = places.into_iter();
         let place = places.find(|place| self.repository.file(place).is_some());
-        let place = place.unwrap_or(self.report.place());
+        let place = place.unwrap_or(&self.told.place);
         match self.all.iter_mut().find(|other| other.place == *place) {
             Some(there) => {
                 there.level = there.level.max(level);
@@ -259,7 +306,7 @@ impl<'a> Annotations<'a> {
                 "There are findings at {more} more {places}: see the report of the test"
             ));
         }
-        let title = match self.report.test() {
+        let title = match self.told.test {
             Some(test) => format!("leak_check: {test}"),
             None => "leak_check".to_owned(),
         };
@@ -404,7 +451,8 @@ mod tests {
     use std::panic::Location;
     use std::{env, fs, process};
 
-    use super::{Annotations, Level, Place, Report, Repository, Role, data, property};
+    use super::super::role::Role;
+    use super::{Annotations, Level, Place, Report, Repository, Told, data, property};
 
     #[test]
     fn what_would_end_a_message_is_escaped() {
@@ -479,7 +527,8 @@ mod tests {
         let foreign = "/ada/.cargo/registry/src/index-0a1b/axum-0.8.9/src/lib.rs";
         let foreign = Place::new(foreign, 389, None);
         let repository = Repository::default();
-        let mut annotations = Annotations::new(&report, Role::Fails, &repository);
+        let told = Told::of(&report, Role::Fails);
+        let mut annotations = Annotations::new(&told, &repository);
         let mut add = |level, places: &[&Place]| {
             annotations.add(level, places.iter().copied(), places[0].to_string());
         };

@@ -89,6 +89,17 @@ impl Environment {
         READ.get_or_init(read).as_ref().map_err(String::clone)
     }
 
+    /// Whether a test passes that this was found of, see [`Mode::only_warns_of`].
+    pub(crate) fn only_warns_of(report: &Report) -> bool {
+        Self::read().is_ok_and(|environment| environment.mode.only_warns_of(report))
+    }
+
+    /// Whether a test that should panic, and did, passes though this was found besides. That a task
+    /// panicked may be why it did.
+    pub(crate) fn lets_panic_pass_beside(report: &Report) -> bool {
+        Self::only_warns_of(report) || report.has_panics_alone()
+    }
+
     /// What is done with a process in which a test blocks its thread for ever.
     pub(crate) fn on_hang(&self) -> OnHang {
         self.on_hang.unwrap_or(if self.has_process_for_each_test {

@@ -1,7 +1,8 @@
 //! What `STRAGGLER_REPORT=<file>` writes of tests, for programs to read.
 //!
 //! One JSON object is appended to the file for each test with `#[leak_check]` that has findings,
-//! whatever comes of them: also with `STRAGGLER=warn`, and also if the test has failed by itself. An
+//! whatever comes of them: also with `STRAGGLER=warn`, and also if the test has failed by itself. Of a
+//! test that explores it is a finding too that its body panicked or returned an error in a run. An
 //! object is one line, written at once, so that any number of threads and processes can append to
 //! one file at the same time (a file on a network may not keep that promise). Nobody empties the
 //! file: remove it before a run. A relative path is taken from the root of the workspace.
@@ -9,7 +10,9 @@
 //! A test that blocks its thread has an object when its time is up, and another one if it ends after
 //! all; so has one that what it left behind keeps from its end. A report that
 //! [`LeakCheck::run`](crate::LeakCheck::run) or [`Watch::verify`](super::Watch::verify) returns is its
-//! caller's and is not written, but one that they print is.
+//! caller's and is not written, but one that they print is; and so is the failure that
+//! [`Explore::run`](crate::Explore::run) prints, and not the one that
+//! [`Explore::find`](crate::Explore::find) returns.
 //!
 //! This module has no items. It describes the lines.
 //!
@@ -22,12 +25,19 @@
 //! | `file`, `line`, `column` | where the test stands |
 //! | `verdict` | why the test fails, or would without `STRAGGLER=warn`; see below |
 //! | `level` | `error` if the test fails by the findings. `warning` if it does not: with `STRAGGLER=warn`, because it has failed by itself, or because it should panic and a task did |
+//! | `explored` | of a test that explores, and fails by it: an object with `runs`, `run` and `seed`. Others have no such field |
 //! | `findings` | a list, never empty, of objects |
+//!
+//! | field | value |
+//! |---|---|
+//! | `runs` | how many runs the exploration was to have |
+//! | `run` | which of them failed, from 1 on, or `null` if it is all of them together |
+//! | `seed` | what repeats the run, as the value of `STRAGGLER_SEED`, or `null` |
 //!
 //! | `verdict` | the test |
 //! |---|---|
-//! | `panicked` | panicked itself |
-//! | `returned_error` | returned an error (with `STRAGGLER=warn` this is not looked at) |
+//! | `panicked` | panicked itself, or in a run if it explores |
+//! | `returned_error` | returned an error, or in a run if it explores (else with `STRAGGLER=warn` this is not looked at) |
 //! | `did_not_panic` | has `#[should_panic]`, and did not |
 //! | `hung` | did not end within its `timeout` |
 //! | `deadlocked` | cannot end: its clock is paused, and nothing in its runtime is left that could run |
@@ -37,6 +47,7 @@
 //! | `blocking_leaked` | left no task behind, but blocking work |
 //! | `threads_leaked` | left nothing behind but threads, which it denies |
 //! | `locks_held` | left nothing behind, but a lock is still held that was acquired in it |
+//! | `no_overlap` | has nothing in flight at once in any run, though it has `require_overlap` |
 //! | `stuck` | does not come to its end: its body has ended, and what it left behind blocks its thread |
 //! | `not_run` | was not run |
 //! | `check_failed` | was run, but what it left behind could not be found out |
@@ -66,6 +77,9 @@
 //! | `stuck` | the test does not come to its end | |
 //! | `not_run` | the test was not run | `message` |
 //! | `check_failed` | what the test left behind could not be found out, or whether threads are left | `message` |
+//! | `body_panic` | the body of a test that explores panicked in a run | `panicked_at`, `message` |
+//! | `body_error` | it returned an error in a run | `message` |
+//! | `no_overlap` | nothing was in flight at once in any run | |
 //!
 //! | field | value |
 //! |---|---|
@@ -80,7 +94,7 @@
 //! | `age_ms` | the time since the spawn, in milliseconds, of the oldest |
 //! | `polls` | `null`, or how often they were polled, without the polls that are only to find out where they wait: an object with `least` and `most` |
 //! | `panicked_at` | the place of the panic, or `null`: an object with `file`, `line`, `column` |
-//! | `message` | the panic or the reason, in words; `null` if a panic has no words |
+//! | `message` | the panic, the error or the reason, in words; `null` if a panic has no words |
 //! | `timeout_ms`, `took_ms` | the time that the test had, and that it took, in milliseconds |
 //! | `held_by` | who has acquired the lock: an object as in `spawned_by`, or `null` if it is nobody of this test, or nobody has taken it since it was handed on |
 //! | `held_ms` | for how long the lock is held, in milliseconds, or `null` |
@@ -120,20 +134,21 @@ use super::groups;
 use super::locks::{HeldLock, LockUser};
 use super::place::Place;
 use super::report::{LeakedTask, Report, SpawnedBy, TaskPanic, Verdict};
-use super::role::Role;
+use super::role::{Failure, Role};
 use super::to_json::to_json;
+use super::told::{self, Found, Told};
 use super::wait::{Wait, WaitPlace};
 
 /// The version of what is written.
 const VERSION: u32 = 1;
 
-/// A report as a line of JSON, without the end of the line.
+/// What is told of a test as a line of JSON, without the end of the line.
 ///
 /// # Errors
 ///
 /// If the schema has something in it that [`to_json`] does not support.
-pub(super) fn line(report: &Report, role: Role) -> Result<String, fmt::Error> {
-    to_json(&Line::new(report, role))
+pub(super) fn line(told: &Told<'_>) -> Result<String, fmt::Error> {
+    to_json(&Line::new(told))
 }
 
 /// Appends a line to a file, which is made if there is none.
@@ -166,7 +181,18 @@ struct Line<'a> {
     place: At<'a>,
     verdict: &'static str,
     level: &'static str,
+    // Most tests do not explore.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explored: Option<Explored<'a>>,
     findings: Vec<Finding<'a>>,
+}
+
+/// Which run of an exploration failed.
+#[derive(Serialize)]
+struct Explored<'a> {
+    runs: usize,
+    run: Option<usize>,
+    seed: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -232,6 +258,14 @@ enum What<'a> {
     CheckFailed {
         message: &'a str,
     },
+    BodyPanic {
+        panicked_at: Option<At<'a>>,
+        message: Option<&'a str>,
+    },
+    BodyError {
+        message: &'a str,
+    },
+    NoOverlap,
 }
 
 /// What is known of tasks whatever became of them.
@@ -302,16 +336,40 @@ struct WaitsAt<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn new(report: &'a Report, role: Role) -> Self {
-        let (verdict, of_test) = of_verdict(report.verdict());
+    fn new(told: &'a Told<'a>) -> Self {
+        let (verdict, of_test) = of_found(&told.found);
+        let of_test = of_test.map(|what| Finding {
+            place: At::new(Some(&told.place)),
+            count: 1,
+            what,
+        });
+        let of_report = told.report().map(Finding::of_report);
+        Self {
+            version: VERSION,
+            test: told.test,
+            place: At::new(Some(&told.place)),
+            verdict: match told.role {
+                Role::Accompanies(failure) => failure.word(),
+                Role::Fails | Role::Warns => verdict,
+            },
+            level: told.role.level().word(),
+            explored: told.explored.as_ref().map(Explored::from),
+            findings: of_test
+                .into_iter()
+                .chain(of_report.unwrap_or_default())
+                .collect(),
+        }
+    }
+}
+
+impl<'a> Finding<'a> {
+    /// What is in a report, but for what it says of the test itself.
+    fn of_report(report: &'a Report) -> Vec<Self> {
         let mut findings = Vec::new();
         let mut find = |place: Option<&'a Place>, count, what| {
             let place = At::new(place);
             findings.push(Finding { place, count, what });
         };
-        if let Some(what) = of_test {
-            find(Some(report.place()), 1, what);
-        }
         for alike in groups::of_tasks(report.tasks()) {
             find(Some(alike[0].place()), alike.len(), What::tasks(&alike));
         }
@@ -341,17 +399,28 @@ impl<'a> Line<'a> {
             let place = alike[0].holder().map(LockUser::place);
             find(place, alike.len(), What::locks(&alike));
         }
-        Self {
-            version: VERSION,
-            test: report.test(),
-            place: At::new(Some(report.place())),
-            verdict: match role {
-                Role::Accompanies(failure) => failure.word(),
-                Role::Fails | Role::Warns => verdict,
-            },
-            level: role.level().word(),
-            findings,
+        findings
+    }
+}
+
+/// The word for why the test fails, and what is said of the test itself.
+fn of_found<'a>(found: &Found<'a>) -> (&'static str, Option<What<'a>>) {
+    match *found {
+        Found::Report(report) => of_verdict(report.verdict()),
+        Found::BodyPanic { message, at, .. } => {
+            let panicked_at = at.map(|place| At::new(Some(place)));
+            let panic = What::BodyPanic {
+                panicked_at,
+                message,
+            };
+            (Failure::Panicked.word(), Some(panic))
         }
+        Found::BodyError { message, .. } => {
+            let error = What::BodyError { message };
+            (Failure::ReturnedError.word(), Some(error))
+        }
+        Found::NoOverlap => ("no_overlap", Some(What::NoOverlap)),
+        Found::NotRun(message) => ("not_run", Some(What::NotRun { message })),
     }
 }
 
@@ -448,6 +517,17 @@ impl<'a> What<'a> {
     }
 }
 
+impl<'a> From<&'a told::Explored> for Explored<'a> {
+    fn from(explored: &'a told::Explored) -> Self {
+        let run = explored.run.as_ref();
+        Self {
+            runs: explored.runs,
+            run: run.map(|run| run.number),
+            seed: run.map(|run| run.seed.as_str()),
+        }
+    }
+}
+
 impl<'a> At<'a> {
     fn new(place: Option<&'a Place>) -> Self {
         Self {
@@ -540,7 +620,7 @@ mod tests {
     use std::{env, fs, process};
 
     use super::super::report::Findings;
-    use super::{Duration, Place, Report, Role, Verdict, Wait, WaitsFor, append, line};
+    use super::{Duration, Place, Report, Role, Told, Verdict, Wait, WaitsFor, append, line};
 
     #[test]
     fn the_fields_stand_in_the_order_in_which_they_are_documented() {
@@ -556,7 +636,8 @@ mod tests {
         let expected = format!(
             r#"{{"version":1,"test":"pays",{at},"verdict":"check_failed","level":"error","findings":[{{{at},"count":1,"kind":"check_failed","message":"panicked: \"no\""}}]}}"#
         );
-        assert_eq!(line(&report, Role::Fails).unwrap(), expected);
+        let told = Told::of(&report, Role::Fails);
+        assert_eq!(line(&told).unwrap(), expected);
     }
 
     /// Those that tests with the attribute come to are looked for in `tests/leak_ci`.

@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::process::{ExitCode, Termination};
 
 use super::body::TestBody;
+use super::environment::Environment;
 use super::report::Report;
 use super::role::{Failure, Role};
 use super::tell::{tell, tell_as};
 use super::{Checked, LeakCheck};
 use crate::contain::discard;
-use crate::explore::{self, Explore, Outcome};
+use crate::explore::{Explore, Outcome};
 
 /// A test with the attribute.
 #[derive(Clone, Copy, Debug)]
@@ -87,16 +88,11 @@ where
     match check.check(case.test(), Location::caller(), body) {
         Checked::Failed(report) => tell(&report, Role::Fails),
         Checked::Run {
-            outcome,
-            report,
-            mode,
+            outcome, report, ..
         } => match (outcome, report) {
             (outcome, None) => outcome.unwrap_or_else(|panic| panic.resume()),
             (Ok(()), Some(report)) => tell(&report, Role::Accompanies(Failure::DidNotPanic)),
-            (Err(panic), Some(report))
-                // That a task panicked may be why the body did.
-                if mode.only_warns_of(&report) || report.has_panics_alone() =>
-            {
+            (Err(panic), Some(report)) if Environment::lets_panic_pass_beside(&report) => {
                 tell(&report, Role::Warns);
                 panic.resume()
             }
@@ -124,10 +120,7 @@ where
 {
     match explore.explore(case.test(), Location::caller(), body) {
         Ok(explored) => explored.print_note(),
-        Err(failure) => {
-            tell_failure(&failure);
-            resume_unwind(Box::new(failure.to_string()))
-        }
+        Err(failure) => failure.fail(case.test()),
     }
 }
 
@@ -148,19 +141,14 @@ where
     match explore.explore(case.test(), Location::caller(), body) {
         Ok(explored) => explored.print_note(),
         Err(failure) => {
-            tell_failure(&failure);
+            match failure.told(case.test()).besides_panic() {
+                Some(told) => tell_as(&failure, &told),
+                None => eprintln!("{failure}"),
+            }
             if let Ok(panic) = failure.into_panic() {
                 panic.resume()
             }
         }
-    }
-}
-
-/// Tells why a run failed, and programs what was found in it.
-fn tell_failure(failure: &explore::Failure) {
-    match failure.report() {
-        Some(report) => tell_as(failure, report, failure.role()),
-        None => eprintln!("{failure}"),
     }
 }
 

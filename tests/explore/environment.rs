@@ -183,3 +183,25 @@ fn leaks_are_only_printed_if_that_is_asked_for_and_hide_no_race() {
     assert!(!ended.passed, "{ended:?}");
     assert!(ended.stderr.contains("one name, one account"), "{ended:?}");
 }
+
+#[straggler::test(explore = 5)]
+#[ignore = "run by another test"]
+async fn leaks_beside_a_task_that_ends_in_the_grace() {
+    straggler::spawn(pending::<()>());
+    straggler::spawn(async {
+        simpler::takes_long().await;
+        eprintln!("it had a grace");
+    });
+}
+
+#[test]
+fn leaks_that_were_printed_take_no_more_time() {
+    let warn = [("STRAGGLER", "warn")];
+    let scenario = "environment::leaks_beside_a_task_that_ends_in_the_grace";
+    let ended = run_with(scenario, &warn);
+    assert!(ended.passed, "{ended:?}");
+    let says = "leak_check: 1 task outlived";
+    assert_eq!(ended.stderr.matches(says).count(), 1, "{ended:?}");
+    let graces = ended.stderr.matches("it had a grace").count();
+    assert_eq!(graces, 1, "{ended:?}");
+}

@@ -9,6 +9,7 @@ mod child;
 mod corpus;
 mod environment;
 mod repeated;
+mod simpler;
 mod told;
 
 use std::cell::{Cell, RefCell};
@@ -237,7 +238,7 @@ fn an_error_a_leak_and_a_panic_of_a_task_fail_the_first_run() {
         (0, Some("\"disk full\""))
     );
     assert!(failure.schedule().steps().is_empty());
-    assert_eq!(failure.seed().to_string(), "plain");
+    assert_eq!(failure.seed().to_string(), "plain/0000");
 
     let check = || LeakCheck::new().grace(Duration::ZERO);
     let leaks = || async { drop(straggler::spawn(pending::<()>())) };
@@ -475,6 +476,22 @@ fn children_that_never_overlap_are_told_of_if_they_should() {
             .find(tasks)
             .is_ok()
     );
+}
+
+#[test]
+fn children_overlap_if_one_has_not_ended_when_another_is_polled() {
+    let exploring = || Explore::new().runs(20).require_overlap();
+    let at_once = || async {
+        let _ = settle_all([ready(()), ready(())]).await;
+    };
+    let explored = exploring().find(at_once);
+    assert!(explored.is_err(), "each ends at its first poll");
+
+    let never = || async {
+        let children = settle_all([pending::<()>(), pending()]);
+        assert!(children.deadline(yield_now()).await.is_err());
+    };
+    exploring().find(never).unwrap();
 }
 
 #[test]

@@ -152,6 +152,23 @@ fn a_run_that_fails_by_luck_is_told_apart_from_one_on_another_course() {
     let note = explored.note().expect("it passes");
     assert!(note.contains("it passes now: "), "{note}");
 
+    // In the plain order, too, from which nothing differs.
+    let mut fails = true;
+    let mut at_first = || {
+        let fails = std::mem::replace(&mut fails, false);
+        async move { assert!(!fails, "at first") }
+    };
+    let failure = Explore::new().find(&mut at_first).unwrap_err();
+    assert_eq!(failure.run(), 0);
+    let exploring = Explore::new().replay(failure.seed().clone());
+    let explored = exploring.find(at_first).unwrap();
+    let note = explored.note().expect("it passes");
+    assert!(note.contains("it passes now: "), "{note}");
+    // One that somebody types has not failed.
+    let exploring = Explore::new().replay("plain".parse().unwrap());
+    let explored = exploring.find(|| async {}).unwrap();
+    assert_eq!(explored.note(), None);
+
     let mut runs = 0;
     let failure = Explore::new().find(|| {
         runs += 1;
@@ -165,4 +182,65 @@ fn a_run_that_fails_by_luck_is_told_apart_from_one_on_another_course() {
     let text = failure.to_string();
     assert!(text.contains("and failed again in 1 of 8 cases"), "{text}");
     assert!(!failure.schedule().steps().is_empty(), "{text}");
+}
+
+#[test]
+fn a_run_that_is_repeated_may_stand_at_a_breakpoint_for_longer_than_a_run_may_take() {
+    let stands_still = Cell::new(Duration::ZERO);
+    let body = || async {
+        std::thread::sleep(stands_still.get());
+        two_registrations().await;
+    };
+    let found = Explore::new().find(body).unwrap_err();
+    stands_still.set(Duration::from_secs(11));
+    let again = Explore::new().replay(found.seed().clone()).find(body);
+    let again = again.unwrap_err();
+    assert_eq!(again.message(), found.message(), "{again}");
+}
+
+#[test]
+fn a_deadlock_is_found_in_a_run_that_is_repeated_too() {
+    let both = async |one: &Mutex<()>, other: &Mutex<()>| {
+        let _one = one.lock().await;
+        let _other = other.lock().await;
+    };
+    let body = async || {
+        let (ada, bob) = (Mutex::new(()), Mutex::new(()));
+        settle!(both(&ada, &bob), both(&bob, &ada));
+    };
+    let found = Explore::new().find(body).unwrap_err();
+    let again = Explore::new().replay(found.seed().clone()).find(body);
+    let again = again.unwrap_err();
+    let is_deadlock = matches!(verdict(&again), Verdict::Deadlocked { .. });
+    assert!(is_deadlock, "{again}");
+}
+
+/// Waits for what somebody outside of the runtime may do, and nobody does.
+async fn hangs() {
+    let mut kept = None::<std::task::Waker>;
+    let waits = poll_fn(move |context| {
+        drop(kept.replace(context.waker().clone()));
+        Poll::<()>::Pending
+    });
+    waits.await;
+}
+
+#[test]
+fn a_run_that_hangs_is_repeated_with_the_timeout_that_it_had() {
+    let exploring = || {
+        let check = LeakCheck::new().timeout(Duration::from_millis(50));
+        check.explore()
+    };
+    let found = exploring().find(hangs).unwrap_err();
+    let text = found.to_string();
+    let line = "\n  STRAGGLER_TIMEOUT=50ms STRAGGLER_SEED=plain/0000 ";
+    assert!(text.contains(line), "{text}");
+    let again = exploring().replay(found.seed().clone()).find(hangs);
+    let again = again.unwrap_err();
+    assert!(matches!(verdict(&again), Verdict::Hung { .. }), "{again}");
+
+    let blocks = || async { std::thread::sleep(Duration::from_millis(100)) };
+    let text = exploring().find(blocks).unwrap_err().to_string();
+    assert!(text.contains("longer than its timeout"), "{text}");
+    assert!(text.contains(line), "{text}");
 }

@@ -171,6 +171,45 @@ const VERDICTS: &[(&str, &str, &str, &str, bool)] = &[
         "error",
         false,
     ),
+    ("panics_in_a_run", "deny", "panicked", "error", false),
+    ("panics_in_a_run", "warn", "panicked", "error", false),
+    ("panics_in_a_run", "wran", "not_run", "error", false),
+    (
+        "returns_an_error_in_a_run",
+        "deny",
+        "returned_error",
+        "error",
+        false,
+    ),
+    (
+        "leaks_and_panics_in_a_run",
+        "deny",
+        "panicked",
+        "error",
+        false,
+    ),
+    (
+        "leaks_and_panics_in_a_run_as_it_should",
+        "deny",
+        "leaked",
+        "error",
+        false,
+    ),
+    (
+        "leaks_and_panics_in_a_run_as_it_should",
+        "warn",
+        "leaked",
+        "warning",
+        true,
+    ),
+    (
+        "panics_in_a_run_as_it_should_and_so_does_a_task",
+        "deny",
+        "task_panicked",
+        "warning",
+        true,
+    ),
+    ("has_no_overlap", "deny", "no_overlap", "error", false),
     ("leaks_in_every_run", "deny", "leaked", "error", false),
     ("leaks_in_every_run", "warn", "leaked", "warning", true),
     (
@@ -236,6 +275,10 @@ fn the_objects() {
         "leaves_blocking_work",
         "holds_locks",
         "hangs_on_a_lock",
+        "panics_in_a_run",
+        "returns_an_error_in_a_run",
+        "leaks_and_panics_in_a_run",
+        "has_no_overlap",
     ];
     if cfg!(target_os = "linux") {
         scenarios.push("leaves_threads");
@@ -290,6 +333,7 @@ fn nothing_is_written_of_clean_tests_nor_without_a_file_nor_without_a_check() {
     assert!(run("is_clean", "deny", &to_file).passed);
     assert!(run("leaks", "off", &to_file).passed);
     assert!(run("holds_locks", "off", &to_file).passed);
+    assert!(run("panics_in_a_run_as_it_should", "deny", &to_file).passed);
     let ended = run("leaks", "deny", &[("STRAGGLER_REPORT", "")]);
     assert!(
         ended.stderr.starts_with("leak_check: 5 tasks outlived"),
@@ -344,6 +388,50 @@ fn of_checks_without_the_attribute_only_that_is_written_which_they_print() {
     let ended = run(scenario, "deny", &variables);
     assert!(ended.passed && ended.stderr.is_empty(), "{ended:?}");
     assert!(!file.0.exists());
+}
+
+#[test]
+fn a_run_that_failed_can_be_repeated_from_its_object() {
+    for scenario in ["panics_in_a_run", "leaks_in_every_run"] {
+        let (_, object) = object_of(scenario, "deny");
+        let explored = &object["explored"];
+        assert_eq!(explored["runs"], 3, "{object}");
+        assert_eq!(explored["run"], 1, "{object}");
+        let seed = explored["seed"].as_str().unwrap();
+        let ended = run(scenario, "deny", &[("STRAGGLER_SEED", seed)]);
+        assert!(ended.stderr.contains("explore: the run of"), "{ended:?}");
+    }
+    let (_, object) = object_of("leaks", "deny");
+    assert_eq!(object.get("explored"), None, "it does not explore");
+}
+
+#[test]
+fn an_exploration_that_cannot_be_made_has_an_object() {
+    let file = File::new();
+    let variables = [
+        ("STRAGGLER_REPORT", file.path()),
+        ("STRAGGLER_RUNS", "abc"),
+        ON_GITHUB,
+    ];
+    let ended = run("panics_in_a_run", "deny", &variables);
+    assert!(ended.stderr.contains("\n::error file="), "{ended:?}");
+    let objects = file.objects();
+    let [object] = objects.as_slice() else {
+        panic!("{objects:?}");
+    };
+    assert_eq!(object["verdict"], "not_run");
+    let message = object["findings"][0]["message"].as_str().unwrap();
+    assert!(message.contains("STRAGGLER_RUNS"), "{message}");
+}
+
+#[test]
+fn an_exploration_without_the_attribute_that_fails_has_an_object_too() {
+    let (ended, object) = object_of("explores_without_the_attribute", "deny");
+    assert!(!ended.passed, "{ended:?}");
+    assert_eq!(object["test"], Value::Null);
+    assert_eq!(object["verdict"], "panicked");
+    let message = object["findings"][0]["message"].as_str().unwrap();
+    assert!(message.contains("no such account"), "{message}");
 }
 
 #[test]
@@ -439,6 +527,10 @@ fn the_annotations() {
         "leaves_blocking_work",
         "holds_locks",
         "hangs_on_a_lock",
+        "panics_in_a_run",
+        "returns_an_error_in_a_run",
+        "leaks_and_panics_in_a_run",
+        "has_no_overlap",
     ];
     if cfg!(target_os = "linux") {
         scenarios.push("leaves_threads");

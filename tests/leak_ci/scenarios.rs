@@ -280,3 +280,57 @@ async fn hangs_on_a_lock() {
     let _guard = lock.acquire().await;
     drop(lock.acquire().await);
 }
+
+#[straggler::test(explore = 3)]
+#[ignore = "fails on purpose"]
+async fn panics_in_a_run() {
+    panic!("50 % of it:\nno such account");
+}
+
+#[straggler::test(explore = 3)]
+#[ignore = "fails on purpose"]
+async fn returns_an_error_in_a_run() -> Result<(), &'static str> {
+    Err("no such account")
+}
+
+#[straggler::test(explore = 3, grace = "0s")]
+#[ignore = "fails on purpose"]
+async fn leaks_and_panics_in_a_run() {
+    straggler::spawn(wait_for_an_answer());
+    panic!("no such account");
+}
+
+#[straggler::test(explore = 3, grace = "0s")]
+#[ignore = "fails on purpose"]
+#[should_panic(expected = "no such account")]
+async fn leaks_and_panics_in_a_run_as_it_should() {
+    straggler::spawn(wait_for_an_answer());
+    panic!("no such account");
+}
+
+#[straggler::test(explore = 3)]
+#[ignore = "run by another test"]
+#[should_panic(expected = "no such account")]
+async fn panics_in_a_run_as_it_should() {
+    panic!("no such account");
+}
+
+#[straggler::test(explore = 3)]
+#[ignore = "run by another test"]
+#[should_panic(expected = "no such account")]
+async fn panics_in_a_run_as_it_should_and_so_does_a_task() {
+    _ = straggler::spawn(async { panic!("no such account") }).await;
+    panic!("no such account");
+}
+
+#[straggler::test(explore = 3, require_overlap)]
+#[ignore = "fails on purpose"]
+async fn has_no_overlap() {}
+
+#[test]
+#[ignore = "fails on purpose"]
+fn explores_without_the_attribute() {
+    straggler::Explore::new()
+        .runs(3)
+        .run(|| async { assert_eq!(1 + 1, 3, "no such account") });
+}
