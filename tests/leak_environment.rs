@@ -266,6 +266,10 @@ fn what_is_armed_says_what_it_sees() {
             "not seen (build with"
         };
         assert!(ended.stdout.contains(past), "{ended:?}");
+        assert!(
+            ended.stdout.contains(", and whether they panic\n"),
+            "{ended:?}"
+        );
     }
     let ended = child::run_with("is_armed_outside_of_a_runtime", &[("STRAGGLER", "warn")]);
     assert!(

@@ -8,7 +8,9 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
+use backtrace::Backtrace;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::body::Body;
 use super::calls::Symbols;
@@ -32,9 +34,14 @@ use super::{Checked, LeakCheck, LeakedTask, Report};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each answers a question of its own"
+)]
 pub struct Armed {
     sees_every_spawn: bool,
     sees_lines: bool,
+    sees_every_panic: bool,
     warns_only: bool,
 }
 
@@ -48,11 +55,19 @@ impl Armed {
         self.sees_every_spawn
     }
 
-    /// Returns whether the lines are seen at which tasks wait, and panics of tasks that were not
-    /// spawned through `straggler`: in a build with debug information.
+    /// Returns whether the lines are seen at which tasks wait: in a build with debug information.
     #[must_use]
     pub fn sees_lines(&self) -> bool {
         self.sees_lines
+    }
+
+    /// Returns whether it is seen that any task panics: in a build with debug information, of which line tables
+    /// are enough.
+    ///
+    /// If not it is seen of tasks that are spawned through `straggler` alone.
+    #[must_use]
+    pub fn sees_every_panic(&self) -> bool {
+        self.sees_every_panic
     }
 
     /// Returns whether leaks are printed and do not fail a test, as `STRAGGLER=warn` asks for.
@@ -87,7 +102,7 @@ impl fmt::Display for Armed {
                 "not seen (build with RUSTFLAGS=\"--cfg tokio_unstable\")"
             ),
             seen(
-                self.sees_lines,
+                self.sees_every_panic,
                 "and whether they panic",
                 "nor whether they panic (build with debug information)"
             ),
@@ -132,11 +147,11 @@ pub fn armed() -> Armed {
          `#[leak_check]`, or `LeakCheck::watch` at its beginning"
     );
     // A thread of its own, since the caller may be inside of a runtime.
-    let report = thread::scope(|scope| {
+    let leaked = thread::scope(|scope| {
         let leaking = scope.spawn(|| leak_two(place));
         leaking.join().ok().flatten()
     });
-    let Some(report) = report.filter(|report| report.count() == 2) else {
+    let Some((calls, report)) = leaked.filter(|(_, report)| report.count() == 2) else {
         panic!(
             "leak_check is not armed: of two tasks that were leaked on purpose it did not find two"
         );
@@ -146,27 +161,37 @@ pub fn armed() -> Armed {
         waits.into_iter().any(|wait| matches!(wait, Wait::At(_))),
         "leak_check is not armed: it does not find out where a task waits"
     );
+    let mut symbols = Symbols::default();
     Armed {
         sees_every_spawn: report.unseen() == 0,
-        sees_lines: Symbols::default().have_lines_of(&place.into()),
+        sees_lines: symbols.have_lines_of(&place.into()),
+        sees_every_panic: symbols.end_a_task(&calls),
         warns_only: mode == Mode::Warn,
     }
 }
 
-/// Leaks a task that is spawned through straggler, and one that is not.
-fn leak_two(place: &'static Location<'static>) -> Option<Report> {
+/// Leaks a task that is spawned through straggler, and one that is not. Returns also the calls that a
+/// panic of this one would come from.
+fn leak_two(place: &'static Location<'static>) -> Option<(Backtrace, Report)> {
     let leaking = async {
-        tokio::spawn(pending::<()>());
+        let (tells, told) = oneshot::channel();
+        tokio::spawn(async {
+            _ = tells.send(Backtrace::new_unresolved());
+            pending::<()>().await;
+        });
         // Keeps its waker, unlike `pending`.
         let mut kept = None;
         crate::spawn(poll_fn(move |context| {
             drop(kept.replace(context.waker().clone()));
             Poll::<()>::Pending
         }));
+        told.await
     };
     let check = LeakCheck::new().grace(Duration::ZERO);
     match check.check(None, place, pin!(Body::new(leaking))) {
-        Checked::Run { report, .. } => report,
+        Checked::Run {
+            outcome, report, ..
+        } => Some((outcome.ok()?.ok()?, report?)),
         Checked::Failed(_) => None,
     }
 }

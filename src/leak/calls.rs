@@ -7,7 +7,7 @@ use std::path::Path;
 
 use backtrace::{Backtrace, BacktraceFrame};
 
-use super::place::{Place, is_foreign};
+use super::place::{Place, is_foreign, is_of_tokios_tasks, is_standard};
 
 /// A function of the user's code on the way to where something happened.
 ///
@@ -151,16 +151,7 @@ impl Symbols {
     /// since functions that catch panics may be inlined there, and the panic is taken for caught.
     pub(super) fn end_a_task(&mut self, panic: &Backtrace) -> bool {
         let addresses = panic.frames().iter().map(BacktraceFrame::ip);
-        let frames = addresses.flat_map(|address| self.at(address).to_vec());
-        let mut catching = frames.skip_while(|frame| !frame.catches_panics());
-        let catches = catching.find(|frame| {
-            let path = function_path(&frame.name);
-            let own = ["std::", "core::", "alloc::", "__rust"];
-            !path.is_empty() && !own.iter().any(|own| path.starts_with(own))
-        });
-        catches.is_some_and(|frame| {
-            frame.file.is_some() && function_path(&frame.name).starts_with("tokio::runtime::task::")
-        })
+        ends_a_task(addresses.flat_map(|address| self.at(address).to_vec()))
     }
 
     /// Whether the lines are known of the file from which this is called.
@@ -195,7 +186,35 @@ impl Symbols {
     }
 }
 
+/// Whether a panic with these frames, the innermost first, ends the task that it is in.
+fn ends_a_task(frames: impl Iterator<Item = Frame>) -> bool {
+    let mut catching = frames.skip_while(|frame| !frame.catches_panics());
+    let catches = catching.find(|frame| !frame.is_unknown() && !frame.is_standard());
+    catches.is_some_and(|frame| frame.runs_a_task())
+}
+
+/// With line tables alone the path of a function that was inlined is not known, but its last segment.
+/// So frames are told by their files too.
 impl Frame {
+    fn is_unknown(&self) -> bool {
+        self.file.is_none() && function_path(&self.name).is_empty()
+    }
+
+    /// Whether it is of the standard library.
+    fn is_standard(&self) -> bool {
+        let path = function_path(&self.name);
+        let own = ["std::", "core::", "alloc::", "__rust"];
+        self.file.as_deref().is_some_and(is_standard) || own.iter().any(|own| path.starts_with(own))
+    }
+
+    /// Whether it is where tokio runs a task, and is known well enough for that what it calls is known.
+    fn runs_a_task(&self) -> bool {
+        let path = function_path(&self.name);
+        self.file.as_deref().is_some_and(|file| {
+            path.starts_with("tokio::runtime::task::") || is_of_tokios_tasks(file)
+        })
+    }
+
     /// Whether it is of the user's own code.
     fn is_users(&self) -> bool {
         let path = function_path(&self.name);
@@ -236,6 +255,7 @@ impl Frame {
             || path.starts_with("std::panicking::catch_unwind")
             || path.starts_with("std::panicking::try")
             || path == "std::panic::catch_unwind"
+            || self.is_standard() && ["catch_unwind", "try"].contains(&path.as_str())
     }
 
     /// Whether it is where tokio puts off the wake of a task that yields.
@@ -323,7 +343,55 @@ fn without_generics(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::function_path;
+    use super::{Frame, ends_a_task, function_path};
+
+    const CATCHES: (&str, &str) = (
+        "catch_unwind<core::task::poll::Poll<!>, closure_env#0>",
+        "/rustc/0a1b2c/library/std/src/panicking.rs",
+    );
+    const OF_TOKIO: (&str, &str) = (
+        "poll_future<bank::transfer::{async_fn_env#0}>",
+        "/users/ada/.cargo/registry/src/index-0a1b/tokio-1.54.1/src/runtime/task/harness.rs",
+    );
+    const OF_USER: (&str, &str) = ("transfer", "src/bank.rs");
+
+    /// Whether a panic in `OF_USER` ends its task, below which these frames are, with their files.
+    fn ends(frames: &[(&str, &str)]) -> bool {
+        let panics = ("{closure#0}", "/rustc/0a1b2c/library/std/src/panicking.rs");
+        let frames = [panics, OF_USER].into_iter().chain(frames.iter().copied());
+        ends_a_task(frames.map(|(name, file)| Frame {
+            name: name.to_owned(),
+            file: (!file.is_empty()).then(|| file.to_owned()),
+            line: None,
+            column: None,
+        }))
+    }
+
+    #[test]
+    fn with_line_tables_alone_it_is_told_by_files_who_catches_a_panic() {
+        assert!(ends(&[CATCHES, CATCHES, OF_TOKIO]));
+        assert!(ends(&[("__rust_try", ""), CATCHES, OF_TOKIO]));
+        assert!(!ends(&[CATCHES, OF_USER, CATCHES, OF_TOKIO]));
+        let of_futures = "/users/ada/.cargo/registry/src/index-0a1b/futures-util-0.3.34/src/lib.rs";
+        assert!(!ends(&[
+            CATCHES,
+            ("catch_unwind<F>", of_futures),
+            CATCHES,
+            OF_TOKIO
+        ]));
+        assert!(ends(&[("catch_unwind<F>", of_futures), CATCHES, OF_TOKIO]));
+        assert!(!ends(&[]));
+    }
+
+    #[test]
+    fn without_files_it_is_told_by_paths_and_tokio_has_to_have_one() {
+        let catches = ("std::panicking::catch_unwind::<A, B>", "");
+        let of_tokio = ("tokio::runtime::task::harness::poll_future", "");
+        assert!(ends(&[catches, (of_tokio.0, "tokio/task.rs")]));
+        assert!(!ends(&[catches, of_tokio]));
+        assert!(!ends(&[catches, ("bank::transfer", ""), catches, OF_TOKIO]));
+        assert!(ends(&[catches, ("", ""), OF_TOKIO]));
+    }
 
     #[test]
     fn names_of_functions_are_cut_to_what_people_wrote() {

@@ -99,6 +99,23 @@ pub(crate) fn is_foreign(file: &str) -> bool {
     folders.any(|folder| file.contains(folder))
 }
 
+/// Whether a file belongs to the standard library, as far as its folder tells.
+pub(super) fn is_standard(file: &str) -> bool {
+    let file = file.replace('\\', "/");
+    STANDARD.iter().any(|folder| file.contains(folder))
+}
+
+/// Whether a file belongs to the part of tokio that runs a task and catches its panic. A package that
+/// is no copy of the registry's stands in a folder without a version.
+pub(super) fn is_of_tokios_tasks(file: &str) -> bool {
+    let file = file.replace('\\', "/");
+    file.split_once("/src/runtime/task/")
+        .is_some_and(|(package, _)| {
+            let folder = package.rsplit('/').next().unwrap_or(package);
+            folder == "tokio" || folder.starts_with("tokio-")
+        })
+}
+
 /// Shortens the path of a file to what tells it apart.
 fn shorten(file: &str) -> String {
     let file = file.replace('\\', "/");
@@ -146,7 +163,26 @@ pub(crate) fn workspace() -> Option<&'static Path> {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_foreign, shorten};
+    use super::{is_foreign, is_of_tokios_tasks, is_standard, shorten};
+
+    #[test]
+    fn files_of_the_tasks_of_tokio_are_told_in_every_copy_of_it() {
+        for file in [
+            "/users/ada/.cargo/registry/src/index-0a1b/tokio-1.54.1/src/runtime/task/harness.rs",
+            r"C:\ada\.cargo\git\checkouts\tokio-0a1b\c2d3\tokio\src\runtime\task\harness.rs",
+            "vendor/tokio/src/runtime/task/harness.rs",
+        ] {
+            assert!(is_of_tokios_tasks(file) && !is_standard(file), "{file}");
+        }
+        for file in [
+            "/users/ada/.cargo/registry/src/index-0a1b/tokio-1.54.1/src/task/local.rs",
+            "/users/ada/.cargo/registry/src/index-0a1b/other-1.0.0/src/runtime/task/harness.rs",
+            "src/runtime/task/harness.rs",
+        ] {
+            assert!(!is_of_tokios_tasks(file), "{file}");
+        }
+        assert!(is_standard("/rustc/0a1b2c/library/std/src/panicking.rs"));
+    }
 
     #[test]
     fn files_of_dependencies_begin_with_their_package() {
