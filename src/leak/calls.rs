@@ -230,11 +230,19 @@ impl Frame {
     /// What is awaited where this frame is called, unless it only hands polls on.
     fn awaited(&self) -> Option<String> {
         let path = function_path(&self.name);
+        let own_file = self
+            .file
+            .as_ref()
+            .and_then(|file| file.strip_prefix(OWN_FILES));
         let own = WAITED_FOR
             .iter()
-            .find(|(module, _)| path.starts_with(module));
-        if let Some((_, awaited)) = own {
+            .find(|(module, file, _)| path.starts_with(module) || own_file == Some(file));
+        if let Some((_, _, awaited)) = own {
             return Some((*awaited).to_owned());
+        }
+        // A last segment says nothing to people.
+        if own_file.is_some() || !path.contains("::") {
+            return None;
         }
         let hands_on = [
             "__rust",
@@ -244,8 +252,8 @@ impl Frame {
             "straggler::",
             "tokio::future::",
         ];
-        (!path.is_empty() && !hands_on.iter().any(|library| path.starts_with(library)))
-            .then_some(path)
+        let hands_on = hands_on.iter().any(|library| path.starts_with(library));
+        (!hands_on).then_some(path)
     }
 
     /// Whether it is where std catches panics.
@@ -275,10 +283,14 @@ impl Frame {
     }
 }
 
-/// What of this crate is waited for, by the modules that it stands in.
-const WAITED_FOR: [(&str, &str); 2] = [
-    ("straggler::lock::", "straggler::Lock::acquire"),
-    ("straggler::rendezvous::", "straggler::Participant::wait"),
+/// What of this crate is waited for, by the modules and the files that it stands in.
+const WAITED_FOR: [(&str, &str, &str); 2] = [
+    ("straggler::lock::", "lock.rs", "straggler::Lock::acquire"),
+    (
+        "straggler::rendezvous::",
+        "rendezvous.rs",
+        "straggler::Participant::wait",
+    ),
 ];
 
 /// Where the files of this crate are.
@@ -343,7 +355,7 @@ fn without_generics(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Frame, ends_a_task, function_path};
+    use super::{Frame, OWN_FILES, ends_a_task, function_path};
 
     const CATCHES: (&str, &str) = (
         "catch_unwind<core::task::poll::Poll<!>, closure_env#0>",
@@ -381,6 +393,29 @@ mod tests {
         ]));
         assert!(ends(&[("catch_unwind<F>", of_futures), CATCHES, OF_TOKIO]));
         assert!(!ends(&[]));
+    }
+
+    #[test]
+    fn with_line_tables_alone_what_is_awaited_is_told_by_its_path_or_by_an_own_file() {
+        let awaited = |name: &str, file: &str| {
+            let (name, file) = (name.to_owned(), Some(file.to_owned()));
+            let (line, column) = (None, None);
+            let frame = Frame {
+                name,
+                file,
+                line,
+                column,
+            };
+            frame.awaited()
+        };
+        let own = |file| format!("{OWN_FILES}{file}");
+        let acquires = awaited("poll<bank::Account>", &own("lock.rs"));
+        assert_eq!(acquires.as_deref(), Some("straggler::Lock::acquire"));
+        assert_eq!(awaited("poll<bank::Account>", &own("settle.rs")), None);
+        let file = "/users/ada/.cargo/registry/src/index-0a1b/tokio-1.54.1/src/sync/oneshot.rs";
+        assert_eq!(awaited("poll<bank::Account>", file), None);
+        let receives = awaited("tokio::sync::oneshot::Receiver<T>::poll", file);
+        assert!(receives.is_some_and(|path| path.starts_with("tokio::sync::oneshot")));
     }
 
     #[test]
