@@ -225,7 +225,7 @@ impl Straggler {
     }
 
     /// Returns how often the future was polled. It is 0 for one that was never started, because
-    /// of a [`limit`](crate::SettleAll::limit). Of a [`spawned`](crate::SettleAll::spawned) future it is
+    /// of a [`limit`](crate::SettleAll::limit). Of a `spawned` future it is
     /// how often the end of its task was asked for.
     ///
     /// # Examples
@@ -248,7 +248,7 @@ impl Straggler {
     ///
     /// `false` is certain: the future returned `Poll::Pending` and nothing held its waker any
     /// more, so that nothing could ever have woken it. `true` is not: what holds a waker may never
-    /// use it, and of a [`spawned`](crate::SettleAll::spawned) future it says nothing.
+    /// use it, and of a `spawned` future it says nothing.
     ///
     /// # Examples
     ///
