@@ -10,7 +10,8 @@ use crate::report::{Label, list, polled, text};
 /// The error of a set of futures that had not all settled when the deadline passed.
 ///
 /// It keeps the outputs of those that did settle, and says of each other one how far it came.
-/// Those were dropped. `Display` and `Debug` both tell all of this, since tests `unwrap()`; of
+/// Those were dropped. Where they waited it does not say, since that takes a poll of one that was not
+/// woken: a `LeakCheck` with a timeout does. `Display` and `Debug` both tell all of this, since tests `unwrap()`; of
 /// more than 20 futures, pending or settled, they list the first 20 and say how many there are
 /// more.
 ///

@@ -178,7 +178,7 @@ impl<'a> Annotations<'a> {
         }
         let they = if count == 1 { "it is" } else { "they are" };
         let says = format!(
-            "{}, of which this build sees only that {they} alive",
+            "{}, of which this build knows only that {they} alive",
             self.are_left(report, count)
         );
         self.add(self.level_of_tasks(report), [report.place()], says);

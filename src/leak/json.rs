@@ -65,10 +65,10 @@
 //! | `kind` | what it is | further fields |
 //! |---|---|---|
 //! | `task` | a task that outlived the test, or is alive while the test hangs | `numbers`, `name`, `background`, `called_at`, `spawned_by`, `waits_for`, `age_ms`, `polls` |
-//! | `unseen_tasks` | tasks of which this build sees only that they are alive | |
+//! | `unseen_tasks` | tasks of which this build knows only that they are alive | |
 //! | `panic` | a task that panicked | `numbers`, `name`, `background`, `called_at`, `spawned_by`, `blocking`, `panicked_at`, `message` |
 //! | `blocking` | blocking work, a closure of `spawn_blocking`, that outlived the test, or is under way while the test hangs | `numbers`, `queued`, `spawned_by`, `age_ms` |
-//! | `unseen_blocking` | blocking work of which this build sees only that it is there | `may_be_tasks` |
+//! | `unseen_blocking` | blocking work of which this build knows only that it is there | `may_be_tasks` |
 //! | `thread` | a thread that outlived the test, which denies them | `name` |
 //! | `lock` | a `straggler::Lock` that is still held when the test has ended, or is held or waited for while the test hangs; it comes from where it was acquired | `held_by`, `held_ms`, `waiters` |
 //! | `hang` | the test did not end | `timeout_ms`, `waits_for` |
