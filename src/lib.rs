@@ -88,10 +88,11 @@ pub use self::unsettled::{Straggler, Unsettled};
 ///
 /// A task that panics fails its test also if its handle is awaited: whether somebody looks at the
 /// error cannot be seen. Of tasks that were not spawned through straggler the panic is seen by a hook
-/// for panics, which is set once in a process and calls the one that was there before. A test that
-/// sets its own instead hides their panics, and so does `resume_unwind`; and where dependencies are
-/// built without debug information, as in release mode by default, they are not seen, since a panic
-/// that the task itself catches cannot be told from one that it does not.
+/// for panics, which calls the one that was there before, and which a check sets that finds it gone. A
+/// test that sets its own instead hides their panics until the next check begins, and so does
+/// `resume_unwind` with one; and where dependencies are built without debug information, as in release
+/// mode by default, they are not seen, since a panic that the task itself catches cannot be told from
+/// one that it does not.
 ///
 /// Where the clock is paused it is seen, a second or two after everything stands still, that a test can
 /// never end: nothing is left to run, no timer, no blocking work, and the body and all tasks are known
