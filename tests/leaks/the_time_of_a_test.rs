@@ -152,3 +152,43 @@ fn says_where_a_task_waits_that_the_body_polls_in_a_local_set() {
     };
     assert!(matches!(task.wait(), Wait::At(_)), "{report}");
 }
+
+/// Children of which the first has ended, and the last waits.
+fn one_that_has_ended_and(other: impl Future<Output = ()> + 'static) -> impl Future<Output = ()> {
+    let (sign, signed) = oneshot::channel::<()>();
+    let waits = async move {
+        _ = signed.await;
+        drop(sign);
+    };
+    let children: [Pin<Box<dyn Future<Output = ()>>>; 3] =
+        [Box::pin(async {}), Box::pin(other), Box::pin(waits)];
+    async { drop(straggler::settle_all(children).await) }
+}
+
+#[test]
+fn says_where_those_children_wait_that_have_not_ended() {
+    let Wait::At(places) = hangs(|| one_that_has_ended_and(async {})) else {
+        panic!("one of them waits");
+    };
+    let [place] = &places[..] else {
+        panic!("{places:?}");
+    };
+    assert!(place.children()[0].starts_with("#2 of the join at "));
+}
+
+#[test]
+fn says_which_child_is_busy_that_is_in_line_already() {
+    let wait = hangs(|| {
+        one_that_has_ended_and(poll_fn(|context| {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }))
+    });
+    let Wait::Busy(places) = wait else {
+        panic!("{wait}");
+    };
+    let [place] = &places[..] else {
+        panic!("{places:?}");
+    };
+    assert!(place.children()[0].starts_with("#1 of the join at "));
+}
