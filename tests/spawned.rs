@@ -564,3 +564,11 @@ fn a_leak_check_names_the_place_of_a_task_and_says_where_it_waits() {
         assert_eq!(report.unseen(), 0);
     }
 }
+
+#[tokio::test]
+async fn a_deadline_says_of_a_task_only_that_it_had_not_ended() {
+    let settling = settle_all([pending::<()>()]).named(|_| "payer").spawned();
+    let unsettled = settling.deadline(yield_now()).await.unwrap_err();
+    let said = format!("{:?}", unsettled.pending());
+    assert_eq!(said, "[#0 `payer`: its task had not ended]");
+}

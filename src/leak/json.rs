@@ -72,7 +72,7 @@
 //! | `thread` | a thread that outlived the test, which denies them | `name` |
 //! | `lock` | a `straggler::Lock` that is still held when the test has ended, or is held or waited for while the test hangs; it comes from where it was acquired | `held_by`, `held_ms`, `waiters` |
 //! | `hang` | the test did not end | `timeout_ms`, `waits_for` |
-//! | `deadlock` | the test can never end | `waits_for` |
+//! | `deadlock` | the test cannot end | `waits_for` |
 //! | `late` | the test ended too late | `timeout_ms`, `took_ms` |
 //! | `stuck` | the test does not come to its end | |
 //! | `not_run` | the test was not run | `message` |

@@ -198,21 +198,19 @@ impl<T> End<T> {
             report.unwrap_or_else(|panic| scope.failed(&panic))
         };
         let took = body.spawned.elapsed();
-        let late = Verdict::Late { timeout, took };
+        let give_up_late = || {
+            // Nobody may have asked them.
+            scope.ask_tasks();
+            give_up(Verdict::Late { timeout, took })
+        };
         match self {
             Self::Deadlock(report) => (report, None),
             Self::TimeIsUp => {
                 let wait = body.wait(&mut Symbols::default());
                 (give_up(Verdict::Hung { timeout, wait }), None)
             }
-            Self::Output(output) => {
-                scope.ask_tasks();
-                (give_up(late), Some(output))
-            }
-            Self::Panic(_) => {
-                scope.ask_tasks();
-                (give_up(late), None)
-            }
+            Self::Output(output) => (give_up_late(), Some(output)),
+            Self::Panic(_) => (give_up_late(), None),
         }
     }
 }
