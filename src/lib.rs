@@ -6,55 +6,59 @@
 )]
 #![doc(test(no_crate_inject, attr(deny(warnings))))]
 
-mod aggregate_error;
-mod barrier;
+#[cfg(feature = "tokio")]
+mod attribute;
 mod children;
 mod contain;
-mod deadline;
 #[cfg(feature = "tokio")]
 pub mod explore;
-mod join_macros;
-#[cfg(feature = "tokio")]
-mod joined;
+mod join;
 #[cfg(feature = "tokio")]
 pub mod leak;
-#[cfg(feature = "tokio")]
-mod lock;
-mod names;
-mod on_panic;
+mod mutex;
 mod panic;
-mod rendezvous;
-mod report;
-mod settle;
-mod settled;
 #[cfg(feature = "tokio")]
-mod spawned;
-mod start_together;
+mod schedule;
+mod sync;
 #[cfg(feature = "tokio")]
 pub mod tokio;
-mod turn;
-mod unsettled;
+#[cfg(feature = "tokio")]
+mod trace;
+mod wording;
 
-pub use self::aggregate_error::AggregateError;
-pub use self::barrier::{Barrier, barrier};
-pub use self::deadline::Deadline;
 #[cfg(feature = "tokio")]
 pub use self::explore::{Explore, checkpoint};
+pub use self::join::aggregate_error::AggregateError;
+pub use self::join::barrier::barrier;
 #[cfg(feature = "tokio")]
-pub use self::joined::{Joined, JoinedError, joined};
+pub use self::join::joined::{JoinedError, joined};
+pub use self::join::settle_all::settle_all;
+pub use self::join::settled::Settled;
+pub use self::join::unsettled::{Pending, Unsettled};
 #[cfg(feature = "tokio")]
-pub use self::leak::{LeakCheck, background, spawn, spawn_blocking, spawn_local, spawn_named};
+pub use self::leak::LeakCheck;
 #[cfg(feature = "tokio")]
-pub use self::lock::{Acquisition, Lock, LockGuard};
-pub use self::on_panic::{Catch, OnPanic, Resume};
+pub use self::leak::record::spawn::{background, spawn, spawn_blocking, spawn_local, spawn_named};
 pub use self::panic::Panic;
-pub use self::rendezvous::{Arrival, Broken, Participant, Rendezvous, Waiting};
-pub use self::settle::{CatchUnwind, SettleAll, settle_all};
-pub use self::settled::Settled;
 #[cfg(feature = "tokio")]
-pub use self::spawned::Spawned;
-pub use self::start_together::Together;
-pub use self::unsettled::{Straggler, Unsettled};
+pub use self::sync::lock::{Lock, LockGuard};
+pub use self::sync::rendezvous::{Broken, Participant, Rendezvous};
+
+/// The futures that the functions of this crate return, for those who have to name them.
+pub mod future {
+    pub use crate::join::barrier::Barrier;
+    pub use crate::join::deadline::Deadline;
+    #[cfg(feature = "tokio")]
+    pub use crate::join::joined::Joined;
+    pub use crate::join::on_panic::{Catch, OnPanic, Resume};
+    pub use crate::join::settle_all::{CatchUnwind, SettleAll};
+    #[cfg(feature = "tokio")]
+    pub use crate::join::spawned::Spawned;
+    pub use crate::join::start_together::Together;
+    #[cfg(feature = "tokio")]
+    pub use crate::schedule::checkpoint::Checkpoint;
+    pub use crate::sync::rendezvous::{Arrival, Waiting};
+}
 
 /// Makes an async test of an async function, and fails it if a task or blocking work that it caused
 /// outlives it.
@@ -155,16 +159,16 @@ pub use straggler_macros::leak_check as test;
 /// What the macros expand to. Not part of the API.
 #[doc(hidden)]
 pub mod __private {
+    #[cfg(feature = "tokio")]
+    pub use crate::attribute::{
+        TestCase, explored_test, explored_test_should_panic, leak_test, leak_test_should_panic,
+    };
     pub use crate::children::{End, Link, Links, Row, Seat, Slot, Slots};
-    pub use crate::join_macros::{
+    pub use crate::join::macros::{
         BarrierRow, Errors, Outputs, Results, SettleRow, barrier, settle, slot,
     };
     #[cfg(feature = "tokio")]
-    pub use crate::leak::body::{Body, TestBody};
-    #[cfg(feature = "tokio")]
-    pub use crate::leak::test_case::{
-        TestCase, explored_test, explored_test_should_panic, leak_test, leak_test_should_panic,
-    };
+    pub use crate::leak::check::body::{Body, TestBody};
     #[cfg(feature = "tokio")]
     pub use ::tokio::runtime::Builder;
 }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::resume_unwind;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// A panic that was caught while a future was polled or dropped.
 ///
@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 /// [`resume`](Self::resume) lets the panic go on as if it had never been caught, and
 /// `#[should_panic(expected = "..")]` still matches.
 ///
-/// [`SettleAll::catch_unwind`](crate::SettleAll::catch_unwind) returns it in place of the
+/// [`SettleAll::catch_unwind`](crate::future::SettleAll::catch_unwind) returns it in place of the
 /// output of a child that panicked.
 ///
 /// # Examples
@@ -102,10 +102,22 @@ impl Panic {
     /// ```
     pub fn resume(self) -> ! {
         let payload = self.into_payload();
-        #[cfg(feature = "tokio")]
-        crate::leak::note_resumed(&*payload);
+        // No panic hook runs for a panic that is resumed.
+        if let Some(observe) = RESUME_OBSERVER.get() {
+            observe(&*payload);
+        }
         resume_unwind(payload)
     }
+}
+
+/// What is called with the payload of each panic that is resumed.
+static RESUME_OBSERVER: OnceLock<fn(&(dyn Any + Send))> = OnceLock::new();
+
+/// Has `observe` called with the payload of each panic that this crate resumes from here on. Only
+/// the first observer of a process is kept.
+#[cfg(feature = "tokio")]
+pub(crate) fn observe_resumed(observe: fn(&(dyn Any + Send))) {
+    RESUME_OBSERVER.get_or_init(|| observe);
 }
 
 /// The message of a panic with this payload, if it is a string.

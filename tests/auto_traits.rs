@@ -10,15 +10,19 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use straggler::future::{
+    Arrival, Barrier, Catch, CatchUnwind, Deadline, Resume, SettleAll, Together, Waiting,
+};
 #[cfg(feature = "tokio")]
-use straggler::leak::{HeldLock, LockUser};
+use straggler::future::{Joined, Spawned};
 #[cfg(feature = "tokio")]
-use straggler::{Acquisition, Joined, JoinedError, Lock, LockGuard, Spawned};
+use straggler::leak::{Acquisition, LockState};
 use straggler::{
-    AggregateError, Arrival, Barrier, Broken, Catch, CatchUnwind, Deadline, Panic, Participant,
-    Rendezvous, Resume, SettleAll, Settled, Straggler, Together, Unsettled, Waiting, barrier,
+    AggregateError, Broken, Panic, Participant, Pending, Rendezvous, Settled, Unsettled, barrier,
     settle, settle_all,
 };
+#[cfg(feature = "tokio")]
+use straggler::{JoinedError, Lock, LockGuard};
 
 fn send_sync<T: Send + Sync>() {}
 fn send<T: Send>(_: T) {}
@@ -89,21 +93,21 @@ fn what_comes_out_is_as_free_as_the_outputs() {
     send_sync::<Settled<Result<u8, Panic>>>();
     send_sync::<AggregateError<u8>>();
     send_sync::<Unsettled<u8>>();
-    send_sync::<Straggler>();
+    send_sync::<Pending>();
     send_sync::<Panic>();
 
     unpin::<(
         Settled<u8>,
         AggregateError<u8>,
         Unsettled<u8>,
-        Straggler,
+        Pending,
         Panic,
     )>();
 
     unwind_safe::<Settled<u8>>();
     unwind_safe::<AggregateError<u8>>();
     unwind_safe::<Unsettled<u8>>();
-    unwind_safe::<Straggler>();
+    unwind_safe::<Pending>();
     unwind_safe::<Panic>();
 }
 
@@ -169,7 +173,7 @@ fn locks_and_guards_cross_threads() {
     static LOCK: Lock = Lock::new();
 
     send_sync::<(Lock, LockGuard<'_>, Acquisition)>();
-    send_sync::<(HeldLock, LockUser)>();
+    send_sync::<LockState>();
     unpin::<(Lock, LockGuard<'_>, Acquisition)>();
     unwind_safe::<(Lock, LockGuard<'_>, Acquisition)>();
     debug::<(Lock, LockGuard<'_>, Acquisition)>();

@@ -7,7 +7,7 @@ use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use straggler::{Straggler, barrier, settle, settle_all};
+use straggler::{Pending, barrier, settle, settle_all};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::coop::consume_budget;
 use tokio::task::yield_now;
@@ -178,7 +178,7 @@ async fn a_timeout_fires_beside_hogs() {
         let settling = settle_all(futures).timeout(Duration::from_secs(1));
         let unsettled = settling.await.unwrap_err();
         assert_eq!(unsettled.pending().len(), hogs);
-        assert!(unsettled.pending().iter().all(Straggler::can_be_woken));
+        assert!(unsettled.pending().iter().all(Pending::can_be_woken));
         time.await.unwrap();
     }
 }

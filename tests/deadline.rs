@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use common::{Gate, Log, Tracked, message};
-use straggler::{Panic, Straggler, Unsettled, settle_all};
+use straggler::{Panic, Pending, Unsettled, settle_all};
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
 
 fn at_most(limit: usize) -> NonZeroUsize {
@@ -19,7 +19,7 @@ fn at_most(limit: usize) -> NonZeroUsize {
 }
 
 fn indices<O>(unsettled: &Unsettled<O>) -> Vec<usize> {
-    unsettled.pending().iter().map(Straggler::index).collect()
+    unsettled.pending().iter().map(Pending::index).collect()
 }
 
 /// Wakes itself for ever.
@@ -141,7 +141,7 @@ fn a_busy_future_does_not_hold_up_the_deadline() {
     let mut settling = task::spawn(settle_all([busy(), busy()]).deadline(ready(())));
     let unsettled = assert_ready!(settling.poll()).unwrap_err();
     assert!(unsettled.pending().iter().all(|child| child.polls() == 1));
-    assert!(unsettled.pending().iter().all(Straggler::can_be_woken));
+    assert!(unsettled.pending().iter().all(Pending::can_be_woken));
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn one_that_the_limit_held_back_is_not_started_when_the_deadline_has_passed() {
     assert_pending!(settling.poll());
     let unsettled = assert_ready!(settling.poll()).unwrap_err();
     assert_eq!(unsettled.settled(), [(150, ())]);
-    let polls = unsettled.pending().iter().map(Straggler::polls);
+    let polls = unsettled.pending().iter().map(Pending::polls);
     assert!(polls.eq((0..200).map(|nth| usize::from(nth < 199))));
 
     // Also if it is one that ends because the deadline gives it its last poll.
@@ -311,7 +311,7 @@ fn whether_a_future_can_still_be_woken_is_known() {
         [Box::pin(pending()), Box::pin(waits), Box::pin(busy())];
     let settling = settle_all(futures).deadline(ready(()));
     let unsettled = assert_ready!(task::spawn(settling).poll()).unwrap_err();
-    let can_be_woken = unsettled.pending().iter().map(Straggler::can_be_woken);
+    let can_be_woken = unsettled.pending().iter().map(Pending::can_be_woken);
     assert!(can_be_woken.eq([false, true, true]));
 }
 
@@ -415,7 +415,7 @@ fn a_limit_keeps_futures_from_their_first_poll_also_when_the_deadline_is_over() 
         .limit(at_most(1))
         .deadline(ready(()));
     let unsettled = assert_ready!(task::spawn(settling).poll()).unwrap_err();
-    let polls = unsettled.pending().iter().map(Straggler::polls);
+    let polls = unsettled.pending().iter().map(Pending::polls);
     assert!(polls.eq([1, 0, 0]));
     assert!(unsettled.pending()[2].can_be_woken());
 }

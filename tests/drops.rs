@@ -9,7 +9,8 @@ use std::task::Waker;
 
 use common::{Gate, Log, Tracked, message, poll_with};
 use futures::executor::block_on;
-use straggler::{SettleAll, barrier, settle, settle_all};
+use straggler::future::SettleAll;
+use straggler::{barrier, settle, settle_all};
 use tokio_test::{assert_ready, task};
 
 fn caught<R>(action: impl FnOnce() -> R) -> std::thread::Result<R> {

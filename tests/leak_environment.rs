@@ -10,7 +10,7 @@ use std::future::pending;
 use std::time::Duration;
 
 use straggler::LeakCheck;
-use straggler::leak::armed;
+use straggler::leak::self_test;
 
 /// Leaves a task behind that is alive for two seconds, unless the grace ends it.
 #[straggler::test]
@@ -218,26 +218,26 @@ fn the_grace_of_a_test_outranks_that_of_the_environment() {
 #[test]
 #[ignore = "run by another test"]
 fn is_armed_outside_of_a_runtime() {
-    println!("{}", armed());
+    println!("{}", self_test());
 }
 
 #[straggler::test]
 #[ignore = "run by another test"]
 async fn is_armed_inside_of_a_checked_test() {
-    println!("{}", armed());
+    println!("{}", self_test());
 }
 
 #[tokio::test]
 #[ignore = "fails on purpose"]
 async fn is_armed_inside_of_another_test() {
-    println!("{}", armed());
+    println!("{}", self_test());
 }
 
 #[tokio::test]
 #[ignore = "run by another test"]
 async fn is_armed_inside_of_a_watched_test() {
     let watch = LeakCheck::watch(&tokio::runtime::Handle::current());
-    println!("{}", armed());
+    println!("{}", self_test());
     watch.verify().await.unwrap();
 }
 

@@ -24,7 +24,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::RngSeed;
-use straggler::{OnPanic, Panic, SettleAll, Settled, barrier, settle_all};
+use straggler::future::{OnPanic, SettleAll};
+use straggler::{Panic, Settled, barrier, settle_all};
 
 use self::common::Wakes;
 

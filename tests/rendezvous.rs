@@ -12,7 +12,8 @@ use common::{Wakes, message, poll_with};
 use futures::FutureExt;
 use futures::executor::block_on;
 use proptest::prelude::*;
-use straggler::{Arrival, Broken, Participant, Rendezvous, settle, settle_all};
+use straggler::future::Arrival;
+use straggler::{Broken, Participant, Rendezvous, settle, settle_all};
 use tokio_test::{assert_pending, assert_ready, task};
 
 fn joined<const N: usize>() -> [Participant; N] {

@@ -5,7 +5,7 @@
 use std::future::pending;
 use std::time::Duration;
 
-use straggler::{Straggler, settle_all};
+use straggler::{Pending, settle_all};
 use tokio::time::{Instant, error::Elapsed, sleep, timeout};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -67,7 +67,7 @@ async fn a_set_that_is_stuck_ends_and_says_so() {
         .timeout(3600 * SECOND)
         .await
         .unwrap_err();
-    assert!(!unsettled.pending().iter().any(Straggler::can_be_woken));
+    assert!(!unsettled.pending().iter().any(Pending::can_be_woken));
 }
 
 #[tokio::test(start_paused = true)]

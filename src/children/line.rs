@@ -126,22 +126,22 @@ impl Line {
         self.number
     }
 
-    /// Takes the child that is polled next out of the line, if `goes_on`.
+    /// Takes the child that is polled next out of the line, if `should_continue`.
     #[inline]
     pub(super) fn next(
         &mut self,
         mut slots: Pin<&mut impl Slots>,
-        goes_on: impl Fn() -> bool,
+        should_continue: impl Fn() -> bool,
     ) -> Option<u32> {
         if self.batch > 0 {
-            if !goes_on() {
+            if !should_continue() {
                 return None;
             }
             self.batch -= 1;
             self.take_wakes_of_first(slots.as_mut());
             return self.woken.pop(slots);
         }
-        if self.started == self.admitted || !goes_on() {
+        if self.started == self.admitted || !should_continue() {
             return None;
         }
         self.started += 1;

@@ -28,7 +28,7 @@ use crate::contain::{FirstPanic, contain};
 /// One value serves one turn, which is one poll of the combinator.
 pub(crate) trait Schedule {
     /// Whether one more child is polled in this turn. If not the rest stays for the next one.
-    fn goes_on(&self) -> bool;
+    fn should_continue(&self) -> bool;
 
     /// Polls child `index`.
     #[inline]
@@ -321,7 +321,7 @@ fn poll_each(
     schedule: &mut impl Schedule,
     polling: &mut u32,
 ) {
-    while let Some(index) = line.next(slots.as_mut(), || schedule.goes_on()) {
+    while let Some(index) = line.next(slots.as_mut(), || schedule.should_continue()) {
         *polling = index;
         let (polled, woke_itself) = line.lend(index, |context| {
             let poll = PollBy {

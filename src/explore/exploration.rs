@@ -9,17 +9,25 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use tokio::runtime::{Builder, Handle};
 
-use super::decisions::Decisions;
-use super::failure::{Cause, Explored, Failed, Failure};
-use super::outcome::Outcome;
-use super::seed::{Kind, Seed};
-use super::shrink::shrink;
-use super::steering::{self, Run};
-use super::told::Schedule;
-use super::unsteered::Repeated;
-use super::{TIMEOUT, TIMEOUT_WHEN_SHOWN, squeeze, unsteered};
-use crate::leak::body::Body;
-use crate::leak::{Checked, Environment, LeakCheck, Verdict, panics, warn_of};
+use crate::explore::divergence;
+use crate::explore::divergence::Repeated;
+use crate::explore::failure::{Cause, Explored, Failed, Failure};
+use crate::explore::outcome::Outcome;
+use crate::explore::shrink::shrink;
+use crate::explore::{TIMEOUT, TIMEOUT_WHEN_SHOWN};
+use crate::leak;
+use crate::leak::check::body::Body;
+use crate::leak::check::run::Checked;
+use crate::leak::record::panic_hook::capture_panics;
+use crate::leak::render::emit::warn_of;
+use crate::leak::report::verdict::Verdict;
+use crate::leak::settings::Settings;
+use crate::leak::settings::environment::Environment;
+use crate::schedule::budget;
+use crate::schedule::decisions::Decisions;
+use crate::schedule::recorder::Schedule;
+use crate::schedule::seed::{Kind, Seed};
+use crate::schedule::steering::{self, Run};
 
 /// How many decisions the first run that is steered is taken to be long.
 const FIRST_LENGTH: usize = 16;
@@ -36,13 +44,15 @@ const NOT_LOOKED_AT: &str = "whether anything is in flight at once, as is requir
                              needs more than one run";
 
 /// What is explored.
-pub(super) struct Exploration<F> {
-    pub(super) check: LeakCheck,
+pub(crate) struct Exploration<F> {
+    /// Whether the check was given the builder of a runtime.
+    pub(crate) has_runtime: bool,
+    pub(crate) settings: Settings,
     /// The path of the test, if it has the attribute.
-    pub(super) test: Option<&'static str>,
-    pub(super) place: &'static Location<'static>,
-    pub(super) body: F,
-    pub(super) runs: usize,
+    pub(crate) test: Option<&'static str>,
+    pub(crate) place: &'static Location<'static>,
+    pub(crate) body: F,
+    pub(crate) runs: usize,
 }
 
 /// A run that was made.
@@ -98,7 +108,7 @@ where
     R: Future<Output: Outcome>,
 {
     /// Looks whether runs can be made, and what the environment says of them.
-    pub(super) fn ready(&self) -> Result<&'static Environment, String> {
+    pub(crate) fn ready(&self) -> Result<&'static Environment, String> {
         let environment = Environment::read()?;
         if Handle::try_current().is_ok() {
             return Err(
@@ -107,21 +117,21 @@ where
                     .to_owned(),
             );
         }
-        if self.check.has_runtime() {
+        if self.has_runtime {
             return Err(
                 "each run makes a runtime of its own, with one thread and a paused clock: leave \
                  `runtime` out"
                     .to_owned(),
             );
         }
-        squeeze::size().map_err(|reason| {
+        budget::size().map_err(|reason| {
             format!("this version of tokio cannot be steered, please report it: {reason}")
         })?;
         Ok(environment)
     }
 
     /// Makes runs until one fails.
-    pub(super) fn search(
+    pub(crate) fn search(
         mut self,
         mut seeds: Rng,
         requires_overlap: bool,
@@ -149,7 +159,7 @@ where
             }
             match made.cause {
                 None => {}
-                Some(Cause::Found(report)) if Environment::only_warns_of(&report) => {
+                Some(Cause::Found(report)) if report.only_warns() => {
                     // The others would say the same.
                     if warnings == 0 {
                         warn_of(&report);
@@ -172,7 +182,7 @@ where
     }
 
     /// Makes one run that was made before.
-    pub(super) fn repeat(
+    pub(crate) fn repeat(
         mut self,
         seed: Seed,
         requires_overlap: bool,
@@ -184,7 +194,7 @@ where
             let now = Seed::new(Kind::Plain).with_course(decisions.course());
             !decisions.fit() || seed.course.is_some() && seed.course != now.course
         });
-        let note = takes_another.then(|| unsteered::another_course(&seed));
+        let note = takes_another.then(|| divergence::another_course(&seed));
         let has_overlap = made.run.as_ref().is_some_and(|run| run.has_overlap);
         let misses_overlap = requires_overlap && !has_overlap;
         let of_overlap = misses_overlap.then(|| NOT_LOOKED_AT.to_owned());
@@ -200,10 +210,10 @@ where
             None => {
                 // Only the seed of a run that failed has a course.
                 let has_failed = seed.course.is_some();
-                let passes = has_failed.then(|| unsteered::passes_now(&seed, takes_another));
+                let passes = has_failed.then(|| divergence::passes_now(&seed, takes_another));
                 return Ok(explored(passes.or(note)));
             }
-            Some(Cause::Found(report)) if Environment::only_warns_of(&report) => {
+            Some(Cause::Found(report)) if report.only_warns() => {
                 warn_of(&report);
                 return Ok(explored(note));
             }
@@ -334,11 +344,16 @@ where
             Purpose::Show => TIMEOUT_WHEN_SHOWN,
             Purpose::Find { .. } | Purpose::Confirm { .. } => TIMEOUT,
         };
-        let check = &self.check;
-        let check = check.again(builder, timeout, is_plain, ends_when_idle);
-        let check = match grace {
-            Grace::Usual => check,
-            Grace::None => check.grace(Duration::ZERO),
+        let settings = Settings {
+            grace: match grace {
+                Grace::Usual => self.settings.grace,
+                Grace::None => Some(Duration::ZERO),
+            },
+            default_timeout: timeout,
+            // The other runs would note the same.
+            notes_unused_rules: is_plain,
+            ends_when_idle,
+            ..self.settings.clone()
         };
         let body = &mut self.body;
         let (test, place) = (self.test, self.place);
@@ -347,9 +362,9 @@ where
                 let _steered = steering::until_dropped();
                 body().await
             }));
-            check.check(test, place, body)
+            leak::check::run::run(Some(builder), settings, test, place, body)
         };
-        let ((checked, run), heard) = panics::hear(is_quiet, || match run {
+        let ((checked, run), captured) = capture_panics(is_quiet, || match run {
             None => (make(), None),
             Some(run) => {
                 let (checked, run) = steering::follow(run, make);
@@ -365,7 +380,7 @@ where
             } => {
                 let is_same =
                     |(message, _): &(Option<String>, _)| message.as_deref() == panic.message();
-                let place = heard.filter(is_same).map(|(_, place)| place);
+                let place = captured.filter(is_same).map(|(_, place)| place);
                 Some(Cause::Panicked {
                     panic,
                     place,
@@ -384,7 +399,7 @@ where
         Made { cause, run }
     }
 
-    pub(super) fn failure(
+    pub(crate) fn failure(
         &self,
         run: usize,
         seed: Seed,

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::panic::Location;
 
-use super::seed::Seed;
-use super::told::Schedule;
-use crate::leak::told::{self, FailedRun, Found, Told};
-use crate::leak::{Environment, Place, Report, Role, Verdict};
+use crate::leak::render::summary::{self, FailedRun, Found, Summary};
+use crate::leak::report::Report;
+use crate::leak::report::role::Role;
+use crate::leak::report::verdict::Verdict;
 use crate::panic::Panic;
+use crate::schedule::recorder::Schedule;
+use crate::schedule::seed::Seed;
+use crate::trace::place::Place;
 
 /// What an exploration came to in which no run failed.
 ///
@@ -25,14 +28,14 @@ use crate::panic::Panic;
 /// });
 /// let explored = explored.unwrap();
 /// assert_eq!(explored.runs(), 20);
-/// assert!((2..=20).contains(&explored.courses()));
+/// assert!((2..=20).contains(&explored.distinct_schedules()));
 /// assert_eq!(explored.note(), None);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explored {
-    pub(super) runs: usize,
-    pub(super) courses: usize,
-    pub(super) note: Option<String>,
+    pub(crate) runs: usize,
+    pub(crate) courses: usize,
+    pub(crate) note: Option<String>,
 }
 
 impl Explored {
@@ -46,7 +49,7 @@ impl Explored {
     ///
     /// If it is far below the number of runs, more runs would hardly show more.
     #[must_use]
-    pub fn courses(&self) -> usize {
+    pub fn distinct_schedules(&self) -> usize {
         self.courses
     }
 
@@ -93,28 +96,28 @@ impl Explored {
 #[error("{}", Text(self))]
 pub struct Failure(Box<Failed>);
 
-pub(super) struct Failed {
-    pub(super) cause: Cause,
+pub(crate) struct Failed {
+    pub(crate) cause: Cause,
     /// The name of the test, if it is known.
-    pub(super) test: Option<String>,
-    pub(super) place: &'static Location<'static>,
-    pub(super) run: usize,
-    pub(super) runs: usize,
-    pub(super) seed: Seed,
-    pub(super) schedule: Schedule,
+    pub(crate) test: Option<String>,
+    pub(crate) place: &'static Location<'static>,
+    pub(crate) run: usize,
+    pub(crate) runs: usize,
+    pub(crate) seed: Seed,
+    pub(crate) schedule: Schedule,
     /// How many decisions were not the plain ones, in the run that was found and in the one that is
     /// told of.
-    pub(super) deviations: Option<(usize, usize)>,
-    pub(super) note: Option<String>,
+    pub(crate) deviations: Option<(usize, usize)>,
+    pub(crate) note: Option<String>,
 }
 
 /// Why a run failed, or all of them.
 #[derive(Debug)]
-pub(super) enum Cause {
+pub(crate) enum Cause {
     Panicked {
         panic: Panic,
         place: Option<Place>,
-        /// What the leak check found besides.
+        /// What the leak check found also.
         report: Option<Report>,
     },
     ReturnedError {
@@ -130,7 +133,7 @@ pub(super) enum Cause {
 
 impl Cause {
     /// Whether two runs failed in the same way.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
         use std::mem::discriminant;
         match (self, other) {
             (Self::Found(one), Self::Found(other)) => {
@@ -146,22 +149,21 @@ impl Cause {
 }
 
 impl Failure {
-    pub(super) fn new(failed: Failed) -> Self {
+    pub(crate) fn new(failed: Failed) -> Self {
         Self(Box::new(failed))
     }
 
-    pub(super) fn failed(&self) -> &Failed {
+    pub(crate) fn failed(&self) -> &Failed {
         &self.0
     }
 
-    /// The panic of the body, unless something was found besides by which a test fails that should panic.
+    /// The panic of the body, unless something was found also by which a test fails that should panic.
     ///
     /// # Errors
     ///
     /// This failure, if it is another.
     pub(crate) fn into_panic(self) -> Result<Panic, Self> {
-        let passes = Environment::lets_panic_pass_beside;
-        if !self.report().is_none_or(passes) {
+        if !self.report().is_none_or(Report::may_accompany_panic) {
             return Err(self);
         }
         match *self.0 {
@@ -174,7 +176,7 @@ impl Failure {
     }
 
     /// What programs are told of it, for the test of this name.
-    pub(crate) fn told(&self, test: Option<&'static str>) -> Told<'_> {
+    pub(crate) fn summary(&self, test: Option<&'static str>) -> Summary<'_> {
         let failed = &*self.0;
         let found = match &failed.cause {
             Cause::Panicked {
@@ -184,18 +186,18 @@ impl Failure {
             } => Found::BodyPanic {
                 message: panic.message(),
                 at: place.as_ref(),
-                besides: report.as_ref(),
+                also: report.as_ref(),
             },
             Cause::ReturnedError { error, report } => Found::BodyError {
                 message: error,
-                besides: report.as_ref(),
+                also: report.as_ref(),
             },
             Cause::Found(report) => Found::Report(report),
             Cause::NoOverlap => Found::NoOverlap,
             Cause::NotRun(reason) => Found::NotRun(reason),
         };
         let run = || FailedRun {
-            number: failed.run + 1,
+            number: failed.run,
             seed: failed.seed.to_string(),
         };
         let run = match failed.cause {
@@ -203,19 +205,19 @@ impl Failure {
             Cause::NoOverlap => Some(None),
             _ => Some(Some(run())),
         };
-        Told {
+        Summary {
             test,
             place: failed.place.into(),
             found,
             role: Role::Fails,
-            explored: run.map(|run| told::Explored {
+            explored: run.map(|run| summary::Explored {
                 runs: failed.runs,
                 run,
             }),
         }
     }
 
-    /// Returns what repeats the run: give it to [`Explore::replay`](super::Explore::replay), or to the
+    /// Returns what repeats the run: give it to [`Explore::replay`](crate::Explore::replay), or to the
     /// environment variable `STRAGGLER_SEED`.
     #[must_use]
     pub fn seed(&self) -> &Seed {
@@ -310,12 +312,12 @@ impl fmt::Display for Text<'_> {
             _ => {}
         }
         if let Some(report) = report {
-            let besides = match failed.cause {
+            let also = match failed.cause {
                 Cause::Found(_) => "",
-                _ => "\n\n  besides ",
+                _ => "\n\n  also ",
             };
             let report = report.to_string().replace('\n', "\n  ");
-            write!(f, "{besides}{report}")?;
+            write!(f, "{also}{report}")?;
         }
         self.schedule(f)?;
         if let Some(note) = &failed.note {
@@ -358,7 +360,7 @@ impl Text<'_> {
         let Some((found, told)) = failed.deviations else {
             return f.write_str("\n\nin the plain order, in which nothing is steered.");
         };
-        let steps = failed.schedule.steps().len() + failed.schedule.left_out();
+        let steps = failed.schedule.steps().len() + failed.schedule.omitted();
         if steps == 0 {
             return f.write_str("\n\nIts steps were not recorded: repeat the run to see them.");
         }

@@ -3,37 +3,30 @@
 //! [`Explore`] and `#[leak_check(explore = 500)]` do it. What fails is a [`Failure`] with its [`Schedule`]
 //! and the [`Seed`] that repeats it; [`checkpoint()`] marks a place where a run may yield.
 
-mod checkpoint;
-mod decisions;
-mod exploration;
-mod failure;
-mod outcome;
-mod seed;
-mod shrink;
-mod squeeze;
-pub(crate) mod steering;
-mod step;
-mod strategy;
-mod told;
-mod unsteered;
+pub(crate) mod divergence;
+pub(crate) mod exploration;
+pub(crate) mod failure;
+pub(crate) mod outcome;
+pub(crate) mod shrink;
 
 use std::panic::{Location, resume_unwind};
 use std::time::Duration;
 
 use fastrand::Rng;
 
-pub use self::checkpoint::{Checkpoint, checkpoint};
-pub use self::failure::{Explored, Failure};
-pub use self::outcome::Outcome;
-pub use self::seed::{ParseSeedError, Seed};
-pub(crate) use self::step::step;
-pub(crate) use self::told::BODY;
-pub use self::told::{Schedule, Step};
-
 use self::exploration::Exploration;
 use self::failure::Cause;
-use self::seed::Kind;
-use crate::leak::{LeakCheck, Mode, find_workspace, tell_as};
+use crate::leak::LeakCheck;
+use crate::leak::render::emit::emit_as;
+use crate::leak::settings::environment::Mode;
+use crate::schedule::seed::Kind;
+use crate::trace::place::find_workspace;
+
+pub use self::failure::{Explored, Failure};
+pub use self::outcome::Outcome;
+pub use crate::schedule::checkpoint::checkpoint;
+pub use crate::schedule::recorder::{Schedule, Step};
+pub use crate::schedule::seed::{ParseSeedError, Seed};
 
 /// How many runs there are, unless something else is said.
 const RUNS: usize = 500;
@@ -314,8 +307,10 @@ impl Explore {
         R: Future<Output: Outcome>,
     {
         find_workspace(place);
+        let (runtime, settings) = self.check.into_parts();
         let mut exploration = Exploration {
-            check: self.check,
+            has_runtime: runtime.is_some(),
+            settings,
             test,
             place,
             body,
@@ -342,6 +337,25 @@ impl Explore {
     }
 }
 
+impl LeakCheck {
+    /// Explores: makes many runs of a test, each a check like this one. It makes the runtimes of the
+    /// runs itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use straggler::LeakCheck;
+    ///
+    /// let explored = LeakCheck::new().allow(1).explore().runs(5).find(|| async {
+    ///     straggler::spawn(std::future::pending::<()>());
+    /// });
+    /// assert_eq!(explored.unwrap().runs(), 5);
+    /// ```
+    pub fn explore(self) -> Explore {
+        Explore::with(self)
+    }
+}
+
 impl Default for Explore {
     fn default() -> Self {
         Self::new()
@@ -360,7 +374,7 @@ impl Failure {
     /// Fails the test of this thread, which has this name if it has the attribute. Not by `panic!`, whose
     /// own message would name this line.
     pub(crate) fn fail(self, test: Option<&'static str>) -> ! {
-        tell_as(&self, &self.told(test));
+        emit_as(&self, &self.summary(test));
         resume_unwind(Box::new(self.to_string()))
     }
 }

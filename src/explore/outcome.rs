@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What the body of a run of [`Explore`](super::Explore) may return: `()`, or a `Result` whose error has
+/// What the body of a run of [`Explore`](crate::Explore) may return: `()`, or a `Result` whose error has
 /// `Debug`. An `Err` is a failing run.
 #[diagnostic::on_unimplemented(
     message = "a body that is explored cannot return `{Self}`",
@@ -23,6 +23,6 @@ impl Outcome for () {
 impl<T, E: fmt::Debug> Outcome for Result<T, E> {
     fn error(self) -> Option<String> {
         self.err()
-            .map(|error| crate::report::text(format_args!("{error:?}")))
+            .map(|error| crate::wording::text(format_args!("{error:?}")))
     }
 }

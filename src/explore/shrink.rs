@@ -11,7 +11,7 @@ const TIME: Duration = Duration::from_secs(2);
 ///
 /// It leaves out ever smaller parts, as in Zeller and Hildebrandt, Simplifying and Isolating
 /// Failure-Inducing Input (2002).
-pub(super) fn shrink<C: Clone>(
+pub(crate) fn shrink<C: Clone>(
     changes: Vec<C>,
     mut fails: impl FnMut(Vec<C>) -> Option<Vec<C>>,
 ) -> Vec<C> {

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::environment::{Environment, Mode};
-use super::place::{Place, find_workspace};
-use super::report::Report;
-use super::role::Role;
-use super::run::print_notes;
-use super::scope::Scope;
-use super::session::Session;
-use super::tell::tell;
-use super::{GRACE, LeakCheck, panics};
+use crate::leak::check::scope::Scope;
+use crate::leak::record::panic_hook;
+use crate::leak::record::session::Session;
+use crate::leak::render::emit::{emit, note_unused_rules};
+use crate::leak::report::Report;
+use crate::leak::report::role::Role;
+use crate::leak::settings::environment::{Environment, Mode};
+use crate::leak::settings::{GRACE, Settings};
+use crate::trace::place::{Place, find_workspace};
 
-/// A check of a runtime that somebody else owns, from [`LeakCheck::watch`](super::LeakCheck::watch).
+/// A check of a runtime that somebody else owns, from [`LeakCheck::watch`](crate::LeakCheck::watch).
 ///
 /// It is for tests whose runtime is made by another attribute, such as `#[sqlx::test]`, or shared
 /// by many tests. Tasks that were alive before are not charged to it. It finds out nothing by
@@ -38,19 +38,19 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub(super) fn begin(
+    pub(crate) fn begin(
         runtime: &Handle,
-        check: LeakCheck,
+        settings: Settings,
         place: &'static Location<'static>,
     ) -> Self {
-        panics::install_hook();
+        panic_hook::install_hook();
         let session = Session::open(runtime);
-        let rules = (check.rules, check.allows_panics);
+        let rules = (settings.rules, settings.allows_panics);
         find_workspace(place);
         let scope = Scope::new(session, runtime.clone(), rules, None, place);
         Self {
             scope: scope.since_now(),
-            grace: check.grace,
+            grace: settings.grace,
             is_verified: AtomicBool::new(false),
         }
     }
@@ -105,15 +105,19 @@ impl Watch {
             "`Watch::verify` was called in another runtime than the one it watches"
         );
         let grace = self.grace.or(environment.grace).unwrap_or(GRACE);
-        let found = self.scope.end(grace).await;
-        print_notes(&self.scope, &found);
-        match self.scope.with_panics(found.report) {
+        let mut findings = self.scope.end(grace).await.findings;
+        self.scope.add_panics(&mut findings);
+        let unused_rules = findings.unused_rules.clone();
+        match Report::rank(findings) {
             Some(report) if environment.mode == Mode::Warn => {
-                tell(&report, Role::Warns);
+                emit(&report, Role::Warns);
                 Ok(())
             }
             Some(report) => Err(report),
-            None => Ok(()),
+            None => {
+                note_unused_rules(&unused_rules, self.scope.test, self.scope.place);
+                Ok(())
+            }
         }
     }
 }

@@ -7,7 +7,9 @@ use std::panic::Location;
 use ::tokio::runtime::Handle;
 use ::tokio::task::{AbortHandle, LocalSet};
 
-use crate::leak::{Kind, Session, track, track_blocking, track_on};
+use crate::leak::record::session::Session;
+use crate::leak::record::spawn::{track, track_blocking, track_on};
+use crate::leak::record::task::Kind;
 
 /// A [`tokio::task::JoinSet`] whose tasks are tracked.
 ///

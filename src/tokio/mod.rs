@@ -35,7 +35,7 @@ mod join_set;
 
 pub use ::tokio::*;
 
-pub use crate::leak::spawn;
+pub use crate::leak::record::spawn::spawn;
 #[cfg(feature = "macros")]
 pub use straggler_macros::leak_check as test;
 
@@ -45,5 +45,5 @@ pub mod task {
     pub use ::tokio::task::*;
 
     pub use super::join_set::JoinSet;
-    pub use crate::leak::{spawn, spawn_blocking, spawn_local};
+    pub use crate::leak::record::spawn::{spawn, spawn_blocking, spawn_local};
 }

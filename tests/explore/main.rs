@@ -57,27 +57,27 @@ fn a_race_is_found_and_told_step_by_step() {
     assert!(failure.run() > 0, "the plain order shows nothing");
     assert!(failure.message().unwrap().contains("one name, one account"));
     let steps: Vec<_> = failure.schedule().steps().iter().collect();
-    let who: Vec<_> = steps.iter().map(|step| step.who()).collect();
+    let who: Vec<_> = steps.iter().map(|step| step.actor()).collect();
     let (first, second) = ("child #0 `first`", "child #1 `second`");
     let expected = [first, second, first, second, first, "the body"];
     assert_eq!(who, expected, "{failure}");
     assert!(
         steps[0]
-            .does()
+            .action()
             .starts_with("yields at tests/explore/main.rs:")
     );
     assert!(
         steps[0]
-            .does()
+            .action()
             .ends_with("tokio::sync::rwlock::RwLock::read")
     );
     assert!(
         steps[1]
-            .does()
+            .action()
             .starts_with("waits at tests/explore/main.rs:")
     );
-    assert_eq!(steps[4].does(), "comes to its end");
-    assert_eq!(steps[5].does(), "panics");
+    assert_eq!(steps[4].action(), "comes to its end");
+    assert_eq!(steps[5].action(), "panics");
     let text = failure.to_string();
     assert!(
         text.contains("differs from the plain order in 1 decision"),
@@ -98,7 +98,7 @@ fn what_has_no_race_passes_in_every_run() {
     });
     let explored = explored.unwrap();
     assert_eq!(explored.runs(), 500);
-    assert!(explored.courses() > 20, "{explored:?}");
+    assert!(explored.distinct_schedules() > 20, "{explored:?}");
     assert_eq!(explored.note(), None);
 }
 
@@ -185,7 +185,7 @@ fn of_a_lock_the_report_says_where_it_is_held_and_who_waits() {
         matches!(verdict(&failure), Verdict::Deadlocked { .. }),
         "{failure}"
     );
-    let locks = failure.report().unwrap().held_locks();
+    let locks = failure.report().unwrap().locks();
     let waiters = locks.iter().map(|lock| lock.waiters().len());
     assert_eq!(waiters.collect::<Vec<_>>(), [1, 1], "{failure}");
 
@@ -196,7 +196,7 @@ fn of_a_lock_the_report_says_where_it_is_held_and_who_waits() {
     });
     let failure = twice.unwrap_err();
     assert_eq!(failure.run(), 0);
-    let locks = failure.report().unwrap().held_locks();
+    let locks = failure.report().unwrap().locks();
     assert_eq!((locks.len(), locks[0].waiters().len()), (1, 1), "{failure}");
 }
 

@@ -6,7 +6,7 @@ use super::*;
 fn steps(failure: &Failure) -> Vec<String> {
     let steps = failure.schedule().steps().iter();
     steps
-        .map(|step| format!("{} {}", step.who(), step.does()))
+        .map(|step| format!("{} {}", step.actor(), step.action()))
         .collect()
 }
 
@@ -51,7 +51,7 @@ fn what_waits_beside_a_combinator_is_told_too() {
     // And of one that only waits for its children nothing else.
     let failure = Explore::new().find(two_registrations).unwrap_err();
     let of_body = failure.schedule().steps().iter();
-    let of_body = of_body.filter(|step| step.who() == "the body");
+    let of_body = of_body.filter(|step| step.actor() == "the body");
     assert_eq!(of_body.count(), 1, "its end: {failure}");
 }
 
@@ -119,7 +119,7 @@ fn of_a_long_run_the_beginning_and_the_end_are_told() {
     });
     let failure = failure.unwrap_err();
     let schedule = failure.schedule();
-    assert_eq!((schedule.steps().len(), schedule.left_out()), (250, 751));
+    assert_eq!((schedule.steps().len(), schedule.omitted()), (250, 751));
     let text = failure.to_string();
     assert!(text.contains("in this schedule of 1001 steps"), "{text}");
     assert!(text.contains("\n      .. 751 more\n"), "{text}");

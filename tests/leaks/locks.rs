@@ -1,18 +1,17 @@
 //! Locks that are held when a test ends, and that a test hangs on.
 
 use std::mem;
-use std::panic::Location;
 use std::thread;
 
-use straggler::leak::{HeldLock, LockUser};
-use straggler::{Acquisition, Lock, LockGuard};
+use straggler::leak::{Acquisition, LockState, Place};
+use straggler::{Lock, LockGuard};
 
 use super::*;
 
 /// The one lock that a report names.
 #[track_caller]
-fn only(report: &Report) -> &HeldLock {
-    let [lock] = report.held_locks() else {
+fn only(report: &Report) -> &LockState {
+    let [lock] = report.locks() else {
         panic!("{report}");
     };
     lock
@@ -20,15 +19,15 @@ fn only(report: &Report) -> &HeldLock {
 
 /// Who holds a lock.
 #[track_caller]
-fn holder(lock: &HeldLock) -> &LockUser {
+fn holder(lock: &LockState) -> &Acquisition {
     lock.holder().expect("somebody holds it")
 }
 
 /// Acquires a lock, and says where.
-async fn acquire(lock: &Lock) -> (LockGuard<'_>, &'static Location<'static>) {
+async fn acquire(lock: &Lock) -> (LockGuard<'_>, Place) {
     let guard = lock.acquire().await;
-    let place = lock.holder().as_ref().map(Acquisition::place);
-    (guard, place.unwrap())
+    let place = lock.holder().unwrap().place().clone();
+    (guard, place)
 }
 
 #[test]
@@ -45,7 +44,7 @@ fn one_that_is_forgotten_is_told_with_its_place() {
         assert_eq!(*report.verdict(), Verdict::LocksHeld);
         assert_eq!((report.count(), report.blocking().len()), (0, 0));
         let lock = only(&report);
-        assert_eq!(*holder(lock).place(), held_at.unwrap().into());
+        assert_eq!(*holder(lock).place(), held_at.unwrap());
         assert_eq!(holder(lock).by(), Some(&SpawnedBy::Test));
         assert!(holder(lock).time().unwrap() >= SHORT, "it had the grace");
         assert!(lock.waiters().is_empty());
@@ -187,7 +186,7 @@ fn those_of_tasks_that_may_remain_may_be_held() {
         check.allow(1).run(hold(is_tracked)).unwrap();
         let check = LeakCheck::new().grace(SHORT);
         let report = check.run(hold(is_tracked)).unwrap_err();
-        assert_eq!(report.held_locks().len(), 1);
+        assert_eq!(report.locks().len(), 1);
     }
     let check = LeakCheck::new().grace(SHORT).allow(1);
     let report = check.run(async {
@@ -196,11 +195,7 @@ fn those_of_tasks_that_may_remain_may_be_held() {
     });
     let report = report.unwrap_err();
     assert_eq!(*report.verdict(), Verdict::LocksHeld);
-    assert_eq!(
-        (report.count(), report.held_locks().len()),
-        (0, 1),
-        "{report}"
-    );
+    assert_eq!((report.count(), report.locks().len()), (0, 1), "{report}");
 }
 
 #[test]
@@ -214,7 +209,7 @@ fn they_rank_below_all_else() {
             body.await;
         });
         let report = report.unwrap_err();
-        assert_eq!(report.held_locks().len(), 1, "{report}");
+        assert_eq!(report.locks().len(), 1, "{report}");
         assert!(
             report
                 .to_string()
@@ -256,7 +251,7 @@ fn threads_that_are_denied_rank_above_them() {
     drop(end);
     let report = report.unwrap_err();
     assert_eq!(*report.verdict(), Verdict::ThreadsLeaked);
-    assert_eq!(report.held_locks().len(), 1);
+    assert_eq!(report.locks().len(), 1);
 }
 
 #[test]
@@ -271,7 +266,7 @@ fn a_watch_is_charged_with_those_that_were_acquired_since() {
         let guard = since.acquire().await;
         let report = watch.verify().await.unwrap_err();
         assert_eq!(holder(only(&report)).by(), Some(&SpawnedBy::NoTask));
-        assert_eq!(outer.verify().await.unwrap_err().held_locks().len(), 2);
+        assert_eq!(outer.verify().await.unwrap_err().locks().len(), 2);
         guard.release();
         watch.verify().await.unwrap();
     });
@@ -339,7 +334,7 @@ fn of_two_that_are_acquired_in_opposite_order_both_are_told() {
         matches!(report.verdict(), Verdict::Deadlocked { .. }),
         "{report}"
     );
-    let locks = report.held_locks();
+    let locks = report.locks();
     assert_eq!(locks.len(), 2, "{report}");
     for (lock, other) in [(&locks[0], &locks[1]), (&locks[1], &locks[0])] {
         assert_eq!(lock.waiters().len(), 1);

@@ -40,7 +40,7 @@ fn are_unknown_in_a_task_that_is_not_on_record_inside_of_the_poll_of_one_that_is
         });
         let report = report.unwrap_err();
         let spawner = &report.tasks()[0].spawned_by()[0];
-        let holder = report.held_locks()[0].holder().unwrap().by().unwrap();
+        let holder = report.locks()[0].holder().unwrap().by().unwrap();
         for who in [spawner, holder] {
             let is_right = match who {
                 SpawnedBy::UnknownTask => true,

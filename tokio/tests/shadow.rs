@@ -139,7 +139,7 @@ fn what_blocking_work_spawns_is_charged_to_it() {
 
 #[tokio::test]
 async fn the_test_attribute_is_the_leak_check() {
-    straggler::leak::armed();
+    straggler::leak::self_test();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, allow = 1)]

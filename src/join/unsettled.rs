@@ -1,0 +1,293 @@
+//! What came out of a combinator whose deadline passed before every future had come to its end.
+
+use std::fmt;
+use std::panic::Location;
+
+use crate::children::State;
+use crate::join::names::Names;
+use crate::wording::{Label, list, polled, text};
+
+/// The error of a set of futures that had not all settled when the deadline passed.
+///
+/// It keeps the outputs of those that did settle, and says of each other one how far it came.
+/// Those were dropped. Where they waited it does not say, since that takes a poll of one that was not
+/// woken: a `LeakCheck` with a timeout does. `Display` and `Debug` both tell all of this, since tests `unwrap()`; of
+/// more than 20 futures, pending or settled, they list the first 20 and say how many there are
+/// more.
+///
+/// It is an `Error`, and can be unwrapped, if `O` is `Debug`.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::{pending, ready};
+/// use straggler::settle_all;
+///
+/// async fn call(name: &str) -> Result<(), &'static str> {
+///     match name {
+///         "reader" => pending().await,
+///         _ => Err("disk full"),
+///     }
+/// }
+///
+/// # tokio_test::block_on(async {
+/// let names = ["reader", "writer"];
+/// let unsettled = settle_all(names.map(call))
+///     .named(|index| names[index])
+///     .deadline(ready(()))
+///     .await
+///     .unwrap_err();
+///
+/// assert_eq!(unsettled.pending()[0].name(), Some("reader"));
+/// assert_eq!(unsettled.settled(), [(1, Err("disk full"))]);
+/// # });
+/// ```
+#[derive(thiserror::Error)]
+pub struct Unsettled<O> {
+    /// In completion order.
+    settled: Vec<(usize, O)>,
+    /// In input order. Never empty.
+    pending: Vec<Pending>,
+    names: Names,
+    place: &'static Location<'static>,
+}
+
+impl<O> Unsettled<O> {
+    pub(crate) fn new(
+        settled: Vec<(usize, O)>,
+        pending: Vec<Pending>,
+        names: Names,
+        place: &'static Location<'static>,
+    ) -> Self {
+        Self {
+            settled,
+            pending,
+            names,
+            place,
+        }
+    }
+
+    /// Returns the outputs of the futures that did settle, each with its index, in completion
+    /// order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{pending, ready};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let settling = straggler::settle_all([pending::<u8>()]).deadline(ready(()));
+    /// assert!(settling.await.unwrap_err().settled().is_empty());
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn settled(&self) -> &[(usize, O)] {
+        &self.settled
+    }
+
+    /// Returns the outputs of the futures that did settle by value, each with its index, in
+    /// completion order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{pending, ready};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let settling = straggler::settle_all([pending::<u8>()]).deadline(ready(()));
+    /// assert!(settling.await.unwrap_err().into_settled().is_empty());
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn into_settled(self) -> Vec<(usize, O)> {
+        self.settled
+    }
+
+    /// Returns what is known of the futures that did not settle, in input order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{pending, ready};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let settling = straggler::settle_all([pending::<u8>()]).deadline(ready(()));
+    /// let unsettled = settling.await.unwrap_err();
+    /// assert_eq!(unsettled.pending().len(), 1);
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn pending(&self) -> &[Pending] {
+        &self.pending
+    }
+}
+
+impl<O: fmt::Debug> fmt::Display for Unsettled<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {} futures did not settle before the deadline (settle_all at {})",
+            self.pending.len(),
+            self.pending.len() + self.settled.len(),
+            self.place
+        )?;
+        let lines = self.pending.iter();
+        list(f, lines.map(|child| (child.label(), child.progress())))?;
+        if self.settled.is_empty() {
+            return Ok(());
+        }
+        write!(f, "\nthese did, in this order:")?;
+        let lines = self.settled.iter();
+        list(
+            f,
+            lines.map(|(index, output)| {
+                (self.names.label(*index), text(format_args!("{output:?}")))
+            }),
+        )
+    }
+}
+
+impl<O: fmt::Debug> fmt::Debug for Unsettled<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What is known of a future that had not come to its end when the deadline passed.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::{pending, ready};
+///
+/// # tokio_test::block_on(async {
+/// let settling = straggler::settle_all([pending::<u8>()]).deadline(ready(()));
+/// let unsettled = settling.await.unwrap_err();
+/// let child = &unsettled.pending()[0];
+///
+/// assert_eq!((child.index(), child.name()), (0, None));
+/// assert_eq!(child.polls(), 1);
+/// assert!(!child.can_be_woken());
+/// # });
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pending {
+    index: usize,
+    name: Option<String>,
+    polls: usize,
+    state: State,
+    /// Whether it is what awaits a task, of which it says nothing.
+    is_task: bool,
+}
+
+impl Pending {
+    pub(crate) fn new(label: &Label<'_>, polls: usize, state: State, is_task: bool) -> Self {
+        Self {
+            index: label.index,
+            name: label.name.map(str::to_owned),
+            polls,
+            state,
+            is_task,
+        }
+    }
+
+    /// Returns the future's place in the input, counted from 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{pending, ready};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let settling = straggler::settle_all([pending::<u8>()]).deadline(ready(()));
+    /// assert_eq!(settling.await.unwrap_err().pending()[0].index(), 0);
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Returns the name that [`named`](crate::future::SettleAll::named) gave to the future, if any.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{pending, ready};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let settling = straggler::settle_all([pending::<u8>()]).named(|_| "reader").deadline(ready(()));
+    /// assert_eq!(settling.await.unwrap_err().pending()[0].name(), Some("reader"));
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Returns how often the future was polled. It is 0 for one that was never started, because
+    /// of a [`limit`](crate::future::SettleAll::limit). Of a `spawned` future it is
+    /// how often the end of its task was asked for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{pending, ready};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let settling = straggler::settle_all([pending::<u8>()]).deadline(ready(()));
+    /// assert_eq!(settling.await.unwrap_err().pending()[0].polls(), 1);
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn polls(&self) -> usize {
+        self.polls
+    }
+
+    /// Returns whether the future could still have gone on: it was woken already, or something
+    /// held its waker, or it was not started yet.
+    ///
+    /// `false` is certain: the future returned `Poll::Pending` and nothing held its waker any
+    /// more, so that nothing could ever have woken it. `true` is not: what holds a waker may never
+    /// use it, and of a `spawned` future it says nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::{pending, ready};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let settling = straggler::settle_all([pending::<u8>()]).deadline(ready(()));
+    /// assert!(!settling.await.unwrap_err().pending()[0].can_be_woken());
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn can_be_woken(&self) -> bool {
+        self.state != State::Unwakeable
+    }
+
+    pub(crate) fn label(&self) -> Label<'_> {
+        Label {
+            index: self.index,
+            name: self.name(),
+        }
+    }
+
+    /// How far the future came, in words.
+    fn progress(&self) -> String {
+        let then = match self.state {
+            _ if self.polls == 0 => ": the limit left it no turn",
+            _ if self.is_task => return "its task had not ended".to_owned(),
+            State::Woken => " and woken again: it was busy, not stuck",
+            State::Unwakeable => ", then nothing held its waker: nothing could ever wake it",
+            _ => ", then waited to be woken",
+        };
+        polled(self.polls) + then
+    }
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.label(), self.progress())
+    }
+}

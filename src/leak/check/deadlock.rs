@@ -1,0 +1,48 @@
+//! Whether a test can never end.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::leak::check::scope::Scope;
+use crate::leak::record::task::Task;
+use crate::leak::record::thread_count::ThreadCount;
+use crate::leak::report::Report;
+use crate::leak::report::findings::Ending;
+use crate::leak::report::leaked_task::LeakedTask;
+use crate::leak::report::lock_state::LockState;
+use crate::trace::symbols::Symbols;
+use crate::trace::wait::Wait;
+
+/// Returns a report if the body, which was asked where it waits, can never end: the clock is
+/// paused, and the body and all tasks wait for one another. Returns `None` if one of them may run
+/// again, as far as is known.
+///
+/// It has to run in the scope's runtime, which has one thread.
+pub(crate) async fn find_deadlock(
+    scope: &Scope,
+    body: &Task,
+    threads: &ThreadCount,
+) -> Option<Report> {
+    let (begun, clock) = (Instant::now(), tokio::time::Instant::now());
+    while begun.elapsed() < Duration::from_millis(1) {
+        thread::sleep(Duration::from_millis(1));
+    }
+    if !clock.elapsed().is_zero() || scope.unseen() > 0 {
+        return None;
+    }
+    scope.await_answers().await;
+    // Blocking work may be about to answer whoever was just polled.
+    if threads.now() > 0 || scope.has_blocking() {
+        return None;
+    }
+    let mut symbols = Symbols::default();
+    let wait = body.wait(&mut symbols);
+    let report = scope.with_tasks(Ending::Deadlocked { wait: wait.clone() }, &mut symbols);
+    let mut waits = report.tasks().iter().map(LeakedTask::wait);
+    let mut locks = report.locks().iter();
+    let is_deadlock = wait.is_for_tasks()
+        && waits.all(Wait::is_for_tasks)
+        && report.unseen() == 0
+        && !locks.any(LockState::may_be_released_elsewhere);
+    is_deadlock.then_some(report)
+}

@@ -1,0 +1,113 @@
+//! What shows only after the runtime of a test has shut down.
+
+use tokio::runtime::RuntimeFlavor;
+
+use crate::leak::check::scope::{Found, Scope};
+use crate::leak::report::Report;
+use crate::leak::report::findings::Findings;
+use crate::leak::report::leaked_thread::LeakedThread;
+
+/// What shows only after the runtime has shut down.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct PostShutdown {
+    /// How much blocking work is left that is not on record.
+    pub(crate) blocking: usize,
+    /// The threads that are left, if the test denies them.
+    pub(crate) threads: Vec<LeakedThread>,
+    /// Why they could not be looked for, if so.
+    pub(crate) failed: Option<String>,
+}
+
+impl PostShutdown {
+    /// Adds this to what was found before.
+    pub(crate) fn add_to(self, found: Found, scope: &Scope) -> Findings {
+        let Found {
+            mut findings,
+            room,
+            unseen,
+        } = found;
+        if self == Self::default() {
+            return findings;
+        }
+        let rules = &scope.rules;
+        let may_be_tasks = self.may_be_tasks(unseen, scope);
+        // What may be an allowed task fails no test.
+        let is_too_much = self.blocking - may_be_tasks > room;
+        if self.blocking > 0 && room > 0 {
+            let count = rules.for_count();
+            findings.unused_rules.retain(|rule| *rule != count);
+        }
+        let has_tasks = !findings.tasks.is_empty() || findings.unseen > 0;
+        if is_too_much && !has_tasks && findings.blocking.is_empty() {
+            findings.allowed = rules.count();
+            findings.also_left = rules.count() - room;
+            findings.places_were_needed = rules.need_places();
+        }
+        if is_too_much || has_tasks {
+            findings.unseen_blocking = self.blocking;
+            findings.may_be_tasks = may_be_tasks;
+        }
+        findings.threads = self.threads;
+        findings.threads_unknown = self.failed;
+        findings
+    }
+
+    /// Adds this to the report of a test that was given up.
+    pub(crate) fn amend(self, report: Report, scope: &Scope) -> Report {
+        let may_be_tasks = self.may_be_tasks(report.unseen(), scope);
+        report.amend(|findings| {
+            findings.unseen_blocking = self.blocking;
+            findings.may_be_tasks = may_be_tasks;
+            findings.threads = self.threads;
+            findings.threads_unknown = self.failed;
+        })
+    }
+
+    /// How many of the runtime's threads that have not stopped may be workers that a task blocks.
+    /// For tasks that are not on record this cannot be seen.
+    fn may_be_tasks(&self, unseen: usize, scope: &Scope) -> usize {
+        match scope.runtime.runtime_flavor() {
+            RuntimeFlavor::MultiThread => unseen.min(self.blocking),
+            _ => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+
+    use super::{Found, PostShutdown};
+    use crate::leak::check::scope::Scope;
+    use crate::leak::record::session::Session;
+    use crate::leak::report::Report;
+    use crate::leak::report::findings::Findings;
+    use crate::leak::report::verdict::Verdict;
+    use crate::leak::settings::rules::Rules;
+
+    #[test]
+    fn unknown_threads_are_noted_beside_leaks() {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.build().unwrap();
+        let (session, place) = (Session::open(runtime.handle()), Location::caller());
+        let rules = (Rules::default(), false);
+        let scope = Scope::new(session, runtime.handle().clone(), rules, None, place);
+        let left = Findings {
+            unseen: 1,
+            ..scope.no_findings()
+        };
+        let found = Found {
+            findings: left,
+            room: 0,
+            unseen: 1,
+        };
+        let rest = PostShutdown {
+            failed: Some("no entry".to_owned()),
+            ..PostShutdown::default()
+        };
+        let report = Report::rank(rest.add_to(found, &scope)).unwrap();
+        assert_eq!(*report.verdict(), Verdict::Leaked);
+        let note = "note: whether threads are left could not be found out: no entry";
+        assert!(report.to_string().contains(note), "{report}");
+    }
+}

@@ -1,0 +1,159 @@
+//! The order of events of one test: run the body, wait for what is left, shut down, judge.
+
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Handle};
+
+use crate::contain::contain;
+use crate::leak::check::body::TestBody;
+use crate::leak::check::body_run::{End, run_body};
+use crate::leak::check::runtime::{CheckedRuntime, usual_runtime};
+use crate::leak::check::scope::Scope;
+use crate::leak::check::teardown::Teardown;
+use crate::leak::check::threads::Threads;
+use crate::leak::check::watchdog;
+use crate::leak::check::watched::RunningTest;
+use crate::leak::record::hooks::Hooks;
+use crate::leak::record::panic_hook;
+use crate::leak::record::session::Session;
+use crate::leak::record::task::{Kind, Spawner, Task};
+use crate::leak::record::thread_count::ThreadCount;
+use crate::leak::render::emit;
+use crate::leak::report::Report;
+use crate::leak::report::findings::{Ending, Findings};
+use crate::leak::settings::environment::{Environment, Mode, Timeout};
+use crate::leak::settings::{GRACE, Settings};
+use crate::panic::Panic;
+use crate::schedule::steering;
+use crate::trace::place::find_workspace;
+
+/// How long an idle thread for blocking work is kept. While there is one, nobody can know that no
+/// such work runs, and so that a test can never end.
+const IDLE_THREADS: Duration = Duration::from_millis(400);
+
+/// Why a test is not run where there is a runtime already.
+const INSIDE_RUNTIME: &str = "it is inside of a tokio runtime, and a leak check makes its own. In a test with a \
+    runtime use `LeakCheck::watch(&Handle::current())`, or make the test itself a \
+    `#[straggler::test]`";
+
+/// What became of a test.
+pub(crate) enum Checked<T> {
+    /// It was not run, or was given up.
+    Failed(Report),
+    /// Its body ended or panicked.
+    Run {
+        outcome: Result<T, Panic>,
+        /// What it left behind.
+        report: Option<Report>,
+    },
+}
+
+/// Runs a test in a runtime of its own. Without a builder it is a current-thread runtime with all
+/// drivers on.
+pub(crate) fn run<F: TestBody + ?Sized>(
+    runtime: Option<Builder>,
+    settings: Settings,
+    test: Option<&'static str>,
+    place: &'static Location<'static>,
+    body: Pin<&mut F>,
+) -> Checked<F::Output> {
+    find_workspace(place);
+    run_if_possible(runtime, settings, test, place, body)
+        .unwrap_or_else(|reason| Checked::Failed(Report::not_run(test, place, reason)))
+}
+
+/// # Errors
+///
+/// Why the test was not run.
+fn run_if_possible<F: TestBody + ?Sized>(
+    runtime: Option<Builder>,
+    settings: Settings,
+    test: Option<&'static str>,
+    place: &'static Location<'static>,
+    mut body: Pin<&mut F>,
+) -> Result<Checked<F::Output>, String> {
+    let environment = Environment::read()?;
+    let is_checked = environment.mode != Mode::Off;
+    if Handle::try_current().is_ok() {
+        return Err(INSIDE_RUNTIME.to_owned());
+    }
+    let denied = (is_checked && settings.denies_threads).then(Threads::begin);
+    let denied = denied.transpose()?;
+    let mut builder = runtime.unwrap_or_else(usual_runtime);
+    builder.thread_keep_alive(IDLE_THREADS);
+    let observed = is_checked.then(|| {
+        panic_hook::install_hook();
+        let of_runtime = denied.as_ref().map(Threads::of_runtime);
+        (
+            Hooks::install(&mut builder, steering::is_on()),
+            ThreadCount::observe(&mut builder, of_runtime),
+        )
+    });
+    let runtime = CheckedRuntime::build(&mut builder, settings.is_local)
+        .map_err(|error| format!("its runtime could not be made: {error}"))?;
+    let Some((hooks, threads)) = observed else {
+        return Ok(Checked::Run {
+            outcome: contain(|| runtime.block_on(body)),
+            report: None,
+        });
+    };
+    let session = Session::open(runtime.handle());
+    hooks.report_to(&session);
+    let rules = (settings.rules, settings.allows_panics);
+    let scope = Scope::new(session, runtime.handle().clone(), rules, test, place);
+    let body_task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
+    let timeout = settings.timeout.or(environment.timeout);
+    let timeout = timeout.map_or(settings.default_timeout, Timeout::duration);
+    // A timeout further off than clocks count never comes.
+    let until = body_task.spawned.checked_add(timeout);
+    let test = Arc::new(RunningTest {
+        scope,
+        body: body_task,
+        threads,
+        timeout,
+        on_hang: environment.on_hang(),
+        looks: Mutex::default(),
+        found: OnceLock::new(),
+    });
+    let watched = watchdog::watch(test.clone(), until)?;
+    let end = run_body(
+        &runtime,
+        &test,
+        body.as_mut(),
+        until,
+        settings.ends_when_idle,
+    );
+    drop(watched);
+    let is_late = until.is_some_and(|until| until <= Instant::now());
+    let grace = settings.grace.or(environment.grace).unwrap_or(GRACE);
+    let scope = &test.scope;
+    let teardown = Teardown {
+        test: &test,
+        denied,
+    };
+    let outcome = match end {
+        End::Output(output) if !is_late => Ok(output),
+        End::Panic(panic) => Err(panic),
+        given_up => return Ok(teardown.give_up(given_up, runtime, body)),
+    };
+    let mut findings = match teardown.wait(runtime, grace) {
+        Ok(findings) => findings,
+        // A runtime may shut down because a task panicked, with the body's own panic. Then it runs
+        // no more, and has dropped its tasks.
+        Err(_) if outcome.is_err() => scope.no_findings(),
+        Err(panic) => Findings {
+            ending: Some(Ending::CheckFailed(panic.to_string())),
+            ..scope.no_findings()
+        },
+    };
+    scope.add_panics(&mut findings);
+    let unused_rules = findings.unused_rules.clone();
+    let report = Report::rank(findings);
+    if report.is_none() && settings.notes_unused_rules {
+        emit::note_unused_rules(&unused_rules, scope.test, scope.place);
+    }
+    Ok(Checked::Run { outcome, report })
+}

@@ -1,0 +1,51 @@
+//! The runtime of a checked test.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
+
+/// What a test has that asks for no other runtime.
+pub(crate) fn usual_runtime() -> Builder {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all();
+    builder
+}
+
+/// A runtime of either kind.
+pub(crate) enum CheckedRuntime {
+    Shared(Runtime),
+    Local(LocalRuntime),
+}
+
+impl CheckedRuntime {
+    pub(crate) fn build(builder: &mut Builder, is_local: bool) -> io::Result<Self> {
+        if is_local {
+            let options = LocalOptions::default();
+            return builder.build_local(options).map(Self::Local);
+        }
+        builder.build().map(Self::Shared)
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        match self {
+            Self::Shared(runtime) => runtime.handle(),
+            Self::Local(runtime) => runtime.handle(),
+        }
+    }
+
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        match self {
+            Self::Shared(runtime) => runtime.block_on(future),
+            Self::Local(runtime) => runtime.block_on(future),
+        }
+    }
+
+    /// Drops the tasks, and waits for blocking work to end, but not longer than `patience`.
+    pub(crate) fn shut_down(self, patience: Duration) {
+        match self {
+            Self::Shared(runtime) => runtime.shutdown_timeout(patience),
+            Self::Local(runtime) => runtime.shutdown_timeout(patience),
+        }
+    }
+}

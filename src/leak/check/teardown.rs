@@ -1,0 +1,124 @@
+//! What is done when the body of a test has ended.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::contain::{contain, discard};
+use crate::leak::check::body::TestBody;
+use crate::leak::check::body_run::End;
+use crate::leak::check::post_shutdown::PostShutdown;
+use crate::leak::check::run::Checked;
+use crate::leak::check::runtime::CheckedRuntime;
+use crate::leak::check::threads::Threads;
+use crate::leak::check::watchdog::{self, Watched};
+use crate::leak::check::watched::{EndingTest, RunningTest};
+use crate::leak::report::Report;
+use crate::leak::report::findings::Findings;
+use crate::leak::settings::GRACE;
+use crate::panic::Panic;
+
+/// How long the threads of a runtime, and the threads a test denies, get at least to stop when the
+/// runtime shuts down: on a busy machine even idle ones need some time. Only a thread that is still
+/// blocked uses all of it.
+const SHUTDOWN: Duration = GRACE;
+
+/// How long the teardown of a test may take beyond its grace before the watchdog speaks up. It takes
+/// that long only if a leftover blocks the test's thread, also on a busy machine.
+const TEARDOWN: Duration = Duration::from_secs(5);
+
+/// How much longer it may take while lines are looked up, which much debug information slows down.
+const FINDING_LINES: Duration = Duration::from_secs(10);
+
+/// What is done when the body has ended.
+pub(crate) struct Teardown<'a> {
+    pub(crate) test: &'a Arc<RunningTest>,
+    pub(crate) denied: Option<Threads>,
+}
+
+impl Teardown<'_> {
+    /// Has somebody speak up if the ending does not come to its end. A test that ends with nothing left
+    /// does without.
+    fn watch(&self, patience: Duration) -> Option<Watched> {
+        let test = Arc::new(EndingTest(Arc::clone(self.test)));
+        let until = Instant::now()
+            .checked_add(patience)?
+            .checked_add(TEARDOWN)?;
+        // Without a thread for it the test is as it would be without a check.
+        watchdog::watch(test, Some(until)).ok()
+    }
+
+    /// Ends a test that was given up, or came to its end too late.
+    pub(crate) fn give_up<F: TestBody + ?Sized>(
+        self,
+        given_up: End<F::Output>,
+        runtime: CheckedRuntime,
+        body: Pin<&mut F>,
+    ) -> Checked<F::Output> {
+        let _watched = self.watch(FINDING_LINES);
+        let scope = &self.test.scope;
+        let (report, output) = given_up.report(&runtime, self.test);
+        // What is told if the rest does not come to its end.
+        _ = self.test.found.set(report.clone());
+        // While its runtime is there, which it may need when it is dropped.
+        if let Err(panic) = contain(|| runtime.block_on(async { body.abandon() })) {
+            discard(panic);
+        }
+        let report = self.shut_down(runtime, SHUTDOWN).amend(report, scope);
+        let report = report.amend(|findings| scope.add_panics(findings));
+        match output {
+            Some(output) => Checked::Run {
+                outcome: Ok(output),
+                report: Some(report),
+            },
+            None => Checked::Failed(report),
+        }
+    }
+
+    /// Waits until nothing is left that should not be, or the grace is over, shuts the runtime down,
+    /// and says what is left then.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime does not run any more.
+    pub(crate) fn wait(self, runtime: CheckedRuntime, grace: Duration) -> Result<Findings, Panic> {
+        let begun = Instant::now();
+        let scope = &self.test.scope;
+        let clean = scope.end_if_clean();
+        let is_clean = clean.is_some();
+        let _watched = (!is_clean).then(|| self.watch(grace));
+        let found = match clean {
+            Some(found) => Ok(found),
+            None => contain(|| runtime.block_on(scope.end(grace))),
+        };
+        // The watchdog prints this if the rest does not end.
+        let found_so_far = found.as_ref().ok().filter(|_| !is_clean);
+        if let Some(report) = found_so_far.and_then(|found| Report::rank(found.findings.clone())) {
+            _ = self.test.found.set(report);
+        }
+        let rest_of_grace = grace.saturating_sub(begun.elapsed());
+        let rest = self.shut_down(runtime, rest_of_grace.max(SHUTDOWN));
+        found.map(|found| rest.add_to(found, scope))
+    }
+
+    /// Shuts the runtime down, and says what is left then, and when `patience` is over, that could
+    /// not be seen before.
+    fn shut_down(self, runtime: CheckedRuntime, patience: Duration) -> PostShutdown {
+        let begun = self.denied.as_ref().map(|_| Instant::now());
+        runtime.shut_down(patience);
+        let blocking = self.test.scope.unseen_blocking(&self.test.threads);
+        let threads = self.denied.zip(begun).map(|(threads, begun)| {
+            let left = patience.saturating_sub(begun.elapsed());
+            threads.left(left.max(SHUTDOWN))
+        });
+        let (threads, failed) = match threads.transpose() {
+            Ok(threads) => (threads.unwrap_or_default(), None),
+            Err(reason) => (Vec::new(), Some(reason)),
+        };
+        PostShutdown {
+            blocking,
+            threads,
+            failed,
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The threads of this process, as Linux lists them.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+
+/// Where the system lists the threads of this process.
+pub(crate) const LIST: &str = "/proc/self/task";
+
+/// What the system counts threads by.
+pub(crate) type Id = u32;
+
+/// The thread of the caller.
+pub(crate) fn own_id() -> io::Result<Id> {
+    let link = fs::read_link("/proc/thread-self")?;
+    id(link.file_name())
+}
+
+/// The threads of this process.
+pub(crate) fn ids() -> io::Result<Vec<Id>> {
+    fs::read_dir(LIST)?
+        .map(|entry| id(Some(&entry?.file_name())))
+        .collect()
+}
+
+fn id(name: Option<&OsStr>) -> io::Result<Id> {
+    let id = name.and_then(|name| name.to_str()?.parse().ok());
+    id.ok_or_else(|| ErrorKind::InvalidData.into())
+}
+
+/// The name of a thread, or `None` if it has ended.
+pub(crate) fn name_of(id: Id) -> io::Result<Option<Vec<u8>>> {
+    let name = of_thread(id, "comm")?;
+    Ok(name.map(|name| name.strip_suffix(b"\n").unwrap_or(&name).to_vec()))
+}
+
+/// What the system says of a thread in this file, or `None` if it has ended.
+fn of_thread(id: Id, file: &str) -> io::Result<Option<Vec<u8>>> {
+    /// What it says of one that has ended since the file was opened.
+    const ESRCH: i32 = 3;
+
+    match fs::read(format!("{LIST}/{id}/{file}")) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.raw_os_error() == Some(ESRCH) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a thread is about to go: also one that was joined is listed for a moment longer.
+pub(crate) fn is_exiting(id: Id) -> io::Result<bool> {
+    /// `PF_EXITING` of the kernel.
+    const EXITING: u32 = 0x4;
+
+    let Some(stat) = of_thread(id, "stat")? else {
+        return Ok(true);
+    };
+    // The name, which may have anything in it, stands in parentheses; the flags are the seventh field
+    // after it (`proc_pid_stat(5)`).
+    let stat = String::from_utf8_lossy(&stat);
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields);
+    let flags = fields.and_then(|fields| fields.split_whitespace().nth(6)?.parse::<u32>().ok());
+    Ok(flags.is_some_and(|flags| flags & EXITING != 0))
+}
+
+pub(crate) fn rename(id: Id, name: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::options()
+        .write(true)
+        .open(format!("{LIST}/{id}/comm"))?;
+    file.write_all(name)
+}

@@ -1,0 +1,554 @@
+//! Annotations: what GitHub Actions shows beside the lines of a change, made from lines of output.
+//!
+//! Such a line is `::error file=src/lib.rs,line=7,title=..::message`. The runner undoes the escapes,
+//! in properties of `%`, line ends, `:` and `,`, and in the message of `%` and line ends.
+
+use std::fmt;
+use std::fmt::Write as _;
+use std::iter;
+use std::path::{Path, PathBuf};
+
+use crate::leak::render::blocking::{self, closures};
+use crate::leak::render::groups;
+use crate::leak::render::locks;
+use crate::leak::render::summary::{Explored, Found, Summary};
+use crate::leak::render::tasks::{tasks_are, write_group, write_panic};
+use crate::leak::render::text::ending;
+use crate::leak::render::threads;
+use crate::leak::report::Report;
+use crate::leak::report::acquisition::Acquisition;
+use crate::leak::report::blocking_work::BlockingWork;
+use crate::leak::report::leaked_task::LeakedTask;
+use crate::leak::report::leaked_thread::LeakedThread;
+use crate::leak::report::lock_state::LockState;
+use crate::leak::report::role::Level;
+use crate::leak::report::task_panic::TaskPanic;
+use crate::leak::report::verdict::Verdict;
+use crate::trace::place::Place;
+use crate::trace::symbols::Call;
+use crate::wording::count;
+
+/// How many annotations a test has. GitHub shows 10 errors and 10 warnings of a step, which are all
+/// that `cargo test` may have.
+const LISTED: usize = 5;
+
+/// How many groups of equal tasks an annotation lists.
+const GROUPS: usize = 3;
+
+/// The annotations of what is told of a test, each of them a line with its end: one for each place at
+/// which there are findings.
+pub(crate) fn annotations(summary: &Summary<'_>, repository: &Repository) -> String {
+    let mut annotations = Annotations::new(summary, repository);
+    // What the verdict is about comes first.
+    annotations.find_body();
+    if let Some(report) = summary.report() {
+        annotations.find_test(report);
+        annotations.find_tasks(report);
+        annotations.find_unseen_tasks(report);
+        annotations.find_panics(report);
+        annotations.find_blocking(report);
+        annotations.find_threads(report);
+        annotations.find_locks(report);
+    }
+    annotations.lines()
+}
+
+/// The annotations of a test.
+struct Annotations<'a> {
+    summary: &'a Summary<'a>,
+    repository: &'a Repository,
+    /// How messages call the test.
+    test: String,
+    all: Vec<Annotation>,
+}
+
+/// One line of output.
+struct Annotation {
+    level: Level,
+    place: Place,
+    /// The paragraphs of its message.
+    says: Vec<String>,
+}
+
+impl<'a> Annotations<'a> {
+    fn new(summary: &'a Summary<'a>, repository: &'a Repository) -> Self {
+        let test = match summary.test {
+            Some(test) => format!("the test `{test}` ({})", summary.place),
+            None => format!("the check at {}", summary.place),
+        };
+        Self {
+            summary,
+            repository,
+            test,
+            all: Vec::new(),
+        }
+    }
+
+    /// Finds what an exploration alone does: why the body of a run failed, or that nothing overlaps.
+    fn find_body(&mut self) {
+        let test = &self.test;
+        let (at, says) = match self.summary.found {
+            Found::Report(_) => return,
+            Found::BodyPanic { message, at, .. } => {
+                let message = message.unwrap_or("(the payload is not a string)");
+                (at, format!("{test} panicked in {}: {message}", self.run()))
+            }
+            Found::BodyError { message, .. } => {
+                let run = self.run();
+                (
+                    None,
+                    format!("{test} returned an error in {run}: {message}"),
+                )
+            }
+            Found::NoOverlap => (
+                None,
+                format!("nothing in {test} was seen in flight at once, as it should be"),
+            ),
+            Found::NotRun(reason) => (None, format!("{test} was not run: {reason}")),
+        };
+        let says = match self
+            .summary
+            .explored
+            .as_ref()
+            .and_then(|of| of.run.as_ref())
+        {
+            Some(run) => format!("{says}\nSTRAGGLER_SEED={} repeats it", run.seed),
+            None => says,
+        };
+        let test = self.summary.place.clone();
+        self.add(
+            self.summary.role.level(),
+            at.into_iter().chain([&test]),
+            says,
+        );
+    }
+
+    /// Which run failed.
+    fn run(&self) -> String {
+        match &self.summary.explored {
+            Some(Explored {
+                runs: 2..,
+                run: Some(run),
+            }) => format!("run {}", run.number),
+            _ => "its run".to_owned(),
+        }
+    }
+
+    /// Finds what the verdict says of the test itself.
+    fn find_test(&mut self, report: &Report) {
+        let test = &self.test;
+        let says = ending(report.verdict(), test);
+        let says = match report.verdict() {
+            Verdict::Leaked
+            | Verdict::Panicked
+            | Verdict::BlockingLeaked
+            | Verdict::ThreadsLeaked
+            | Verdict::LocksHeld => return,
+            Verdict::Hung { wait, .. } | Verdict::Deadlocked { wait } => format!("{says}\n{wait}"),
+            Verdict::Late { .. }
+            | Verdict::Stuck
+            | Verdict::NotRun(_)
+            | Verdict::CheckFailed(_) => says,
+        };
+        self.add(self.level_if(true), [report.place()], says);
+    }
+
+    fn find_tasks(&mut self, report: &Report) {
+        let groups = groups::of_tasks(report.tasks());
+        let mut by_place: Vec<Vec<&[&LeakedTask]>> = Vec::new();
+        for group in &groups {
+            let is_here = |groups: &&mut Vec<&[&LeakedTask]>| {
+                let other = groups[0][0];
+                (other.place(), other.caller()) == (group[0].place(), group[0].caller())
+            };
+            match by_place.iter_mut().find(is_here) {
+                Some(groups) => groups.push(group),
+                None => by_place.push(vec![group]),
+            }
+        }
+        for groups in by_place {
+            let first = groups[0][0];
+            let count = groups.iter().map(|group| group.len()).sum();
+            let says = format!("{}{}", self.are_left(report, count), Listed(&groups));
+            let called_at = first.caller().and_then(Call::place);
+            let places = iter::once(first.place()).chain(called_at);
+            self.add(self.level_of_tasks(report), places, says);
+        }
+    }
+
+    fn find_unseen_tasks(&mut self, report: &Report) {
+        let count = report.unseen();
+        if count == 0 {
+            return;
+        }
+        let they = if count == 1 { "it is" } else { "they are" };
+        let says = format!(
+            "{}, of which this build knows only that {they} alive",
+            self.are_left(report, count)
+        );
+        self.add(self.level_of_tasks(report), [report.place()], says);
+    }
+
+    fn find_panics(&mut self, report: &Report) {
+        let level = self.level_if(*report.verdict() == Verdict::Panicked);
+        for alike in groups::of_panics(report.panics()) {
+            let first = alike[0];
+            let count = count(alike.len(), "task");
+            let says = format!("{count} panicked during {}{}", self.test, Panicked(first));
+            let called_at = first.caller().and_then(Call::place);
+            let places = [first.spawned_at(), called_at, first.place()];
+            self.add(level, places.into_iter().flatten(), says);
+        }
+    }
+
+    fn find_blocking(&mut self, report: &Report) {
+        let level = self.level_if(*report.verdict() == Verdict::BlockingLeaked);
+        for alike in groups::of_blocking(report.blocking()) {
+            let says = format!(
+                "{}{}",
+                self.has_work_left(report, alike.len()),
+                AtWork(&alike)
+            );
+            self.add(level, [alike[0].place()], says);
+        }
+        let unseen = report.unseen_blocking();
+        if unseen > 0 {
+            let work = self.has_work_left(report, unseen);
+            let says = format!("{work}, not spawned through straggler");
+            self.add(level, [report.place()], says);
+        }
+    }
+
+    fn find_threads(&mut self, report: &Report) {
+        let left = report.threads();
+        if left.is_empty() {
+            return;
+        }
+        let level = self.level_if(*report.verdict() == Verdict::ThreadsLeaked);
+        let says = format!(
+            "{} outlived {}{}",
+            count(left.len(), "thread"),
+            self.test,
+            Named(left)
+        );
+        self.add(level, [report.place()], says);
+    }
+
+    fn find_locks(&mut self, report: &Report) {
+        let level = self.level_if(*report.verdict() == Verdict::LocksHeld);
+        for alike in groups::of_locks(report.locks()) {
+            let are = locks::locks_are(alike.len());
+            let (test, users) = (&self.test, InUse(&alike));
+            let says = if report.verdict().is_under_way() {
+                format!("{are} in use while {test} hangs{users}")
+            } else {
+                format!("{are} still held at the end of {test}{users}")
+            };
+            let users = alike[0].holder().into_iter().chain(alike[0].waiters());
+            self.add(level, users.map(Acquisition::place), says);
+        }
+    }
+
+    /// What is to be said of so many tasks that are left.
+    fn are_left(&self, report: &Report, number: usize) -> String {
+        let test = &self.test;
+        match report.verdict() {
+            verdict if verdict.is_under_way() => {
+                format!("{} alive while {test} hangs", tasks_are(number))
+            }
+            Verdict::Late { .. } => format!("{} alive at the end of {test}", tasks_are(number)),
+            _ => format!("{} outlived {test}", count(number, "task")),
+        }
+    }
+
+    /// The same of so much blocking work.
+    fn has_work_left(&self, report: &Report, count: usize) -> String {
+        let count = closures(count);
+        if report.verdict().is_under_way() {
+            format!("{count} had not ended when {} was given up", self.test)
+        } else {
+            format!("{count} outlived {}", self.test)
+        }
+    }
+
+    fn level_of_tasks(&self, report: &Report) -> Level {
+        self.level_if(*report.verdict() == Verdict::Leaked)
+    }
+
+    /// How grave a finding is, which the verdict of the report is about or only mentions.
+    fn level_if(&self, is_verdict: bool) -> Level {
+        if is_verdict && self.summary.fails_by_report() {
+            self.summary.role.level()
+        } else {
+            Level::Warning
+        }
+    }
+
+    /// Adds what was found, at the first of these places that the repository has, or else at the
+    /// test.
+    fn add<'p>(&mut self, level: Level, places: impl IntoIterator<Item = &'p Place>, says: String) {
+        let mut places = places.into_iter();
+        let place = places.find(|place| self.repository.file(place).is_some());
+        let place = place.unwrap_or(&self.summary.place);
+        match self.all.iter_mut().find(|other| other.place == *place) {
+            Some(there) => {
+                there.level = there.level.max(level);
+                there.says.push(says);
+            }
+            None => self.all.push(Annotation {
+                level,
+                place: place.clone(),
+                says: vec![says],
+            }),
+        }
+    }
+
+    /// The first of them, and how many more there would be.
+    fn lines(mut self) -> String {
+        let more = self.all.len().saturating_sub(LISTED);
+        self.all.truncate(LISTED);
+        if let (Some(last), 1..) = (self.all.last_mut(), more) {
+            let places = if more == 1 { "place" } else { "places" };
+            last.says.push(format!(
+                "There are findings at {more} more {places}: see the report of the test"
+            ));
+        }
+        let title = match self.summary.test {
+            Some(test) => format!("leak_check: {test}"),
+            None => "leak_check".to_owned(),
+        };
+        let lines = self.all.iter();
+        lines
+            .map(|annotation| annotation.line(&title, self.repository) + "\n")
+            .collect()
+    }
+}
+
+impl Annotation {
+    fn line(&self, title: &str, repository: &Repository) -> String {
+        let mut line = format!("::{} ", self.level.word());
+        if let Some(file) = repository.file(&self.place) {
+            _ = write!(line, "file={},line={},", property(&file), self.place.line());
+            if let Some(column) = self.place.column() {
+                _ = write!(line, "col={column},");
+            }
+        }
+        _ = write!(
+            line,
+            "title={}::{}",
+            property(title),
+            data(&self.says.join("\n\n"))
+        );
+        line
+    }
+}
+
+/// The groups of equal tasks of one place, as in the text of a report.
+struct Listed<'a>(&'a [&'a [&'a LeakedTask]]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for group in self.0.iter().take(GROUPS) {
+            write_group(f, group)?;
+        }
+        match self.0.get(GROUPS..) {
+            None | Some([]) => Ok(()),
+            Some(more) => {
+                let more: usize = more.iter().map(|group| group.len()).sum();
+                write!(f, "\n  and {more} more, spawned here too")
+            }
+        }
+    }
+}
+
+/// A panic, as in the text of a report.
+struct Panicked<'a>(&'a TaskPanic);
+
+impl fmt::Display for Panicked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_panic(f, self.0)
+    }
+}
+
+/// Blocking work that is alike, as in the text of a report.
+struct AtWork<'a>(&'a [&'a BlockingWork]);
+
+impl fmt::Display for AtWork<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        blocking::write_group(f, self.0)
+    }
+}
+
+/// Locks that are alike, as in the text of a report.
+struct InUse<'a>(&'a [&'a LockState]);
+
+impl fmt::Display for InUse<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        locks::write_group(f, self.0)
+    }
+}
+
+/// The names of threads, as in the text of a report.
+struct Named<'a>(&'a [LeakedThread]);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let groups = groups::of_threads(self.0);
+        let mut listed = groups.iter().take(GROUPS);
+        listed.try_for_each(|group| threads::write_group(f, group))?;
+        match groups.get(GROUPS..) {
+            None | Some([]) => Ok(()),
+            Some(more) => {
+                let more: usize = more.iter().map(Vec::len).sum();
+                write!(f, "\n  and {more} more")
+            }
+        }
+    }
+}
+
+/// Where the workspace lies in its repository: files in annotations are named from the root of that.
+#[derive(Debug, Default)]
+pub(crate) struct Repository {
+    /// Both are empty where the workspace is not known. Then its files are as good as known.
+    root: PathBuf,
+    workspace: PathBuf,
+}
+
+impl Repository {
+    pub(crate) fn of(workspace: Option<&Path>) -> Self {
+        let Some(workspace) = workspace else {
+            return Self::default();
+        };
+        let mut folders = workspace.ancestors();
+        let root = folders.find(|folder| folder.join(".git").exists());
+        Self {
+            root: root.unwrap_or(workspace).to_owned(),
+            workspace: workspace.to_owned(),
+        }
+    }
+
+    /// The name of a file, or `None` if it is not in the repository.
+    fn file(&self, place: &Place) -> Option<String> {
+        if place.is_foreign() {
+            return None;
+        }
+        // An absolute one stays as it is.
+        let file = self.workspace.join(place.file());
+        let file = file.strip_prefix(&self.root).ok()?;
+        file.is_relative()
+            .then(|| file.to_string_lossy().replace('\\', "/"))
+    }
+}
+
+/// Escapes the message of a command.
+fn data(text: &str) -> String {
+    // The sign of an escape first.
+    text.replace('%', "%25")
+        .replace('\r', "%0D")
+        .replace('\n', "%0A")
+}
+
+/// Escapes a property of a command.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+    use std::{env, fs, process};
+
+    use super::{Annotations, Level, Place, Report, Repository, Summary, data, property};
+    use crate::leak::report::role::Role;
+
+    #[test]
+    fn what_would_end_a_message_is_escaped() {
+        assert_eq!(data("100 %\r\nof a: b, c"), "100 %25%0D%0Aof a: b, c");
+        assert_eq!(data("%0A"), "%250A");
+    }
+
+    #[test]
+    fn what_would_end_a_property_is_escaped() {
+        let escaped = "100 %25%0D%0Aof a%3A%3Ab%2C c";
+        assert_eq!(property("100 %\r\nof a::b, c"), escaped);
+        assert_eq!(property("%3A"), "%253A");
+    }
+
+    fn file(repository: &Repository, file: &str) -> Option<String> {
+        repository.file(&Place::new(file, 7, Some(9)))
+    }
+
+    #[test]
+    fn files_are_named_from_the_root_of_the_repository() {
+        let root = env::temp_dir().join(format!("straggler-repository-{}", process::id()));
+        let workspace = root.join("services/bank");
+        fs::create_dir_all(root.join(".git")).unwrap();
+        fs::create_dir_all(&workspace).unwrap();
+        let repository = Repository::of(Some(&workspace));
+        fs::remove_dir_all(&root).unwrap();
+
+        let of_workspace = Some("services/bank/src/lib.rs".to_owned());
+        assert_eq!(file(&repository, "src/lib.rs"), of_workspace);
+        let beside = root.join("shared/src/lib.rs");
+        let of_another = Some("shared/src/lib.rs".to_owned());
+        assert_eq!(file(&repository, &beside.to_string_lossy()), of_another);
+    }
+
+    #[test]
+    fn without_a_repository_files_are_named_from_the_root_of_the_workspace() {
+        for repository in [
+            Repository::of(None),
+            Repository {
+                root: "/ada/bank".into(),
+                workspace: "/ada/bank".into(),
+            },
+        ] {
+            assert_eq!(
+                file(&repository, "src/lib.rs").as_deref(),
+                Some("src/lib.rs")
+            );
+        }
+    }
+
+    #[test]
+    fn files_of_others_are_not_in_the_repository() {
+        for repository in [
+            Repository::default(),
+            Repository::of(env::current_dir().ok().as_deref()),
+        ] {
+            for elsewhere in [
+                "/ada/.cargo/registry/src/index-0a1b/axum-0.8.9/src/serve/mod.rs",
+                "/rustc/59807616e/library/core/src/future/mod.rs",
+                "/elsewhere/src/lib.rs",
+            ] {
+                assert_eq!(file(&repository, elsewhere), None, "{elsewhere}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_in_no_file_of_the_repository_is_shown_at_the_call_that_led_there_or_at_the_test() {
+        let here = Location::caller();
+        let report = Report::not_run(None, here, "");
+        let (test, call) = (Place::from(here), Place::new("src/bank.rs", 7, None));
+        let foreign = "/ada/.cargo/registry/src/index-0a1b/axum-0.8.9/src/lib.rs";
+        let foreign = Place::new(foreign, 389, None);
+        let repository = Repository::default();
+        let summary = Summary::of(&report, Role::Fails);
+        let mut annotations = Annotations::new(&summary, &repository);
+        let mut add = |level, places: &[&Place]| {
+            annotations.add(level, places.iter().copied(), places[0].to_string());
+        };
+        add(Level::Warning, &[&foreign]);
+        add(Level::Error, &[&foreign, &call]);
+        add(Level::Warning, &[&call]);
+        add(Level::Error, &[&foreign, &foreign]);
+        let [at_test, at_call] = annotations.all.as_slice() else {
+            panic!("one for each place");
+        };
+        assert_eq!((&at_test.place, at_test.level), (&test, Level::Error));
+        assert_eq!(at_test.says, ["axum-0.8.9/src/lib.rs:389"; 2]);
+        assert_eq!((&at_call.place, at_call.level), (&call, Level::Error));
+        assert_eq!(at_call.says, ["axum-0.8.9/src/lib.rs:389", "src/bank.rs:7"]);
+    }
+}

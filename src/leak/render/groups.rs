@@ -1,0 +1,90 @@
+//! Which findings are alike, so that a report tells of them once.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+
+use crate::leak::report::acquisition::Acquisition;
+use crate::leak::report::blocking_work::BlockingWork;
+use crate::leak::report::leaked_task::LeakedTask;
+use crate::leak::report::leaked_thread::LeakedThread;
+use crate::leak::report::lock_state::LockState;
+use crate::leak::report::task_panic::TaskPanic;
+use crate::wording::LISTED;
+
+/// Findings that are alike, at least one.
+pub(crate) type Group<'a, T> = Vec<&'a T>;
+
+/// Tasks that differ in nothing but their numbers, ages and polls, the oldest first.
+pub(crate) fn of_tasks(tasks: &[LeakedTask]) -> Vec<Group<'_, LeakedTask>> {
+    by(tasks, |task| {
+        (
+            (task.place(), task.caller(), task.name()),
+            (task.is_background(), task.wait(), task.spawned_by()),
+        )
+    })
+}
+
+/// Panics that differ in nothing but the numbers of the tasks, in the order of the first.
+pub(crate) fn of_panics(panics: &[TaskPanic]) -> Vec<Group<'_, TaskPanic>> {
+    by(panics, |panic| {
+        (
+            (panic.message(), panic.place(), panic.spawned_at()),
+            (panic.caller(), panic.name(), panic.spawned_by()),
+            (panic.is_background(), panic.is_blocking()),
+        )
+    })
+}
+
+/// Blocking work that differs in nothing but numbers and ages, the oldest first.
+pub(crate) fn of_blocking(blocking: &[BlockingWork]) -> Vec<Group<'_, BlockingWork>> {
+    by(blocking, |work| {
+        (work.place(), work.is_queued(), work.spawned_by())
+    })
+}
+
+/// Locks that differ in nothing but for how long they are used, the one acquired first before others.
+pub(crate) fn of_locks(locks: &[LockState]) -> Vec<Group<'_, LockState>> {
+    let user = |user: &'_ Acquisition| (user.place().clone(), user.by().cloned());
+    by(locks, |lock| {
+        let waiters: Vec<_> = lock.waiters().iter().map(user).collect();
+        (lock.holder().map(user), waiters)
+    })
+}
+
+/// Threads of one name.
+pub(crate) fn of_threads(threads: &[LeakedThread]) -> Vec<Group<'_, LeakedThread>> {
+    by(threads, LeakedThread::name)
+}
+
+/// Lists groups, and how many more findings there are: `more` says of which kind.
+pub(crate) fn write<T>(
+    f: &mut fmt::Formatter<'_>,
+    groups: &[Group<'_, T>],
+    write_group: fn(&mut fmt::Formatter<'_>, &[&T]) -> fmt::Result,
+    more: &str,
+) -> fmt::Result {
+    for group in groups.iter().take(LISTED) {
+        write_group(f, group)?;
+    }
+    match groups.get(LISTED..) {
+        None | Some([]) => Ok(()),
+        Some(others) => {
+            let count: usize = others.iter().map(Vec::len).sum();
+            write!(f, "\n  and {count} more{more}")
+        }
+    }
+}
+
+fn by<'a, T, K: Eq + Hash>(all: &'a [T], key: impl Fn(&'a T) -> K) -> Vec<Group<'a, T>> {
+    let mut groups: Vec<Group<'_, T>> = Vec::new();
+    let mut indices = HashMap::new();
+    for one in all {
+        let index = *indices.entry(key(one)).or_insert(groups.len());
+        match groups.get_mut(index) {
+            Some(group) => group.push(one),
+            None => groups.push(vec![one]),
+        }
+    }
+    groups
+}

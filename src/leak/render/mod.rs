@@ -1,0 +1,17 @@
+//! Turns reports into text, JSON and annotations, and writes them out.
+//!
+//! [`emit`] is the only place that writes.
+
+mod advice;
+mod annotations;
+mod blocking;
+pub(crate) mod emit;
+mod groups;
+pub mod json;
+mod locks;
+mod notes;
+pub(crate) mod summary;
+mod tasks;
+mod text;
+mod threads;
+mod to_json;

@@ -1,0 +1,172 @@
+//! Tasks, in words.
+
+use std::fmt;
+
+use crate::leak::render::groups;
+use crate::leak::report::findings::Findings;
+use crate::leak::report::leaked_task::LeakedTask;
+use crate::leak::report::spawned_by::SpawnedBy;
+use crate::leak::report::task_panic::TaskPanic;
+use crate::trace::wait::Wait;
+use crate::wording::{Age, LISTED, count, is_or_are, polled};
+
+/// How many numbers of equal tasks a report lists.
+const NUMBERS: usize = 5;
+
+/// `1 task is`, `2 tasks are`.
+pub(crate) fn tasks_are(number: usize) -> String {
+    format!("{} {}", count(number, "task"), is_or_are(number))
+}
+
+/// Lists the tasks that are left: those on record, then how many this build sees nothing else of.
+pub(crate) fn write_tasks(f: &mut fmt::Formatter<'_>, findings: &Findings) -> fmt::Result {
+    let groups = groups::of_tasks(&findings.tasks);
+    groups::write(f, &groups, write_group, ", spawned elsewhere")?;
+    let and = if findings.tasks.is_empty() {
+        ""
+    } else {
+        "and "
+    };
+    let they = match findings.unseen {
+        0 => return Ok(()),
+        1 => "it is",
+        _ => "they are",
+    };
+    write!(
+        f,
+        "\n  {and}{} of which this build knows only that {they} alive",
+        count(findings.unseen, "task")
+    )
+}
+
+/// Lists the tasks that panicked.
+pub(crate) fn write_panics(f: &mut fmt::Formatter<'_>, findings: &Findings) -> fmt::Result {
+    for panic in findings.panics.iter().take(LISTED) {
+        write_panic(f, panic)?;
+    }
+    match findings.panics.len().saturating_sub(LISTED) {
+        0 => Ok(()),
+        more => write!(f, "\n  and {} more that panicked", count(more, "task")),
+    }
+}
+
+pub(crate) fn write_panic(f: &mut fmt::Formatter<'_>, panic: &TaskPanic) -> fmt::Result {
+    f.write_str("\n  ")?;
+    match (panic.number(), panic.spawned_at()) {
+        (_, None) => f.write_str("a task")?,
+        (number, Some(place)) => {
+            write!(f, "#{}", number.unwrap_or_default())?;
+            if let Some(name) = panic.name() {
+                write!(f, " `{name}`")?;
+            }
+            if panic.is_background() {
+                f.write_str(", in the background,")?;
+            }
+            if panic.is_blocking() {
+                f.write_str(", blocking work,")?;
+            }
+            write!(f, " spawned at {place}")?;
+            if let Some(caller) = panic.caller() {
+                write!(f, "\n     called at {caller}\n    ")?;
+            }
+            write_spawners(f, panic.spawned_by())?;
+            f.write_str("\n    ")?;
+        }
+    }
+    f.write_str(" panicked")?;
+    if let Some(place) = panic.place() {
+        write!(f, " at {place}")?;
+    }
+    let message = panic.message().unwrap_or("(the payload is not a string)");
+    write!(f, ": {}", message.replace('\n', "\n     "))
+}
+
+/// Writes the numbers of a group: `#1`, or `2 tasks: #1, #2`.
+pub(crate) fn write_numbers(
+    f: &mut fmt::Formatter<'_>,
+    of: &str,
+    numbers: impl ExactSizeIterator<Item = usize>,
+) -> fmt::Result {
+    let count = numbers.len();
+    f.write_str("\n  ")?;
+    if count > 1 {
+        write!(f, "{count} {of}: ")?;
+    }
+    for (index, number) in numbers.take(NUMBERS).enumerate() {
+        write!(f, "{}#{number}", if index == 0 { "" } else { ", " })?;
+    }
+    if count > NUMBERS {
+        f.write_str(", ..")?;
+    }
+    Ok(())
+}
+
+/// Writes who spawned something, on the same line if it is short.
+pub(crate) fn write_spawners(f: &mut fmt::Formatter<'_>, spawners: &[SpawnedBy]) -> fmt::Result {
+    spawners
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, spawner)| {
+            let is_short = index == 0 && !matches!(spawner, SpawnedBy::Task { .. });
+            let before = if is_short { " " } else { "\n     " };
+            write!(f, "{before}{}", By(spawner))
+        })
+}
+
+pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> fmt::Result {
+    let first = group[0];
+    write_numbers(f, "tasks", group.iter().map(|task| task.number()))?;
+    if let Some(name) = first.name() {
+        write!(f, " `{name}`")?;
+    }
+    if first.is_background() {
+        f.write_str(", in the background,")?;
+    }
+    write!(f, " spawned at {}", first.place())?;
+    if let Some(caller) = first.caller() {
+        write!(f, "\n     called at {caller}\n    ")?;
+    }
+    write_spawners(f, first.spawned_by())?;
+    if *first.wait() != Wait::Unknown {
+        let wait = first.wait().to_string().replace('\n', "\n     ");
+        write!(f, "\n     {wait}")?;
+    }
+    write!(f, "\n     alive for {}", Age(first.age()))?;
+    if *first.wait() == Wait::Unstarted {
+        return Ok(());
+    }
+    let polls = group.iter().filter_map(|task| task.polls());
+    match (polls.clone().min(), polls.max()) {
+        (Some(least), Some(most)) if least == most => write!(f, ", {}", polled(most)),
+        (Some(least), Some(most)) => write!(f, ", polled {least} to {most} times"),
+        _ => Ok(()),
+    }
+}
+
+/// Who spawned something, in words.
+pub(crate) struct By<'a>(pub(crate) &'a SpawnedBy);
+
+impl fmt::Display for By<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            SpawnedBy::Test => f.write_str("by the test"),
+            SpawnedBy::NoTask => {
+                f.write_str("by the test's body or a thread outside of the runtime")
+            }
+            SpawnedBy::UnknownTask => {
+                f.write_str("by a task that was not spawned through straggler")
+            }
+            SpawnedBy::Task {
+                number,
+                name,
+                place,
+            } => {
+                write!(f, "by #{number}")?;
+                if let Some(name) = name {
+                    write!(f, " `{name}`")?;
+                }
+                write!(f, ", spawned at {place}")
+            }
+        }
+    }
+}

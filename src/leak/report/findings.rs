@@ -1,0 +1,90 @@
+//! Everything a check found, before it is ranked.
+
+use std::panic::Location;
+use std::time::Duration;
+
+use crate::leak::report::blocking_work::BlockingWork;
+use crate::leak::report::leaked_task::LeakedTask;
+use crate::leak::report::leaked_thread::LeakedThread;
+use crate::leak::report::lock_state::LockState;
+use crate::leak::report::task_panic::TaskPanic;
+use crate::leak::report::verdict::Verdict;
+use crate::trace::wait::Wait;
+
+/// Everything a check found.
+#[derive(Clone, Debug)]
+pub(crate) struct Findings {
+    pub(crate) test: Option<&'static str>,
+    pub(crate) place: &'static Location<'static>,
+    /// `None` if the body ended by itself and in time.
+    pub(crate) ending: Option<Ending>,
+    pub(crate) tasks: Vec<LeakedTask>,
+    pub(crate) unseen: usize,
+    pub(crate) allowed: usize,
+    pub(crate) panics: Vec<TaskPanic>,
+    /// How many leftovers are allowed, and so not listed. They use up what is allowed.
+    pub(crate) also_left: usize,
+    /// Those on record.
+    pub(crate) blocking: Vec<BlockingWork>,
+    pub(crate) unseen_blocking: usize,
+    /// How many of the latter may be tasks instead, which are counted among the unseen.
+    pub(crate) may_be_tasks: usize,
+    pub(crate) threads: Vec<LeakedThread>,
+    /// Why leaked threads could not be looked for, if so.
+    pub(crate) threads_unknown: Option<String>,
+    pub(crate) locks: Vec<LockState>,
+    /// Whether the clock was paused, and so did not advance in the grace period.
+    pub(crate) clock_stood_still: bool,
+    pub(crate) unused_rules: Vec<String>,
+    /// Whether there are rules for places, which unseen tasks cannot match.
+    pub(crate) places_were_needed: bool,
+}
+
+impl Findings {
+    /// Nothing was found.
+    pub(crate) fn none(test: Option<&'static str>, place: &'static Location<'static>) -> Self {
+        Self {
+            test,
+            place,
+            ending: None,
+            tasks: Vec::new(),
+            unseen: 0,
+            allowed: 0,
+            also_left: 0,
+            panics: Vec::new(),
+            blocking: Vec::new(),
+            unseen_blocking: 0,
+            may_be_tasks: 0,
+            threads: Vec::new(),
+            threads_unknown: None,
+            locks: Vec::new(),
+            clock_stood_still: false,
+            unused_rules: Vec::new(),
+            places_were_needed: false,
+        }
+    }
+}
+
+/// How a test ended that did not end by itself and in time.
+#[derive(Clone, Debug)]
+pub(crate) enum Ending {
+    Hung { timeout: Duration, wait: Wait },
+    Deadlocked { wait: Wait },
+    Late { timeout: Duration, took: Duration },
+    Stuck,
+    NotRun(String),
+    CheckFailed(String),
+}
+
+impl Ending {
+    pub(crate) fn verdict(&self) -> Verdict {
+        match self.clone() {
+            Self::Hung { timeout, wait } => Verdict::Hung { timeout, wait },
+            Self::Deadlocked { wait } => Verdict::Deadlocked { wait },
+            Self::Late { timeout, took } => Verdict::Late { timeout, took },
+            Self::Stuck => Verdict::Stuck,
+            Self::NotRun(reason) => Verdict::NotRun(reason),
+            Self::CheckFailed(reason) => Verdict::CheckFailed(reason),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A task that ended by a panic.
+
+use crate::leak::record::panics::Panicked;
+use crate::leak::record::task::Kind;
+use crate::leak::report::spawned_by::{SpawnedBy, spawners};
+use crate::trace::place::Place;
+use crate::trace::symbols::{Call, Symbols};
+
+/// A task that ended by a panic.
+///
+/// Of a task that was not spawned through `straggler` only the panic itself is known, and with
+/// `--cfg tokio_unstable` also where it was spawned.
+///
+/// # Examples
+///
+/// ```
+/// use straggler::LeakCheck;
+/// use straggler::leak::SpawnedBy;
+///
+/// let report = LeakCheck::new().run(async {
+///     let reader = straggler::spawn_named("reader", async { panic!("no such table") });
+///     assert!(reader.await.unwrap_err().is_panic());
+/// });
+/// let report = report.unwrap_err();
+///
+/// let panic = &report.panics()[0];
+/// assert_eq!(panic.message(), Some("no such table"));
+/// assert_eq!((panic.number(), panic.name()), (Some(1), Some("reader")));
+/// assert_eq!(panic.spawned_by(), [SpawnedBy::Test]);
+/// assert!(!panic.is_background() && !panic.is_blocking() && panic.caller().is_none());
+///
+/// let (spawned_at, panicked_at) = (panic.spawned_at().unwrap(), panic.place().unwrap());
+/// assert_eq!(spawned_at.line(), panicked_at.line());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskPanic {
+    message: Option<String>,
+    place: Option<Place>,
+    task: Option<PanickedTask>,
+}
+
+/// What is known of the task that panicked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct PanickedTask {
+    number: usize,
+    name: Option<String>,
+    spawned_at: Place,
+    caller: Option<Call>,
+    is_background: bool,
+    is_blocking: bool,
+    spawners: Vec<SpawnedBy>,
+}
+
+impl TaskPanic {
+    /// Returns `None` of a panic that did not end the task: it was caught inside of it.
+    pub(crate) fn of(panicked: &Panicked, symbols: &mut Symbols) -> Option<Self> {
+        let calls = panicked.calls.as_ref();
+        if calls.is_some_and(|calls| !symbols.end_a_task(calls)) {
+            return None;
+        }
+        let task = panicked.task.as_ref().map(|task| {
+            let spawned_at = task.spawned_at.into();
+            let stack = task.stack.as_ref();
+            PanickedTask {
+                number: task.number,
+                name: task.name.as_deref().map(str::to_owned),
+                caller: stack.and_then(|stack| symbols.caller(stack, &spawned_at)),
+                spawned_at,
+                is_background: task.kind == Kind::Background,
+                is_blocking: task.kind == Kind::Blocking,
+                spawners: spawners(task),
+            }
+        });
+        Some(Self {
+            message: panicked.message.clone(),
+            place: panicked.place.clone(),
+            task,
+        })
+    }
+
+    /// Returns the message of the panic, or `None` if its payload is no string.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+
+    /// Returns where it panicked, or `None` if no hook saw it: `resume_unwind` calls none, and a
+    /// test may have replaced it.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// Returns the number of the task, as [`LeakedTask::number`] does, if it is on record.
+    #[must_use]
+    pub fn number(&self) -> Option<usize> {
+        self.task.as_ref().map(|task| task.number)
+    }
+
+    /// Returns the name of the task, if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.task.as_ref()?.name.as_deref()
+    }
+
+    /// Returns where the task was spawned, if it is on record.
+    #[must_use]
+    pub fn spawned_at(&self) -> Option<&Place> {
+        self.task.as_ref().map(|task| &task.spawned_at)
+    }
+
+    /// Returns the line of the user's code that led to the spawn, if that was made in a dependency.
+    #[must_use]
+    pub fn caller(&self) -> Option<&Call> {
+        self.task.as_ref()?.caller.as_ref()
+    }
+
+    /// Returns whether the task was spawned by [`background`](crate::background).
+    #[must_use]
+    pub fn is_background(&self) -> bool {
+        self.task.as_ref().is_some_and(|task| task.is_background)
+    }
+
+    /// Returns whether it is known to be a closure on a thread for blocking work.
+    #[must_use]
+    pub fn is_blocking(&self) -> bool {
+        self.task.as_ref().is_some_and(|task| task.is_blocking)
+    }
+
+    /// Returns who spawned the task, the nearest first; nobody if it is not on record.
+    #[must_use]
+    pub fn spawned_by(&self) -> &[SpawnedBy] {
+        self.task.as_ref().map_or(&[], |task| &task.spawners)
+    }
+}
