@@ -1,40 +1,54 @@
-//! What stands in the parentheses of `#[leak_check(..)]`.
+//! Parses the arguments of `#[straggler::test(..)]`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{ToTokens, quote};
 use strsim::levenshtein;
-use syn::parse::Parser;
+use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Error, Meta, Result, Token};
+use syn::{Error, Meta, Result, Token, parenthesized};
 
 use crate::errors::Errors;
-use crate::options::{KNOWN, Options, Written};
+use crate::options::Options;
+use crate::spec::{SPECS, Spec, list};
+use crate::value::Value;
 
 /// The arguments of a test attribute, as written.
 #[derive(Default)]
 pub(crate) struct Arguments(Vec<Meta>);
 
 impl Arguments {
-    /// Reads what stands between the parentheses.
+    /// Parses the tokens between the parentheses.
     pub(crate) fn parse(tokens: TokenStream) -> Result<Self> {
-        let arguments = Punctuated::<Meta, Token![,]>::parse_terminated.parse2(tokens);
-        let arguments = arguments.map_err(|error| {
-            let message = format!(r#"{error}; options are written like `grace = "250ms"`"#);
+        let parse = |input: ParseStream<'_>| {
+            let inside;
+            parenthesized!(inside in input);
+            Punctuated::<Meta, Token![,]>::parse_terminated(&inside)
+        };
+        // syn reports a missing token at the closing delimiter. Without one that is the whole
+        // attribute, so the last token lends its span to one.
+        let last = tokens.clone().into_iter().last();
+        let mut group = Group::new(Delimiter::Parenthesis, tokens);
+        group.set_span(last.map_or_else(Span::call_site, |token| token.span()));
+        let arguments = parse.parse2(group.to_token_stream()).map_err(|error| {
+            let message = format!(r#"{error}; write options as `grace = "250ms"`"#);
             Error::new(error.span(), message)
         })?;
         Ok(Self(arguments.into_iter().collect()))
     }
 
-    /// Adds those of a test attribute further down, which has to agree. Its `crate` names tokio.
-    pub(crate) fn take_over(&mut self, other: Self, errors: &mut Errors) {
+    /// Adds the arguments of a test attribute further down, which must not contradict these.
+    pub(crate) fn merge(&mut self, other: Self, errors: &mut Errors) {
         let own = self.0.len();
         for argument in other.0 {
             let name = name_of(&argument);
             match self.0[..own].iter().find(|own| sets(own, &name)) {
+                // There it is the path of tokio.
                 _ if name == "crate" => {}
                 Some(own) if sets(&argument, &name) => {
-                    if own.to_token_stream().to_string() != argument.to_token_stream().to_string() {
-                        let message = format!("`{name}` has another value further up");
+                    let own = own.to_token_stream().to_string();
+                    if own != argument.to_token_stream().to_string() {
+                        let message =
+                            format!("conflicting `{name}`: an attribute above sets `{own}`");
                         errors.push(Error::new_spanned(argument, message));
                     }
                 }
@@ -43,43 +57,43 @@ impl Arguments {
         }
     }
 
-    /// Forgets all but the one that names the crate.
+    /// Removes every argument but `crate`.
     pub(crate) fn keep_crate(&mut self) {
         self.0.retain(|argument| name_of(argument) == "crate");
     }
 
-    /// Makes options of them, as far as they are right.
+    /// Reads the valid arguments into options, and adds an error for each other one.
     pub(crate) fn options(&self, errors: &mut Errors) -> Options {
         let mut options = Options::default();
         for (index, argument) in self.0.iter().enumerate() {
             let name = name_of(argument);
-            let Some(known) = KNOWN.iter().find(|known| known.name == name) else {
+            let Some(spec) = Spec::find(&name) else {
                 errors.push(Error::new_spanned(argument.path(), unknown(&name)));
                 continue;
             };
-            if sets(argument, &name) && self.0[..index].iter().any(|earlier| sets(earlier, &name)) {
-                errors.push(Error::new_spanned(
-                    argument,
-                    format!("`{name}` is given twice"),
-                ));
+            let mut earlier = self.0[..index].iter();
+            if sets(argument, &name) && earlier.any(|earlier| sets(earlier, &name)) {
+                let message = format!("duplicate option `{name}`: remove one");
+                errors.push(Error::new_spanned(argument, message));
                 continue;
             }
-            errors.ok((known.read)(&mut options, &Written { argument, known }));
+            errors.ok((spec.read)(&mut options, &Value { argument, spec }));
         }
         options.check(errors);
         options
     }
 }
 
-/// Writes them as they were, separated by commas.
+/// Emits the arguments as written, each followed by a comma.
 impl ToTokens for Arguments {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         tokens.extend(self.0.iter().map(|argument| quote!(#argument,)));
     }
 }
 
-/// The name of the option that an argument is for.
+/// Returns the name of the option that an argument is for.
 fn name_of(argument: &Meta) -> String {
+    // A path such as `tokio::test` prints with spaces.
     argument
         .path()
         .to_token_stream()
@@ -87,39 +101,40 @@ fn name_of(argument: &Meta) -> String {
         .replace(' ', "")
 }
 
-/// Whether an argument sets the option `name`, rather than adding to it: `allow(..)` may stand
-/// several times.
+/// Returns whether `argument` sets the option `name`.
+///
+/// A list such as `allow(..)` adds to its option instead, so there may be several.
 fn sets(argument: &Meta, name: &str) -> bool {
     !matches!(argument, Meta::List(_)) && name_of(argument) == name
 }
 
-/// Says what there is instead of the option `name`.
+/// Returns the message for an unknown option: what to write instead.
 fn unknown(name: &str) -> String {
-    match name {
-        "core_threads" => return "`core_threads` is called `worker_threads` now".to_owned(),
-        "multi_thread" | "threaded_scheduler" => {
-            return r#"the flavor is written `flavor = "multi_thread"`"#.to_owned();
-        }
+    let flavor = match name {
+        "core_threads" => return "`core_threads` was renamed to `worker_threads`".to_owned(),
+        "multi_thread" | "threaded_scheduler" => Some("multi_thread"),
         "current_thread" | "single_thread" | "single_threaded" | "basic_scheduler" => {
-            return r#"the flavor is written `flavor = "current_thread"`"#.to_owned();
+            Some("current_thread")
         }
-        "local" => return r#"the flavor is written `flavor = "local"`"#.to_owned(),
-        _ => {}
+        "local" => Some("local"),
+        _ => None,
+    };
+    if let Some(flavor) = flavor {
+        return format!(r#"set the runtime flavor with `flavor = "{flavor}"`"#);
     }
-    let names: Vec<_> = KNOWN
+    let nearest = SPECS
         .iter()
-        .map(|known| format!("`{}`", known.name))
-        .collect();
-    let names = names.join(", ");
-    let nearest = KNOWN
-        .iter()
-        .map(|known| (levenshtein(known.name, &name.to_lowercase()), known.name))
+        .map(|spec| (levenshtein(spec.name, &name.to_lowercase()), spec.name))
         .min();
     match nearest {
-        Some((0..=2, near)) => {
-            format!("unknown option `{name}`, did you mean `{near}`? the options are {names}")
+        // One typo in three letters, as rustc does: `time` is not `name`.
+        Some((typos, near)) if typos <= name.len().max(3) / 3 => {
+            format!("unknown option `{name}`: did you mean `{near}`?")
         }
-        _ => format!("unknown option `{name}`, the options are {names}"),
+        _ => {
+            let names = list(SPECS.iter().map(|spec| spec.name), ", ");
+            format!("unknown option `{name}`: expected one of {names}")
+        }
     }
 }
 
@@ -129,12 +144,12 @@ mod tests {
 
     use super::*;
 
-    /// What is said of arguments, and of those that a test attribute below has.
-    fn mistakes(own: TokenStream, below: TokenStream) -> Vec<String> {
+    /// Returns the errors in the arguments `own`, and in `below`, those of an attribute below.
+    fn errors(own: TokenStream, below: TokenStream) -> Vec<String> {
         let mut errors = Errors::default();
         let mut arguments = errors.ok(Arguments::parse(own)).unwrap_or_default();
         if let Some(below) = errors.ok(Arguments::parse(below)) {
-            arguments.take_over(below, &mut errors);
+            arguments.merge(below, &mut errors);
         }
         arguments.options(&mut errors);
         errors.messages()
@@ -142,41 +157,41 @@ mod tests {
 
     fn options(arguments: TokenStream) -> Options {
         let mut errors = Errors::default();
-        let arguments = Arguments::parse(arguments).expect("they can be read");
+        let arguments = Arguments::parse(arguments).expect("valid arguments");
         let options = arguments.options(&mut errors);
         assert_eq!(errors.messages(), [""; 0]);
         options
     }
 
     #[test]
-    fn each_option_is_read_as_its_example_shows() {
-        for known in KNOWN {
-            let (_, example) = known.takes.split_once(": ").expect("there is an example");
-            for example in example.split('`').skip(1).step_by(2) {
-                let with_flavor = match known.name {
+    fn examples_of_each_option_are_valid() {
+        for spec in SPECS {
+            assert!(!spec.examples.is_empty(), "`{}` has no example", spec.name);
+            for &example in spec.examples {
+                let with_flavor = match spec.name {
                     "worker_threads" => format!(r#"flavor = "multi_thread", {example}"#),
                     _ => example.to_owned(),
                 };
-                options(with_flavor.parse().expect("it can be read"));
+                options(with_flavor.parse().expect("valid tokens"));
             }
         }
     }
 
     #[test]
-    fn times_have_units() {
+    fn duration_requires_unit() {
         assert_eq!(
             options(quote!(grace = "1s 5ms")).grace,
             Some(Duration::from_millis(1005))
         );
         assert_eq!(options(quote!(grace = "0s")).grace, Some(Duration::ZERO));
         assert_eq!(
-            mistakes(quote!(grace = 250), quote!()),
-            [r#"`grace` takes a time with a unit: `grace = "250ms"`"#]
+            errors(quote!(grace = 250), quote!()),
+            [r#"invalid `grace`: expected a duration with a unit, as in `grace = "250ms"`"#]
         );
     }
 
     #[test]
-    fn places_add_up() {
+    fn allow_lists_accumulate() {
         let options = options(quote!(allow("a"), allow = 2, allow("b" = 1, "c"),));
         let places: Vec<_> = options
             .allow_at
@@ -196,9 +211,9 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_are_told() {
+    fn every_error_is_reported() {
         assert_eq!(
-            mistakes(
+            errors(
                 quote!(allow = 0, retries = 3, worker_threads = 2),
                 quote!(start_paused = 1)
             )
@@ -208,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn nearest_option_is_suggested() {
+    fn unknown_option_suggests_nearest() {
         for (written, meant) in [
             ("flavour", "flavor"),
             ("worker_thread", "worker_threads"),
@@ -222,42 +237,42 @@ mod tests {
                 "{message}"
             );
         }
-        for far in ["retries", "x", "tokio::test"] {
+        for far in ["retries", "x", "time", "tokio::test"] {
             let message = unknown(far);
             assert!(!message.contains("did you mean"), "{message}");
             assert!(
-                KNOWN.iter().all(|known| message.contains(known.name)),
+                SPECS.iter().all(|spec| message.contains(spec.name)),
                 "{message}"
             );
         }
     }
 
     #[test]
-    fn attributes_below_may_say_the_same() {
+    fn merge_accepts_equal_values() {
         let same = quote!(flavor = "multi_thread", worker_threads = 2);
-        assert_eq!(mistakes(same.clone(), same), [""; 0]);
+        assert_eq!(errors(same.clone(), same), [""; 0]);
         assert_eq!(
-            mistakes(quote!(crate = "renamed"), quote!(crate = "::tokio")),
+            errors(quote!(crate = "renamed"), quote!(crate = "::tokio")),
             [""; 0]
         );
-        assert_eq!(mistakes(quote!(allow = 2), quote!(allow("a"))), [""; 0]);
+        assert_eq!(errors(quote!(allow = 2), quote!(allow("a"))), [""; 0]);
     }
 
     #[test]
-    fn attributes_below_may_not_contradict() {
+    fn merge_rejects_conflicting_values() {
         assert_eq!(
-            mistakes(quote!(start_paused = true), quote!(start_paused = false)),
-            ["`start_paused` has another value further up"]
+            errors(quote!(start_paused = true), quote!(start_paused = false)),
+            ["conflicting `start_paused`: an attribute above sets `start_paused = true`"]
         );
         assert_eq!(
-            mistakes(quote!(start_paused = true), quote!(flavor = "multi_thread")),
+            errors(quote!(start_paused = true), quote!(flavor = "multi_thread")),
             [
-                r#"`start_paused` needs a runtime of one thread: `flavor = "current_thread"` or `flavor = "local"`"#
+                r#"`start_paused` requires a single-threaded runtime: `flavor = "current_thread"` or `flavor = "local"`"#
             ]
         );
         assert_eq!(
-            mistakes(quote!(), quote!(name = "a", name = "a")),
-            ["`name` is given twice"]
+            errors(quote!(), quote!(name = "a", name = "a")),
+            ["duplicate option `name`: remove one"]
         );
     }
 }

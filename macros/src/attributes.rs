@@ -1,38 +1,38 @@
-//! The other attributes of the test: which of them are kept, taken over, or have to run first.
+//! Sorts the other attributes of the test: kept, merged into this one, or expanded first.
 
 use std::mem;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
+use syn::spanned::Spanned as _;
 use syn::{Attribute, Error, Meta, Path, Result};
 
 use crate::args::Arguments;
 use crate::errors::Errors;
 
-/// The kinds of attributes there are besides `#[leak_check]`.
-pub(crate) struct Others(Vec<Kind>);
+/// The kinds of the other attributes on the test, and the span of each.
+pub(crate) struct OtherAttributes(Vec<(Kind, Span)>);
 
-/// What an attribute is to `#[leak_check]`.
+/// What an attribute means to `#[straggler::test]`.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
-    /// `#[leak_check]` once more.
-    Again,
-    /// A test attribute, which `#[leak_check]` stands for.
+    /// `#[straggler::test]` once more.
+    Duplicate,
+    /// A test attribute that `#[straggler::test]` replaces.
     Test,
-    /// What `#[tokio::test]` leaves behind where it has run. Whoever writes it means `#[test]`.
+    /// What an expanded `#[tokio::test]` leaves, which also means `#[test]` where it is written.
     PlainTest,
-    /// Makes several tests of one, and gives each its arguments.
+    /// Makes several tests of one function, and supplies the arguments of each.
     Parametriser,
-    /// `#[test_log::test]`, whose argument is the test attribute to use.
+    /// `#[test_log::test]`, whose argument is a test attribute.
     TestLog,
     /// `#[should_panic]`.
     ShouldPanic,
-    /// Nothing to it.
-    Other,
+    /// Of no concern.
+    Unrelated,
 }
 
-impl Others {
-    /// Leaves those of the attributes that stay, and adds what the test attributes among them say
-    /// to `arguments`.
+impl OtherAttributes {
+    /// Removes the test attributes and merges their arguments into `arguments`.
     pub(crate) fn sort(
         attributes: &mut Vec<Attribute>,
         arguments: &mut Arguments,
@@ -41,50 +41,60 @@ impl Others {
         let mut kinds = Vec::new();
         attributes.retain_mut(|attribute| {
             let kind = kind(attribute.path());
-            kinds.push(kind);
+            kinds.push((kind, attribute.pound_token.span()));
             let inner = match kind {
-                Kind::Again => {
+                Kind::Duplicate => {
                     let message =
-                        "`#[straggler::test]`, or `#[leak_check]`, is given twice: once is enough";
+                        "duplicate `#[straggler::test]` (`#[leak_check]` is its alias): remove one";
                     Err(Error::new_spanned(attribute, message))
                 }
                 Kind::Test => arguments_of(&attribute.meta),
-                Kind::TestLog => argument_of_test_log(attribute),
-                Kind::PlainTest | Kind::Parametriser | Kind::ShouldPanic | Kind::Other => {
+                Kind::TestLog => take_test_log_argument(attribute),
+                Kind::PlainTest | Kind::Parametriser | Kind::ShouldPanic | Kind::Unrelated => {
                     Ok(Arguments::default())
                 }
             };
             if let Some(inner) = errors.ok(inner) {
-                arguments.take_over(inner, errors);
+                arguments.merge(inner, errors);
             }
-            !matches!(kind, Kind::Again | Kind::Test | Kind::PlainTest)
+            // One `#[test]` has to be left of them all: `generate` adds it.
+            !matches!(kind, Kind::Duplicate | Kind::Test | Kind::PlainTest)
         });
         Self(kinds)
     }
 
-    /// Whether one of them gives the test its arguments.
-    pub(crate) fn parametrise(&self) -> bool {
-        self.0.contains(&Kind::Parametriser)
+    /// Returns whether an attribute supplies the arguments of the test.
+    pub(crate) fn parametrised(&self) -> bool {
+        self.find(Kind::Parametriser).is_some()
     }
 
-    /// Whether one of them has to see the test while it is `async`, so that `#[leak_check]` lets
-    /// it run first.
-    pub(crate) fn run_first(&self) -> bool {
-        self.parametrise() || self.0.contains(&Kind::TestLog)
+    /// Returns whether an attribute must expand before this one.
+    ///
+    /// It reads the signature, and so has to see the `async fn` rather than the generated `fn`.
+    pub(crate) fn expand_first(&self) -> bool {
+        self.parametrised() || self.find(Kind::TestLog).is_some()
     }
 
-    /// Whether the test is to panic.
+    /// Returns whether the test should panic.
     pub(crate) fn should_panic(&self) -> bool {
-        self.0.contains(&Kind::ShouldPanic)
+        self.find(Kind::ShouldPanic).is_some()
     }
 
-    /// Whether an attribute further up has made a plain test of it, if it is not `async`.
-    pub(crate) fn plain_test(&self) -> bool {
-        self.0.contains(&Kind::PlainTest)
+    /// Returns the span of a test attribute that expanded before this one, if there is one.
+    ///
+    /// What it left has the span of the attribute itself.
+    pub(crate) fn expanded_test(&self) -> Option<Span> {
+        self.find(Kind::PlainTest)
+    }
+
+    /// Returns the span of the first attribute of a kind.
+    fn find(&self, kind: Kind) -> Option<Span> {
+        let mut attributes = self.0.iter();
+        attributes.find_map(|&(other, span)| (other == kind).then_some(span))
     }
 }
 
-/// Tells by its path what an attribute is.
+/// Returns the kind of the attribute with this path.
 fn kind(path: &Path) -> Kind {
     let names: Vec<_> = path
         .segments
@@ -93,17 +103,18 @@ fn kind(path: &Path) -> Kind {
         .collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     match names[..] {
-        [.., "leak_check"] | [.., "straggler", "test"] => Kind::Again,
+        [.., "leak_check"] | [.., "straggler", "test"] => Kind::Duplicate,
+        // Any path to tokio: the shadow has its `test` at `straggler::tokio::test`.
         ["test"] | [.., "tokio", "test"] => Kind::Test,
         ["core" | "std", "prelude", _, "test"] => Kind::PlainTest,
         [.., "rstest" | "test_case" | "test_matrix"] => Kind::Parametriser,
         [.., "test_log", "test"] => Kind::TestLog,
         ["should_panic"] => Kind::ShouldPanic,
-        _ => Kind::Other,
+        _ => Kind::Unrelated,
     }
 }
 
-/// The arguments of a test attribute.
+/// Returns the arguments of a test attribute.
 fn arguments_of(test: &Meta) -> Result<Arguments> {
     let tokens = match test {
         Meta::List(list) => list.tokens.clone(),
@@ -112,16 +123,18 @@ fn arguments_of(test: &Meta) -> Result<Arguments> {
     Arguments::parse(tokens)
 }
 
-/// Takes the test attribute out of `#[test_log::test(tokio::test)]`: `#[leak_check]` stands for it.
-fn argument_of_test_log(attribute: &mut Attribute) -> Result<Arguments> {
+/// Removes the argument of `#[test_log::test(tokio::test(..))]` and returns the arguments in it.
+///
+/// `#[test_log::test]` would otherwise emit that attribute again, and the function would be two
+/// tests.
+fn take_test_log_argument(attribute: &mut Attribute) -> Result<Arguments> {
     let bare = Meta::Path(attribute.path().clone());
     let Meta::List(list) = mem::replace(&mut attribute.meta, bare) else {
         return Ok(Arguments::default());
     };
     let test: Meta = syn::parse2(list.tokens)?;
     if !matches!(kind(test.path()), Kind::Test | Kind::PlainTest) {
-        let message =
-            "below `#[straggler::test]`, or `#[leak_check]`, this is written without an argument";
+        let message = "below `#[straggler::test]`, write `#[test_log::test]` without this argument";
         return Err(Error::new_spanned(test, message));
     }
     arguments_of(&test)

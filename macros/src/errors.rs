@@ -1,14 +1,14 @@
-//! The mistakes found in one use of the attribute: all of them are told at once.
+//! Collects the errors in one use of the attribute, so that the compiler prints all of them at once.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 
-/// The mistakes found so far.
+/// The errors found so far.
 #[derive(Default)]
 pub(crate) struct Errors(Option<syn::Error>);
 
 impl Errors {
-    /// Adds a mistake.
+    /// Adds an error.
     pub(crate) fn push(&mut self, error: syn::Error) {
         match &mut self.0 {
             Some(first) => first.combine(error),
@@ -16,18 +16,18 @@ impl Errors {
         }
     }
 
-    /// Adds the mistake of `result`, or returns what it holds.
+    /// Returns the value of `result`, or adds its error.
     pub(crate) fn ok<T>(&mut self, result: syn::Result<T>) -> Option<T> {
         result.map_err(|error| self.push(error)).ok()
     }
 
-    /// Whether nothing is wrong.
+    /// Returns whether no error was added.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 }
 
-/// Writes one `compile_error!` for each mistake.
+/// Emits one `compile_error!` for each error.
 impl ToTokens for Errors {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         tokens.extend(self.0.as_ref().map(syn::Error::to_compile_error));
@@ -36,7 +36,7 @@ impl ToTokens for Errors {
 
 #[cfg(test)]
 impl Errors {
-    /// What is said of the mistakes.
+    /// Returns the text of each error.
     pub(crate) fn messages(&self) -> Vec<String> {
         self.0
             .iter()

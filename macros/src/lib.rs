@@ -1,15 +1,21 @@
-//! The attribute `#[leak_check]` of the crate `straggler`, which documents it.
+//! The attribute `#[straggler::test]`. The crate `straggler` exports and documents it.
 
 mod args;
 mod attributes;
 mod errors;
 mod expand;
+mod function;
+mod generate;
 mod options;
 mod settings;
+mod spec;
+mod value;
 
 use proc_macro::TokenStream;
 
-/// Fails a test that leaves tasks behind. Documented in the crate `straggler`, which exports it.
+/// Fails an async test if anything it started is still running when it ends.
+///
+/// See `straggler::test` for the arguments. `#[leak_check]` is an alias of `#[straggler::test]`.
 #[proc_macro_attribute]
 pub fn leak_check(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::leak_check(arguments.into(), item.into()).into()

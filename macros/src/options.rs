@@ -1,41 +1,40 @@
-//! The options of `#[leak_check(..)]`: what there is, and what each of them takes.
+//! The options of one test: their values, and which of them conflict.
 
 use std::time::Duration;
 
 use proc_macro2::Span;
-use syn::parse::{Parse, ParseStream, Parser};
-use syn::punctuated::Punctuated;
-use syn::spanned::Spanned;
-use syn::{Error, Expr, ExprLit, Lit, LitInt, LitStr, Meta, Path, Result, Token};
+use syn::parse::{Parse, ParseStream};
+use syn::{Error, LitStr, Path, Result, Token, parse_quote};
 
 use crate::errors::Errors;
+use crate::value::positive;
 
-/// What the arguments ask for. `None` is what a test gets that asks for nothing.
+/// The options that the arguments set. `None` stands for the default.
 #[derive(Default)]
 pub(crate) struct Options {
-    /// The path under which the test knows `straggler`.
+    /// The path of the `straggler` crate.
     pub(crate) krate: Option<Path>,
-    pub(crate) flavor: Flavor,
-    pub(crate) worker_threads: Option<Given<usize>>,
-    pub(crate) start_paused: Option<Given<bool>>,
-    pub(crate) name: Option<Given<String>>,
-    pub(crate) unhandled_panic: Option<Given<UnhandledPanic>>,
+    pub(crate) flavor: Option<Spanned<Flavor>>,
+    pub(crate) worker_threads: Option<Spanned<usize>>,
+    pub(crate) start_paused: Option<Spanned<bool>>,
+    pub(crate) name: Option<Spanned<String>>,
+    pub(crate) unhandled_panic: Option<Spanned<UnhandledPanic>>,
     pub(crate) grace: Option<Duration>,
     pub(crate) timeout: Option<Timeout>,
     pub(crate) panics: Option<Panics>,
-    /// How many tasks may be left behind, wherever they are spawned.
+    /// How many tasks may leak, wherever they were spawned.
     pub(crate) allow: Option<usize>,
     pub(crate) allow_at: Vec<Place>,
-    /// Whether threads may not be left behind.
-    pub(crate) denies_threads: bool,
-    /// How many runs are explored.
-    pub(crate) explore: Option<Given<usize>>,
-    /// Whether something has to be in flight at once in the runs.
-    pub(crate) require_overlap: Option<Given<()>>,
+    /// Whether leaked threads fail the test.
+    pub(crate) deny_threads: bool,
+    /// How many schedules to explore.
+    pub(crate) explore: Option<Spanned<usize>>,
+    /// Whether the test fails if no two tasks of a run overlap.
+    pub(crate) require_overlap: Option<Spanned<()>>,
 }
 
-/// The value of an option, and where the option stands.
-pub(crate) struct Given<T> {
+/// The value of an option, and the span of its name.
+pub(crate) struct Spanned<T> {
     pub(crate) value: T,
     pub(crate) span: Span,
 }
@@ -49,7 +48,7 @@ pub(crate) enum Flavor {
     Local,
 }
 
-/// What the runtime does when a task panics and nobody looks.
+/// What the runtime does when a task panics.
 #[derive(Clone, Copy)]
 pub(crate) enum UnhandledPanic {
     Ignore,
@@ -63,364 +62,104 @@ pub(crate) enum Timeout {
     Never,
 }
 
-/// Whether the test fails if a task panics.
+/// Whether a task that panics fails the test.
 #[derive(Clone, Copy)]
 pub(crate) enum Panics {
     Deny,
     Allow,
 }
 
-/// A place in the source whose tasks may be left behind: `"path/prefix"`, or `"path/prefix" = 2`.
+/// A place whose tasks may leak: `"path/prefix"`, or `"path/prefix" = 2`.
 pub(crate) struct Place {
     pub(crate) prefix: LitStr,
     pub(crate) at_most: Option<usize>,
 }
 
-/// An option that there is. A new one is an entry in [`KNOWN`] and a field in [`Options`].
-pub(crate) struct Known {
-    pub(crate) name: &'static str,
-    /// What it takes, and how that is written.
-    pub(crate) takes: &'static str,
-    pub(crate) read: fn(&mut Options, &Written<'_>) -> Result<()>,
-}
-
-/// All options that there are.
-pub(crate) const KNOWN: &[Known] = &[
-    Known {
-        name: "flavor",
-        takes: r#""current_thread", "multi_thread" or "local": `flavor = "multi_thread"`"#,
-        read: |options, written| {
-            let flavor = written.string()?;
-            options.flavor = match flavor.value().as_str() {
-                "current_thread" => Flavor::CurrentThread,
-                "multi_thread" => Flavor::MultiThread,
-                "local" => Flavor::Local,
-                "basic_scheduler" | "single_thread" => {
-                    return Err(renamed(&flavor, r#""current_thread""#));
-                }
-                "threaded_scheduler" => return Err(renamed(&flavor, r#""multi_thread""#)),
-                _ => return Err(written.mistaken()),
-            };
-            Ok(())
-        },
-    },
-    Known {
-        name: "worker_threads",
-        takes: "a number from 1 on: `worker_threads = 2`",
-        read: |options, written| {
-            options.worker_threads = Some(written.given(written.count()?));
-            Ok(())
-        },
-    },
-    Known {
-        name: "start_paused",
-        takes: "`true` or `false`: `start_paused = true`",
-        read: |options, written| {
-            options.start_paused = Some(written.given(written.boolean()?));
-            Ok(())
-        },
-    },
-    Known {
-        name: "name",
-        takes: r#"the name of the runtime: `name = "server"`"#,
-        read: |options, written| {
-            options.name = Some(written.given(written.string()?.value()));
-            Ok(())
-        },
-    },
-    Known {
-        name: "unhandled_panic",
-        takes: r#""ignore" or "shutdown_runtime": `unhandled_panic = "shutdown_runtime"`"#,
-        read: |options, written| {
-            let behavior = match written.string()?.value().as_str() {
-                "ignore" => UnhandledPanic::Ignore,
-                "shutdown_runtime" => UnhandledPanic::ShutdownRuntime,
-                _ => return Err(written.mistaken()),
-            };
-            options.unhandled_panic = Some(written.given(behavior));
-            Ok(())
-        },
-    },
-    Known {
-        name: "crate",
-        takes: r#"the path under which `straggler` is known: `crate = "path::to::straggler"`"#,
-        read: |options, written| {
-            let path = written.string()?.parse_with(Path::parse_mod_style);
-            options.krate = Some(path.map_err(|_| written.mistaken())?);
-            Ok(())
-        },
-    },
-    Known {
-        name: "grace",
-        takes: r#"a time with a unit: `grace = "250ms"`"#,
-        read: |options, written| {
-            options.grace = Some(written.time()?);
-            Ok(())
-        },
-    },
-    Known {
-        name: "timeout",
-        takes: r#"a time with a unit, or "none": `timeout = "10s"`"#,
-        read: |options, written| {
-            options.timeout = Some(if written.string()?.value() == "none" {
-                Timeout::Never
-            } else {
-                match written.time()? {
-                    Duration::ZERO => return Err(written.mistaken()),
-                    timeout => Timeout::After(timeout),
-                }
-            });
-            Ok(())
-        },
-    },
-    Known {
-        name: "panics",
-        takes: r#""deny" or "allow": `panics = "allow"`"#,
-        read: |options, written| {
-            options.panics = Some(match written.string()?.value().as_str() {
-                "deny" => Panics::Deny,
-                "allow" => Panics::Allow,
-                _ => return Err(written.mistaken()),
-            });
-            Ok(())
-        },
-    },
-    Known {
-        name: "allow",
-        takes: r#"a number of tasks from 1 on, or the places that spawn them: `allow = 1`, `allow("src/pool.rs")` or `allow("src/pool.rs" = 2)`"#,
-        read: |options, written| {
-            let Meta::List(places) = written.argument else {
-                options.allow = Some(written.count()?);
-                return Ok(());
-            };
-            let places = Punctuated::<Place, Token![,]>::parse_terminated
-                .parse2(places.tokens.clone())
-                .map_err(|error| Error::new(error.span(), written.rule()))?;
-            if places.is_empty() {
-                return Err(written.mistaken());
-            }
-            for place in places {
-                options.allow_place(place)?;
-            }
-            Ok(())
-        },
-    },
-    Known {
-        name: "threads",
-        takes: r#""deny" (by default threads may be left behind): `threads = "deny"`"#,
-        read: |options, written| {
-            if written.string()?.value() != "deny" {
-                return Err(written.mistaken());
-            }
-            options.denies_threads = true;
-            Ok(())
-        },
-    },
-    Known {
-        name: "explore",
-        takes: "a number of runs from 1 on: `explore = 500`",
-        read: |options, written| {
-            options.explore = Some(written.given(written.count()?));
-            Ok(())
-        },
-    },
-    Known {
-        name: "require_overlap",
-        takes: "no value, and stands beside `explore`: `explore = 500, require_overlap`",
-        read: |options, written| {
-            let Meta::Path(_) = written.argument else {
-                return Err(written.mistaken());
-            };
-            options.require_overlap = Some(written.given(()));
-            Ok(())
-        },
-    },
-];
-
 impl Options {
-    /// Adds a place, which has to be another than those before.
-    fn allow_place(&mut self, place: Place) -> Result<()> {
+    /// Returns the path of the `straggler` crate.
+    pub(crate) fn krate(&self) -> Path {
+        self.krate
+            .clone()
+            .unwrap_or_else(|| parse_quote!(::straggler))
+    }
+
+    /// Returns the kind of runtime.
+    pub(crate) fn flavor(&self) -> Flavor {
+        self.flavor
+            .as_ref()
+            .map_or_else(Flavor::default, |flavor| flavor.value)
+    }
+
+    /// Adds a place, unless it is a duplicate.
+    pub(crate) fn allow_place(&mut self, place: Place) -> Result<()> {
         let prefix = place.prefix.value();
-        if self
-            .allow_at
-            .iter()
-            .any(|earlier| earlier.prefix.value() == prefix)
-        {
-            let message = format!("\"{prefix}\" is allowed twice");
+        let mut earlier = self.allow_at.iter();
+        if earlier.any(|earlier| earlier.prefix.value() == prefix) {
+            let message = format!("duplicate place \"{prefix}\": remove one");
             return Err(Error::new_spanned(place.prefix, message));
         }
         self.allow_at.push(place);
         Ok(())
     }
 
-    /// Finds options that say the contrary of one another.
+    /// Adds an error for each option that conflicts with another one.
     pub(crate) fn check(&self, errors: &mut Errors) {
-        if let Some(explore) = &self.explore {
-            self.check_explored(explore.span, errors);
-            return;
-        }
-        if let Some(given) = &self.require_overlap {
-            let message =
-                "`require_overlap` looks at the runs of an explored test: add `explore = 500`";
-            errors.push(Error::new(given.span, message));
-        }
-        if self.flavor == Flavor::MultiThread {
-            let spans = [
-                (
-                    "start_paused",
-                    self.start_paused.as_ref().map(|given| given.span),
+        let explored = self.explore.is_some();
+        let multi_thread = self.flavor() == Flavor::MultiThread;
+        for (name, span) in self.runtime_options() {
+            let message = match name {
+                // Each explored run is single-threaded: a flavor that says so too does no harm.
+                "flavor" if !(explored && multi_thread) => continue,
+                _ if explored => format!(
+                    "`explore` runs the test on its own single-threaded runtime with a paused \
+                     clock: remove `{name}`"
                 ),
-                (
-                    "unhandled_panic",
-                    self.unhandled_panic.as_ref().map(|given| given.span),
-                ),
-            ];
-            for (name, span) in spans {
-                if let Some(span) = span {
-                    let message = format!(
-                        r#"`{name}` needs a runtime of one thread: `flavor = "current_thread"` or `flavor = "local"`"#
-                    );
-                    errors.push(Error::new(span, message));
+                "worker_threads" if !multi_thread => {
+                    format!(r#"`{name}` requires `flavor = "multi_thread"`"#)
                 }
-            }
-        } else if let Some(given) = &self.worker_threads {
-            let message = r#"`worker_threads` needs `flavor = "multi_thread"`"#;
-            errors.push(Error::new(given.span, message));
+                "start_paused" | "unhandled_panic" if multi_thread => format!(
+                    "`{name}` requires a single-threaded runtime: \
+                     `flavor = \"current_thread\"` or `flavor = \"local\"`"
+                ),
+                _ => continue,
+            };
+            errors.push(Error::new(span, message));
+        }
+        if let (Some(require_overlap), false) = (&self.require_overlap, explored) {
+            let message = "`require_overlap` requires `explore`: add `explore = 500`";
+            errors.push(Error::new(require_overlap.span, message));
         }
     }
-}
 
-impl Options {
-    /// Finds options of the runtime, which an explored test cannot have.
-    fn check_explored(&self, explore: Span, errors: &mut Errors) {
-        let of_runtime = [
-            (
-                "flavor",
-                (self.flavor == Flavor::MultiThread).then_some(explore),
-            ),
-            (
-                "worker_threads",
-                self.worker_threads.as_ref().map(|given| given.span),
-            ),
-            (
-                "start_paused",
-                self.start_paused.as_ref().map(|given| given.span),
-            ),
-            ("name", self.name.as_ref().map(|given| given.span)),
-            (
-                "unhandled_panic",
-                self.unhandled_panic.as_ref().map(|given| given.span),
-            ),
-        ];
-        for (name, span) in of_runtime {
-            if let Some(span) = span {
-                let message = format!(
-                    "`explore` makes a runtime for each run, with one thread and a paused clock: leave \
-                     `{name}` out"
-                );
-                errors.push(Error::new(span, message));
-            }
+    /// Returns the name and the span of each option that is set and configures the runtime.
+    fn runtime_options(&self) -> impl Iterator<Item = (&'static str, Span)> {
+        fn span<T>(option: Option<&Spanned<T>>) -> Option<Span> {
+            option.map(|option| option.span)
         }
+        let options = [
+            ("flavor", span(self.flavor.as_ref())),
+            ("worker_threads", span(self.worker_threads.as_ref())),
+            ("start_paused", span(self.start_paused.as_ref())),
+            ("name", span(self.name.as_ref())),
+            ("unhandled_panic", span(self.unhandled_panic.as_ref())),
+        ];
+        options
+            .into_iter()
+            .filter_map(|(name, span)| Some((name, span?)))
     }
 }
 
 impl Parse for Place {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let prefix: LitStr = input.parse()?;
+        // Every place starts with the empty prefix: the rule would allow all leaks.
         if prefix.value().is_empty() {
-            return Err(Error::new_spanned(prefix, "an empty path is no place"));
+            return Err(Error::new_spanned(prefix, "expected a path prefix"));
         }
         let at_most = match input.parse::<Option<Token![=]>>()? {
-            Some(_) => Some(from_one(&input.parse()?)?),
+            Some(_) => Some(positive(&input.parse()?)?),
             None => None,
         };
         Ok(Self { prefix, at_most })
     }
-}
-
-/// One argument as it was written, for the option that is to read it.
-pub(crate) struct Written<'a> {
-    pub(crate) argument: &'a Meta,
-    pub(crate) known: &'a Known,
-}
-
-impl Written<'_> {
-    /// The literal after the `=`.
-    fn literal(&self) -> Result<&Lit> {
-        let Meta::NameValue(argument) = self.argument else {
-            return Err(self.mistaken());
-        };
-        let mut value = &argument.value;
-        // What a `macro_rules!` hands on stands in invisible parentheses.
-        while let Expr::Group(group) = value {
-            value = &group.expr;
-        }
-        match value {
-            Expr::Lit(ExprLit { lit, .. }) => Ok(lit),
-            _ => Err(self.mistaken()),
-        }
-    }
-
-    /// The text between the quotes.
-    fn string(&self) -> Result<LitStr> {
-        match self.literal()? {
-            Lit::Str(string) => Ok(string.clone()),
-            _ => Err(self.mistaken()),
-        }
-    }
-
-    /// A time with a unit.
-    fn time(&self) -> Result<Duration> {
-        humantime::parse_duration(&self.string()?.value()).map_err(|_| self.mistaken())
-    }
-
-    /// `true` or `false`.
-    fn boolean(&self) -> Result<bool> {
-        match self.literal()? {
-            Lit::Bool(boolean) => Ok(boolean.value),
-            _ => Err(self.mistaken()),
-        }
-    }
-
-    /// A number from 1 on.
-    fn count(&self) -> Result<usize> {
-        match self.literal()? {
-            Lit::Int(number) => from_one(number).map_err(|_| self.mistaken()),
-            _ => Err(self.mistaken()),
-        }
-    }
-
-    /// The value, with the place of the option's name.
-    fn given<T>(&self, value: T) -> Given<T> {
-        Given {
-            value,
-            span: self.argument.path().span(),
-        }
-    }
-
-    /// What the option takes.
-    fn rule(&self) -> String {
-        format!("`{}` takes {}", self.known.name, self.known.takes)
-    }
-
-    /// Says at the value what the option takes.
-    fn mistaken(&self) -> Error {
-        match self.argument {
-            Meta::NameValue(argument) => Error::new_spanned(&argument.value, self.rule()),
-            argument => Error::new_spanned(argument, self.rule()),
-        }
-    }
-}
-
-/// Reads a number from 1 on.
-fn from_one(number: &LitInt) -> Result<usize> {
-    match number.base10_parse()? {
-        0 => Err(Error::new_spanned(number, "expected a number from 1 on")),
-        number => Ok(number),
-    }
-}
-
-/// Says that `value` has a new name.
-fn renamed(value: &LitStr, now: &str) -> Error {
-    Error::new_spanned(value, format!("\"{}\" is called {now} now", value.value()))
 }

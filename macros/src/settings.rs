@@ -1,4 +1,4 @@
-//! The code that makes the `LeakCheck` of a test.
+//! Generates the `LeakCheck` of a test.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::Path;
 
-use crate::options::{Flavor, Given, Options, Panics, Place, Timeout, UnhandledPanic};
+use crate::options::{Flavor, Options, Panics, Place, Spanned, Timeout, UnhandledPanic};
 
-/// Writes the `LeakCheck` that the options ask for.
+/// Generates the `LeakCheck` with the settings of the options.
 pub(crate) fn check(krate: &Path, options: &Options) -> TokenStream {
     let mut settings = TokenStream::new();
     if let Some(runtime) = runtime(krate, options) {
         settings.extend(quote!(.runtime(#runtime)));
     }
-    if options.flavor == Flavor::Local {
+    if options.flavor() == Flavor::Local {
         settings.extend(quote!(.local()));
     }
     if let Some(grace) = options.grace.map(duration) {
@@ -40,42 +40,42 @@ pub(crate) fn check(krate: &Path, options: &Options) -> TokenStream {
             |tasks| quote!(.allow_at_most(#prefix, #tasks)),
         ));
     }
-    if options.denies_threads {
+    if options.deny_threads {
         settings.extend(quote!(.deny_threads()));
     }
     quote!(#krate::LeakCheck::new()#settings)
 }
 
-/// Writes what makes an exploration of the `LeakCheck`, if one is asked for.
+/// Generates the calls that turn the `LeakCheck` into an `Explore`, if the test has `explore`.
 pub(crate) fn explore(options: &Options) -> Option<TokenStream> {
     let runs = options.explore.as_ref()?.value;
     let overlap = options.require_overlap.as_ref();
-    let overlap = overlap.map(|given| quote_spanned!(given.span=> .require_overlap()));
+    let overlap = overlap.map(|option| quote_spanned!(option.span=> .require_overlap()));
     Some(quote!(.explore().runs(#runs)#overlap))
 }
 
-/// Writes a time.
+/// Generates a duration.
 fn duration(time: Duration) -> TokenStream {
     let (seconds, nanoseconds) = (time.as_secs(), time.subsec_nanos());
     quote!(::core::time::Duration::new(#seconds, #nanoseconds))
 }
 
-/// Writes the builder of the runtime, if it is not the usual one.
+/// Generates the builder of the runtime, or nothing if the default runtime will do.
 ///
-/// Each method stands where its option stands: there the compiler says that tokio was built without
-/// it.
+/// Each method call has the span of its option, since tokio may lack the method:
+/// `unhandled_panic` needs `--cfg tokio_unstable`, `start_paused` the feature `test-util`.
 fn runtime(krate: &Path, options: &Options) -> Option<TokenStream> {
     let mut settings = TokenStream::new();
-    if let Some(Given { value, span }) = &options.worker_threads {
+    if let Some(Spanned { value, span }) = &options.worker_threads {
         settings.extend(quote_spanned!(*span=> .worker_threads(#value)));
     }
-    if let Some(Given { value, span }) = &options.start_paused {
+    if let Some(Spanned { value, span }) = &options.start_paused {
         settings.extend(quote_spanned!(*span=> .start_paused(#value)));
     }
-    if let Some(Given { value, span }) = &options.name {
+    if let Some(Spanned { value, span }) = &options.name {
         settings.extend(quote_spanned!(*span=> .name(#value)));
     }
-    if let Some(Given { value, span }) = &options.unhandled_panic {
+    if let Some(Spanned { value, span }) = &options.unhandled_panic {
         let value = match value {
             UnhandledPanic::Ignore => quote_spanned!(*span=> Ignore),
             UnhandledPanic::ShutdownRuntime => quote_spanned!(*span=> ShutdownRuntime),
@@ -83,14 +83,13 @@ fn runtime(krate: &Path, options: &Options) -> Option<TokenStream> {
         let value = quote_spanned!(*span=> #krate::tokio::runtime::UnhandledPanic::#value);
         settings.extend(quote_spanned!(*span=> .unhandled_panic(#value)));
     }
-    let new = match options.flavor {
+    let new = match options.flavor() {
         Flavor::MultiThread => quote!(new_multi_thread),
         _ if settings.is_empty() => return None,
         Flavor::CurrentThread | Flavor::Local => quote!(new_current_thread),
     };
     let builder = quote!(#krate::__private::Builder);
-    // A trait of the test's own with a method `enable_all` would win over the builder's, if that
-    // were called as a method of a value.
+    // `runtime.enable_all()` could resolve to a method of a trait in the test's scope.
     Some(quote! {
         {
             let mut runtime = #builder::#new();

@@ -1,7 +1,5 @@
-use straggler::leak_check;
-
 #[tokio::test(flavor = "multi_thread")]
-#[leak_check]
+#[straggler::test]
 async fn a_test() {}
 
 fn main() {}

@@ -1,6 +1,4 @@
-use straggler::leak_check;
-
-#[leak_check]
+#[straggler::test]
 fn a_test() {}
 
 fn main() {

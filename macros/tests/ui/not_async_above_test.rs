@@ -1,6 +1,4 @@
-use straggler::leak_check;
-
-#[leak_check]
+#[straggler::test]
 #[test]
 fn a_test() {}
 

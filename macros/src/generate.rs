@@ -1,0 +1,168 @@
+//! Generates the test.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{FnArg, Pat, PatIdent, PatType, Path, ReturnType, Type};
+
+use crate::attributes::OtherAttributes;
+use crate::function::Function;
+use crate::options::Options;
+use crate::settings;
+
+/// Makes a test of the function.
+pub(crate) fn test(
+    mut function: Function,
+    others: &OtherAttributes,
+    options: &Options,
+) -> TokenStream {
+    let krate = options.krate();
+    let check = settings::check(&krate, options);
+    let statements = match settings::explore(options) {
+        Some(explore) => {
+            let explore = quote!(#check #explore);
+            let call = explored_test(&mut function, others, &krate, &explore);
+            // `explored_test` reports the error of a run itself.
+            function.signature.output = ReturnType::Default;
+            call
+        }
+        None => checked_test(&function, others, &krate, &check),
+    };
+    function.signature.asyncness = None;
+    function.body = Group::new(Delimiter::Brace, statements);
+    function.with_attribute(&quote!(#[::core::prelude::v1::test]))
+}
+
+/// Generates the body of a test that runs once.
+fn checked_test(
+    function: &Function,
+    others: &OtherAttributes,
+    krate: &Path,
+    check: &TokenStream,
+) -> TokenStream {
+    let name = &function.signature.ident;
+    let case = case(krate, name);
+    let output = function.output();
+    // A name that the body cannot see.
+    let future = Ident::new("future", Span::mixed_site());
+    let pinned = pinned(krate, &future, &output, &function.body);
+    // The test harness rejects `#[should_panic]` on a test that returns something. Let it.
+    let run = match &output {
+        Type::Tuple(fields) if fields.elems.is_empty() && others.should_panic() => {
+            quote_spanned!(name.span()=> leak_test_should_panic)
+        }
+        _ => quote_spanned!(name.span()=> leak_test),
+    };
+    // The report gives the place of this call: it has to be the name of the test.
+    let krate = respan(krate, name.span());
+    let call = quote_spanned!(name.span()=> #krate::__private::#run(#case, #check, #future));
+    quote!(#pinned #call)
+}
+
+/// Generates the body of a test that runs once for each schedule.
+fn explored_test(
+    function: &mut Function,
+    others: &OtherAttributes,
+    krate: &Path,
+    explore: &TokenStream,
+) -> TokenStream {
+    let name = function.signature.ident.clone();
+    let case = case(krate, &name);
+    let run = if others.should_panic() {
+        quote_spanned!(name.span()=> explored_test_should_panic)
+    } else {
+        quote_spanned!(name.span()=> explored_test)
+    };
+    let hint = return_type_hint(&function.output());
+    let clones = clone_arguments(function);
+    let body = &function.body;
+    // The future owns the clones of its run, hence `move`.
+    let body = quote!(|| { #clones async move { #hint #body } });
+    let krate = respan(krate, name.span());
+    quote_spanned!(name.span()=> #krate::__private::#run(#case, #explore, #body))
+}
+
+/// Generates a clone of each argument, and moves the `mut` of the argument there.
+fn clone_arguments(function: &mut Function) -> TokenStream {
+    let mut clones = TokenStream::new();
+    for input in &mut function.signature.inputs {
+        // `Function::check` has rejected every other form.
+        let FnArg::Typed(PatType { pat, .. }) = input else {
+            continue;
+        };
+        let Pat::Ident(PatIdent {
+            ident, mutability, ..
+        }) = &mut **pat
+        else {
+            continue;
+        };
+        // The argument itself is only cloned from: its `mut` would be unused.
+        let mutability = mutability.take();
+        clones.extend(quote! {
+            let #mutability #ident = ::core::clone::Clone::clone(&#ident);
+        });
+    }
+    clones
+}
+
+/// Generates the name of the test, as the test harness prints it.
+fn case(krate: &Path, name: &Ident) -> TokenStream {
+    quote! {
+        #krate::__private::TestCase {
+            name: ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
+        }
+    }
+}
+
+/// Generates the pinned future of the body.
+fn pinned(krate: &Path, future: &Ident, output: &Type, body: &Group) -> TokenStream {
+    // Neither type can be written in `dyn TestBody<Output = ..>`.
+    if matches!(output, Type::Never(_)) || contains_impl_trait(output.to_token_stream()) {
+        return quote! {
+            let #future = ::core::pin::pin!(#krate::__private::Body::new(async #body));
+        };
+    }
+    let hint = return_type_hint(output);
+    // A trait object, so that the code that runs a test is compiled once and not once a test.
+    quote! {
+        let #future = async {
+            #hint
+            #body
+        };
+        let #future: ::core::pin::Pin<&mut dyn #krate::__private::TestBody<Output = #output>> =
+            ::core::pin::pin!(#krate::__private::Body::new(#future));
+    }
+}
+
+/// Generates a `return` that never happens and gives the `async` block its type.
+///
+/// With it `?` and boxed errors coerce as in an `async fn`, and the compiler reports a mismatch at
+/// the expression that is wrong.
+fn return_type_hint(output: &Type) -> TokenStream {
+    let place = Span::call_site().located_at(output.span());
+    quote_spanned! {place=>
+        if let ::core::option::Option::Some(output) = ::core::option::Option::<#output>::None {
+            return output;
+        }
+    }
+}
+
+/// Returns whether a type contains `impl Trait`, which has no name.
+fn contains_impl_trait(output: TokenStream) -> bool {
+    output.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == "impl",
+        TokenTree::Group(group) => contains_impl_trait(group.stream()),
+        _ => false,
+    })
+}
+
+/// Sets the span of every token.
+fn respan(tokens: impl ToTokens, span: Span) -> TokenStream {
+    let tokens = tokens.into_token_stream().into_iter();
+    tokens
+        .map(|mut token| {
+            token.set_span(span);
+            token
+        })
+        .collect()
+}

@@ -1,8 +1,0 @@
-use straggler::leak_check;
-
-#[leak_check]
-async fn a_test(number: u8, other: u8) {
-    assert_eq!(number, other);
-}
-
-fn main() {}

@@ -1,0 +1,6 @@
+#[straggler::test]
+struct Test;
+
+fn main() {
+    let _ = Test;
+}
