@@ -1,7 +1,6 @@
-//! `#[leak_check]` together with what else stands on tests, in both orders where there are two.
+//! `#[straggler::test]` with other attributes. A test is named for where the other attribute is.
 //!
-//! Each test shows by the runtime it finds itself on that `#[leak_check]` made it, with the
-//! arguments that were given.
+//! Each test checks by its runtime that `#[straggler::test]` made it, with the given arguments.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -11,8 +10,8 @@ use std::thread;
 use straggler::leak_check;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// Whether this runs on a runtime of several threads. No test attribute makes one by default.
-fn on_many_threads() -> bool {
+/// Returns whether the runtime has several threads. No test attribute makes one by default.
+fn is_multi_thread() -> bool {
     Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread
 }
 
@@ -20,151 +19,149 @@ mod alone {
     use super::*;
 
     #[leak_check]
-    async fn by_one_name() {
-        assert!(!on_many_threads());
+    async fn alias() {
+        assert!(!is_multi_thread());
     }
 
     #[straggler::test]
-    async fn by_the_other() {
-        assert!(!on_many_threads());
+    async fn no_parentheses() {
+        assert!(!is_multi_thread());
     }
 
-    #[leak_check()]
-    async fn with_no_arguments() {}
+    #[straggler::test()]
+    async fn empty_parentheses() {}
 
-    #[leak_check(flavor = "multi_thread", worker_threads = 3, name = "workers")]
-    async fn on_workers() {
-        assert!(on_many_threads());
+    #[straggler::test(flavor = "multi_thread", worker_threads = 3, name = "workers")]
+    async fn multi_thread_flavor() {
+        assert!(is_multi_thread());
         assert_eq!(Handle::current().metrics().num_workers(), 3);
     }
 
-    #[leak_check(flavor = "local")]
-    async fn on_one_thread() {
+    #[straggler::test(flavor = "local")]
+    async fn local_flavor() {
         let here = thread::current().id();
         let task = tokio::task::spawn_local(async { thread::current().id() });
-        assert_eq!(task.await.expect("it does not panic"), here);
+        assert_eq!(task.await.expect("the task does not panic"), here);
     }
 
-    #[leak_check(start_paused = true)]
-    async fn on_a_clock_that_stands() {
+    #[straggler::test(start_paused = true)]
+    async fn paused_clock() {
         let start = tokio::time::Instant::now();
         tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
         assert!(start.elapsed().as_secs() >= 3600);
     }
 }
 
-mod below_is_a_test_attribute {
+mod test_attribute_below {
     use super::*;
 
-    #[leak_check(flavor = "multi_thread")]
+    #[straggler::test(flavor = "multi_thread")]
     #[test]
-    async fn of_the_standard_library() {
-        assert!(on_many_threads());
+    async fn std_test() {
+        assert!(is_multi_thread());
     }
 
-    #[leak_check(flavor = "multi_thread")]
+    #[straggler::test(flavor = "multi_thread")]
     #[core::prelude::v1::test]
-    async fn of_the_standard_library_in_full() {
-        assert!(on_many_threads());
+    async fn std_test_by_full_path() {
+        assert!(is_multi_thread());
     }
 
-    #[leak_check(flavor = "multi_thread")]
+    #[straggler::test(flavor = "multi_thread")]
     #[tokio::test]
-    async fn of_tokio() {
-        assert!(on_many_threads());
+    async fn tokio_test() {
+        assert!(is_multi_thread());
     }
 
-    #[leak_check]
+    #[straggler::test]
     #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-    async fn of_tokio_with_arguments() {
+    async fn tokio_test_with_arguments() {
         assert_eq!(Handle::current().metrics().num_workers(), 3);
     }
 
-    #[leak_check(worker_threads = 3, flavor = "multi_thread")]
+    #[straggler::test(worker_threads = 3, flavor = "multi_thread")]
     #[::tokio::test(flavor = "multi_thread", crate = "::tokio")]
-    async fn of_tokio_that_says_the_same() {
+    async fn tokio_test_with_same_arguments() {
         assert_eq!(Handle::current().metrics().num_workers(), 3);
     }
 
-    #[leak_check]
+    #[straggler::test]
     #[straggler::tokio::test(flavor = "multi_thread")]
-    async fn of_the_shadow() {
-        assert!(on_many_threads());
+    async fn shadow_tokio_test() {
+        assert!(is_multi_thread());
     }
 }
 
-#[expect(clippy::should_panic_without_expect, reason = "both forms are tested")]
+#[expect(clippy::should_panic_without_expect, reason = "each form is a test")]
 mod should_panic {
     use super::*;
 
-    #[leak_check]
+    #[straggler::test]
     #[should_panic]
     async fn below() {
         panic!("as it should");
     }
 
     #[should_panic]
-    #[leak_check]
+    #[straggler::test]
     async fn above() {
         panic!("as it should");
     }
 
-    #[leak_check]
+    #[straggler::test]
     #[should_panic(expected = "it should")]
-    async fn below_with_a_message() {
+    async fn below_with_message() {
         panic!("as it should");
     }
 
     #[should_panic(expected = "it should")]
     #[leak_check(flavor = "multi_thread")]
-    async fn above_with_a_message() {
+    async fn above_alias_with_message() {
         panic!("as it should");
     }
 
-    #[leak_check]
+    #[straggler::test]
     #[tokio::test(flavor = "multi_thread")]
     #[should_panic = "true"]
-    async fn below_tokio() {
-        panic!("{}", on_many_threads());
+    async fn below_with_tokio_test() {
+        panic!("{}", is_multi_thread());
     }
 }
 
 mod attributes_are_kept {
-    use super::*;
-
-    #[leak_check]
-    #[ignore = "is not run"]
+    #[straggler::test]
+    #[ignore = "must not run"]
     async fn ignored_below() {
         unreachable!();
     }
 
-    #[ignore = "is not run"]
-    #[leak_check]
+    #[ignore = "must not run"]
+    #[straggler::test]
     async fn ignored_above() {
         unreachable!();
     }
 
-    #[leak_check]
+    #[straggler::test]
     #[cfg(any())]
-    async fn left_out() {
+    async fn disabled() {
         no_such_function();
     }
 
-    #[leak_check]
+    #[straggler::test]
     #[cfg_attr(all(), should_panic(expected = "it should"))]
-    async fn panics_by_configuration() {
+    async fn should_panic_by_cfg_attr() {
         panic!("as it should");
     }
 
-    #[leak_check]
+    #[straggler::test]
     #[deny(warnings)]
     #[allow(unused_variables)]
     async fn lints() {
         let unused = 1;
     }
 
-    #[leak_check]
-    async fn inside() {
+    #[straggler::test]
+    async fn inner_attributes() {
         #![deny(warnings)]
         #![allow(unused_variables)]
         let unused = 1;
@@ -176,21 +173,21 @@ mod with_serial_test {
     use serial_test::serial;
 
     #[serial]
-    #[leak_check(flavor = "multi_thread")]
+    #[straggler::test(flavor = "multi_thread")]
     async fn above() {
-        assert!(on_many_threads());
+        assert!(is_multi_thread());
     }
 
     #[leak_check(flavor = "multi_thread")]
     #[serial]
-    async fn below() {
-        assert!(on_many_threads());
+    async fn below_alias() {
+        assert!(is_multi_thread());
     }
 
-    #[leak_check]
-    #[serial(a_key)]
+    #[straggler::test]
+    #[serial(key)]
     #[should_panic(expected = "it should")]
-    async fn below_and_panics() {
+    async fn below_with_should_panic() {
         panic!("as it should");
     }
 }
@@ -199,36 +196,36 @@ mod with_test_log {
     use super::*;
 
     #[test_log::test(straggler::test(flavor = "multi_thread"))]
-    async fn as_its_argument() {
-        assert!(on_many_threads());
+    async fn argument() {
+        assert!(is_multi_thread());
     }
 
     #[test_log::test]
     #[leak_check(flavor = "multi_thread")]
-    async fn above() {
-        assert!(on_many_threads());
+    async fn above_alias() {
+        assert!(is_multi_thread());
     }
 
-    #[leak_check(flavor = "multi_thread")]
+    #[straggler::test(flavor = "multi_thread")]
     #[test_log::test]
     async fn below() {
-        assert!(on_many_threads());
+        assert!(is_multi_thread());
     }
 
-    #[leak_check(worker_threads = 3)]
+    #[straggler::test(worker_threads = 3)]
     #[test_log::test(tokio::test(flavor = "multi_thread"))]
-    async fn below_with_tokio() {
+    async fn below_with_tokio_test() {
         assert_eq!(Handle::current().metrics().num_workers(), 3);
     }
 }
 
-/// Nothing above is lost on the way to the test runner, and nothing gets there twice.
+/// No attribute drops a test or makes two of it.
 #[test]
-fn every_test_is_there_once() {
-    let output = Command::new(env::current_exe().expect("this test has a binary"))
+fn harness_lists_each_test_once() {
+    let output = Command::new(env::current_exe().expect("path of the test binary"))
         .arg("--list")
         .output()
-        .expect("the binary of this test can be run again");
+        .expect("output of the test binary");
     let listed = String::from_utf8_lossy(&output.stdout);
     let tests: Vec<_> = listed
         .lines()
@@ -240,9 +237,9 @@ fn every_test_is_there_once() {
     let written = include_str!("composition.rs")
         .matches("\n    async fn ")
         .count();
-    let left_out = 1;
-    let this_one = 1;
-    assert_eq!(tests.len(), written - left_out + this_one, "{listed}");
+    let disabled = 1;
+    let this_test = 1;
+    assert_eq!(tests.len(), written - disabled + this_test, "{listed}");
 }
 
 mod explored {
@@ -252,8 +249,8 @@ mod explored {
     #[rstest]
     #[case(vec![1, 2])]
     #[straggler::test(explore = 5)]
-    async fn each_run_has_arguments_of_its_own(#[case] mut numbers: Vec<u8>) {
-        assert!(!on_many_threads());
+    async fn rstest_arguments_cloned_for_each_run(#[case] mut numbers: Vec<u8>) {
+        assert!(!is_multi_thread());
         numbers.push(3);
         assert_eq!(numbers, [1, 2, 3]);
     }

@@ -1,9 +1,9 @@
-//! What `#[leak_check]` calls, told by a stand-in for `straggler` that writes it down. The stand-in
-//! is reached by the option `crate`, from where the tests are.
+//! What the expansion calls, recorded by a stand-in for `straggler`.
+//!
+//! The option `crate` gives the path of the stand-in, relative to each test.
 
 use std::cell::RefCell;
 
-use straggler::leak_check;
 use tokio::runtime::Handle;
 
 mod stand_in {
@@ -13,7 +13,7 @@ mod stand_in {
     pub(crate) use ::tokio;
     pub(crate) use straggler_macros::leak_check as test;
 
-    /// Writes down what it is told.
+    /// Records the settings of a check.
     pub(crate) struct LeakCheck {
         pub(crate) runtime: Option<tokio::runtime::Builder>,
         pub(crate) settings: String,
@@ -29,53 +29,53 @@ mod stand_in {
 
         pub(crate) fn runtime(mut self, builder: tokio::runtime::Builder) -> Self {
             self.runtime = Some(builder);
-            self.and("runtime")
+            self.record("runtime")
         }
 
         pub(crate) fn local(self) -> Self {
-            self.and("local")
+            self.record("local")
         }
 
         pub(crate) fn grace(self, grace: Duration) -> Self {
-            self.and(&format!("grace {grace:?}"))
+            self.record(&format!("grace {grace:?}"))
         }
 
         pub(crate) fn timeout(self, timeout: Duration) -> Self {
-            self.and(&format!("timeout {timeout:?}"))
+            self.record(&format!("timeout {timeout:?}"))
         }
 
         pub(crate) fn no_timeout(self) -> Self {
-            self.and("no timeout")
+            self.record("no timeout")
         }
 
         pub(crate) fn allow_panics(self) -> Self {
-            self.and("allow panics")
+            self.record("allow panics")
         }
 
         pub(crate) fn allow(self, tasks: usize) -> Self {
-            self.and(&format!("allow {tasks}"))
+            self.record(&format!("allow {tasks}"))
         }
 
         pub(crate) fn allow_at(self, place: &str) -> Self {
-            self.and(&format!("allow at {place}"))
+            self.record(&format!("allow at {place}"))
         }
 
         pub(crate) fn allow_at_most(self, place: &str, tasks: usize) -> Self {
-            self.and(&format!("allow {tasks} at {place}"))
+            self.record(&format!("allow {tasks} at {place}"))
         }
 
         pub(crate) fn deny_threads(self) -> Self {
-            self.and("deny threads")
+            self.record("deny threads")
         }
 
-        fn and(mut self, setting: &str) -> Self {
+        fn record(mut self, setting: &str) -> Self {
             self.settings.push_str(setting);
             self.settings.push_str(", ");
             self
         }
     }
 
-    /// Writes down how many runs it is to make.
+    /// Records the settings of an exploration.
     pub(crate) struct Explore(pub(crate) String);
 
     impl LeakCheck {
@@ -194,152 +194,152 @@ thread_local! {
     static LAST: RefCell<Call> = RefCell::default();
 }
 
-/// The settings that came with the test which runs.
+/// Returns the settings of the running test.
 fn settings() -> String {
     LAST.take().settings
 }
 
-#[leak_check(crate = "stand_in")]
-async fn a_test_that_says_nothing_is_checked_as_usual() {
+#[straggler::test(crate = "stand_in")]
+async fn no_option_sets_nothing() {
     let call = LAST.take();
     assert_eq!(call.function, "leak_test");
     assert_eq!(call.settings, "");
 }
 
-#[leak_check(
+#[straggler::test(
     crate = "crate::stand_in",
     grace = "1s 250ms",
     timeout = "1m",
     threads = "deny",
     allow = 2
 )]
-async fn own_options_come_through() {
+async fn straggler_options_are_passed_on() {
     assert_eq!(
         settings(),
         "grace 1.25s, timeout 60s, allow 2, deny threads, "
     );
 }
 
-#[leak_check(crate = "stand_in", timeout = "none", panics = "allow")]
-async fn what_is_not_checked_comes_through() {
+#[straggler::test(crate = "stand_in", timeout = "none", panics = "allow")]
+async fn disabled_checks_are_passed_on() {
     assert_eq!(settings(), "no timeout, allow panics, ");
 }
 
-#[leak_check(crate = "stand_in", panics = "deny")]
-async fn what_is_the_default_may_be_said() {
+#[straggler::test(crate = "stand_in", panics = "deny")]
+async fn default_may_be_explicit() {
     assert_eq!(settings(), "");
 }
 
-#[leak_check(allow("src/a.rs", "src/b.rs:12" = 2), crate = "self::stand_in", allow("src/c.rs" = 1))]
-async fn places_come_through() {
+#[straggler::test(allow("src/a.rs", "src/b.rs:12" = 2), crate = "self::stand_in", allow("src/c.rs" = 1))]
+async fn allowed_places_are_passed_on() {
     assert_eq!(
         settings(),
         "allow at src/a.rs, allow 2 at src/b.rs:12, allow 1 at src/c.rs, "
     );
 }
 
-#[leak_check(crate = "stand_in", flavor = "current_thread")]
-async fn the_usual_runtime_need_not_be_built() {
+#[straggler::test(crate = "stand_in", flavor = "current_thread")]
+async fn default_flavor_builds_no_runtime() {
     assert_eq!(settings(), "");
 }
 
-#[leak_check(crate = "stand_in", flavor = "local")]
-async fn a_local_runtime_is_of_one_thread() {
+#[straggler::test(crate = "stand_in", flavor = "local")]
+async fn local_flavor_builds_no_runtime() {
     assert_eq!(settings(), "local, ");
 }
 
-#[leak_check(crate = "stand_in", flavor = "local", start_paused = false)]
-async fn a_local_runtime_takes_options() {
+#[straggler::test(crate = "stand_in", flavor = "local", start_paused = false)]
+async fn local_flavor_takes_runtime_options() {
     assert_eq!(settings(), "runtime, local, ");
 }
 
-#[leak_check(crate = "stand_in", name = "named", start_paused = true)]
-async fn runtime_options_come_through() {
+#[straggler::test(crate = "stand_in", name = "named", start_paused = true)]
+async fn runtime_options_are_passed_on() {
     assert_eq!(settings(), "runtime, ");
     assert_eq!(Handle::current().name(), Some("named"));
     tokio::time::advance(std::time::Duration::from_secs(1)).await;
 }
 
-#[leak_check(crate = "stand_in", allow = 1, explore = 9)]
-async fn an_explored_test_is_run_again_and_again() -> Result<(), String> {
+#[straggler::test(crate = "stand_in", allow = 1, explore = 9)]
+async fn explore_passes_on_runs() -> Result<(), String> {
     let call = LAST.take();
     assert_eq!(call.function, "explored_test");
     assert_eq!(call.settings, "allow 1, 9 runs, ");
     Ok(())
 }
 
-#[leak_check(crate = "stand_in", explore = 9)]
+#[straggler::test(crate = "stand_in", explore = 9)]
 #[should_panic(expected = "explored_test_should_panic")]
-async fn an_explored_test_may_be_expected_to_panic() {
+async fn explore_passes_on_should_panic() {
     panic!("{}", LAST.take().function);
 }
 
 macro_rules! numbered {
     ($name:ident, $tasks:literal, $grace:expr) => {
-        #[leak_check(crate = "stand_in", allow = $tasks, grace = $grace)]
+        #[straggler::test(crate = "stand_in", allow = $tasks, grace = $grace)]
         async fn $name() {
             assert_eq!(settings(), "grace 3s, allow 2, ");
         }
     };
 }
 
-numbered!(options_may_come_from_a_macro, 2, "3s");
+numbered!(options_from_macro_rules, 2, "3s");
 
 mod nested {
     use super::*;
 
-    #[leak_check(crate = "crate::stand_in")]
-    async fn the_name_is_that_of_the_test_runner() {
-        let name = concat!(module_path!(), "::the_name_is_that_of_the_test_runner");
+    #[straggler::test(crate = "crate::stand_in")]
+    async fn test_case_has_name_of_harness() {
+        let name = concat!(module_path!(), "::test_case_has_name_of_harness");
         assert_eq!(LAST.take().name, name);
     }
 }
 
-#[leak_check(crate = "stand_in")]
+#[straggler::test(crate = "stand_in")]
 // The line below.
-async fn the_place_is_the_name_of_the_test() {
+async fn caller_is_name_of_test() {
     let line = line!() - 1;
     let call = LAST.take();
     assert_eq!((call.line, call.column), (line, 10));
 }
 
-#[leak_check(crate = "stand_in", flavor = "multi_thread", allow = 1)]
-async fn options_do_not_move_the_place() {
+#[straggler::test(crate = "stand_in", flavor = "multi_thread", allow = 1)]
+async fn caller_is_name_of_test_with_options() {
     let line = line!() - 1;
     let call = LAST.take();
     assert_eq!((call.line, call.column), (line, 10));
 }
 
-#[leak_check(crate = "stand_in")]
+#[straggler::test(crate = "stand_in")]
 #[should_panic(expected = "leak_test_should_panic")]
-async fn a_panic_that_should_be_is_told() {
+async fn should_panic_below_is_passed_on() {
     panic!("{}", LAST.take().function);
 }
 
 #[should_panic(expected = "leak_test_should_panic")]
-#[leak_check(crate = "stand_in")]
-async fn a_panic_that_should_be_is_told_from_above() {
+#[straggler::test(crate = "stand_in")]
+async fn should_panic_above_is_passed_on() {
     panic!("{}", LAST.take().function);
 }
 
-#[leak_check(crate = "stand_in")]
+#[straggler::test(crate = "stand_in")]
 #[cfg_attr(all(), should_panic(expected = "leak_test_should_panic"))]
-async fn a_panic_that_should_be_by_configuration_is_told() {
+async fn should_panic_by_cfg_attr_is_passed_on() {
     panic!("{}", LAST.take().function);
 }
 
 #[cfg(tokio_unstable)]
-#[leak_check(crate = "stand_in", unhandled_panic = "shutdown_runtime")]
+#[straggler::test(crate = "stand_in", unhandled_panic = "shutdown_runtime")]
 #[should_panic(expected = "unhandled")]
-async fn a_panic_that_nobody_handles_stops_the_runtime() {
-    drop(tokio::spawn(async { panic!("nobody handles this") }));
+async fn unhandled_panic_shuts_down_runtime() {
+    drop(tokio::spawn(async { panic!("not awaited") }));
     std::future::pending().await
 }
 
-#[leak_check(crate = "stand_in", allow = 2)]
+#[straggler::test(crate = "stand_in", allow = 2)]
 #[rstest::rstest]
 #[case(1)]
-async fn the_crate_is_handed_on_to_a_parametrised_test(#[case] number: usize) {
+async fn rstest_passes_on_crate(#[case] number: usize) {
     assert_eq!(number, 1);
     assert_eq!(settings(), "allow 2, ");
 }

@@ -1,11 +1,11 @@
-//! Names of the test's own that are also names in what `#[leak_check]` makes of it.
+//! The expansion resolves its own names where the test's module defines the same ones.
 
 #![expect(
     dead_code,
     non_camel_case_types,
     unused_macros,
     clippy::new_ret_no_self,
-    reason = "the names are there to be in the way"
+    reason = "the names are there to be mistaken for those of the expansion"
 )]
 
 mod core {}
@@ -47,8 +47,8 @@ macro_rules! pin {
     () => {};
 }
 
-/// Has the methods that the expansion calls, for everything.
-trait InTheWay: Sized {
+/// Gives every type the methods that the expansion calls.
+trait Shadow: Sized {
     fn new() {}
     fn new_current_thread() {}
     fn new_multi_thread() {}
@@ -66,17 +66,17 @@ trait InTheWay: Sized {
     fn into(self) {}
 }
 
-impl<T> InTheWay for T {}
+impl<T> Shadow for T {}
 
-#[::straggler::leak_check]
-async fn the_usual_is_found() {
+#[::straggler::test]
+async fn default_expansion() {
     future();
     runtime();
     output();
     leak_test();
 }
 
-#[::straggler::leak_check(
+#[::straggler::test(
     flavor = "multi_thread",
     worker_threads = 1,
     name = "name",
@@ -84,27 +84,27 @@ async fn the_usual_is_found() {
     allow = 1,
     allow("a", "b" = 2)
 )]
-async fn the_options_are_found() {
+async fn multi_thread_options() {
     ::tokio::task::yield_now().await;
 }
 
-#[::straggler::leak_check(flavor = "local", start_paused = true)]
-async fn the_other_options_are_found() {
+#[::straggler::test(flavor = "local", start_paused = true)]
+async fn local_options() {
     ::tokio::task::yield_now().await;
 }
 
-#[::straggler::leak_check]
-async fn a_result_is_found() -> ::std::result::Result<(), ::std::fmt::Error> {
+#[::straggler::test]
+async fn result() -> ::std::result::Result<(), ::std::fmt::Error> {
     Ok(())
 }
 
-#[::straggler::leak_check]
+#[::straggler::test]
 #[should_panic(expected = "as it should")]
-async fn a_panic_is_found() {
+async fn should_panic() {
     panic!("as it should");
 }
 
-#[::straggler::leak_check]
+#[::straggler::test]
 async fn r#async() {
     r#await();
 }

@@ -1,4 +1,4 @@
-//! Of a test with several cases only those fail that leak, and the report names them.
+//! Of several cases only the leaking one fails, and the report names it.
 
 #[path = "../../tests/common/child.rs"]
 mod child;
@@ -6,7 +6,6 @@ mod child;
 use std::future::pending;
 
 use rstest::rstest;
-use straggler::leak_check;
 use test_case::test_case;
 
 #[rstest]
@@ -18,7 +17,7 @@ async fn with_rstest(#[case] count: usize) {
     leak(count);
 }
 
-#[leak_check(grace = "20ms")]
+#[straggler::test(grace = "20ms")]
 #[test_case(0; "none")]
 #[test_case(2; "two")]
 #[ignore = "fails on purpose"]
@@ -33,7 +32,7 @@ fn leak(count: usize) {
 }
 
 #[test]
-fn only_the_case_that_leaks_fails_and_is_named() {
+fn report_names_leaking_case() {
     for (none, two) in [
         ("with_rstest::case_1_none", "with_rstest::case_2_two"),
         (
@@ -42,9 +41,9 @@ fn only_the_case_that_leaks_fails_and_is_named() {
         ),
     ] {
         assert!(child::run(none).passed);
-        let ended = child::run(two);
-        assert!(!ended.passed);
+        let output = child::run(two);
+        assert!(!output.passed);
         let says = format!("leak_check: 2 tasks outlived the test `{two}` (");
-        assert!(ended.stderr.contains(&says), "{ended:?}");
+        assert!(output.stderr.contains(&says), "{output:?}");
     }
 }

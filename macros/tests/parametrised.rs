@@ -1,12 +1,14 @@
-//! `#[leak_check]` together with the attributes that make several tests of one.
+//! `#[straggler::test]` with the attributes that make several tests of one function.
+//!
+//! A test is named for where the other attribute is.
 
 use std::io;
 
 use straggler::leak_check;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// Whether this runs on a runtime of several threads. No test attribute makes one by default.
-fn on_many_threads() -> bool {
+/// Returns whether the runtime has several threads. No test attribute makes one by default.
+fn is_multi_thread() -> bool {
     Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread
 }
 
@@ -30,15 +32,15 @@ mod with_rstest {
     #[case::named(2, 3)]
     #[straggler::test(flavor = "multi_thread")]
     async fn above(#[case] number: u8, #[case] next: u8) {
-        assert!(on_many_threads());
+        assert!(is_multi_thread());
         assert_eq!(number + 1, next);
     }
 
     #[rstest]
     #[case(1)]
     #[test_attr(leak_check(flavor = "multi_thread"))]
-    async fn above_by_its_own_option(#[case] number: u8) {
-        assert!(on_many_threads());
+    async fn above_with_alias_in_test_attr(#[case] number: u8) {
+        assert!(is_multi_thread());
         assert_eq!(number, 1);
     }
 
@@ -47,7 +49,7 @@ mod with_rstest {
     #[case(1, 2)]
     #[case(2, 3)]
     async fn below(#[case] number: u8, #[case] next: u8) {
-        assert!(on_many_threads());
+        assert!(is_multi_thread());
         assert_eq!(number + 1, next);
     }
 
@@ -55,32 +57,32 @@ mod with_rstest {
     #[rstest]
     #[case(1)]
     #[tokio::test(flavor = "multi_thread")]
-    async fn below_and_above_tokio(#[case] mut number: u8) {
+    async fn below_alias_with_tokio_test(#[case] mut number: u8) {
         number += 1;
         assert_eq!(number, 2);
         assert_eq!(Handle::current().metrics().num_workers(), 3);
     }
 
-    #[leak_check(flavor = "multi_thread")]
+    #[straggler::test(flavor = "multi_thread")]
     #[rstest]
     async fn below_with_fixtures(seven: u8, #[future(awt)] eight: u8) {
-        assert!(on_many_threads());
+        assert!(is_multi_thread());
         assert_eq!((seven, eight), (7, 8));
     }
 
-    #[leak_check(flavor = "multi_thread")]
+    #[straggler::test(flavor = "multi_thread")]
     #[rstest]
     async fn below_with_values(#[values(1, 2)] one: u8, #[values(3, 4)] other: u8) {
-        assert!(on_many_threads());
+        assert!(is_multi_thread());
         assert!(one < other);
     }
 
-    #[leak_check]
+    #[straggler::test]
     #[rstest]
     #[case(1)]
     #[should_panic(expected = "nothing")]
     #[case(0)]
-    async fn below_with_a_case_that_panics(#[case] number: u8) {
+    async fn below_with_panicking_case(#[case] number: u8) {
         assert!(number > 0, "nothing");
     }
 
@@ -88,15 +90,15 @@ mod with_rstest {
     #[should_panic(expected = "number 2")]
     #[case(1)]
     #[straggler::test]
-    async fn above_and_panics(#[case] mut number: u8) {
+    async fn above_with_should_panic(#[case] mut number: u8) {
         number += 1;
         panic!("number {number}");
     }
 
-    #[leak_check]
+    #[straggler::test]
     #[rstest]
     #[case("7")]
-    async fn below_with_a_result(#[case] text: &str) -> Result<(), Box<dyn std::error::Error>> {
+    async fn below_with_result(#[case] text: &str) -> Result<(), Box<dyn std::error::Error>> {
         if text.is_empty() {
             return Err(Box::new(io::Error::other("nothing")));
         }
@@ -113,33 +115,33 @@ mod with_test_case {
     #[test_case(2, 3; "named")]
     #[straggler::test(flavor = "multi_thread")]
     async fn above(number: u8, next: u8) {
-        assert!(on_many_threads());
+        assert!(is_multi_thread());
         assert_eq!(number + 1, next);
     }
 
     #[test_case(1 => 2)]
     #[test_case(0 => panics "nothing")]
     #[leak_check(flavor = "multi_thread")]
-    async fn above_with_outcomes(number: u8) -> u8 {
-        assert!(on_many_threads());
+    async fn above_alias_with_outcomes(number: u8) -> u8 {
+        assert!(is_multi_thread());
         assert!(number > 0, "nothing");
         number + 1
     }
 
-    #[leak_check(flavor = "multi_thread")]
+    #[straggler::test(flavor = "multi_thread")]
     #[test_case(1, 2)]
     #[test_case(2, 3)]
     async fn below(number: u8, next: u8) {
-        assert!(on_many_threads());
+        assert!(is_multi_thread());
         assert_eq!(number + 1, next);
     }
 
-    #[leak_check]
+    #[straggler::test]
     #[test_case(1 => 2)]
     #[test_case(0 => panics "nothing")]
     #[tokio::test(flavor = "multi_thread")]
     async fn below_with_outcomes(number: u8) -> u8 {
-        assert!(on_many_threads());
+        assert!(is_multi_thread());
         assert!(number > 0, "nothing");
         number + 1
     }
@@ -147,14 +149,14 @@ mod with_test_case {
     #[test_case(1)]
     #[leak_check]
     #[test_case(2)]
-    async fn between(number: u8) {
+    async fn above_and_below_alias(number: u8) {
         assert!(number > 0);
     }
 
-    #[leak_check(flavor = "multi_thread")]
+    #[straggler::test(flavor = "multi_thread")]
     #[test_matrix([1, 2], [3, 4])]
-    async fn below_with_a_matrix(one: u8, other: u8) {
-        assert!(on_many_threads());
+    async fn below_with_matrix(one: u8, other: u8) {
+        assert!(is_multi_thread());
         assert!(one < other);
     }
 }

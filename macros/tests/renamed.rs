@@ -1,36 +1,34 @@
-//! `straggler` under another name.
+//! `straggler` under another name, which the option `crate` gives.
 
 extern crate straggler as renamed;
-
-use renamed::leak_check;
 
 mod reexporting {
     pub(crate) use renamed as inner;
 }
 
-#[leak_check(crate = "renamed")]
-async fn by_its_name() {}
+#[renamed::test(crate = "renamed")]
+async fn relative_path() {}
 
-#[leak_check(
+#[renamed::test(
     crate = "::renamed",
     grace = "1s",
     flavor = "multi_thread",
     worker_threads = 1
 )]
-async fn by_its_absolute_name() {}
+async fn absolute_path() {}
 
 #[renamed::test(crate = "crate::reexporting::inner")]
-async fn by_where_it_is_exported_again() {}
+async fn path_of_reexport() {}
 
-#[leak_check(crate = "renamed")]
+#[renamed::test(crate = "renamed")]
 #[tokio::test(crate = "tokio")]
-async fn while_tokio_has_a_name_of_its_own() {}
+async fn tokio_test_keeps_its_own_crate() {}
 
 mod nested {
     #[renamed::leak_check(crate = "renamed")]
     #[rstest::rstest]
     #[case(1)]
-    async fn in_a_module_and_with_cases(#[case] number: u8) {
+    async fn alias_above_rstest_in_module(#[case] number: u8) {
         assert_eq!(number, 1);
     }
 }

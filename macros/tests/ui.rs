@@ -1,11 +1,11 @@
-//! What the compiler says of mistakes in the use of the attribute. The name of a file in `ui/` is
-//! the mistake; `TRYBUILD=overwrite` writes the messages anew.
+//! The compile errors of the attribute. Each file in `ui/` is named for its error. To update the
+//! messages, run this test with `TRYBUILD=overwrite`.
 
 #[test]
 #[rustversion::attr(
     not(stable(1.95)),
-    ignore = "other compilers word their messages differently"
+    ignore = "other compilers print their errors differently"
 )]
-fn mistakes_are_explained() {
+fn compile_errors() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }
