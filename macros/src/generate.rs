@@ -43,17 +43,17 @@ fn checked_test(
     let name = &function.signature.ident;
     let case = case(krate, name);
     let output = function.output();
-    // A name that the body cannot see.
+    // Mixed-site hygiene hides the name from the body.
     let future = Ident::new("future", Span::mixed_site());
     let pinned = pinned(krate, &future, &output, &function.body);
-    // The test harness rejects `#[should_panic]` on a test that returns something. Let it.
+    // With another return type, `#[should_panic]` does not compile: rustc explains that best.
     let run = match &output {
         Type::Tuple(fields) if fields.elems.is_empty() && others.should_panic() => {
             quote_spanned!(name.span()=> leak_test_should_panic)
         }
         _ => quote_spanned!(name.span()=> leak_test),
     };
-    // The report gives the place of this call: it has to be the name of the test.
+    // `#[track_caller]` takes the place of the test from this call: it has to be the name.
     let krate = respan(krate, name.span());
     let call = quote_spanned!(name.span()=> #krate::__private::#run(#case, #check, #future));
     quote!(#pinned #call)

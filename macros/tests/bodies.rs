@@ -115,6 +115,19 @@ async fn local_options() {
     tokio::task::yield_now().await;
 }
 
+#[straggler::test(explore = 2)]
+async fn explored() {
+    tokio::task::yield_now().await;
+}
+
+#[straggler::test(explore = 2)]
+async fn explored_result() -> Result<(), Box<dyn Error>> {
+    let seven: u8 = "7".parse()?;
+    tokio::task::yield_now().await;
+    assert_eq!(seven, 7);
+    Ok(())
+}
+
 #[straggler::test]
 #[should_panic(expected = "as it should")]
 async fn should_panic_body() {

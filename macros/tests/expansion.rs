@@ -296,7 +296,7 @@ mod nested {
 }
 
 #[straggler::test(crate = "stand_in")]
-// The line below.
+// The caller is the line below, not the attribute.
 async fn caller_is_name_of_test() {
     let line = line!() - 1;
     let call = LAST.take();

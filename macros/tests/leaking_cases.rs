@@ -43,7 +43,7 @@ fn report_names_leaking_case() {
         assert!(child::run(none).passed);
         let output = child::run(two);
         assert!(!output.passed);
-        let says = format!("leak_check: 2 tasks outlived the test `{two}` (");
-        assert!(output.stderr.contains(&says), "{output:?}");
+        let headline = format!("leak_check: 2 tasks outlived the test `{two}` (");
+        assert!(output.stderr.contains(&headline), "{output:?}");
     }
 }
