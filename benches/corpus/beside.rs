@@ -65,9 +65,9 @@ fn explore(name: &str, seed: u64) -> Found {
     let exploring = || Explore::new().runs(RUNS).seed(seed);
     let failure = exploring().find(|| body(name)).err()?;
     let begun = Instant::now();
-    let before = exploring().runs(failure.run()).find(|| body(name));
+    let before = exploring().runs(failure.run() - 1).find(|| body(name));
     before.ok()?;
-    Some((failure.run() + 1, begun.elapsed()))
+    Some((failure.run(), begun.elapsed()))
 }
 
 fn shuttle(body: fn(), seed: u64) -> Found {

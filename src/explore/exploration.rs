@@ -140,9 +140,9 @@ where
         let mut has_overlap = false;
         let mut length = FIRST_LENGTH;
         let mut warnings = 0;
-        for run in 0..self.runs {
+        for run in 1..=self.runs {
             let seed = match run {
-                0 => Seed::new(Kind::Plain),
+                1 => Seed::new(Kind::Plain),
                 _ => Seed::drawn(seeds.u64(..), length),
             };
             // What is left is told of once. Of the other runs it only matters why they fail besides.
@@ -219,7 +219,7 @@ where
             }
             Some(cause) => cause,
         };
-        let mut failure = self.told(0, seed, cause, made.run);
+        let mut failure = self.failed(1, seed, cause, made.run);
         failure.note = note;
         Err(Failure::new(failure))
     }
@@ -257,7 +257,7 @@ where
                     Some(again) => (again.cause.unwrap_or(cause), again.run),
                     None => (cause, found.run),
                 };
-                let mut failed = self.told(run, seed, cause, told);
+                let mut failed = self.failed(run, seed, cause, told);
                 failed.note = Some(repeated.to_string());
                 return Failure::new(failed);
             }
@@ -284,7 +284,7 @@ where
         }
         // If there is none it is not as simple as it seemed.
         let (seed, made) = simpler.unwrap_or((seed, again));
-        let mut failed = self.told(run, seed, made.cause.unwrap_or(cause), made.run);
+        let mut failed = self.failed(run, seed, made.cause.unwrap_or(cause), made.run);
         if let Some((found, _)) = &mut failed.deviations {
             *found = found_with;
         }
@@ -406,10 +406,10 @@ where
         steered: Option<Run>,
         cause: Cause,
     ) -> Failure {
-        Failure::new(self.told(run, seed, cause, steered))
+        Failure::new(self.failed(run, seed, cause, steered))
     }
 
-    fn told(&self, run: usize, seed: Seed, cause: Cause, steered: Option<Run>) -> Failed {
+    fn failed(&self, run: usize, seed: Seed, cause: Cause, steered: Option<Run>) -> Failed {
         let deviations = steered.as_ref().map(|run| run.decisions.changes().len());
         let told = steered.and_then(|run| run.told).unwrap_or_default();
         let thread = thread::current();

@@ -85,12 +85,12 @@ impl Explored {
 ///
 /// let failure = Explore::new().find(test).unwrap_err();
 /// assert!(failure.message().unwrap().contains("an update was lost"));
-/// assert!(failure.run() > 0, "the plain order loses none");
+/// assert!(failure.run() > 1, "the plain order loses none");
 /// assert!(!failure.schedule().steps().is_empty());
 /// assert!(failure.report().is_none(), "nothing was left behind");
 ///
 /// let again = Explore::new().replay(failure.seed().clone()).find(test).unwrap_err();
-/// assert_eq!((again.run(), again.message()), (0, failure.message()));
+/// assert_eq!((again.run(), again.message()), (1, failure.message()));
 /// ```
 #[derive(thiserror::Error)]
 #[error("{}", Text(self))]
@@ -224,8 +224,8 @@ impl Failure {
         &self.0.seed
     }
 
-    /// Returns which run failed. The first is number 0, and has the plain order. One that was
-    /// repeated by its seed is number 0 too.
+    /// Returns which run failed, counted from 1 as in the text. Run 1 has the plain order. It is 0 if
+    /// no single run failed: there was no overlap in any of them, or the test was not run.
     #[must_use]
     pub fn run(&self) -> usize {
         self.0.run
@@ -393,7 +393,7 @@ impl fmt::Display for Run<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.runs {
             1 => f.write_str("the run"),
-            runs => write!(f, "run {} of {runs}", self.0.run + 1),
+            runs => write!(f, "run {} of {runs}", self.0.run),
         }
     }
 }

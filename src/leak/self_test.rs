@@ -27,13 +27,13 @@ use crate::trace::wait::Wait;
 /// # Examples
 ///
 /// ```
-/// let armed = straggler::leak::self_test();
-/// assert!(!armed.warns_only());
+/// let visibility = straggler::leak::self_test();
+/// assert!(!visibility.warns_only());
 ///
 /// // The text says how to build for what is not seen.
-/// let text = armed.to_string();
-/// assert_eq!(armed.sees_every_spawn(), !text.contains("build with RUSTFLAGS"));
-/// assert_eq!(armed.sees_lines(), !text.contains("build with debug information"));
+/// let text = visibility.to_string();
+/// assert_eq!(visibility.sees_every_spawn(), !text.contains("build with RUSTFLAGS"));
+/// assert_eq!(visibility.sees_lines(), !text.contains("build with debug information"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -129,9 +129,9 @@ impl fmt::Display for Visibility {
 /// # Examples
 ///
 /// ```
-/// let armed = straggler::leak::self_test();
-/// println!("{armed}");
-/// assert!(!armed.warns_only());
+/// let visibility = straggler::leak::self_test();
+/// println!("{visibility}");
+/// assert!(!visibility.warns_only());
 /// ```
 #[track_caller]
 pub fn self_test() -> Visibility {

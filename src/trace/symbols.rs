@@ -17,7 +17,7 @@ use crate::trace::place::{Place, is_foreign, is_of_tokios_tasks, is_standard};
 /// use std::time::Duration;
 ///
 /// use straggler::LeakCheck;
-/// use straggler::leak::{Wait, armed};
+/// use straggler::leak::{Wait, self_test};
 /// use tokio::sync::oneshot;
 ///
 /// async fn listen(news: oneshot::Receiver<()>) {

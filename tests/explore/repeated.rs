@@ -94,7 +94,7 @@ fn a_body_that_depends_on_more_than_its_schedule_is_told_so() {
         }
     });
     let failure = failure.unwrap_err();
-    assert_eq!(failure.run(), 4);
+    assert_eq!(failure.run(), 5);
     let text = failure.to_string();
     let says = "note: the same seed took another course when it was repeated";
     assert!(text.contains(says), "{text}");
@@ -159,7 +159,7 @@ fn a_run_that_fails_by_luck_is_told_apart_from_one_on_another_course() {
         async move { assert!(!fails, "at first") }
     };
     let failure = Explore::new().find(&mut at_first).unwrap_err();
-    assert_eq!(failure.run(), 0);
+    assert_eq!(failure.run(), 1);
     let exploring = Explore::new().replay(failure.seed().clone());
     let explored = exploring.find(at_first).unwrap();
     let note = explored.note().expect("it passes");

@@ -685,7 +685,11 @@ mod tests {
         let file = env::temp_dir().join(format!("straggler-lines-{}", process::id()));
         let begin = |number: usize| {
             Command::new(env::current_exe().unwrap())
-                .args(["leak::render::json::tests::appends_lines", "--exact", "--ignored"])
+                .args([
+                    "leak::render::json::tests::appends_lines",
+                    "--exact",
+                    "--ignored",
+                ])
                 .env("FILE", &file)
                 .env("NUMBER", number.to_string())
                 .stdout(Stdio::null())
