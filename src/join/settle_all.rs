@@ -367,10 +367,6 @@ impl<F: Future, P: OnPanic> Future for SettleAll<F, P> {
     }
 }
 
-#[expect(
-    clippy::missing_fields_in_debug,
-    reason = "whether they are spawned or start together is in the type of the futures"
-)]
 impl<F: Future, P> fmt::Debug for SettleAll<F, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = &self.origin.names;
