@@ -1,4 +1,4 @@
-//! What criterion has measured.
+//! Reads the results that criterion leaves on disk.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,8 +7,10 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-/// Returns the median of every benchmark that was measured since then, by the name that criterion
-/// prints, in nanoseconds a run. What criterion keeps of earlier runs is left out.
+/// Returns the median of every benchmark measured since `since`, in nanoseconds per run.
+///
+/// The key is the name that criterion prints. Results of earlier runs, which criterion keeps on
+/// disk, are ignored.
 #[must_use]
 pub fn medians(since: SystemTime) -> BTreeMap<String, f64> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
@@ -20,7 +22,7 @@ pub fn medians(since: SystemTime) -> BTreeMap<String, f64> {
     medians
 }
 
-/// Looks for the results below a folder.
+/// Collects the results below `folder`.
 fn collect(folder: &Path, since: SystemTime, medians: &mut BTreeMap<String, f64>) {
     medians.extend(result(&folder.join("new"), since));
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -32,6 +34,7 @@ fn collect(folder: &Path, since: SystemTime, medians: &mut BTreeMap<String, f64>
     }
 }
 
+/// Reads the result of one benchmark, if `folder` holds one that is recent enough.
 fn result(folder: &Path, since: SystemTime) -> Option<(String, f64)> {
     let estimates = folder.join("estimates.json");
     if fs::metadata(&estimates).ok()?.modified().ok()? < since {

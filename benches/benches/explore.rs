@@ -1,5 +1,6 @@
-//! What a run of `Explore` costs: of two children and a handful of operations, and how that grows with
-//! the number of steps.
+//! The time of one run of `Explore`, with two children and a growing number of operations.
+//!
+//! `cargo bench -p straggler-benches --bench explore` measures it with criterion.
 
 use std::time::Instant;
 
@@ -7,10 +8,10 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use straggler::{Explore, settle_all};
 use tokio::sync::Mutex;
 
-/// Makes so many runs of two children that each take a lock so many times.
+/// Explores `runs` runs of two children that each take a lock `operations` times.
 fn explore(runs: u64, operations: u32) {
     let explored = Explore::new()
-        .runs(usize::try_from(runs).expect("so many would never end"))
+        .runs(usize::try_from(runs).expect("criterion asks for few enough runs"))
         .find(|| async {
             let count = Mutex::new(0);
             let add = || async {
@@ -21,24 +22,24 @@ fn explore(runs: u64, operations: u32) {
             let _ = settle_all([add(), add()]).await;
             assert_eq!(count.into_inner(), 2 * operations);
         });
-    explored.expect("there is no race");
+    explored.expect("the body has no race");
 }
 
-fn runs(criterion: &mut Criterion) {
+fn measure_runs(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("a run of two children, each with operations");
     for operations in [2, 20, 200, 2000] {
         group.throughput(Throughput::Elements(2 * u64::from(operations)));
         let id = BenchmarkId::from_parameter(operations);
         group.bench_with_input(id, &operations, |bencher, &operations| {
             bencher.iter_custom(|runs| {
-                let begun = Instant::now();
+                let started = Instant::now();
                 explore(runs, operations);
-                begun.elapsed()
+                started.elapsed()
             });
         });
     }
     group.finish();
 }
 
-criterion_group!(benches, runs);
+criterion_group!(benches, measure_runs);
 criterion_main!(benches);

@@ -1,4 +1,4 @@
-//! What the joins are given to do.
+//! The workloads: futures to join, and what completes them.
 
 use std::future::{Ready, ready};
 use std::ops::Range;
@@ -15,60 +15,70 @@ use futures::future::Map;
 use tokio::runtime::Runtime;
 use tokio::time::{Sleep, sleep};
 
-use super::driver::{Driver, paused_runtime, runtime};
-use super::signal::{Signal, Waits};
+use crate::driver::{Driver, paused_runtime, runtime};
+use crate::joins::Join;
+use crate::signal::{Signal, Waits};
 
-/// How often a chatterer is woken.
+/// How often a workload with chatter wakes its one busy future.
 pub const WAKES: usize = 1_000;
 
-/// What everything random grows from, so that it is the same for every join.
+/// Seeds everything random, so that every join gets the same workload.
 const SEED: u64 = 7919;
 
-/// Futures of one kind, and what makes them go on.
+/// Futures of one kind, and what completes them.
 pub trait Workload: Sized {
-    /// The name of its row.
+    /// The name of its row in the tables.
     const NAME: &str;
 
-    /// If one future is woken [`WAKES`] times while the others wait: the number of turns in which
-    /// that happens. They are the first ones, and only they are measured.
+    /// The number of turns in which one future is woken [`WAKES`] times while the others wait.
+    ///
+    /// `None` if the workload has no such future. These are the first turns, and the benchmark
+    /// measures only them.
     const CHATTER: Option<usize> = None;
 
     /// Whether other threads wake the futures.
-    const HAS_THREADS: bool = false;
+    const CROSS_THREAD: bool = false;
 
-    /// Whether the futures become ready by themselves, so that none may be made long before they
-    /// are joined.
-    const AGES: bool = false;
+    /// Whether the futures become ready as time passes, so that each run has to make its own.
+    const TIMED: bool = false;
 
-    /// One of the futures. Its output is its index, if it knows it.
+    /// One of the futures. Its output is its index, or zero if it does not know its index.
     type Future: Future<Output = usize> + Send + 'static;
 
     /// Makes `count` futures.
     fn prepare(count: usize) -> (Self, Vec<Self::Future>);
 
-    /// Makes the runtime that the futures need.
+    /// Makes a runtime for the futures.
     #[must_use]
     fn runtime() -> Runtime {
         runtime()
     }
 
-    /// Makes futures go on that wait.
+    /// Makes a driver for a join of the futures.
+    #[must_use]
+    fn driver<J: Join>() -> Driver {
+        Driver::default()
+            .spawns_tasks(J::SPAWNS)
+            .cross_thread(Self::CROSS_THREAD)
+    }
+
+    /// Wakes or completes futures that wait.
     ///
     /// # Panics
     ///
-    /// If all of them were made ready before. The join has missed a wake then.
+    /// Panics if all of them are complete: the join missed a wake-up.
     fn turn(&mut self) {
-        panic!("every future has been woken, and the join waits");
+        panic!("all futures were woken, but the join still waits");
     }
 
-    /// Drives a join of the futures to its end.
+    /// Drives a join of the futures until it is ready.
     #[inline]
     fn drive<J: Future>(&mut self, driver: &Driver, join: J) -> impl Future<Output = J::Output> {
         driver.drive(join, || self.turn())
     }
 }
 
-/// Each is ready when it is polled first.
+/// Every future is ready at its first poll.
 #[derive(Debug)]
 pub struct AllReady;
 
@@ -82,7 +92,7 @@ impl Workload for AllReady {
     }
 }
 
-/// Each wakes itself when it is polled first, and is ready when it is polled again.
+/// Every future wakes itself at its first poll and is ready at its second.
 #[derive(Debug)]
 pub struct EachYields;
 
@@ -96,7 +106,7 @@ impl Workload for EachYields {
     }
 }
 
-/// Wakes itself when it is polled first, and is ready when it is polled again.
+/// Future that wakes itself at its first poll and is ready at its second.
 #[derive(Debug)]
 pub struct YieldsOnce<T> {
     output: T,
@@ -104,7 +114,7 @@ pub struct YieldsOnce<T> {
 }
 
 impl<T> YieldsOnce<T> {
-    /// Makes one with this output.
+    /// Makes a future with this output.
     #[must_use]
     pub fn new(output: T) -> Self {
         Self {
@@ -128,11 +138,11 @@ impl<T: Copy + Unpin> Future for YieldsOnce<T> {
     }
 }
 
-/// They complete in random order, one between two polls of the join.
+/// The futures complete in random order, one before each poll of the join.
 #[derive(Debug)]
 pub struct Random {
     signals: Arc<[Signal]>,
-    /// Of those that have not completed, the next one last.
+    /// The futures still to complete. The next one is last.
     order: Vec<usize>,
 }
 
@@ -151,12 +161,12 @@ impl Workload for Random {
 
     #[inline]
     fn turn(&mut self) {
-        let next = self.order.pop().expect("the join waits for one that waits");
+        let next = self.order.pop().expect("some future is incomplete");
         self.signals[next].complete();
     }
 }
 
-/// All complete between two polls of the join.
+/// All futures complete before one poll of the join.
 #[derive(Debug)]
 pub struct Burst {
     signals: Arc<[Signal]>,
@@ -176,13 +186,13 @@ impl Workload for Burst {
     }
 
     fn turn(&mut self) {
-        assert!(!self.is_over, "every future has been woken");
+        assert!(!self.is_over, "all futures were woken");
         self.is_over = true;
         complete_all(&self.signals);
     }
 }
 
-/// One wakes itself again and again while the others wait.
+/// One future wakes itself again and again while the others wait.
 #[derive(Debug)]
 pub struct ChatterInside {
     signals: Arc<[Signal]>,
@@ -199,12 +209,12 @@ impl Workload for ChatterInside {
     fn prepare(count: usize) -> (Self, Vec<Self::Future>) {
         let signals = signals(count);
         let futures = Waits::all(&signals).enumerate().map(|(index, waits)| {
-            let is_chatterer = index == chatterer(count);
+            let is_busy = index == busy_index(count);
             WakesItself {
                 waits,
-                has_begun: false,
-                // The first wake is that of the turn.
-                wakes_left: if is_chatterer { WAKES - 1 } else { 0 },
+                was_polled: false,
+                // The turn makes the first wake-up.
+                wakes_left: if is_busy { WAKES - 1 } else { 0 },
             }
         });
         let futures = futures.collect();
@@ -213,18 +223,18 @@ impl Workload for ChatterInside {
     }
 
     fn turn(&mut self) {
-        match self.turns.next().expect("every future has been woken") {
-            0 => self.signals[chatterer(self.signals.len())].wake(),
+        match self.turns.next().expect("all futures were woken") {
+            0 => self.signals[busy_index(self.signals.len())].wake(),
             _ => complete_all(&self.signals),
         }
     }
 }
 
-/// Waits to be woken, then wakes itself a number of times, then waits to complete.
+/// Future that waits to be woken, wakes itself a number of times, then waits for completion.
 #[derive(Debug)]
 pub struct WakesItself {
     waits: Waits,
-    has_begun: bool,
+    was_polled: bool,
     wakes_left: usize,
 }
 
@@ -233,17 +243,17 @@ impl Future for WakesItself {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<usize> {
-        if self.has_begun && self.wakes_left > 0 {
+        if self.was_polled && self.wakes_left > 0 {
             self.wakes_left -= 1;
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        self.has_begun = true;
+        self.was_polled = true;
         Pin::new(&mut self.waits).poll(context)
     }
 }
 
-/// One is woken before each poll of the join while the others wait.
+/// One future is woken before each poll of the join while the others wait.
 #[derive(Debug)]
 pub struct ChatterOutside {
     signals: Arc<[Signal]>,
@@ -266,24 +276,24 @@ impl Workload for ChatterOutside {
 
     #[inline]
     fn turn(&mut self) {
-        match self.turns.next().expect("every future has been woken") {
+        match self.turns.next().expect("all futures were woken") {
             WAKES => complete_all(&self.signals),
-            _ => self.signals[chatterer(self.signals.len())].wake(),
+            _ => self.signals[busy_index(self.signals.len())].wake(),
         }
     }
 }
 
-/// Two threads complete them while the join is polled whenever it is woken.
+/// Two threads complete the futures while the driver polls the join.
 #[derive(Debug)]
 pub struct Threads {
     signals: Arc<[Signal]>,
-    has_begun: bool,
+    has_started: bool,
 }
 
 impl Workload for Threads {
     const NAME: &str = "wakes from 2 threads";
 
-    const HAS_THREADS: bool = true;
+    const CROSS_THREAD: bool = true;
 
     type Future = Waits;
 
@@ -291,24 +301,30 @@ impl Workload for Threads {
         LazyLock::force(&HELPERS);
         let signals = signals(count);
         let futures = Waits::all(&signals).collect();
-        let has_begun = false;
-        (Self { signals, has_begun }, futures)
+        let has_started = false;
+        (
+            Self {
+                signals,
+                has_started,
+            },
+            futures,
+        )
     }
 
     fn turn(&mut self) {
-        if self.has_begun {
+        if self.has_started {
             return thread::yield_now();
         }
-        self.has_begun = true;
-        // One that has no share might fall behind, and block this thread in the end.
+        self.has_started = true;
+        // A helper without a share gets nothing: its queue could fill up and block this thread.
         for helper in HELPERS.iter().take(self.signals.len()) {
             let signals = Arc::clone(&self.signals);
-            helper.send(signals).expect("helpers live for ever");
+            helper.send(signals).expect("helper threads never exit");
         }
     }
 }
 
-/// Threads, each of which completes its share of the futures that it is sent.
+/// Threads that each complete every second signal of the slices they receive.
 static HELPERS: LazyLock<[SyncSender<Arc<[Signal]>>; 2]> = LazyLock::new(|| {
     [0, 1].map(|first| {
         let (sender, receiver) = sync_channel::<Arc<[Signal]>>(1);
@@ -322,8 +338,10 @@ static HELPERS: LazyLock<[SyncSender<Arc<[Signal]>>; 2]> = LazyLock::new(|| {
     })
 });
 
-/// Receives without going to sleep, unless nothing was sent for a while: to wake a thread that
-/// sleeps takes longer than all the rest, and how long depends on what else the machine does.
+/// Receives, and spins for a millisecond before it blocks.
+///
+/// Waking a blocked thread takes longer than the rest of the benchmark, and the time varies with the
+/// load of the machine.
 fn receive<T>(receiver: &Receiver<T>) -> Result<T, RecvError> {
     let started = Instant::now();
     while started.elapsed() < Duration::from_millis(1) {
@@ -335,14 +353,14 @@ fn receive<T>(receiver: &Receiver<T>) -> Result<T, RecvError> {
     receiver.recv()
 }
 
-/// Each sleeps for a short time, on a clock that does not wait.
+/// Every future sleeps for a short time on a paused clock.
 #[derive(Debug)]
 pub struct Timers;
 
 impl Workload for Timers {
     const NAME: &str = "short timers";
 
-    const AGES: bool = true;
+    const TIMED: bool = true;
 
     type Future = Map<Sleep, fn(()) -> usize>;
 
@@ -372,7 +390,7 @@ fn complete_all(signals: &[Signal]) {
     signals.iter().for_each(Signal::complete);
 }
 
-/// Which of the futures is woken again and again: one in the midst of them.
-fn chatterer(count: usize) -> usize {
+/// Returns the index of the future that is woken again and again: one in the middle.
+fn busy_index(count: usize) -> usize {
     count / 2
 }

@@ -1,4 +1,4 @@
-//! One cell of the table: one workload, one join, one number of futures.
+//! Measures one cell of the table: one workload, one join, one number of futures.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -8,27 +8,31 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput};
-use straggler_benches::joining::driver::Driver;
-use straggler_benches::joining::joins::{
-    Buffered, Concurrency, Join, JoinAll, OneAfterTheOther, Ours, Tasks, Unordered,
+use straggler_benches::driver::Driver;
+use straggler_benches::joins::{
+    Buffered, Concurrency, Join, JoinAll, Ours, SequentialAwaits, Tasks, Unordered,
 };
-use straggler_benches::joining::workloads::{AllReady, WAKES, Workload};
+use straggler_benches::workloads::{AllReady, WAKES, Workload};
 use tokio::runtime::Runtime;
 
 use crate::table::{Table, fastest};
 
-/// The numbers of futures.
+/// The numbers of futures: the columns of the table.
 const COUNTS: [usize; 6] = [1, 10, 30, 100, 1_000, 100_000];
 
-/// What a single run may take. A join that is quadratic in the number of futures takes more of
-/// the larger numbers, and is not measured there.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The longest that a single run may take.
+///
+/// A join that is quadratic in the number of futures exceeds it for large numbers. Those cells are
+/// not measured.
+const RUN_LIMIT: Duration = Duration::from_secs(1);
 
-/// How many futures are made at a time, if a run does not need more: enough that reading the clock
-/// does not count, few enough that they stay in the processor's cache.
-const FUTURES_AT_A_TIME: usize = 1_000;
+/// The number of futures that a batch of runs holds at least.
+///
+/// Large enough that reading the clock costs nothing in comparison, small enough that the futures
+/// stay in the processor's cache.
+const FUTURES_PER_BATCH: usize = 1_000;
 
-/// What may be the fastest other join. The loop is none.
+/// The joins to compare with. The loop of plain awaits is not one of them.
 const PEERS: [&str; 5] = [
     JoinAll::NAME,
     Unordered::NAME,
@@ -37,10 +41,11 @@ const PEERS: [&str; 5] = [
     Tasks::NAME,
 ];
 
-/// A workload that was measured.
+/// A workload that was measured: a row of the table.
 pub(crate) struct Row {
     workload: &'static str,
-    /// What a run does that is counted in nanoseconds each, by the number of futures.
+    /// How many futures or wake-ups a run handles, by the number of futures. The table shows the
+    /// time for each.
     units: fn(usize) -> usize,
 }
 
@@ -65,34 +70,35 @@ pub(crate) fn measure<W: Workload>(criterion: &mut Criterion) -> Row {
     }
 }
 
-/// Measures the loop with the one workload that needs no join.
+/// Measures the loop of plain awaits with the one workload that it can handle.
 pub(crate) fn measure_loop(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group(AllReady::NAME);
     for count in COUNTS {
-        cell::<AllReady, OneAfterTheOther>(&mut group, count);
+        cell::<AllReady, SequentialAwaits>(&mut group, count);
     }
 }
 
-/// Prints what was measured.
+/// Prints the table of `settle_all` against the fastest other join.
 pub(crate) fn print_table(rows: &[Row], medians: &BTreeMap<String, f64>) {
-    let title = "nanoseconds a future, or a wake of chatter: settle_all / the fastest other join";
+    let title =
+        "nanoseconds per future, or per wake-up of chatter: settle_all / fastest other join";
     let mut table = Table::new(title, &COUNTS);
     for row in rows {
-        let each = |join, count| {
+        let nanoseconds = |join, count| {
             let median = medians.get(&format!("{}/{join}/{count}", row.workload))?;
             Some(median / f64::from(u32::try_from((row.units)(count)).ok()?))
         };
         let cells = COUNTS.map(|count| {
             let peers = PEERS
                 .iter()
-                .filter_map(|&peer| Some((peer, each(peer, count)?)));
-            (each(Ours::NAME, count), fastest(peers))
+                .filter_map(|&peer| Some((peer, nanoseconds(peer, count)?)));
+            (nanoseconds(Ours::NAME, count), fastest(peers))
         });
         table.row(row.workload, &cells);
-        let limits = COUNTS.map(|count| (each(OneAfterTheOther::NAME, count), None));
+        let bounds = COUNTS.map(|count| (nanoseconds(SequentialAwaits::NAME, count), None));
         table.row(
-            &format!("{}, awaited one after the other", row.workload),
-            &limits,
+            &format!("{}, plain awaits in a loop", row.workload),
+            &bounds,
         );
     }
     table.print();
@@ -104,8 +110,8 @@ fn units<W: Workload>(count: usize) -> usize {
 
 fn cell<W: Workload, J: Join>(group: &mut BenchmarkGroup<'_, WallTime>, count: usize) {
     let runtime = W::runtime();
-    let driver = &Driver::of::<W, J>();
-    if !ends_in_time::<W, J>(&runtime, driver, count) {
+    let driver = &W::driver::<J>();
+    if !is_fast_enough::<W, J>(&runtime, driver, count) {
         return;
     }
     group.throughput(Throughput::Elements(units::<W>(count) as u64));
@@ -116,7 +122,7 @@ fn cell<W: Workload, J: Join>(group: &mut BenchmarkGroup<'_, WallTime>, count: u
                 || W::prepare(count),
                 |(mut workload, futures)| async move {
                     let output = workload.drive(driver, J::join(futures)).await;
-                    // What is returned is dropped when time is not measured any more.
+                    // Criterion drops what is returned after it has stopped the clock.
                     (output, workload)
                 },
                 batches::<W>(count),
@@ -133,42 +139,42 @@ fn cell<W: Workload, J: Join>(group: &mut BenchmarkGroup<'_, WallTime>, count: u
 }
 
 fn batches<W: Workload>(count: usize) -> BatchSize {
-    if W::AGES {
+    if W::TIMED {
         return BatchSize::PerIteration;
     }
-    BatchSize::NumIterations(FUTURES_AT_A_TIME.div_ceil(count) as u64)
+    BatchSize::NumIterations(FUTURES_PER_BATCH.div_ceil(count) as u64)
 }
 
-/// Measures the first turns, from when all futures wait to when all but one still do.
+/// Measures the turns of chatter: all futures wait, and one of them is woken in each turn.
 async fn chatter<W: Workload, J: Join>(driver: &Driver, count: usize, turns: usize) -> Duration {
     let (mut workload, futures) = W::prepare(count);
     let mut join = pin!(J::join(futures));
-    let mut waits = driver.start(join.as_mut()).await.is_pending();
+    let mut is_pending = driver.start(join.as_mut()).await.is_pending();
     let started = Instant::now();
     for _ in 0..turns {
         let polled = driver.turn(join.as_mut(), || workload.turn()).await;
-        waits &= polled.is_pending();
+        is_pending &= polled.is_pending();
     }
     let elapsed = started.elapsed();
-    assert!(waits, "no future has completed yet");
+    assert!(is_pending, "no future has completed yet");
     let polled = driver.turn(join, || workload.turn()).await;
     assert!(polled.is_ready(), "all futures have completed");
     elapsed
 }
 
-/// Whether a single run ends before patience does.
-fn ends_in_time<W: Workload, J: Join>(runtime: &Runtime, driver: &Driver, count: usize) -> bool {
+/// Runs the cell once and returns whether it stays within [`RUN_LIMIT`].
+fn is_fast_enough<W: Workload, J: Join>(runtime: &Runtime, driver: &Driver, count: usize) -> bool {
     let run = async {
         let (mut workload, futures) = W::prepare(count);
         let started = Instant::now();
         let mut join = pin!(J::join(futures));
-        let impatient = poll_fn(|context| {
-            if started.elapsed() > PATIENCE {
+        let limited = poll_fn(|context| {
+            if started.elapsed() > RUN_LIMIT {
                 return Poll::Ready(false);
             }
             join.as_mut().poll(context).map(|_| true)
         });
-        workload.drive(driver, impatient).await
+        workload.drive(driver, limited).await
     };
     runtime.block_on(run)
 }

@@ -1,19 +1,20 @@
-//! Futures that wait to be told.
+//! Futures that wait for a signal.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// What one future waits for.
+/// The signal that one future waits for.
 #[derive(Debug, Default)]
-pub(super) struct Signal {
+pub(crate) struct Signal {
     is_complete: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
 impl Signal {
-    pub(super) fn complete(&self) {
+    /// Completes the future and wakes it.
+    pub(crate) fn complete(&self) {
         self.is_complete.store(true, Ordering::Release);
         let waker = self.waker().take();
         if let Some(waker) = waker {
@@ -21,8 +22,8 @@ impl Signal {
         }
     }
 
-    /// Wakes the future and changes nothing.
-    pub(super) fn wake(&self) {
+    /// Wakes the future without completing it.
+    pub(crate) fn wake(&self) {
         if let Some(waker) = &*self.waker() {
             waker.wake_by_ref();
         }
@@ -34,12 +35,13 @@ impl Signal {
             return Poll::Ready(());
         }
         let mut kept = self.waker();
-        // Who completes it takes the waker afterwards: either it is there by then or this is true.
+        // Checked again under the lock: `complete` sets the flag before it takes the waker, so it
+        // either finds the waker below or is seen here.
         if self.is_complete() {
             return Poll::Ready(());
         }
         match &mut *kept {
-            // Clones nothing if it is the same waker.
+            // Does not clone if both wake the same task.
             Some(waker) => waker.clone_from(context.waker()),
             none => *none = Some(context.waker().clone()),
         }
@@ -57,8 +59,10 @@ impl Signal {
     }
 }
 
-/// Waits for one of the signals. They are in one piece, so that a future costs no allocation, and
-/// dropping it is no more than to count down.
+/// Future that waits for one of a slice of signals and returns its index.
+///
+/// All futures share one allocation: making one allocates nothing, dropping one only decrements a
+/// counter.
 #[derive(Debug)]
 pub struct Waits {
     signals: Arc<[Signal]>,
@@ -66,8 +70,8 @@ pub struct Waits {
 }
 
 impl Waits {
-    /// Makes a future for each of the signals.
-    pub(super) fn all(signals: &Arc<[Signal]>) -> impl Iterator<Item = Self> {
+    /// Makes one future for each signal.
+    pub(crate) fn all(signals: &Arc<[Signal]>) -> impl Iterator<Item = Self> {
         (0..signals.len()).map(|index| Self {
             signals: Arc::clone(signals),
             index,

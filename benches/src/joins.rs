@@ -1,4 +1,4 @@
-//! What a user could pick to wait for n futures.
+//! The joins under test: the ways to wait for n futures.
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures_concurrency::future::Join as _;
@@ -7,13 +7,13 @@ use tokio::task::JoinSet;
 
 /// One way to wait for n futures.
 pub trait Join {
-    /// What users call it.
+    /// The name users know it by.
     const NAME: &str;
 
-    /// Whether it makes a task of each future, for a runtime to run.
+    /// Whether it spawns a task for each future.
     const SPAWNS: bool = false;
 
-    /// All outputs.
+    /// The outputs of all futures.
     type Output;
 
     /// Joins the futures.
@@ -56,7 +56,7 @@ impl Join for JoinAll {
     }
 }
 
-/// `FuturesUnordered`, whose outputs are in the order of completion.
+/// `FuturesUnordered`. Its outputs are in completion order.
 #[derive(Debug)]
 pub struct Unordered;
 
@@ -73,7 +73,7 @@ impl Join for Unordered {
     }
 }
 
-/// `futures_concurrency`'s join of a vector.
+/// The join of a `Vec` in `futures_concurrency`.
 #[derive(Debug)]
 pub struct Concurrency;
 
@@ -107,7 +107,7 @@ impl Join for Buffered {
     }
 }
 
-/// `tokio::task::JoinSet`, whose outputs are in the order of completion.
+/// `tokio::task::JoinSet`. Its outputs are in completion order.
 #[derive(Debug)]
 pub struct Tasks;
 
@@ -126,12 +126,13 @@ impl Join for Tasks {
     }
 }
 
-/// A loop that awaits one after the other. It is no join: what it costs is the lower limit for
-/// futures that are ready.
+/// A loop that awaits one future after another.
+///
+/// It is not a join. Its time is the lower bound for futures that are ready at once.
 #[derive(Debug)]
-pub struct OneAfterTheOther;
+pub struct SequentialAwaits;
 
-impl Join for OneAfterTheOther {
+impl Join for SequentialAwaits {
     const NAME: &str = "loop";
 
     type Output = Vec<usize>;

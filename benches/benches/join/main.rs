@@ -1,7 +1,7 @@
-//! What it costs to join n futures, beside everything a user could pick instead.
+//! The time to join n futures, for `settle_all` and the joins of other crates.
 //!
-//! `cargo bench -p straggler-benches --bench join` measures each cell with criterion and prints,
-//! last, tables of straggler's joins against the fastest other join of the cell.
+//! `cargo bench -p straggler-benches --bench join` measures each cell with criterion. At the end it
+//! prints tables of straggler's joins against the fastest other join.
 
 mod cells;
 mod macros;
@@ -10,10 +10,10 @@ mod table;
 use std::time::{Duration, SystemTime};
 
 use criterion::Criterion;
-use straggler_benches::joining::workloads::{
+use straggler_benches::medians;
+use straggler_benches::workloads::{
     AllReady, Burst, ChatterInside, ChatterOutside, EachYields, Random, Threads, Timers,
 };
-use straggler_benches::medians;
 
 fn main() {
     let started = SystemTime::now();
@@ -22,7 +22,7 @@ fn main() {
         .sample_size(20)
         .warm_up_time(Duration::from_millis(100))
         .measurement_time(Duration::from_millis(300))
-        // The tables show medians alone, and those are not resampled.
+        // The tables show medians only. Resampling does not change those.
         .nresamples(1_000)
         .configure_from_args();
     cells::measure_loop(&mut criterion);

@@ -1,32 +1,32 @@
-//! What it costs to join a few futures by a macro.
+//! Measures the macros that join a few futures.
 
 use std::collections::BTreeMap;
 use std::future::ready;
 
 use criterion::{BatchSize, BenchmarkId, Criterion};
-use straggler_benches::joining::driver::{Driver, runtime};
-use straggler_benches::joining::workloads::YieldsOnce;
+use straggler_benches::driver::{Driver, runtime};
+use straggler_benches::workloads::YieldsOnce;
 
 use crate::table::Table;
 
 const COUNTS: [usize; 4] = [2, 3, 4, 5];
 
-/// The workloads, and the names of their groups.
+/// The workloads with the names of their criterion groups.
 const GROUPS: [(&str, &str); 2] = [
     ("all ready", "macros, all ready"),
     ("each yields once", "macros, each yields once"),
 ];
 
-/// Ours, and tokio's that it is beside.
+/// Each macro of straggler with its counterpart in tokio.
 const PAIRS: [(&str, &str); 2] = [
     ("straggler::settle!", "tokio::join!"),
     ("straggler::barrier!", "tokio::try_join!"),
 ];
 
-/// How many joins are made at a time: enough that reading the clock does not count.
-const AT_A_TIME: BatchSize = BatchSize::NumIterations(200);
+/// Batches are large enough that reading the clock costs nothing in comparison.
+const BATCH: BatchSize = BatchSize::NumIterations(200);
 
-/// Measures one macro, joining as many futures as there are names.
+/// Measures one macro with one future per name.
 macro_rules! measure {
     ($group:ident, $package:ident::$join:ident, $future:expr; $($name:ident)+) => {
         let runtime = runtime();
@@ -38,15 +38,15 @@ macro_rules! measure {
                 || ($({ let $name = $future; $name },)+),
                 |($($name,)+)| {
                     let join = async move { $package::$join!($($name),+) };
-                    driver.drive(join, || panic!("every future has been woken"))
+                    driver.drive(join, || panic!("all futures were woken"))
                 },
-                AT_A_TIME,
+                BATCH,
             );
         });
     };
 }
 
-/// Measures every macro, side by side.
+/// Measures every macro with one future per name.
 macro_rules! measure_all {
     ($group:ident, $future:expr, $fallible:expr; $($name:ident)+) => {
         measure!($group, straggler::settle, $future; $($name)+);
@@ -66,7 +66,7 @@ macro_rules! measure_every_count {
     };
 }
 
-/// Measures the macros.
+/// Measures every macro with every workload.
 pub(crate) fn measure(criterion: &mut Criterion) {
     let [(_, all_ready), (_, each_yields)] = GROUPS;
     let mut group = criterion.benchmark_group(all_ready);
@@ -77,9 +77,9 @@ pub(crate) fn measure(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Prints what was measured.
+/// Prints the table of straggler's macros against tokio's.
 pub(crate) fn print_table(medians: &BTreeMap<String, f64>) {
-    let mut table = Table::new("nanoseconds a join by macro: ours / tokio's", &COUNTS);
+    let mut table = Table::new("nanoseconds per join by macro: straggler / tokio", &COUNTS);
     for (ours, theirs) in PAIRS {
         for (workload, group) in GROUPS {
             let cells = COUNTS.map(|count| {

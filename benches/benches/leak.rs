@@ -1,8 +1,8 @@
-//! What the leak check costs a test, beside what `#[tokio::test]` expands to.
+//! The time that the leak check adds to a test, over what `#[tokio::test]` expands to.
 //!
-//! `cargo bench -p straggler-benches --bench leak` measures in release mode, as benches are; with
-//! `--profile dev` as tests are built. It prints, last, a table of ratios. With
-//! `RUSTFLAGS="--cfg tokio_unstable"` the hooks of the runtime are in it.
+//! `cargo bench -p straggler-benches --bench leak` measures in release mode. Add `--profile dev` to
+//! measure as tests are built, and `RUSTFLAGS="--cfg tokio_unstable"` to include the runtime's
+//! hooks. At the end it prints a table of times and ratios.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -38,17 +38,17 @@ async fn spawn_tracked_and_await(count: usize) {
     }
 }
 
-/// What `#[tokio::test]` expands to.
+/// Runs a body as `#[tokio::test]` does.
 fn plain<F: Future>(mut builder: Builder, body: F) -> F::Output {
     builder.build().unwrap().block_on(body)
 }
 
-/// What `#[leak_check]` comes to, but for printing.
+/// Runs a body as `#[straggler::test]` does, without its report.
 fn checked<F: Future>(builder: Builder, body: F) -> F::Output {
     LeakCheck::new().runtime(builder).run(body).unwrap()
 }
 
-/// One of the ways to run a test.
+/// A way to run a test: its name and a function of the runtime and the number of spawns.
 type Run = (&'static str, fn(fn() -> Builder, usize));
 
 const PLAIN: Run = ("tokio::test", |builder, spawns| {
@@ -61,7 +61,7 @@ const TRACKED: Run = ("leak_check, tracked spawns", |builder, spawns| {
     checked(builder(), spawn_tracked_and_await(spawns));
 });
 
-/// A test by name, its runtime, how many tasks it spawns, and how it is run.
+/// A test: its name, its runtime, how many tasks it spawns, and the ways to run it.
 type Workload = (&'static str, fn() -> Builder, usize, &'static [Run]);
 
 const WORKLOADS: [Workload; 5] = [
@@ -94,8 +94,8 @@ const WORKLOADS: [Workload; 5] = [
 
 fn main() {
     let started = SystemTime::now();
-    // As a test has one beside it, which waits for it: in a process of one thread system calls and
-    // the allocator take less, until the check starts its watchdog.
+    // A test harness has a second thread that waits for the test. Without one, system calls and the
+    // allocator are faster until the check starts its watchdog thread, which would skew the ratio.
     thread::spawn(|| {
         loop {
             thread::park();
@@ -118,11 +118,11 @@ fn main() {
     print_table(&medians(started));
 }
 
-/// Prints each way to run a test over the plain one.
+/// Prints the time of each test, and the ratio to `#[tokio::test]`.
 fn print_table(medians: &BTreeMap<String, f64>) {
     let median = |workload: &str, (run, _): Run| medians.get(&format!("{workload}/{run}")).copied();
     println!(
-        "\n| microseconds a test | `#[tokio::test]` | `#[leak_check]` | with tracked spawns |"
+        "\n| microseconds per test | `#[tokio::test]` | `#[straggler::test]` | with tracked spawns |"
     );
     println!("|---|---|---|---|");
     for (workload, ..) in WORKLOADS {

@@ -1,7 +1,7 @@
-//! What `Lock` and `Rendezvous` cost, beside tokio's `Mutex`, `async_lock`'s, and tokio's `Barrier`.
+//! The time to use `Lock` and `Rendezvous`, against the mutexes and the barrier of other crates.
 //!
-//! `cargo bench -p straggler-benches --bench companions` measures each with criterion, and prints,
-//! last, a table of ours over the others. Outside of a leak check, as code runs in production.
+//! `cargo bench -p straggler-benches --bench companions` measures each with criterion. At the end it
+//! prints a table of straggler's times over the others. No leak check is running, as in production.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -15,14 +15,14 @@ use straggler_benches::medians;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::yield_now;
 
-/// How often each of those who contend has the lock, or meets the others, in one run.
-const TIMES: usize = 100;
+/// How often each task acquires the lock, or meets the others, in one run.
+const ROUNDS: usize = 100;
 
-/// How many tasks contend for a lock, or meet.
+/// The numbers of tasks that contend for a lock, or meet.
 const COUNTS: [usize; 3] = [2, 10, 100];
 
-/// A lock as the benches need it.
-trait Exclusive: Send + Sync + 'static {
+/// A lock of any crate.
+trait Mutex: Send + Sync + 'static {
     const NAME: &'static str;
 
     fn new() -> Self;
@@ -30,7 +30,7 @@ trait Exclusive: Send + Sync + 'static {
     fn acquire(&self) -> impl Future<Output: Send> + Send;
 }
 
-impl Exclusive for Lock {
+impl Mutex for Lock {
     const NAME: &'static str = "straggler::Lock";
 
     fn new() -> Self {
@@ -42,7 +42,7 @@ impl Exclusive for Lock {
     }
 }
 
-impl Exclusive for tokio::sync::Mutex<()> {
+impl Mutex for tokio::sync::Mutex<()> {
     const NAME: &'static str = "tokio::sync::Mutex";
 
     fn new() -> Self {
@@ -54,7 +54,7 @@ impl Exclusive for tokio::sync::Mutex<()> {
     }
 }
 
-impl Exclusive for async_lock::Mutex<()> {
+impl Mutex for async_lock::Mutex<()> {
     const NAME: &'static str = "async_lock::Mutex";
 
     fn new() -> Self {
@@ -69,11 +69,11 @@ impl Exclusive for async_lock::Mutex<()> {
 const BARRIER: &str = "tokio::sync::Barrier";
 const RENDEZVOUS: &str = "straggler::Rendezvous";
 
-/// A runtime by name, and how it is made.
-type Named = (&'static str, fn() -> Runtime);
+/// The name of a runtime and the function that makes it.
+type NamedRuntime = (&'static str, fn() -> Runtime);
 
-/// The runtimes that tasks contend in.
-const RUNTIMES: [Named; 2] = [("one thread", one_thread), ("two threads", two_threads)];
+/// The runtimes for tasks that contend or meet.
+const RUNROUNDS: [NamedRuntime; 2] = [("one thread", one_thread), ("two threads", two_threads)];
 
 fn one_thread() -> Runtime {
     Builder::new_current_thread().build().unwrap()
@@ -84,22 +84,23 @@ fn two_threads() -> Runtime {
     builder.worker_threads(2).build().unwrap()
 }
 
-/// Nobody else wants it.
-fn measure_free<L: Exclusive>(criterion: &mut Criterion) {
+/// Measures a lock that no other task wants.
+fn measure_free<L: Mutex>(criterion: &mut Criterion) {
     let (runtime, lock) = (one_thread(), L::new());
     let mut group = criterion.benchmark_group("free");
     group.bench_function(BenchmarkId::new(L::NAME, 1), |bencher| {
         bencher.to_async(&runtime).iter(|| async {
-            for _ in 0..TIMES {
+            for _ in 0..ROUNDS {
                 drop(black_box(lock.acquire().await));
             }
         });
     });
 }
 
-/// Each has it across a yield, so that all others stand in the queue.
-fn measure_contended<L: Exclusive>(criterion: &mut Criterion) {
-    for (name, runtime) in RUNTIMES {
+/// Measures a lock under contention. Each task yields while it holds the lock, so that all others
+/// queue up.
+fn measure_contended<L: Mutex>(criterion: &mut Criterion) {
+    for (name, runtime) in RUNROUNDS {
         let runtime = runtime();
         let mut group = criterion.benchmark_group(format!("contended, {name}"));
         for count in COUNTS {
@@ -109,7 +110,7 @@ fn measure_contended<L: Exclusive>(criterion: &mut Criterion) {
                     let worker = |_| {
                         let lock = Arc::clone(&lock);
                         tokio::spawn(async move {
-                            for _ in 0..TIMES {
+                            for _ in 0..ROUNDS {
                                 let guard = lock.acquire().await;
                                 yield_now().await;
                                 drop(black_box(guard));
@@ -124,9 +125,9 @@ fn measure_contended<L: Exclusive>(criterion: &mut Criterion) {
     }
 }
 
-/// All meet, round after round.
+/// Measures tasks that meet round after round.
 fn measure_meetings(criterion: &mut Criterion) {
-    for (name, runtime) in RUNTIMES {
+    for (name, runtime) in RUNROUNDS {
         let runtime = runtime();
         let mut group = criterion.benchmark_group(format!("meetings, {name}"));
         for count in COUNTS {
@@ -136,7 +137,7 @@ fn measure_meetings(criterion: &mut Criterion) {
                     let worker = |_| {
                         let mut participant = rendezvous.join();
                         tokio::spawn(async move {
-                            for _ in 0..TIMES {
+                            for _ in 0..ROUNDS {
                                 black_box(participant.wait().await.unwrap());
                             }
                         })
@@ -150,7 +151,7 @@ fn measure_meetings(criterion: &mut Criterion) {
                     let worker = |_| {
                         let barrier = Arc::clone(&barrier);
                         tokio::spawn(async move {
-                            for _ in 0..TIMES {
+                            for _ in 0..ROUNDS {
                                 black_box(barrier.wait().await);
                             }
                         })
@@ -182,22 +183,24 @@ fn main() {
     print_table(&medians(started));
 }
 
-/// Prints ours, and ours over each other one.
+/// Prints straggler's times, and their ratio to each of the others.
 fn print_table(medians: &BTreeMap<String, f64>) {
     let locks = [
-        <tokio::sync::Mutex<()> as Exclusive>::NAME,
-        <async_lock::Mutex<()> as Exclusive>::NAME,
+        <tokio::sync::Mutex<()> as Mutex>::NAME,
+        <async_lock::Mutex<()> as Mutex>::NAME,
     ];
-    let lock = <Lock as Exclusive>::NAME;
-    println!("\n| nanoseconds a time | n | ours | over the others |\n|---|---|---|---|");
+    let lock = <Lock as Mutex>::NAME;
+    println!(
+        "\n| nanoseconds per round | n | straggler | ratio to the others |\n|---|---|---|---|"
+    );
     print_row(medians, "free", 1, lock, &locks);
-    for (runtime, _) in RUNTIMES {
+    for (runtime, _) in RUNROUNDS {
         for count in COUNTS {
             let group = format!("contended, {runtime}");
             print_row(medians, &group, count, lock, &locks);
         }
     }
-    for (runtime, _) in RUNTIMES {
+    for (runtime, _) in RUNROUNDS {
         for count in COUNTS {
             let group = format!("meetings, {runtime}");
             print_row(medians, &group, count, RENDEZVOUS, &[BARRIER]);
@@ -221,7 +224,7 @@ fn print_row(
         Some(format!("**{ratio:.2}** (`{other}`)"))
     });
     let others: Vec<String> = others.collect();
-    let each = f64::from(u32::try_from(count * TIMES).unwrap_or(u32::MAX));
+    let each = f64::from(u32::try_from(count * ROUNDS).unwrap_or(u32::MAX));
     println!(
         "| {group} | {count} | {:.1} | {} |",
         nanoseconds / each,

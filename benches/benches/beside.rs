@@ -1,8 +1,8 @@
-//! The same bugs found by `Explore`, by shuttle, and by plain repetition of `join_all`.
+//! The same bugs found by `Explore`, by shuttle, and by repeating the test.
 //!
-//! `cargo bench -p straggler-benches --bench beside` prints the table. shuttle has primitives of its own,
-//! so that its bugs are written once more, with those. Both draw their schedules by chance; shuttle can
-//! switch at each of its operations, also between the release of one lock and the taking of another.
+//! `cargo bench -p straggler-benches --bench beside` prints the table. shuttle replaces every
+//! primitive, so this file repeats the bugs with shuttle's. Both tools draw random schedules. shuttle
+//! can switch at each operation, also between releasing one lock and taking another.
 
 #[path = "../../tests/explore/bugs.rs"]
 mod bugs;
@@ -18,12 +18,17 @@ use shuttle::sync::{Mutex, RwLock};
 use shuttle::{Config, FailurePersistence, Runner, future, thread};
 use straggler::Explore;
 
+/// The number of runs in a campaign.
 const RUNS: usize = 500;
+/// The number of campaigns for each bug. Each has its own seed.
 const CAMPAIGNS: u64 = 100;
 
 fn main() {
+    // Every bug panics in hundreds of runs: the messages would bury the table.
     std::panic::set_hook(Box::new(|_| {}));
-    println!("| bug | `Explore`: found, runs, time | shuttle: found, runs, time | repeated |");
+    println!(
+        "| bug | `Explore`: found, runs, time | shuttle: found, runs, time | repeated {RUNS} times: failures |"
+    );
     println!("|---|---|---|---|");
     for (name, body) in [
         ("check, then insert", check_then_insert as fn()),
@@ -39,9 +44,10 @@ fn main() {
     }
 }
 
-/// After how many runs and how much time it was found, if it was.
+/// The runs and the time that it took to find a bug, or `None` if the campaign did not find it.
 type Found = Option<(usize, Duration)>;
 
+/// Summarizes campaigns: how many found the bug, and the median of their runs and times.
 fn median(campaigns: impl Iterator<Item = Found>) -> String {
     let mut found: Vec<_> = campaigns.flatten().collect();
     let count = found.len();
@@ -55,28 +61,39 @@ fn median(campaigns: impl Iterator<Item = Found>) -> String {
     format!("{count}, {runs}, {} µs", time.as_micros())
 }
 
+/// Makes the body that contains the bug `name`.
 fn body(name: &str) -> bugs::Body {
     let bug = BUGS.iter().find(|bug| bug.name == name);
-    (bug.expect("there is one of this name").body)(false)
+    (bug.expect("the corpus has a bug of this name").body)(false)
 }
 
-/// The time is without that in which the schedule is made simpler: it is that of as many passing runs.
+/// Explores one campaign.
+///
+/// The time is that of the passing runs before the failure. It excludes shrinking the schedule.
 fn explore(name: &str, seed: u64) -> Found {
     let exploring = || Explore::new().runs(RUNS).seed(seed);
     let failure = exploring().find(|| body(name)).err()?;
+<<<<<<< HEAD:benches/corpus/beside.rs
     let begun = Instant::now();
     let before = exploring().runs(failure.run() - 1).find(|| body(name));
     before.ok()?;
     Some((failure.run(), begun.elapsed()))
+=======
+    let started = Instant::now();
+    let before = exploring().runs(failure.run()).find(|| body(name));
+    before.ok()?;
+    Some((failure.run() + 1, started.elapsed()))
+>>>>>>> cff906d (benches: use the usual src and benches layout):benches/benches/beside.rs
 }
 
+/// Runs one campaign in shuttle.
 fn shuttle(body: fn(), seed: u64) -> Found {
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&runs);
     let mut config = Config::default();
     config.failure_persistence = FailurePersistence::None;
     let runner = Runner::new(RandomScheduler::new_from_seed(seed, RUNS), config);
-    let begun = Instant::now();
+    let started = Instant::now();
     let found = catch_unwind(AssertUnwindSafe(|| {
         runner.run(move || {
             counted.fetch_add(1, Relaxed);
@@ -84,29 +101,31 @@ fn shuttle(body: fn(), seed: u64) -> Found {
         });
     }));
     found.err()?;
-    Some((runs.load(Relaxed), begun.elapsed()))
+    Some((runs.load(Relaxed), started.elapsed()))
 }
 
-/// In how many of 500 repetitions it shows without any of this.
+/// Counts the failures if the body is only repeated, in a current-thread runtime.
 fn repeated(name: &str) -> usize {
     let repeat = || {
-        let run = || tokio_current_thread(body(name));
+        let run = || block_on(body(name));
         catch_unwind(AssertUnwindSafe(run)).is_err()
     };
     (0..RUNS).filter(|_| repeat()).count()
 }
 
-fn tokio_current_thread(body: bugs::Body) {
+fn block_on(body: bugs::Body) {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
-    runtime.expect("a runtime can be made").block_on(body);
+    runtime
+        .expect("the system can provide a runtime")
+        .block_on(body);
 }
 
-/// Runs two tasks of shuttle beside each other.
+/// Runs two shuttle tasks concurrently.
 fn both<F: Future<Output = ()> + 'static>(one: F, other: F) {
     future::block_on(async {
         let tasks = [future::spawn_local(one), future::spawn_local(other)];
         for task in tasks {
-            task.await.expect("it was not aborted");
+            task.await.expect("no one aborts the task");
         }
     });
 }
@@ -176,7 +195,7 @@ fn order_violation() {
     let settings = Arc::new(RwLock::new(None));
     let loading = Arc::clone(&settings);
     let load = thread::spawn(move || *loading.write().expect("no panic") = Some("settings"));
-    let is_there = settings.read().expect("no panic").is_some();
+    let is_loaded = settings.read().expect("no panic").is_some();
     load.join().expect("no panic");
-    assert!(is_there, "served before it was set up");
+    assert!(is_loaded, "served before the settings were loaded");
 }
