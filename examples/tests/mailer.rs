@@ -1,8 +1,8 @@
-//! A mailer that leaves its task behind, and what the leak check says of it: the sample in the
-//! README, which is compared with what this prints.
+//! A mailer that leaks its task, and the findings that the guide shows.
 
 #[path = "../../tests/common/child.rs"]
 mod child;
+mod guide;
 
 extern crate straggler_tokio as tokio; // tokio itself, with spawns that are tracked
 
@@ -41,44 +41,36 @@ async fn a_mail_is_sent() {
 }
 
 #[test]
-fn the_readme_shows_what_is_printed() {
-    let (_, test) = include_str!("mailer.rs")
-        .split_once("mod child;\n\n")
-        .expect("it is below");
-    let (test, _) = test.split_once("\n#[test]").expect("others follow");
-    let test = test.replace("#[ignore = \"fails on purpose\"]\n", "");
-    assert!(readme().contains(&test), "{test}");
-    let report = hide_times(&child::run("a_mail_is_sent").stderr);
-    assert!(readme().contains(report.trim_end()), "{report}");
+fn guide_shows_sample_and_its_report() {
+    guide::assert_shows(&guide::sample(include_str!("mailer.rs")), str::to_owned);
+    guide::assert_shows(&child::run("a_mail_is_sent").stderr, hide_times);
 }
 
 #[test]
-fn the_readme_shows_what_is_written_for_ci() {
+fn guide_shows_findings_for_ci() {
     let name = format!("straggler-mailer-{}", std::process::id());
     let file = std::env::temp_dir().join(name);
     let to_file = ("STRAGGLER_REPORT", file.to_str().unwrap());
     let printed = child::run_with("a_mail_is_sent", &[to_file, ("GITHUB_ACTIONS", "true")]).stderr;
-    let line = hide_times(&std::fs::read_to_string(&file).unwrap());
+    let line = std::fs::read_to_string(&file).unwrap();
     std::fs::remove_file(&file).unwrap();
 
-    // The line is wrapped there.
-    let unwrapped: String = readme().lines().map(str::trim_start).collect();
-    assert!(unwrapped.contains(line.trim_end()), "{line}");
+    // The guide wraps the line of JSON.
+    let unwrap = |text: &str| -> String {
+        let text = hide_times(text);
+        text.lines().map(str::trim_start).collect()
+    };
+    guide::assert_shows(&line, unwrap);
     let annotation = printed.lines().find(|line| line.starts_with("::"));
-    let annotation = hide_times(annotation.unwrap());
-    assert!(readme().contains(&annotation), "{annotation}");
+    guide::assert_shows(annotation.unwrap(), hide_times);
 }
 
-fn readme() -> String {
-    hide_times(include_str!("../../README.md"))
-}
-
-/// Leaves out how long tasks were alive.
+/// Removes how long tasks were alive.
 fn hide_times(text: &str) -> String {
     hide(&hide(text, "alive for ", ", polled"), "\"age_ms\":", ",")
 }
 
-/// Leaves out what stands between the two, wherever they stand.
+/// Removes the text between `before` and the next `after`, everywhere.
 fn hide(text: &str, before: &str, after: &str) -> String {
     let mut parts = text.split(before);
     let first = parts.next().unwrap_or_default().to_owned();

@@ -1,10 +1,10 @@
-//! A race that no plain test sees, and what exploring says of it: the sample in the README, which is
-//! compared with what this prints.
+//! A race that no plain test finds, and the report of the exploration that the guide shows.
 
 extern crate straggler_tokio as tokio;
 
 #[path = "../../tests/common/child.rs"]
 mod child;
+mod guide;
 
 use straggler::settle_all;
 use tokio::sync::RwLock;
@@ -27,26 +27,19 @@ async fn an_address_is_registered_twice() {
 }
 
 #[test]
-fn the_readme_shows_what_is_printed() {
+fn guide_shows_sample_and_its_report() {
     let ended = child::run("an_address_is_registered_twice");
     assert!(!ended.passed, "{ended:?}");
     let (_, report) = ended
         .stderr
         .split_once("explore: ")
-        .expect("there is a report");
-    let readme = include_str!("../../README.md");
-    let (_, test) = include_str!("race.rs")
-        .split_once("mod child;\n\n")
-        .expect("it is below");
-    let (test, _) = test.split_once("\n#[test]").expect("others follow");
-    let test = test.replace("#[ignore = \"fails on purpose\"]\n", "");
-    assert!(readme.contains(&test), "{test}");
-    let report = format!("explore: {}", report.trim_end());
-    assert!(readme.contains(&report), "{report}");
+        .expect("the test prints a report");
+    guide::assert_shows(&guide::sample(include_str!("race.rs")), str::to_owned);
+    guide::assert_shows(&format!("explore: {report}"), str::to_owned);
 }
 
 #[test]
-fn in_the_plain_order_it_passes() {
+fn race_passes_in_plain_order() {
     let variables = [("STRAGGLER_SEED", "plain")];
     let ended = child::run_with("an_address_is_registered_twice", &variables);
     assert!(ended.passed, "{ended:?}");

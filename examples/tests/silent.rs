@@ -1,16 +1,16 @@
-//! Tests that `#[tokio::test]` would let pass, or hang in without a word, and what the leak check says
-//! of each: the samples in the README, which are compared with what these print.
+//! Tests that pass or hang silently under `#[tokio::test]`, and the reports that the guide shows.
 
 extern crate straggler_tokio as tokio;
 
 #[path = "../../tests/common/child.rs"]
 mod child;
+mod guide;
 
 use std::time::Duration;
 
 use tokio::sync::{Mutex, oneshot};
 
-/// An account keeper that panics where nobody looks.
+/// A detached task panics.
 #[straggler::test]
 #[ignore = "fails on purpose"]
 async fn an_account_is_opened() {
@@ -20,7 +20,7 @@ async fn an_account_is_opened() {
 
 async fn balance() -> u64 {
     let (sender, receiver) = oneshot::channel();
-    // As in a request that was lost, and whose sender is still in some map.
+    // Like a lost request whose sender is still in a map.
     std::mem::forget(sender);
     receiver.await.unwrap()
 }
@@ -46,14 +46,14 @@ async fn two_transfers_cross() {
     straggler::settle!(transfer(&ada, &bob), transfer(&bob, &ada));
 }
 
-/// An audit log that is written for as long as somebody has a sender.
+/// A blocking closure runs for as long as there is a sender.
 #[straggler::test]
 #[ignore = "fails on purpose"]
 async fn an_audit_log_is_written() {
     let (log, lines) = std::sync::mpsc::channel();
     tokio::task::spawn_blocking(move || lines.into_iter().collect::<Vec<&str>>().join("\n"));
     log.send("ada was registered").unwrap();
-    // As in a service that is never dropped, since it has itself in a cycle.
+    // Like a service that is never dropped because of a reference cycle.
     std::mem::forget(log);
 }
 
@@ -73,8 +73,7 @@ async fn an_invoice_is_paid() {
 }
 
 #[test]
-fn the_readme_shows_what_is_printed() {
-    let readme = hide_ages(include_str!("../../README.md"));
+fn guide_shows_reports() {
     for test in [
         "an_account_is_opened",
         "a_balance_is_asked_for",
@@ -87,13 +86,12 @@ fn the_readme_shows_what_is_printed() {
         let (_, report) = ended
             .stderr
             .split_once("leak_check: ")
-            .expect("there is a report");
-        let report = hide_ages(&format!("leak_check: {}", report.trim_end()));
-        assert!(readme.contains(&report), "{report}");
+            .expect("the test prints a report");
+        guide::assert_shows(&format!("leak_check: {report}"), hide_ages);
     }
 }
 
-/// Leaves out how long blocking work was at work, and locks were held and waited for.
+/// Replaces how long closures ran, and how long tasks held locks or waited for them.
 fn hide_ages(text: &str) -> String {
     let hide = |line: &str| {
         let mut ages = ["at work for ", ", held for ", " by the test, for "].into_iter();
