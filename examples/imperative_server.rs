@@ -1,5 +1,4 @@
-//! An HTTP server written as a loop, as a script reads its input: it awaits the next request, and
-//! answers it.
+//! An HTTP server written as a loop, like a script that reads its input line by line.
 //!
 //! `cargo run --example imperative_server` serves until Ctrl-C.
 
@@ -12,10 +11,10 @@ use straggler::settle;
 use straggler_examples::imperative::Server;
 use tokio::signal;
 
-/// A web server that is a loop over its requests.
+/// A web server written as a loop over its requests
 #[derive(Parser)]
 struct Options {
-    /// Listen on this port; 0 is any free one
+    /// Listen on this port; 0 picks a free one
     #[arg(long, default_value_t = 0)]
     port: u16,
 }
@@ -27,7 +26,7 @@ async fn main() -> Result<()> {
         .await
         .with_context(|| format!("cannot listen on port {port}"))?;
     let (url, stop) = (server.url(), server.stop());
-    // In this order: whoever has read the first line may already press Ctrl-C.
+    // Listens for Ctrl-C before it prints: a reader of the first line may already press it.
     let (interrupted, ()) = settle!(
         async {
             let interrupted = signal::ctrl_c().await;
@@ -35,24 +34,24 @@ async fn main() -> Result<()> {
             interrupted
         },
         async {
-            say(format_args!("listening on {url}"));
+            print_line(format_args!("listening on {url}"));
             run(server).await;
         },
     );
     interrupted.context("cannot wait for Ctrl-C")
 }
 
-/// The whole server, from the first request to the last.
+/// Answers every request until the server is stopped.
 async fn run(mut server: Server) {
     while let Some((request, reply)) = server.next().await {
-        say(format_args!("{} {}", request.method(), request.uri()));
+        print_line(format_args!("{} {}", request.method(), request.uri()));
         if reply.send("Hello World, Imperative\n").is_err() {
-            say(format_args!("the client hung up"));
+            print_line(format_args!("the client hung up"));
         }
     }
 }
 
-/// Prints a line. That nobody reads any more what is printed is no reason to stop.
-fn say(line: Arguments<'_>) {
+/// Prints a line. Keeps serving if nothing reads the output any more.
+fn print_line(line: Arguments<'_>) {
     _ = writeln!(io::stdout(), "{line}");
 }

@@ -1,9 +1,12 @@
-//! Two registrations at once: what `try_join_all` leaves behind, what `barrier` does not, and who
-//! wins when both want the same address; and that nothing loses the lock that decides it.
+//! Concurrent registrations in a small HTTP service.
 //!
-//! `cargo run --example register` tells the story; with `-- --serve` the service stays up.
+//! Shows what `try_join_all` leaves running and `barrier` does not, which of two registrations of one
+//! address wins, and that errors, panics and disconnects release the service's lock.
+//!
+//! `cargo run --example register` prints the story. Add `-- --serve` to serve until Ctrl-C instead.
 
 use std::fmt::{Debug, Display};
+use std::panic;
 use std::pin::pin;
 
 use anyhow::{Context, Result};
@@ -13,16 +16,16 @@ use straggler::{barrier, settle, settle_all};
 use straggler_examples::registration::{ClientError, Fault, Locking, Trial};
 use tokio::signal;
 
-/// A user-registration service on an embedded database, and the race in it.
+/// A user-registration service with a race, on an embedded database
 #[derive(Parser)]
 struct Arguments {
-    /// Serve until Ctrl-C instead of telling the story
+    /// Serve until Ctrl-C instead of printing the story
     #[arg(long)]
     serve: bool,
-    /// Listen on this port; 0 is any free one
+    /// Listen on this port; 0 picks a free one
     #[arg(long, default_value_t = 0, requires = "serve")]
     port: u16,
-    /// Serve with the bug: without the lock around look-up and insert
+    /// Serve with the race: without the lock around lookup and insert
     #[arg(long, requires = "serve")]
     without_lock: bool,
 }
@@ -33,11 +36,23 @@ async fn main() -> Result<()> {
     if arguments.serve {
         return serve(arguments.port, arguments.without_lock).await;
     }
-    what_try_join_all_leaves_behind().await?;
-    what_barrier_does_not().await?;
-    who_wins(Locking::Without).await?;
-    who_wins(Locking::With).await?;
-    what_does_not_lose_the_lock().await
+    silence_injected_panic();
+    try_join_all_leaves_bob_running().await?;
+    barrier_waits_for_bob().await?;
+    settle_all_registers_eve_twice(Locking::Without).await?;
+    settle_all_registers_eve_twice(Locking::With).await?;
+    failures_release_the_lock().await
+}
+
+/// Keeps the panic that the story injects out of its output, which says itself that a handler panics.
+/// Other panics still reach the previous hook.
+fn silence_injected_panic() {
+    let previous = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if info.payload_as_str() != Some(Fault::PANIC_MESSAGE) {
+            previous(info);
+        }
+    }));
 }
 
 async fn serve(port: u16, without_lock: bool) -> Result<()> {
@@ -48,7 +63,7 @@ async fn serve(port: u16, without_lock: bool) -> Result<()> {
     };
     let trial = Trial::start(port, locking).await?;
     let url = trial.url();
-    // In this order: whoever has read the first line may already press Ctrl-C.
+    // Listens for Ctrl-C before it prints: a reader of the first line may already press it.
     let (interrupted, ()) = settle!(signal::ctrl_c(), async {
         println!("listening on {url}");
         println!(
@@ -59,59 +74,61 @@ async fn serve(port: u16, without_lock: bool) -> Result<()> {
     Ok(trial.end().await?)
 }
 
-async fn what_try_join_all_leaves_behind() -> Result<()> {
-    println!("1. try_join_all registers bob, and ada, who is registered already");
+async fn try_join_all_leaves_bob_running() -> Result<()> {
+    println!("1. try_join_all registers bob, and ada, who already has an account");
     let (trial, writes) = Trial::start_with_ada_and_held_writes().await?;
 
     let joined = try_join_all(trial.register_bob_and_ada()).await;
 
-    say("it returned", outcome(&joined));
-    say("still at work", trial.activity().at_work);
-    say("in the database", accounts(&trial).await?);
-    println!("   Here the test ends. During the next one the database is free again:");
+    print_row("it returned", outcome(&joined));
+    print_row("still running", trial.activity().running);
+    print_row("in the database", accounts(&trial).await?);
+    println!("   The test ends here. During the next test, the database unblocks:");
     writes.release().await?;
-    trial.until(|activity| activity.at_work == 0).await;
-    say(
+    trial.until(|activity| activity.running == 0).await;
+    print_row(
         "in the database",
         accounts(&trial).await? + "  <- left behind",
     );
     Ok(trial.end().await?)
 }
 
-async fn what_barrier_does_not() -> Result<()> {
+async fn barrier_waits_for_bob() -> Result<()> {
     println!("\n2. barrier does the same");
     let (trial, writes) = Trial::start_with_ada_and_held_writes().await?;
 
-    let ((joined, at_work), released) = settle!(
+    let ((joined, running), released) = settle!(
         async {
             (
                 barrier(trial.register_bob_and_ada()).await,
-                trial.activity().at_work,
+                trial.activity().running,
             )
         },
         async {
             trial.until(|activity| activity.refused == 1).await;
-            println!("   Ada is refused, bob is at work. Now the database is free again:");
+            println!(
+                "   The server refuses ada while bob is still running. Now the database unblocks:"
+            );
             writes.release().await
         },
     );
     released?;
 
-    say("it returned", outcome(&joined));
-    say("still at work", at_work);
-    say("in the database", accounts(&trial).await?);
+    print_row("it returned", outcome(&joined));
+    print_row("still running", running);
+    print_row("in the database", accounts(&trial).await?);
     Ok(trial.end().await?)
 }
 
-async fn who_wins(locking: Locking) -> Result<()> {
-    // Without the lock both find the address free before either inserts it.
+async fn settle_all_registers_eve_twice(locking: Locking) -> Result<()> {
+    // Without the lock, wait until both find the address free. With it, only one can.
     let found_free = match locking {
         Locking::Without => {
-            println!("\n3. settle_all registers eve twice, and the service takes no lock");
+            println!("\n3. settle_all registers eve twice, without a lock");
             2
         }
         Locking::With => {
-            println!("\n4. settle_all registers eve twice, and the service takes a lock");
+            println!("\n4. settle_all registers eve twice, with a lock");
             1
         }
     };
@@ -128,29 +145,27 @@ async fn who_wins(locking: Locking) -> Result<()> {
     released?;
 
     for (index, result) in settled.iter().enumerate() {
-        say(&format!("registration {index}"), outcome(result));
+        print_row(&format!("registration {index}"), outcome(result));
     }
     match settled.oks().map(|(index, _)| index).collect::<Vec<_>>()[..] {
-        [winner] => say("the winner", format!("registration {winner}")),
-        _ => say("the winner", "both: one address, two accounts"),
+        [winner] => print_row("winner", format!("registration {winner}")),
+        _ => print_row("winner", "both: one address, two accounts"),
     }
-    say("in the database", accounts(&trial).await?);
+    print_row("in the database", accounts(&trial).await?);
     Ok(trial.end().await?)
 }
 
-async fn what_does_not_lose_the_lock() -> Result<()> {
-    println!(
-        "\n5. with the lock a look-up fails, a handler panics (and prints its message), and a client hangs up"
-    );
+async fn failures_release_the_lock() -> Result<()> {
+    println!("\n5. With a lock: a lookup fails, a handler panics, a client hangs up");
     let trial = Trial::start(0, Locking::With).await?;
     for (what, fault) in [
-        ("a look-up fails", Fault::Fails),
-        ("a handler panics", Fault::Panics),
+        ("lookup fails", Fault::Fails),
+        ("handler panics", Fault::Panics),
     ] {
-        trial.users().break_next_look_up(fault);
+        trial.users().inject_fault(fault);
         let failed = trial.client.register("eve@example.com").await;
-        say(what, if failed.is_err() { "Err" } else { "Ok" });
-        say("the lock", lock(&trial));
+        let failed = if failed.is_err() { "Err" } else { "Ok" };
+        print_row(what, format!("{failed}; {}", lock(&trial)));
     }
 
     let writes = trial.users().hold_writes().await?;
@@ -161,23 +176,27 @@ async fn what_does_not_lose_the_lock() -> Result<()> {
             pin!(trial.until(|activity| activity.found_free == 1)),
         )
         .await;
-        // Here the client hangs up.
+        // Dropping the future hangs up.
     }
-    say("a client is gone", "its registration goes on");
-    say("the lock", lock(&trial));
+    print_row(
+        "client hangs up",
+        format!("bob's registration continues; {}", lock(&trial)),
+    );
     writes.release().await?;
     let eve = trial.client.register("eve@example.com").await;
-    say("then eve", outcome(&eve));
-    say("the lock", lock(&trial));
-    say("in the database", accounts(&trial).await?);
+    print_row(
+        "eve registers",
+        format!("{}; {}", outcome(&eve), lock(&trial)),
+    );
+    print_row("in the database", accounts(&trial).await?);
     Ok(trial.end().await?)
 }
 
 fn lock(trial: &Trial) -> &'static str {
     if trial.is_locked() {
-        "is held"
+        "the lock is held"
     } else {
-        "is free"
+        "the lock is free"
     }
 }
 
@@ -192,6 +211,6 @@ fn outcome<T: Debug>(result: &Result<T, ClientError>) -> String {
     }
 }
 
-fn say(what: &str, is: impl Display) {
-    println!("   {what:<16} {is}");
+fn print_row(name: &str, value: impl Display) {
+    println!("   {name:<16} {value}");
 }

@@ -1,4 +1,4 @@
-//! An HTTP server that is no callback but a loop: it awaits the next request, and answers it.
+//! An HTTP server without callbacks: the program awaits each request in a loop and answers it.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -20,46 +20,46 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// How long a client has to send the head of a request. So nobody who stops half-way keeps the
-/// server from stopping.
+/// How long a client has to send the head of a request. A partial request delays a stopping server
+/// no longer than this.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the server waits if the system has no connection to give, say because too many files
-/// are open.
+/// How long the server waits after it failed to accept a connection, such as with too many open
+/// files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// How many requests wait for the loop before their connections do.
-const QUEUE: usize = 16;
+/// How many requests can wait for the loop. Further ones wait in their connections.
+const QUEUE_LEN: usize = 16;
 
-/// A server of which the program asks one request after the other.
+/// A server that the program asks for one request after another.
 ///
-/// Its connections are tasks of its own: when [`next`](Self::next) has returned `None` all of them
-/// have ended, and if it is dropped before they are aborted.
+/// The server owns the tasks of its connections. When [`next`](Self::next) has returned `None`, all of
+/// them are finished. Dropping the server aborts them.
 #[derive(Debug)]
 pub struct Server {
-    /// `None` once it takes no more connections.
+    /// `None` once the server is stopped.
     listener: Option<TcpListener>,
     address: SocketAddr,
     connections: JoinSet<()>,
     calls: mpsc::Receiver<Call>,
-    /// For the connections to come.
+    /// Cloned for each connection.
     caller: mpsc::Sender<Call>,
     stop: CancellationToken,
 }
 
-/// A request, and how to answer it.
+/// A request and its reply.
 pub type Call = (Request<Incoming>, Reply);
 
-/// What comes out of the server.
+/// An HTTP response.
 type Answer = Response<Full<Bytes>>;
 
-/// Answers a request. The client of one that is dropped gets `500 Internal Server Error`.
+/// Answers one request. If it is dropped, the client gets `500 Internal Server Error`.
 #[must_use = "the client waits for an answer"]
 pub struct Reply(oneshot::Sender<Answer>);
 
-/// The client hung up before it was answered.
+/// Error for a client that hung up before it got an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the client hung up before it was answered")]
+#[error("the client hung up before it got an answer")]
 pub struct HungUp;
 
 impl Reply {
@@ -67,13 +67,13 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// If the client has hung up.
+    /// Returns [`HungUp`] if the client has hung up.
     pub fn send(self, text: impl Into<Bytes>) -> Result<(), HungUp> {
         let answer = Response::new(Full::new(text.into()));
         self.0.send(answer).map_err(|_| HungUp)
     }
 
-    /// Waits until the client hangs up, for whoever has a long answer to make.
+    /// Waits until the client hangs up, so that the program can cancel a slow answer.
     pub async fn hung_up(&mut self) {
         self.0.closed().await;
     }
@@ -88,14 +88,14 @@ impl fmt::Debug for Reply {
 }
 
 impl Server {
-    /// Listens on this port of the local machine; port 0 stands for any free one.
+    /// Listens on this local port. With port 0 the system picks a free one.
     ///
     /// # Errors
     ///
-    /// If the port is taken.
+    /// Returns an error if the port is in use.
     pub async fn bind(port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-        let (caller, calls) = mpsc::channel(QUEUE);
+        let (caller, calls) = mpsc::channel(QUEUE_LEN);
         Ok(Self {
             address: listener.local_addr()?,
             listener: Some(listener),
@@ -106,56 +106,58 @@ impl Server {
         })
     }
 
-    /// Returns where the server listens, as in `http://127.0.0.1:8080`.
+    /// Returns the URL of the server, such as `http://127.0.0.1:8080`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Returns what stops the server when it is cancelled: it takes no more connections, hands out
-    /// the requests that are on their way, and then ends.
+    /// Returns the token that stops the server.
+    ///
+    /// A stopped server accepts no more connections. [`next`](Self::next) returns the requests that
+    /// are on their way, and then `None`.
     #[must_use]
     pub fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    /// Waits for the next request, or returns `None` when the server was stopped and all of its
-    /// connections have ended.
+    /// Waits for the next request. Returns `None` when the server is stopped and all of its
+    /// connections are closed.
     ///
-    /// Only while somebody waits here are connections accepted.
+    /// The server accepts connections only while the program awaits this method.
     ///
     /// # Panics
     ///
-    /// If a connection did.
+    /// Resumes the panic of a connection's task.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: no request is lost, and no connection.
+    /// This method is cancel safe: dropping the future loses no request and no connection.
     pub async fn next(&mut self) -> Option<Call> {
         loop {
             tokio::select! {
-                // Connections that have ended go first, so that they do not pile up.
+                // Reap finished connections first, so that they do not pile up.
                 biased;
-                Some(ended) = self.connections.join_next() => ended.unwrap_or_else(go_on),
+                Some(ended) = self.connections.join_next() => ended.unwrap_or_else(resume_panic),
                 Some(call) = self.calls.recv() => return Some(call),
                 () = self.stop.cancelled(), if self.listener.is_some() => self.listener = None,
                 stream = accept(self.listener.as_ref()), if self.listener.is_some() => {
                     let serving = serve(stream, self.caller.clone(), self.stop.clone());
                     self.connections.spawn(serving);
                 }
-                // The queue is never closed, since the server has a sender itself.
-                () = std::future::ready(()), if self.is_over() => return None,
+                // `recv` never returns `None`: the server holds a sender itself.
+                () = std::future::ready(()), if self.is_finished() => return None,
             }
         }
     }
 
-    fn is_over(&self) -> bool {
+    fn is_finished(&self) -> bool {
         self.listener.is_none() && self.connections.is_empty()
     }
 }
 
-/// Lets the panic of a connection go on. Nobody aborts them while the server is there.
-fn go_on(failed: JoinError) {
+/// Resumes the panic of a connection. Only dropping the server aborts one, so the error is a panic.
+fn resume_panic(failed: JoinError) {
     resume_unwind(failed.into_panic())
 }
 
@@ -167,25 +169,24 @@ async fn accept(listener: Option<&TcpListener>) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
-            Err(error) if is_of_connection(&error) => {}
+            Err(error) if is_client_error(&error) => {}
             Err(error) => {
-                eprintln!("no connection can be accepted: {error}");
+                eprintln!("cannot accept a connection: {error}");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-/// Whether it is the client's fault, and the next one may have more luck.
-fn is_of_connection(error: &io::Error) -> bool {
+/// Returns whether the client caused the error, so that the server can accept the next one at once.
+fn is_client_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
     )
 }
 
-/// Serves a connection to its end. Once the server is stopped that is the end of the request that is
-/// at work.
+/// Serves a connection until it closes. A stopped server closes it after the current request.
 async fn serve(stream: TcpStream, caller: mpsc::Sender<Call>, stop: CancellationToken) {
     let ask = service_fn(async |request| Ok::<_, Infallible>(ask(request, &caller).await));
     let mut connection = std::pin::pin!(
@@ -201,17 +202,17 @@ async fn serve(stream: TcpStream, caller: mpsc::Sender<Call>, stop: Cancellation
             connection.await
         }
     };
-    // An error is the client's: it hung up half-way, or does not speak HTTP.
+    // Only clients cause errors here: they hang up early, or do not speak HTTP.
     drop(ended);
 }
 
-/// Hands a request to the loop, and waits for its answer.
+/// Sends a request to the loop and waits for the answer.
 async fn ask(request: Request<Incoming>, caller: &mpsc::Sender<Call>) -> Answer {
     let (reply, answer) = oneshot::channel();
-    // It fails if the server is gone, and then so is the reply.
+    // If the server is gone, this drops the reply, and the client gets the error below.
     _ = caller.send((request, Reply(reply))).await;
     answer.await.unwrap_or_else(|_| {
-        let mut failed = Response::new(Full::new(Bytes::from("nobody has answered\n")));
+        let mut failed = Response::new(Full::new(Bytes::from("the server did not answer\n")));
         *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         failed
     })

@@ -1,4 +1,4 @@
-//! The systems that the examples of `straggler` run and test.
+//! The services that straggler's examples run and test.
 
 pub mod imperative;
 pub mod registration;

@@ -1,4 +1,4 @@
-//! The server that is a loop: it answers everybody, and leaves nothing behind.
+//! The server written as a loop: it answers every client and leaks no task.
 
 use std::net::TcpListener;
 
@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 const HELLO: &str = "Hello World, Imperative";
 
-/// Answers every request, and says how many there were and how many clients had hung up.
+/// Answers every request. Returns how many there were and how many clients had hung up.
 async fn run(mut server: Server) -> (usize, usize) {
     let (mut requests, mut hung_up) = (0, 0);
     while let Some((_request, reply)) = server.next().await {
@@ -21,14 +21,14 @@ async fn run(mut server: Server) -> (usize, usize) {
     (requests, hung_up)
 }
 
-/// Connects to a server past any HTTP client.
+/// Connects to a server without an HTTP client.
 async fn connect(url: &str) -> TcpStream {
     let address = url.strip_prefix("http://").unwrap();
     TcpStream::connect(address).await.unwrap()
 }
 
-#[straggler::leak_check]
-async fn concurrent_clients_are_answered_one_of_whom_hangs_up_half_way() {
+#[straggler::test]
+async fn concurrent_clients_answered_despite_hangup() {
     const CLIENTS: usize = 10;
     let server = Server::bind(0).await.unwrap();
     let (url, stop) = (server.url(), server.stop());
@@ -54,8 +54,8 @@ async fn concurrent_clients_are_answered_one_of_whom_hangs_up_half_way() {
     }
 }
 
-#[straggler::leak_check]
-async fn a_client_that_hangs_up_before_it_is_answered_stops_nobody() {
+#[straggler::test]
+async fn early_hangup_does_not_stop_server() {
     let mut server = Server::bind(0).await.unwrap();
     let (url, stop) = (server.url(), server.stop());
     let asked = Notify::new();
@@ -79,8 +79,8 @@ async fn a_client_that_hangs_up_before_it_is_answered_stops_nobody() {
     assert_eq!(served, (1, 0));
 }
 
-#[straggler::leak_check]
-async fn a_request_that_is_at_work_is_answered_before_it_stops() {
+#[straggler::test]
+async fn stop_answers_pending_request() {
     let mut server = Server::bind(0).await.unwrap();
     let (url, stop) = (server.url(), server.stop());
     let (served, answer) = settle!(
@@ -95,8 +95,8 @@ async fn a_request_that_is_at_work_is_answered_before_it_stops() {
     assert_eq!((served, answer.as_str()), ((0, 0), HELLO));
 }
 
-#[straggler::leak_check]
-async fn connections_that_are_idle_or_never_said_a_word_do_not_keep_it_from_stopping() {
+#[straggler::test]
+async fn stop_closes_idle_connections() {
     let server = Server::bind(0).await.unwrap();
     let (url, stop) = (server.url(), server.stop());
     let (served, mut kept) = settle!(run(server), async {
@@ -113,18 +113,22 @@ async fn connections_that_are_idle_or_never_said_a_word_do_not_keep_it_from_stop
     });
     assert_eq!(served, (1, 0));
     for stream in &mut kept {
-        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "it was closed");
+        assert_eq!(
+            stream.read(&mut [0]).await.unwrap(),
+            0,
+            "the server closed the connection"
+        );
     }
 }
 
-#[straggler::leak_check]
-async fn a_client_that_stops_half_way_and_stays_does_not_keep_it_from_stopping() {
+#[straggler::test]
+async fn stop_gives_up_on_partial_request() {
     let server = Server::bind(0).await.unwrap();
     let (url, stop) = (server.url(), server.stop());
     let (served, stream) = settle!(run(server), async {
         let mut stream = connect(&url).await;
         stream.write_all(b"GET / HTTP/1.1\r\nho").await.unwrap();
-        // Accepted by then: connections are taken in the order in which they come.
+        // Connections are accepted in order, so this answer means that `stream` was accepted.
         reqwest::get(&url).await.unwrap();
         stop.cancel();
         stream
@@ -133,8 +137,8 @@ async fn a_client_that_stops_half_way_and_stays_does_not_keep_it_from_stopping()
     drop(stream);
 }
 
-#[straggler::leak_check]
-async fn what_does_not_speak_http_is_hung_up_on() {
+#[straggler::test]
+async fn non_http_client_disconnected() {
     let server = Server::bind(0).await.unwrap();
     let (url, stop) = (server.url(), server.stop());
     let (served, ()) = settle!(run(server), async {
@@ -148,8 +152,8 @@ async fn what_does_not_speak_http_is_hung_up_on() {
     assert_eq!(served, (0, 0));
 }
 
-#[straggler::leak_check]
-async fn a_reply_that_is_dropped_is_an_answer_too() {
+#[straggler::test]
+async fn dropped_reply_answers_500() {
     let mut server = Server::bind(0).await.unwrap();
     let (url, stop) = (server.url(), server.stop());
     let (served, ()) = settle!(
@@ -158,16 +162,16 @@ async fn a_reply_that_is_dropped_is_an_answer_too() {
             run(server).await
         },
         async {
-            let both = barrier([reqwest::get(&url)]).await.unwrap();
-            assert_eq!(both[0].status(), StatusCode::INTERNAL_SERVER_ERROR);
+            let answers = barrier([reqwest::get(&url)]).await.unwrap();
+            assert_eq!(answers[0].status(), StatusCode::INTERNAL_SERVER_ERROR);
             stop.cancel();
         },
     );
     assert_eq!(served, (0, 0));
 }
 
-#[straggler::leak_check]
-async fn dropping_it_ends_its_connections() {
+#[straggler::test]
+async fn dropped_server_closes_connections() {
     let mut server = Server::bind(0).await.unwrap();
     let url = server.url();
     let ((), refused) = settle!(
@@ -181,8 +185,8 @@ async fn dropping_it_ends_its_connections() {
     refused.unwrap_err();
 }
 
-#[straggler::leak_check]
-async fn a_taken_port_is_an_error() {
+#[straggler::test]
+async fn taken_port_is_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     Server::bind(port).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! What the leak check sees of a task that a dependency spawns: axum's, one for each connection.
+//! The leak check on tasks that a dependency spawns: axum spawns one for each connection.
 
 #[cfg(tokio_unstable)]
 #[path = "../../tests/common/child.rs"]
@@ -14,9 +14,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-/// Stops a server while it answers a request, which keeps the connection's task alive. Returns the
-/// client.
-async fn stop_while_it_answers() -> TcpStream {
+/// Stops a server during a request, which leaks the task of the connection. Returns the client.
+async fn stop_server_during_request() -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (requests, mut requested) = mpsc::channel(1);
@@ -40,15 +39,15 @@ fn check() -> LeakCheck {
     LeakCheck::new().grace(Duration::from_millis(20))
 }
 
-/// The client outlives the check.
+/// Checks the leak. The client outlives the check, so the connection stays open.
 fn report(check: LeakCheck) -> Result<(), straggler::leak::Report> {
     let mut kept = None;
-    check.run(async { kept = Some(stop_while_it_answers().await) })
+    check.run(async { kept = Some(stop_server_during_request().await) })
 }
 
 #[test]
 #[cfg(not(tokio_unstable))]
-fn without_hooks_it_is_counted_and_the_flag_named_that_would_show_it() {
+fn leak_counted_without_hooks_and_flag_named() {
     let report = report(check()).unwrap_err();
     assert_eq!((report.count(), report.unseen()), (1, 1));
     let text = report.to_string();
@@ -60,7 +59,7 @@ fn without_hooks_it_is_counted_and_the_flag_named_that_would_show_it() {
 
 #[test]
 #[cfg(tokio_unstable)]
-fn with_hooks_it_is_named_with_the_user_s_own_line_and_traced_back_to_the_test() {
+fn hooks_trace_leak_back_to_test() {
     use straggler::leak::SpawnedBy;
 
     let report = report(check()).unwrap_err();
@@ -78,20 +77,23 @@ fn with_hooks_it_is_named_with_the_user_s_own_line_and_traced_back_to_the_test()
 
 #[test]
 #[cfg(tokio_unstable)]
-fn with_hooks_a_rule_for_the_dependency_allows_it() {
+fn hooks_let_rule_allow_dependency() {
     report(check().allow_at("axum")).unwrap();
 }
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn a_server_is_stopped() {
-    std::mem::forget(stop_while_it_answers().await);
+async fn server_stopped_during_request() {
+    std::mem::forget(stop_server_during_request().await);
 }
 
 #[test]
 #[cfg(tokio_unstable)]
-fn with_hooks_it_is_annotated_at_the_user_s_own_line() {
-    let ended = child::run_with("a_server_is_stopped", &[("GITHUB_ACTIONS", "true")]);
+fn hooks_annotate_line_of_caller() {
+    let ended = child::run_with(
+        "server_stopped_during_request",
+        &[("GITHUB_ACTIONS", "true")],
+    );
     let mut annotations = ended.stderr.lines().filter(|line| line.starts_with("::"));
     let (Some(annotation), None) = (annotations.next(), annotations.next()) else {
         panic!("{ended:?}");

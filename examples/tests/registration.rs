@@ -1,4 +1,4 @@
-//! The registration service on a real database, over HTTP: what each join leaves behind.
+//! The registration service over HTTP, with a real database: the joins, the race and the lock.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -23,18 +23,18 @@ fn assert_refused<T: std::fmt::Debug>(result: Result<T, ClientError>, with: u16,
 const ADA_IS_REGISTERED: &str = "ada@example.com is already registered";
 
 #[straggler::test]
-async fn try_join_all_returns_while_a_registration_is_at_work() -> Outcome {
+async fn try_join_all_leaves_registration_running() -> Outcome {
     let (trial, writes) = Trial::start_with_ada_and_held_writes().await?;
 
     let joined = try_join_all(trial.register_bob_and_ada()).await;
 
     assert_refused(joined, 409, ADA_IS_REGISTERED);
-    assert_eq!(trial.activity().at_work, 1, "bob's registration goes on");
+    assert_eq!(trial.activity().running, 1, "bob's registration still runs");
     assert_eq!(trial.users().emails().await?, ["ada@example.com"]);
 
-    // A test that ended here would disturb the next one: bob turns up in its database.
+    // If the test ended here, bob would turn up in the database of the next test.
     writes.release().await?;
-    trial.until(|activity| activity.at_work == 0).await;
+    trial.until(|activity| activity.running == 0).await;
     assert_eq!(
         trial.users().emails().await?,
         ["ada@example.com", "bob@example.com"]
@@ -43,19 +43,19 @@ async fn try_join_all_returns_while_a_registration_is_at_work() -> Outcome {
 }
 
 #[straggler::test]
-async fn barrier_returns_when_no_registration_is_at_work() -> Outcome {
+async fn barrier_leaves_no_registration_running() -> Outcome {
     let (trial, writes) = Trial::start_with_ada_and_held_writes().await?;
     {
         let mut joining = pin!(barrier(trial.register_bob_and_ada()));
         let refused = pin!(trial.until(|activity| activity.refused == 1));
         select(&mut joining, refused).await;
         assert!(poll!(&mut joining).is_pending(), "barrier waits for bob");
-        assert_eq!(trial.activity().at_work, 1);
+        assert_eq!(trial.activity().running, 1);
 
         writes.release().await?;
         assert_refused(joining.await, 409, ADA_IS_REGISTERED);
     }
-    assert_eq!(trial.activity().at_work, 0, "nothing is left behind");
+    assert_eq!(trial.activity().running, 0, "no registration still runs");
     assert_eq!(
         trial.users().emails().await?,
         ["ada@example.com", "bob@example.com"]
@@ -64,14 +64,14 @@ async fn barrier_returns_when_no_registration_is_at_work() -> Outcome {
 }
 
 #[straggler::test]
-async fn settle_all_shows_that_one_of_two_registrations_wins() -> Outcome {
+async fn settle_all_returns_winner_and_loser() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
 
     let twice = ["eve@example.com"; 2].map(|email| trial.client.register(email));
     let settled = settle_all(twice).await;
 
     assert_eq!((settled.ok_count(), settled.err_count()), (1, 1));
-    assert_eq!(trial.activity().at_work, 0);
+    assert_eq!(trial.activity().running, 0);
     let error = settled.into_result();
     assert_refused(error, 409, "eve@example.com is already registered");
     assert_eq!(trial.users().emails().await?, ["eve@example.com"]);
@@ -79,7 +79,7 @@ async fn settle_all_shows_that_one_of_two_registrations_wins() -> Outcome {
 }
 
 #[straggler::test]
-async fn of_many_registrations_with_the_lock_exactly_one_wins() -> Outcome {
+async fn lock_lets_one_of_twenty_win() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
 
     let settled = settle_all((0..20).map(|_| trial.client.register("eve@example.com"))).await;
@@ -90,7 +90,7 @@ async fn of_many_registrations_with_the_lock_exactly_one_wins() -> Outcome {
 }
 
 #[straggler::test]
-async fn without_the_lock_two_registrations_both_win() -> Outcome {
+async fn missing_lock_lets_both_win() -> Outcome {
     let trial = Trial::start(0, Locking::Without).await?;
     let writes = trial.users().hold_writes().await?;
 
@@ -107,14 +107,14 @@ async fn without_the_lock_two_registrations_both_win() -> Outcome {
 }
 
 #[straggler::test]
-async fn with_the_lock_the_second_look_up_waits_for_the_first_insert() -> Outcome {
+async fn lock_delays_second_lookup_until_insert() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
     let writes = trial.users().hold_writes().await?;
 
     let twice = ["eve@example.com"; 2].map(|email| trial.client.register(email));
     let (settled, released) = settle!(settle_all(twice), async {
         trial
-            .until(|activity| activity.at_work == 2 && activity.found_free >= 1)
+            .until(|activity| activity.running == 2 && activity.found_free >= 1)
             .await;
         writes.release().await
     });
@@ -126,7 +126,7 @@ async fn with_the_lock_the_second_look_up_waits_for_the_first_insert() -> Outcom
 }
 
 #[straggler::test]
-async fn an_address_is_registered_in_lower_case() -> Outcome {
+async fn address_registered_in_lower_case() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
 
     let ada = trial.client.register("Ada@Example.COM").await?;
@@ -140,7 +140,7 @@ async fn an_address_is_registered_in_lower_case() -> Outcome {
 }
 
 #[straggler::test]
-async fn addresses_of_the_company_skip_the_check() -> Outcome {
+async fn company_address_skips_duplicate_check() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
 
     let emails = [
@@ -156,13 +156,13 @@ async fn addresses_of_the_company_skip_the_check() -> Outcome {
     assert_eq!(
         settle_all(similar).await.ok_count(),
         1,
-        "only the very domain skips it"
+        "only the exact domain skips the check"
     );
     Ok(trial.end().await?)
 }
 
 #[straggler::test]
-async fn what_is_no_address_is_refused_by_name() -> Outcome {
+async fn invalid_address_refused_with_reason() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
 
     for text in ["", "ada", "@example.com", "ada@", "ada <ada@example.com>"] {
@@ -178,7 +178,7 @@ async fn what_is_no_address_is_refused_by_name() -> Outcome {
 }
 
 #[straggler::test]
-async fn a_body_without_an_address_is_refused() -> Outcome {
+async fn body_without_address_refused() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
 
     let body = HashMap::from([("mail", "ada@example.com")]);
@@ -194,26 +194,26 @@ async fn a_body_without_an_address_is_refused() -> Outcome {
 }
 
 #[straggler::test]
-async fn a_registration_that_has_begun_is_finished_before_the_server_stops() -> Outcome {
+async fn server_stop_waits_for_registration() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
     let writes = trial.users().hold_writes().await?;
     {
         let registering = pin!(trial.client.register("bob@example.com"));
-        let at_work = pin!(trial.until(|activity| activity.found_free == 1));
-        // The client hangs up here, when its future is dropped.
-        select(registering, at_work).await;
+        let running = pin!(trial.until(|activity| activity.found_free == 1));
+        // Dropping the client's future at the end of this block hangs up.
+        select(registering, running).await;
     }
     let activity = trial.watch();
     let (ended, released) = settle!(trial.end(), writes.release());
 
     ended?;
     released?;
-    assert_eq!(activity.borrow().at_work, 0);
+    assert_eq!(activity.borrow().running, 0);
     Ok(())
 }
 
 #[straggler::test]
-async fn a_taken_port_is_named() -> Outcome {
+async fn taken_port_named_in_error() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
     let port = trial.url().rsplit(':').next().unwrap_or_default().parse()?;
 
@@ -224,7 +224,7 @@ async fn a_taken_port_is_named() -> Outcome {
 }
 
 #[straggler::test]
-async fn barrier_of_two_registrations_names_the_one_that_lost() -> Outcome {
+async fn barrier_returns_error_of_loser() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
 
     let twice = ["eve@example.com"; 2].map(|email| trial.client.register(email));
@@ -236,11 +236,12 @@ async fn barrier_of_two_registrations_names_the_one_that_lost() -> Outcome {
     Ok(trial.end().await?)
 }
 
-/// Registers one address twice at once, while one of the look-ups goes wrong. Returns what the client
-/// is told of that: the other registration gets the lock, and succeeds.
-async fn register_twice_despite(fault: Fault) -> anyhow::Result<String> {
+/// Registers one address twice while one lookup fails. Returns the error message of that client.
+///
+/// Asserts that the other registration gets the lock and succeeds.
+async fn register_twice_with(fault: Fault) -> anyhow::Result<String> {
     let trial = Trial::start(0, Locking::With).await?;
-    trial.users().break_next_look_up(fault);
+    trial.users().inject_fault(fault);
 
     let twice = ["eve@example.com"; 2].map(|email| trial.client.register(email));
     let settled = settle_all(twice).await;
@@ -254,26 +255,26 @@ async fn register_twice_despite(fault: Fault) -> anyhow::Result<String> {
             assert_eq!(status.as_u16(), 500);
             Ok(message)
         }
-        other => panic!("it did not fail: {other:?}"),
+        other => panic!("unexpected success: {other:?}"),
     }
 }
 
 #[straggler::test]
-async fn a_look_up_that_fails_does_not_lose_the_lock() -> Outcome {
-    let message = register_twice_despite(Fault::Fails).await?;
+async fn failed_lookup_releases_lock() -> Outcome {
+    let message = register_twice_with(Fault::Fails).await?;
     assert!(message.starts_with("the database failed"), "{message}");
     Ok(())
 }
 
 #[straggler::test(panics = "allow")]
-async fn a_handler_that_panics_does_not_lose_the_lock() -> Outcome {
-    let message = register_twice_despite(Fault::Panics).await?;
-    assert!(message.contains("as it was told to"), "{message}");
+async fn panicking_handler_releases_lock() -> Outcome {
+    let message = register_twice_with(Fault::Panics).await?;
+    assert!(message.contains(Fault::PANIC_MESSAGE), "{message}");
     Ok(())
 }
 
 #[straggler::test]
-async fn a_client_that_hangs_up_while_it_has_the_lock_keeps_it_from_nobody() -> Outcome {
+async fn hung_up_client_releases_lock_when_done() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
     let writes = trial.users().hold_writes().await?;
     {
@@ -281,13 +282,10 @@ async fn a_client_that_hangs_up_while_it_has_the_lock_keeps_it_from_nobody() -> 
         let found_free = pin!(trial.until(|activity| activity.found_free == 1));
         select(registering, found_free).await;
     }
-    assert!(
-        trial.is_locked(),
-        "a registration that has begun is finished"
-    );
+    assert!(trial.is_locked(), "the registration outlives its client");
 
     let (second, released) = settle!(trial.client.register("eve@example.com"), async {
-        trial.until(|activity| activity.at_work == 2).await;
+        trial.until(|activity| activity.running == 2).await;
         writes.release().await
     });
 
@@ -298,10 +296,9 @@ async fn a_client_that_hangs_up_while_it_has_the_lock_keeps_it_from_nobody() -> 
     Ok(trial.end().await?)
 }
 
-/// What becomes of a handler whose server drops it with the connection.
+/// Like a handler that the server drops with its connection.
 #[straggler::test]
-async fn a_registration_that_is_dropped_in_the_middle_or_in_the_queue_gives_the_lock_back()
--> Outcome {
+async fn dropped_registration_releases_lock() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
     let service = trial.registrations();
     let writes = trial.users().hold_writes().await?;
@@ -311,7 +308,7 @@ async fn a_registration_that_is_dropped_in_the_middle_or_in_the_queue_gives_the_
         select(&mut holds, found_free).await;
         let mut waits = Box::pin(service.register("eve@example.com"));
         assert!(poll!(&mut waits).is_pending());
-        let lock = service.lock().expect("there is one");
+        let lock = service.lock().expect("the service has a lock");
         assert_eq!(lock.waiters().len(), 1);
         drop(waits);
         assert!(lock.waiters().is_empty() && trial.is_locked());
@@ -320,6 +317,6 @@ async fn a_registration_that_is_dropped_in_the_middle_or_in_the_queue_gives_the_
     }
     writes.release().await?;
     trial.client.register("ada@example.com").await?;
-    assert_eq!(trial.activity().at_work, 0);
+    assert_eq!(trial.activity().running, 0);
     Ok(trial.end().await?)
 }

@@ -1,5 +1,5 @@
-//! The examples that stay up, each in a process of its own: where they say that they listen, and that
-//! Ctrl-C ends them well.
+//! The examples as processes of their own: the servers answer and stop on Ctrl-C, and the story fits
+//! one screen.
 
 #![cfg(unix)]
 
@@ -14,22 +14,24 @@ use std::time::{Duration, Instant};
 use straggler::{LeakCheck, settle_all};
 use straggler_examples::registration::Client;
 
-/// The binary of an example. `cargo test` builds it, unless it is told what to test: then
-/// `cargo build -p straggler-examples --examples` does.
+/// Returns the binary of an example.
+///
+/// `cargo test` builds it. With a filter such as `--test serving` it does not: run
+/// `cargo build -p straggler-examples --examples` first.
 fn binary(example: &str) -> PathBuf {
     let own = env::current_exe().unwrap();
-    // Beside the folder of the tests.
+    // The tests are in `deps/`, the examples in `examples/`.
     let profile = own.ancestors().nth(2).unwrap();
     let binary = profile.join("examples").join(example);
     assert!(
         binary.is_file(),
-        "there is no {}: `cargo build -p straggler-examples --examples` makes it",
+        "no {}: run `cargo build -p straggler-examples --examples`",
         binary.display()
     );
     binary
 }
 
-/// An example that serves, until this is dropped.
+/// A running server. Dropping it kills the process.
 struct Serving {
     process: Child,
     _stdout: BufReader<ChildStdout>,
@@ -60,17 +62,20 @@ impl Serving {
         port
     }
 
-    /// Presses Ctrl-C, and returns the status that it leaves with.
+    /// Presses Ctrl-C and returns the exit status.
     fn interrupt(mut self) -> Option<i32> {
         let id = self.process.id().to_string();
         let sent = Command::new("kill").args(["-INT", &id]).status().unwrap();
         assert!(sent.success());
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(begun.elapsed() < Duration::from_mins(1), "it stays up");
+            assert!(
+                started.elapsed() < Duration::from_mins(1),
+                "the server does not stop"
+            );
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -78,14 +83,28 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // It is gone already, unless the test has failed.
+        // The process is still there only if the test has failed.
         _ = self.process.kill();
         _ = self.process.wait();
     }
 }
 
 #[test]
-fn the_server_that_is_a_loop_answers_until_ctrl_c() {
+fn register_story_fits_one_screen() {
+    for backtrace in ["0", "1", "full"] {
+        let story = Command::new(binary("register"))
+            .env("RUST_BACKTRACE", backtrace)
+            .output()
+            .unwrap();
+        assert!(story.status.success(), "{story:?}");
+        assert_eq!(String::from_utf8(story.stderr).unwrap(), "");
+        let printed = String::from_utf8(story.stdout).unwrap();
+        assert!(printed.lines().count() <= 40, "{printed}");
+    }
+}
+
+#[test]
+fn imperative_server_answers_until_ctrl_c() {
     let serving = Serving::start("imperative_server", &[]);
     let asked = LeakCheck::new().run(async {
         let texts = (0..3).map(async |_| reqwest::get(&serving.url).await?.text().await);
@@ -97,7 +116,7 @@ fn the_server_that_is_a_loop_answers_until_ctrl_c() {
 }
 
 #[test]
-fn the_registration_service_registers_until_ctrl_c() {
+fn register_serves_until_ctrl_c() {
     let serving = Serving::start("register", &["--serve"]);
     let users = LeakCheck::new().run(async {
         let client = Client::new(&serving.url);
@@ -109,7 +128,7 @@ fn the_registration_service_registers_until_ctrl_c() {
 }
 
 #[test]
-fn clients_that_stop_half_way_do_not_keep_a_server_from_stopping() {
+fn partial_requests_do_not_block_ctrl_c() {
     for (example, arguments) in [
         ("imperative_server", &[][..]),
         ("register", &["--serve"][..]),
@@ -132,7 +151,7 @@ fn clients_that_stop_half_way_do_not_keep_a_server_from_stopping() {
 }
 
 #[test]
-fn each_takes_the_port_that_it_is_given_and_can_be_interrupted_at_once() {
+fn port_option_works_and_port_is_freed() {
     for (example, arguments) in [
         ("imperative_server", &[][..]),
         ("register", &["--serve"][..]),
@@ -140,7 +159,7 @@ fn each_takes_the_port_that_it_is_given_and_can_be_interrupted_at_once() {
         let any = Serving::start(example, arguments);
         let port = any.port().to_owned();
         assert_eq!(any.interrupt(), Some(0));
-        // It is free again. The system gives out others before it gives out this one.
+        // The port is free again, and the system assigns every other free port first.
         let given = Serving::start(example, &[arguments, &["--port", &port]].concat());
         assert_eq!(given.port(), port);
         assert_eq!(given.interrupt(), Some(0));

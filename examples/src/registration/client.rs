@@ -1,4 +1,4 @@
-//! A client of the service.
+//! The client of the service.
 
 use reqwest::StatusCode;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::User;
 use super::server::Refusal;
 
-/// Calls a server.
+/// An HTTP client of one server.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
@@ -16,21 +16,21 @@ pub struct Client {
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The server refused, and said why.
+    /// The server refused the request.
     #[error("{}: {message}", status.as_u16())]
     Refused {
-        /// The status of the answer.
+        /// The HTTP status of the response.
         status: StatusCode,
-        /// What the server said.
+        /// The server's reason.
         message: String,
     },
-    /// No answer, or none that makes sense.
-    #[error("the call failed")]
+    /// The server sent no response, or an invalid one.
+    #[error("the HTTP request failed")]
     Http(#[from] reqwest::Error),
 }
 
 impl Client {
-    /// Makes a client of the server at `url`.
+    /// Makes a client for the server at `url`.
     #[must_use]
     pub fn new(url: &str) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// If the server refuses or cannot be reached.
+    /// Returns an error if the server refuses the request or cannot be reached.
     pub async fn register(&self, email: &str) -> Result<User, ClientError> {
         self.post(&NewUser { email }).await
     }
@@ -52,14 +52,14 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// If the server refuses or cannot be reached.
+    /// Returns an error if the server refuses the request or cannot be reached.
     pub async fn post(&self, body: &impl Serialize) -> Result<User, ClientError> {
-        let answer = self.http.post(&self.url).json(body).send().await?;
-        match answer.status() {
-            StatusCode::CREATED => Ok(answer.json().await?),
+        let response = self.http.post(&self.url).json(body).send().await?;
+        match response.status() {
+            StatusCode::CREATED => Ok(response.json().await?),
             status => Err(ClientError::Refused {
                 status,
-                message: answer.json::<Refusal>().await?.error,
+                message: response.json::<Refusal>().await?.error,
             }),
         }
     }

@@ -1,4 +1,4 @@
-//! The address a user registers with.
+//! The email address of a user.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,14 +6,14 @@ use std::str::FromStr;
 use email_address::{EmailAddress, Options};
 use serde::Serialize;
 
-/// Users of this domain may register as often as they like.
-const COMPANY: &str = "@mycompany.com";
+/// Users of this domain may register any number of times.
+const COMPANY_DOMAIN: &str = "@mycompany.com";
 
 /// A valid email address in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Email(String);
 
-/// The text is not an email address.
+/// Error for text that is not an email address.
 #[derive(Debug, thiserror::Error)]
 #[error("{text:?} is not an email address: {reason}")]
 pub struct InvalidEmail {
@@ -22,13 +22,13 @@ pub struct InvalidEmail {
 }
 
 impl Email {
-    /// Whether the address skips the check for duplicates.
+    /// Returns whether the address skips the check for duplicates.
     #[must_use]
     pub fn is_of_company(&self) -> bool {
-        self.0.ends_with(COMPANY)
+        self.0.ends_with(COMPANY_DOMAIN)
     }
 
-    /// The address as text.
+    /// Returns the address as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

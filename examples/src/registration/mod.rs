@@ -1,8 +1,8 @@
-//! A user-registration service over HTTP, with a race in it and the cure beside it.
+//! A user-registration service over HTTP, with a race and the lock that fixes it.
 //!
-//! `POST /user` with an email address makes an account, unless the address has one. Each
-//! registration looks the address up and then inserts it: two at once can both find it free.
-//! [`Locking`] switches the lock that keeps a second registration out in between.
+//! `POST /user` creates an account for an email address, unless the address has one. A registration
+//! first looks the address up, then inserts it, so two concurrent ones can both find it free.
+//! [`Locking`] turns on a lock around both steps.
 
 mod client;
 mod email;

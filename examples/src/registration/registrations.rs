@@ -1,27 +1,27 @@
-//! Registering a user: look the address up, then insert it.
+//! Registering a user: look up the address, then insert it.
 
 use straggler::Lock;
 use tokio::sync::watch;
 
 use super::{Email, InvalidEmail, User, Users};
 
-/// Whether a registration keeps others out between its look-up and its insert.
+/// Whether a registration holds a lock around its lookup and its insert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Locking {
-    /// The bug: two registrations at once can both find an address free.
+    /// The bug: two concurrent registrations can both find an address free.
     Without,
-    /// The cure: a lock around look-up and insert.
+    /// The fix: a lock around lookup and insert.
     With,
 }
 
-/// What the registrations are doing, for whoever watches the service.
+/// The counters of the service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Activity {
-    /// How many have begun and have not ended.
-    pub at_work: usize,
-    /// How many have found their address free so far.
+    /// How many registrations are running.
+    pub running: usize,
+    /// How many have found their address free.
     pub found_free: usize,
-    /// How many were refused so far.
+    /// How many were refused as duplicates.
     pub refused: usize,
 }
 
@@ -31,7 +31,7 @@ pub enum RegisterError {
     /// The text is not an email address.
     #[error(transparent)]
     InvalidEmail(#[from] InvalidEmail),
-    /// The address has an account.
+    /// The address already has an account.
     #[error("{0} is already registered")]
     Duplicate(Email),
     /// The database failed.
@@ -39,7 +39,7 @@ pub enum RegisterError {
     Database(#[from] sqlx::Error),
 }
 
-/// Registers users.
+/// The registration service, without HTTP.
 #[derive(Debug)]
 pub struct Registrations {
     users: Users,
@@ -48,7 +48,7 @@ pub struct Registrations {
 }
 
 impl Registrations {
-    /// Makes the service for a table of users.
+    /// Makes a service for a table of users.
     #[must_use]
     pub fn new(users: Users, locking: Locking) -> Self {
         Self {
@@ -58,20 +58,22 @@ impl Registrations {
         }
     }
 
-    /// Makes an account with this address, unless there is one. Addresses of the company are not
-    /// checked.
+    /// Creates an account for an address.
+    ///
+    /// Company addresses skip the check for duplicates.
     ///
     /// # Errors
     ///
-    /// If the text is no address, the address has an account, or the database fails.
+    /// Returns an error if the text is not an email address, if the address already has an account,
+    /// or if the database fails.
     pub async fn register(&self, email: &str) -> Result<User, RegisterError> {
-        let _at_work = AtWork::begin(&self.activity);
+        let _running = Running::start(&self.activity);
         let email: Email = email.parse()?;
         if email.is_of_company() {
             return Ok(self.users.insert(&email).await?);
         }
         let _guard = match &self.lock {
-            // Whatever becomes of this registration, the lock goes with it.
+            // Dropping the guard releases the lock: on success, error, panic and cancellation.
             Some(lock) => Some(lock.acquire().await),
             None => None,
         };
@@ -84,13 +86,13 @@ impl Registrations {
         Ok(self.users.insert(&email).await?)
     }
 
-    /// Watches what the registrations are doing.
+    /// Returns a receiver of the counters.
     #[must_use]
     pub fn activity(&self) -> watch::Receiver<Activity> {
         self.activity.subscribe()
     }
 
-    /// Returns the lock around look-up and insert, if there is one.
+    /// Returns the lock around lookup and insert, if there is one.
     #[must_use]
     pub fn lock(&self) -> Option<&Lock> {
         self.lock.as_ref()
@@ -103,18 +105,18 @@ impl Registrations {
     }
 }
 
-/// Counts a registration as at work until it is dropped.
-struct AtWork<'a>(&'a watch::Sender<Activity>);
+/// Counts a registration as running until dropped.
+struct Running<'a>(&'a watch::Sender<Activity>);
 
-impl<'a> AtWork<'a> {
-    fn begin(activity: &'a watch::Sender<Activity>) -> Self {
-        activity.send_modify(|activity| activity.at_work += 1);
+impl<'a> Running<'a> {
+    fn start(activity: &'a watch::Sender<Activity>) -> Self {
+        activity.send_modify(|activity| activity.running += 1);
         Self(activity)
     }
 }
 
-impl Drop for AtWork<'_> {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.send_modify(|activity| activity.at_work -= 1);
+        self.0.send_modify(|activity| activity.running -= 1);
     }
 }

@@ -1,4 +1,4 @@
-//! The service over HTTP.
+//! The HTTP server.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,8 +20,8 @@ use tokio_util::task::TaskTracker;
 
 use super::{RegisterError, Registrations, User};
 
-/// How long clients have to send the rest of a request when the server stops.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a stopping server waits for the rest of a partial request.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The body of `POST /user`.
 #[derive(Debug, Deserialize)]
@@ -29,7 +29,7 @@ struct NewUser {
     email: String,
 }
 
-/// The body of every answer that is no success.
+/// The body of every error response.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Refusal {
     pub(super) error: String,
@@ -45,26 +45,26 @@ pub struct Server {
     serving: JoinHandle<io::Result<()>>,
 }
 
-/// What each handler needs.
+/// The state that handlers share.
 #[derive(Clone, Debug)]
 struct Shared {
     registrations: Arc<Registrations>,
-    at_work: TaskTracker,
+    running: TaskTracker,
 }
 
 impl Server {
-    /// Starts to serve on this port of the local machine; port 0 stands for any free one.
+    /// Starts a server on this local port. With port 0 the system picks a free one.
     ///
     /// # Errors
     ///
-    /// If the port is taken.
+    /// Returns an error if the port is in use.
     pub async fn start(port: u16, registrations: Registrations) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
         let registrations = Arc::new(registrations);
         let shared = Shared {
             registrations: Arc::clone(&registrations),
-            at_work: TaskTracker::new(),
+            running: TaskTracker::new(),
         };
         let router = Router::new()
             .route("/user", post(register))
@@ -85,7 +85,7 @@ impl Server {
         })
     }
 
-    /// Returns where the server listens, as in `http://127.0.0.1:8080`.
+    /// Returns the URL of the server, such as `http://127.0.0.1:8080`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -97,18 +97,18 @@ impl Server {
         &self.registrations
     }
 
-    /// Takes no more requests, lets those at work come to their ends, and closes the database.
+    /// Stops accepting requests, finishes those that are running, and closes the database.
     ///
-    /// Who has sent a part of a request has two seconds for the rest of it. After that the connection is
-    /// left to itself.
+    /// A client that has sent part of a request gets two seconds to send the rest. Then the server
+    /// stops without it.
     ///
     /// # Errors
     ///
-    /// If the server failed.
+    /// Returns the error with which the server failed.
     ///
     /// # Panics
     ///
-    /// If the server did.
+    /// Resumes the panic of the server's task.
     pub async fn stop(self) -> io::Result<()> {
         let Self {
             registrations,
@@ -118,17 +118,17 @@ impl Server {
             ..
         } = self;
         stop.cancel();
-        shared.at_work.close();
-        shared.at_work.wait().await;
-        let in_time = timeout(PATIENCE, &mut serving).await;
+        shared.running.close();
+        shared.running.wait().await;
+        let in_time = timeout(SHUTDOWN_TIMEOUT, &mut serving).await;
         let served = if let Ok(served) = in_time {
             served
         } else {
             serving.abort();
             serving.await
         };
-        // Of those whose requests were complete in the meantime.
-        shared.at_work.wait().await;
+        // Requests that arrived in full during the timeout may have started more registrations.
+        shared.running.wait().await;
         registrations.users().close().await;
         match served {
             Ok(served) => served,
@@ -140,8 +140,8 @@ impl Server {
 
 /// Handles `POST /user`.
 ///
-/// A registration that has begun is finished even if its client hangs up: it runs in a task of
-/// its own, which is not dropped with the connection.
+/// A registration completes even if its client hangs up: it runs in its own task, which axum does
+/// not drop with the connection.
 async fn register(
     State(shared): State<Shared>,
     body: Result<Json<NewUser>, JsonRejection>,
@@ -152,7 +152,7 @@ async fn register(
     };
     let registrations = shared.registrations;
     let registering = async move { registrations.register(&email).await };
-    match shared.at_work.spawn(registering).await {
+    match shared.running.spawn(registering).await {
         Ok(Ok(user)) => (StatusCode::CREATED, Json::<User>(user)).into_response(),
         Ok(Err(error)) => refuse(status(&error), format!("{:#}", anyhow::Error::new(error))),
         Err(failed) => refuse(StatusCode::INTERNAL_SERVER_ERROR, failed.to_string()),

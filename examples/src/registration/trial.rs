@@ -1,4 +1,4 @@
-//! The service on trial: a server on an empty database of its own, and a client of it.
+//! The service under test: a server with an empty database of its own, and a client.
 
 use std::io;
 
@@ -9,40 +9,40 @@ use super::{
     Activity, Client, ClientError, HeldWrites, Locking, Registrations, Server, User, Users,
 };
 
-/// A running service with a database that nobody else uses.
+/// A running service with a database that no other test uses.
 #[derive(Debug)]
 pub struct Trial {
-    /// Calls the server.
+    /// A client of the server.
     pub client: Client,
     server: Server,
     folder: TempDir,
 }
 
-/// Why a trial could not begin.
+/// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum TrialError {
-    /// There is no place for the database.
-    #[error("cannot make a folder for the database")]
+    /// The folder of the database cannot be created.
+    #[error("cannot create a folder for the database")]
     Folder(#[source] io::Error),
     /// The database cannot be opened.
     #[error("cannot open the database")]
     Database(#[from] sqlx::Error),
-    /// The port cannot be listened on.
+    /// The server cannot listen on the port.
     #[error("cannot listen on port {port}")]
     Port {
-        /// The port that was asked for.
+        /// The requested port.
         port: u16,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
 impl Trial {
-    /// Starts the service on this port of the local machine; port 0 stands for any free one.
+    /// Starts a service on this local port. With port 0 the system picks a free one.
     ///
     /// # Errors
     ///
-    /// If there is no place for the database or the port is taken.
+    /// Returns an error if the database cannot be created or the port is in use.
     pub async fn start(port: u16, locking: Locking) -> Result<Self, TrialError> {
         let folder = tempfile::tempdir().map_err(TrialError::Folder)?;
         let users = Users::open(&folder.path().join("users.db")).await?;
@@ -56,12 +56,13 @@ impl Trial {
         })
     }
 
-    /// Starts a service that knows ada, on a database to which nobody can write for now. It takes
-    /// no lock, so that ada's next look-up need not wait for somebody else's insert.
+    /// Starts a service in which ada has an account and writes are blocked.
+    ///
+    /// The service uses no lock, so ada's next lookup does not wait for another insert.
     ///
     /// # Errors
     ///
-    /// If something fails that should not.
+    /// Returns an error if the service or the database fails.
     pub async fn start_with_ada_and_held_writes() -> anyhow::Result<(Self, HeldWrites)> {
         let trial = Self::start(0, Locking::Without).await?;
         trial.client.register("ada@example.com").await?;
@@ -69,7 +70,7 @@ impl Trial {
         Ok((trial, writes))
     }
 
-    /// Registers bob, who has to wait for the database, and ada again when bob is at work.
+    /// Registers bob, who waits for the database, and then ada a second time.
     pub fn register_bob_and_ada(&self) -> [impl Future<Output = Result<User, ClientError>>; 2] {
         [("bob@example.com", 1), ("ada@example.com", 2)].map(|(email, found_free)| {
             self.register_after(move |activity| activity.found_free >= found_free, email)
@@ -82,49 +83,49 @@ impl Trial {
         self.server.url()
     }
 
-    /// Returns the service, for calls past HTTP.
+    /// Returns the service, to call it without HTTP.
     #[must_use]
     pub fn registrations(&self) -> &Registrations {
         self.server.registrations()
     }
 
-    /// Returns the table of users, for a look past the service.
+    /// Returns the table of users.
     #[must_use]
     pub fn users(&self) -> &Users {
         self.registrations().users()
     }
 
-    /// Whether somebody holds the lock around look-up and insert.
+    /// Returns whether a registration holds the lock around lookup and insert.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         let lock = self.registrations().lock();
         lock.is_some_and(straggler::Lock::is_locked)
     }
 
-    /// Returns what the registrations are doing.
+    /// Returns the counters of the service.
     #[must_use]
     pub fn activity(&self) -> Activity {
         *self.watch().borrow()
     }
 
-    /// Watches what the registrations are doing, also after the trial has ended.
+    /// Returns a receiver of the counters. It outlives the service.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Activity> {
         self.server.registrations().activity()
     }
 
-    /// Waits until the registrations have come to a certain point.
+    /// Waits until the counters satisfy a condition.
     pub async fn until(&self, reached: impl FnMut(&Activity) -> bool) {
         let mut activity = self.watch();
-        // It fails when the service has gone away, which it does not before the trial.
+        // Fails only if the service is gone, and `self` owns the service.
         _ = activity.wait_for(reached).await;
     }
 
-    /// Registers a user once the registrations have come to a certain point.
+    /// Registers a user once the counters satisfy a condition.
     ///
     /// # Errors
     ///
-    /// If the server refuses or cannot be reached.
+    /// Returns an error if the server refuses the request or cannot be reached.
     pub async fn register_after(
         &self,
         reached: impl FnMut(&Activity) -> bool,
@@ -134,11 +135,11 @@ impl Trial {
         self.client.register(email).await
     }
 
-    /// Stops the service when nothing is at work any more, and removes the database.
+    /// Waits for running registrations, stops the service and removes the database.
     ///
     /// # Errors
     ///
-    /// If the server failed or the database cannot be removed.
+    /// Returns an error if the server failed or the database cannot be removed.
     pub async fn end(self) -> io::Result<()> {
         self.server.stop().await?;
         self.folder.close()

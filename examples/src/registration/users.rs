@@ -1,4 +1,4 @@
-//! The users in the database.
+//! The table of users.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,15 +10,15 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 
 use super::Email;
 
-/// How long a write waits for another one to end. Long enough for a busy machine.
+/// How long a write waits for another one. Long enough for a busy machine.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    /// Given out by the database.
+    /// The key of the row, chosen by the database.
     pub id: i64,
-    /// In lower case.
+    /// The address in lower case.
     pub email: String,
 }
 
@@ -30,33 +30,38 @@ pub struct Users {
     fault: Arc<Mutex<Option<Fault>>>,
 }
 
-/// What a look-up does instead of its work, so that it can be seen what comes of that.
+/// A fault to inject into a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It fails, as if the database had.
+    /// The lookup returns an error, as if the database had failed.
     Fails,
-    /// It panics.
+    /// The lookup panics with [`Fault::PANIC_MESSAGE`].
     Panics,
 }
 
+impl Fault {
+    /// The message of an injected panic.
+    pub const PANIC_MESSAGE: &str = "injected panic in the lookup";
+}
+
 impl Users {
-    /// Opens the database in `file`, and makes it if there is none.
+    /// Opens the database in `file`. Creates the file if there is none.
     ///
     /// # Errors
     ///
-    /// If the file is no database or cannot be written.
+    /// Returns an error if the file is not a database or not writable.
     pub async fn open(file: &Path) -> sqlx::Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
-            // Reads go on while somebody writes.
+            // Lets connections read during a write.
             .journal_mode(SqliteJournalMode::Wal)
             .busy_timeout(WRITE_TIMEOUT);
         let pool = SqlitePoolOptions::new()
             .connect_with(options.clone())
             .await?;
-        // Without UNIQUE on purpose, so that the race can be seen: nobody but the service keeps an
-        // address from being inserted twice.
+        // No UNIQUE constraint, on purpose: the database must not hide the race that the service is
+        // there to show.
         sqlx::query(
             "CREATE TABLE IF NOT EXISTS users (id INTEGER PRIMARY KEY, email TEXT NOT NULL)",
         )
@@ -70,20 +75,20 @@ impl Users {
         })
     }
 
-    /// Says whether there is an account with this address.
+    /// Returns whether the address has an account.
     ///
     /// # Errors
     ///
-    /// If the database fails.
+    /// Returns an error if the database fails.
     ///
     /// # Panics
     ///
-    /// If it was [told](Self::break_next_look_up) to.
+    /// Panics if a test [injected](Self::inject_fault) [`Fault::Panics`].
     pub async fn contains(&self, email: &Email) -> sqlx::Result<bool> {
         let fault = self.fault().take();
         match fault {
             Some(Fault::Fails) => return Err(sqlx::Error::WorkerCrashed),
-            Some(Fault::Panics) => panic!("the look-up panics, as it was told to"),
+            Some(Fault::Panics) => panic!("{}", Fault::PANIC_MESSAGE),
             None => {}
         }
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users WHERE email = ?)")
@@ -92,8 +97,8 @@ impl Users {
             .await
     }
 
-    /// Has the next look-up do something else.
-    pub fn break_next_look_up(&self, fault: Fault) {
+    /// Injects a fault into the next lookup.
+    pub fn inject_fault(&self, fault: Fault) {
         *self.fault() = Some(fault);
     }
 
@@ -101,11 +106,11 @@ impl Users {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes an account with this address.
+    /// Creates an account for an address.
     ///
     /// # Errors
     ///
-    /// If the database fails.
+    /// Returns an error if the database fails.
     pub async fn insert(&self, email: &Email) -> sqlx::Result<User> {
         let id = sqlx::query_scalar("INSERT INTO users (email) VALUES (?) RETURNING id")
             .bind(email.as_str())
@@ -117,22 +122,22 @@ impl Users {
         })
     }
 
-    /// Returns the address of every account, the oldest account first.
+    /// Returns the address of every account, oldest account first.
     ///
     /// # Errors
     ///
-    /// If the database fails.
+    /// Returns an error if the database fails.
     pub async fn emails(&self) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar("SELECT email FROM users ORDER BY id")
             .fetch_all(&self.pool)
             .await
     }
 
-    /// Keeps everybody from writing, as a backup or a migration does. Look-ups go on.
+    /// Blocks all other writes, as a backup or a migration does. Lookups still work.
     ///
     /// # Errors
     ///
-    /// If the database fails.
+    /// Returns an error if the database fails.
     pub async fn hold_writes(&self) -> sqlx::Result<HeldWrites> {
         let mut connection = self.options.connect().await?;
         sqlx::query("BEGIN IMMEDIATE")
@@ -147,19 +152,19 @@ impl Users {
     }
 }
 
-/// A transaction that keeps everybody else from writing until it is released.
+/// A transaction that blocks all other writes until it is released.
 #[derive(Debug)]
-#[must_use = "writes go on when it is dropped"]
+#[must_use = "dropping it unblocks writes"]
 pub struct HeldWrites {
     connection: SqliteConnection,
 }
 
 impl HeldWrites {
-    /// Lets writes go on.
+    /// Unblocks writes.
     ///
     /// # Errors
     ///
-    /// If the database fails.
+    /// Returns an error if the database fails.
     pub async fn release(self) -> sqlx::Result<()> {
         self.connection.close().await
     }
