@@ -1,4 +1,4 @@
-//! Runs a test that must fail in a process of its own, and shows what it printed.
+//! Runs a test that must fail in its own process, and returns what it printed.
 
 #![allow(
     dead_code,
@@ -8,13 +8,13 @@
 use std::env;
 use std::process::Command;
 
-/// How a test ended that ran in a process of its own.
+/// The outcome of a test that ran in its own process.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) passed: bool,
-    /// What the test runner printed.
+    /// The output of the test runner.
     pub(crate) stdout: String,
-    /// What the test printed.
+    /// The output of the test.
     pub(crate) stderr: String,
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn run_with(name: &str, variables: &[(&str, &str)]) -> Ended {
     start(name, &["--nocapture"], variables)
 }
 
-/// The same, but that the test runner captures what tests print, as it does by default.
+/// The same, but the test runner captures the test's output, as it does by default.
 pub(crate) fn run_captured(name: &str, variables: &[(&str, &str)]) -> Ended {
     start(name, &[], variables)
 }

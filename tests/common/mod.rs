@@ -1,4 +1,4 @@
-//! Futures and wakers whose every step a test decides, and records of what happened to them.
+//! Futures and wakers that a test controls step by step, and logs of what happened to them.
 
 #![allow(
     dead_code,
@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-/// A future that is pending until it is opened. Its clones are the same gate: one is awaited, one
-/// stays with the test.
+/// A future that is pending until it is opened. Its clones share one state: a test awaits one and
+/// keeps another.
 #[derive(Clone, Default)]
 pub(crate) struct Gate(Arc<Mutex<GateState>>);
 
@@ -28,13 +28,13 @@ impl Gate {
         (0..count).map(|_| Self::default()).collect()
     }
 
-    /// Lets the future be ready, and wakes it.
+    /// Makes the future ready and wakes it.
     pub(crate) fn open(&self) {
         self.lock().open = true;
         self.wake();
     }
 
-    /// Wakes the future, and leaves it pending.
+    /// Wakes the future, which stays pending.
     pub(crate) fn wake(&self) {
         let waker = self.lock().waker.clone();
         if let Some(waker) = waker {
@@ -71,7 +71,7 @@ impl Future for Gate {
     }
 }
 
-/// What happened, in order. Its clones are the same log.
+/// Events in order. Its clones share one log.
 #[derive(Debug)]
 pub(crate) struct Log<T>(Arc<Mutex<Vec<T>>>);
 
@@ -84,7 +84,7 @@ impl<T> Log<T> {
         self.0.lock().unwrap().push(event);
     }
 
-    /// Takes what was logged so far.
+    /// Takes the events logged so far.
     pub(crate) fn take(&self) -> Vec<T> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
@@ -96,7 +96,7 @@ impl<T> Clone for Log<T> {
     }
 }
 
-/// A value that logs its drop, and then panics with `drop of {id}` if it was told to.
+/// A value that logs its drop, and then panics with `drop of {id}` if `panics_if` says so.
 #[derive(Debug)]
 pub(crate) struct Tracked {
     id: usize,
@@ -122,8 +122,8 @@ impl Tracked {
         self
     }
 
-    /// A future that does what `inner` does and is the owner of this value, so that the value is
-    /// dropped with the future and not by its last poll.
+    /// Wraps `inner` in a future that owns this value, which is dropped with the future rather than
+    /// by its last poll.
     pub(crate) fn owned_by<F: Future>(self, inner: F) -> Owner<F> {
         Owner {
             inner: Box::pin(inner),
@@ -153,7 +153,7 @@ impl<F: Future> Future for Owner<F> {
     }
 }
 
-/// A parent's waker that counts how often it is woken.
+/// A waker that counts its wake-ups.
 #[derive(Default)]
 pub(crate) struct Wakes(AtomicUsize);
 
@@ -173,12 +173,12 @@ impl Wake for Wakes {
     }
 }
 
-/// Polls once, with `waker`.
+/// Polls once with `waker`.
 pub(crate) fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 
-/// Runs a body in a runtime of each flavor.
+/// Runs a body in a current-thread and in a multi-thread runtime.
 pub(crate) fn in_each_flavor<F: Future>(mut body: impl FnMut() -> F) {
     for mut builder in [
         tokio::runtime::Builder::new_current_thread(),
@@ -189,11 +189,14 @@ pub(crate) fn in_each_flavor<F: Future>(mut body: impl FnMut() -> F) {
     }
 }
 
-/// Lets others run until something is so. A test in which it never is fails after a minute.
+/// Yields to other tasks until the condition holds. Panics after a minute.
 pub(crate) async fn until(is_so: impl Fn() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(60), "it never is");
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "the condition never holds"
+        );
         tokio::task::yield_now().await;
     }
 }

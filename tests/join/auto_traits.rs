@@ -1,5 +1,5 @@
-//! Which public types may cross threads, be moved when pinned, and be looked at after a panic.
-//! Whatever compiles here has passed.
+//! `Send`, `Sync`, `Unpin`, `UnwindSafe`, `Debug` and `Error` of the public types of joins. A test
+//! that compiles has passed.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -10,19 +10,12 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use straggler::future::{
-    Arrival, Barrier, Catch, CatchUnwind, Deadline, Resume, SettleAll, Together, Waiting,
-};
-#[cfg(feature = "tokio")]
-use straggler::future::{Joined, Spawned};
-#[cfg(feature = "tokio")]
-use straggler::leak::{Acquisition, LockState};
 use straggler::{
-    AggregateError, Broken, Panic, Participant, Pending, Rendezvous, Settled, Unsettled, barrier,
-    settle, settle_all,
+    AggregateError, Barrier, Catch, CatchUnwind, Deadline, Panic, Resume, SettleAll, Settled,
+    Straggler, Together, Unsettled, barrier, settle, settle_all,
 };
 #[cfg(feature = "tokio")]
-use straggler::{JoinedError, Lock, LockGuard};
+use straggler::{Joined, JoinedError, Spawned};
 
 fn send_sync<T: Send + Sync>() {}
 fn send<T: Send>(_: T) {}
@@ -31,7 +24,7 @@ fn unwind_safe<T: UnwindSafe + RefUnwindSafe>() {}
 fn debug<T: Debug>() {}
 fn error<T: Error + Send + Sync + 'static>() {}
 
-/// A future that must not be moved, with an output that must not either.
+/// An `!Unpin` future with an `!Unpin` output.
 struct Fixed(PhantomPinned);
 
 impl Future for Fixed {
@@ -42,12 +35,12 @@ impl Future for Fixed {
     }
 }
 
-/// A future, and an output, of which neither can be shown.
+/// A future and its output, neither of which implements `Debug`.
 type Opaque = Ready<Hidden>;
 struct Hidden;
 
 #[test]
-fn combinators_cross_threads_if_their_futures_do() {
+fn joins_are_send_and_sync() {
     send_sync::<SettleAll<Ready<u8>>>();
     send_sync::<CatchUnwind<Ready<u8>>>();
     send_sync::<Barrier<Ready<Result<u8, u8>>>>();
@@ -55,7 +48,7 @@ fn combinators_cross_threads_if_their_futures_do() {
     send_sync::<Deadline<Ready<u8>, Ready<()>, Catch>>();
     send_sync::<(Catch, Resume)>();
 
-    // `Send` is all that is needed to be sent: these futures are not `Sync`.
+    // A join of `Send` futures is `Send`, even if the futures are not `Sync`.
     let not_sync = || async { Cell::new(0).get() };
     send(settle_all([not_sync()]));
     send(settle_all([not_sync()]).catch_unwind().deadline(not_sync()));
@@ -64,7 +57,7 @@ fn combinators_cross_threads_if_their_futures_do() {
 }
 
 #[test]
-fn combinators_can_be_moved_whatever_their_futures_are() {
+fn joins_are_unpin() {
     unpin::<SettleAll<Fixed>>();
     unpin::<CatchUnwind<Fixed>>();
     unpin::<Barrier<Fixed>>();
@@ -72,7 +65,7 @@ fn combinators_can_be_moved_whatever_their_futures_are() {
 }
 
 #[test]
-fn combinators_are_unwind_safe_if_their_futures_are() {
+fn joins_are_unwind_safe() {
     unwind_safe::<SettleAll<Ready<u8>>>();
     unwind_safe::<CatchUnwind<Ready<u8>>>();
     unwind_safe::<Barrier<Ready<Result<u8, u8>>>>();
@@ -80,7 +73,7 @@ fn combinators_are_unwind_safe_if_their_futures_are() {
 }
 
 #[test]
-fn combinators_can_be_shown_whatever_their_futures_are() {
+fn joins_are_debug() {
     debug::<SettleAll<Opaque>>();
     debug::<CatchUnwind<Opaque>>();
     debug::<Barrier<Opaque>>();
@@ -88,31 +81,31 @@ fn combinators_can_be_shown_whatever_their_futures_are() {
 }
 
 #[test]
-fn what_comes_out_is_as_free_as_the_outputs() {
+fn results_inherit_auto_traits() {
     send_sync::<Settled<u8>>();
     send_sync::<Settled<Result<u8, Panic>>>();
     send_sync::<AggregateError<u8>>();
     send_sync::<Unsettled<u8>>();
-    send_sync::<Pending>();
+    send_sync::<Straggler>();
     send_sync::<Panic>();
 
     unpin::<(
         Settled<u8>,
         AggregateError<u8>,
         Unsettled<u8>,
-        Pending,
+        Straggler,
         Panic,
     )>();
 
     unwind_safe::<Settled<u8>>();
     unwind_safe::<AggregateError<u8>>();
     unwind_safe::<Unsettled<u8>>();
-    unwind_safe::<Pending>();
+    unwind_safe::<Straggler>();
     unwind_safe::<Panic>();
 }
 
 #[test]
-fn what_went_wrong_is_an_error() {
+fn failures_are_errors() {
     error::<AggregateError<std::num::ParseIntError>>();
     error::<Unsettled<Result<u8, Panic>>>();
     error::<Panic>();
@@ -120,12 +113,12 @@ fn what_went_wrong_is_an_error() {
 
 #[cfg(feature = "tokio")]
 #[test]
-fn what_waits_for_tasks_is_as_free_as_what_it_is_made_of() {
+fn task_joins_inherit_auto_traits() {
     send_sync::<SettleAll<Spawned<Ready<u8>>>>();
     send_sync::<Joined<u8, u8>>();
     send_sync::<JoinedError<u8>>();
 
-    // A task needs `Send` alone, and so does what waits for it.
+    // A task needs `Send` but not `Sync`, and so does its handle.
     let not_sync = || async { Cell::new(0).get() };
     send(settle_all([not_sync()]).spawned());
     send(settle_all([not_sync()]).catch_unwind().spawned());
@@ -147,17 +140,7 @@ fn what_waits_for_tasks_is_as_free_as_what_it_is_made_of() {
 }
 
 #[test]
-fn what_meets_crosses_threads() {
-    send_sync::<(Rendezvous, Participant, Waiting<'_>)>();
-    send_sync::<(Arrival, Broken)>();
-    unpin::<(Rendezvous, Participant, Waiting<'_>, Broken)>();
-    unwind_safe::<(Rendezvous, Participant, Arrival, Broken)>();
-    debug::<(Rendezvous, Participant, Waiting<'_>, Arrival)>();
-    error::<Broken>();
-}
-
-#[test]
-fn what_starts_together_is_as_free_as_its_futures() {
+fn start_together_inherits_auto_traits() {
     send_sync::<SettleAll<Together<Ready<u8>>>>();
     unpin::<SettleAll<Together<Fixed>>>();
     unwind_safe::<SettleAll<Together<Ready<u8>>>>();
@@ -165,24 +148,4 @@ fn what_starts_together_is_as_free_as_its_futures() {
     debug::<Together<Opaque>>();
     let not_sync = || async { Cell::new(0).get() };
     send(settle_all([not_sync()]).start_together());
-}
-
-#[cfg(feature = "tokio")]
-#[test]
-fn locks_and_guards_cross_threads() {
-    static LOCK: Lock = Lock::new();
-
-    send_sync::<(Lock, LockGuard<'_>, Acquisition)>();
-    send_sync::<LockState>();
-    unpin::<(Lock, LockGuard<'_>, Acquisition)>();
-    unwind_safe::<(Lock, LockGuard<'_>, Acquisition)>();
-    debug::<(Lock, LockGuard<'_>, Acquisition)>();
-    let acquiring = LOCK.acquire();
-    send(&acquiring);
-    send(acquiring);
-    send(
-        settle_all([async { Cell::new(0).get() }])
-            .start_together()
-            .spawned(),
-    );
 }

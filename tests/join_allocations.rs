@@ -1,4 +1,5 @@
-//! How often a join allocates. The counter is the global allocator of this test binary.
+//! How often a join allocates. In a binary of its own, because the counter replaces the global
+//! allocator.
 
 mod common;
 
@@ -11,7 +12,7 @@ use allocation_counter::{AllocationInfo, measure};
 use common::Gate;
 use straggler::{barrier, settle, settle_all};
 
-/// Polls a future to its end, with something done between two polls.
+/// Polls a future to completion, and calls `between` after each pending poll.
 fn drive<F: Future>(future: F, mut between: impl FnMut()) -> F::Output {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -35,7 +36,7 @@ fn yields_once(output: usize) -> impl Future<Output = usize> {
     })
 }
 
-/// What was allocated while the futures were joined, but not to make them.
+/// The allocations of the join itself, without those of the futures.
 fn joined<F: Future>(futures: Vec<F>, between: impl FnMut()) -> AllocationInfo {
     let mut futures = Some(futures);
     measure(|| {
@@ -47,7 +48,7 @@ fn joined<F: Future>(futures: Vec<F>, between: impl FnMut()) -> AllocationInfo {
 const COUNTS: [usize; 5] = [1, 2, 10, 1000, 10_000];
 
 #[test]
-fn of_no_futures_nothing_is_allocated() {
+fn empty_join_allocates_nothing() {
     assert_eq!(
         joined(Vec::<std::future::Ready<u8>>::new(), || ()).count_total,
         0
@@ -55,7 +56,7 @@ fn of_no_futures_nothing_is_allocated() {
 }
 
 #[test]
-fn futures_that_need_no_waker_take_one_allocation_for_the_children_and_one_for_the_outputs() {
+fn two_allocations_without_wakers() {
     for count in COUNTS {
         let at_once = joined((0..count).map(ready).collect(), || ());
         assert!(at_once.count_total <= 2, "{count} ready: {at_once:?}");
@@ -65,18 +66,18 @@ fn futures_that_need_no_waker_take_one_allocation_for_the_children_and_one_for_t
 }
 
 #[test]
-fn a_whole_join_takes_at_most_three_allocations_whatever_the_number_of_futures() {
+fn three_allocations_for_any_number_of_futures() {
     for count in COUNTS {
         let gates = Gate::many(count);
         let futures: Vec<_> = gates.clone();
-        // Against the order of the input, so that the completion order has to be kept too.
+        // In reverse, so that the join has to store a completion order.
         let joined = joined(futures, || gates.iter().rev().for_each(Gate::open));
         assert!(joined.count_total <= 3, "{count}: {joined:?}");
     }
 }
 
 #[test]
-fn outputs_that_are_much_smaller_than_the_futures_do_not_keep_their_room() {
+fn small_outputs_release_memory_of_futures() {
     let futures: Vec<_> = (0..100)
         .map(|output: u8| {
             let large = [output; 1000];
@@ -89,14 +90,14 @@ fn outputs_that_are_much_smaller_than_the_futures_do_not_keep_their_room() {
         let futures = futures.take().expect("it is measured once");
         outputs = drive(settle_all(futures), || ()).into_vec();
     });
-    // Those of the futures themselves are gone with them.
+    // The futures' memory was in use during the join, and is gone now.
     assert!(joined.bytes_max > 100_000);
     assert_eq!(outputs.len(), 100);
     assert_eq!(outputs.capacity(), 100);
 }
 
 #[test]
-fn the_macros_allocate_nothing_for_futures_that_need_no_waker() {
+fn macros_allocate_nothing_without_wakers() {
     let settled = measure(|| {
         let outputs = drive(
             async { settle!(ready(1), ready("2"), yields_once(3)) },
@@ -117,7 +118,7 @@ fn the_macros_allocate_nothing_for_futures_that_need_no_waker() {
 }
 
 #[test]
-fn the_macros_take_one_allocation_for_the_wakers() {
+fn macros_allocate_once_for_wakers() {
     let gates = Gate::many(2);
     let mut futures = Some((gates[0].clone(), gates[1].clone()));
     let settled = measure(|| {

@@ -1,7 +1,5 @@
-//! The texts that a failed test prints: `Unsettled`, `AggregateError`, and `Debug` of what is still
-//! running.
-
-mod common;
+//! The texts that a failed test prints: `Unsettled`, `AggregateError`, and `Debug` of a running
+//! join.
 
 use std::error::Error;
 use std::fmt;
@@ -11,13 +9,13 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::Poll;
 
-use common::Gate;
+use crate::common::{Gate, message};
 use straggler::{AggregateError, Unsettled, barrier, settle_all};
 use tokio_test::{assert_pending, assert_ready, task};
 
 type Boxed<O> = Pin<Box<dyn Future<Output = O>>>;
 
-/// The error of futures of which each has one poll.
+/// The error of a join whose deadline passes after the first poll of each future.
 fn unsettled<O>(futures: Vec<Boxed<O>>) -> Unsettled<O> {
     let settling = settle_all(futures).deadline(ready(()));
     match task::spawn(settling).poll() {
@@ -26,13 +24,13 @@ fn unsettled<O>(futures: Vec<Boxed<O>>) -> Unsettled<O> {
     }
 }
 
-/// What follows the first line, which names a place.
+/// The text without its first line, which names a file and line.
 fn below_the_first_line(text: &str) -> &str {
     text.split_once('\n').unwrap().1
 }
 
 #[test]
-fn unsettled_tells_everything() {
+fn unsettled_lists_every_future() {
     let gate = Gate::default();
     let give_up = Gate::default();
     let waits = gate.clone();
@@ -86,7 +84,7 @@ these did, in this order:
 }
 
 #[test]
-fn unsettled_without_names_tells_the_futures_apart_by_their_indices() {
+fn unsettled_without_names_uses_indices() {
     let unsettled = unsettled::<u8>(vec![Box::pin(pending()), Box::pin(ready(1))]);
     assert_eq!(
         below_the_first_line(&unsettled.to_string()),
@@ -98,7 +96,7 @@ these did, in this order:
 }
 
 #[test]
-fn unsettled_does_not_speak_of_settled_futures_if_there_are_none() {
+fn unsettled_omits_empty_settled_section() {
     let unsettled = unsettled::<u8>(vec![Box::pin(pending())]);
     let text = unsettled.to_string();
     assert!(text.starts_with("1 of 1 futures did not settle before the deadline (settle_all at "));
@@ -106,12 +104,12 @@ fn unsettled_does_not_speak_of_settled_futures_if_there_are_none() {
 }
 
 #[test]
-fn unsettled_is_what_unwrap_shows() {
+fn unsettled_is_shown_by_unwrap() {
     let unwrapped = std::panic::catch_unwind(|| {
         let settling = settle_all([pending::<u8>()]).deadline(ready(()));
         assert_ready!(task::spawn(settling).poll()).unwrap()
     });
-    let message = common::message(unwrapped);
+    let message = message(unwrapped);
     assert!(
         message.contains("1 of 1 futures did not settle"),
         "{message}"
@@ -120,7 +118,7 @@ fn unsettled_is_what_unwrap_shows() {
 }
 
 #[test]
-fn unsettled_names_the_line_of_the_caller_also_through_a_helper() {
+fn unsettled_names_caller_line_through_helper() {
     #[track_caller]
     fn helper() -> impl Future<Output = Result<straggler::Settled<()>, Unsettled<()>>> {
         settle_all([pending()]).deadline(ready(()))
@@ -133,7 +131,7 @@ fn unsettled_names_the_line_of_the_caller_also_through_a_helper() {
 }
 
 #[test]
-fn unsettled_lists_20_of_each_kind_and_counts_the_rest() {
+fn unsettled_lists_20_of_each_kind() {
     let pending_one = || Box::pin(pending()) as Boxed<usize>;
     let twenty = unsettled((0..20).map(|_| pending_one()).collect());
     assert_eq!(twenty.to_string().lines().count(), 21);
@@ -152,7 +150,7 @@ fn unsettled_lists_20_of_each_kind_and_counts_the_rest() {
     assert_eq!(lines.len(), 44);
 }
 
-/// Shows itself in several lines, or not at all.
+/// Formats as several lines, or panics.
 enum Text {
     Lines,
     Panics,
@@ -174,7 +172,7 @@ impl fmt::Debug for Text {
 }
 
 #[test]
-fn further_lines_of_an_output_stay_below_it() {
+fn output_lines_are_indented() {
     let unsettled = unsettled(vec![
         Box::pin(pending()),
         Box::pin(async { Text::Lines }),
@@ -196,7 +194,7 @@ fn further_lines_of_an_output_stay_below_it() {
 }
 
 #[test]
-fn an_output_that_panics_when_shown_does_not_take_the_report_with_it() {
+fn panicking_output_debug_keeps_report() {
     let unsettled = unsettled(vec![
         Box::pin(async { Text::Panics }),
         Box::pin(pending()),
@@ -229,7 +227,7 @@ fn aggregate_error_lists_every_error() {
 }
 
 #[test]
-fn aggregate_error_lists_20_and_counts_the_rest() {
+fn aggregate_error_lists_20_errors() {
     let twenty = errors((0..20).map(Err)).to_string();
     assert!(twenty.ends_with("\n  #19 `call 19`: 19"), "{twenty}");
     let more = errors((0..1000).map(Err)).to_string();
@@ -244,13 +242,13 @@ fn aggregate_error_lists_20_and_counts_the_rest() {
 }
 
 #[test]
-fn aggregate_error_asks_each_error_for_its_long_form() {
+fn aggregate_error_uses_alternate_display() {
     #[derive(Debug)]
     struct Chain;
 
     impl fmt::Display for Chain {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            // As the errors of `anyhow` do.
+            // `{:#}` prints the whole chain, as for errors of `anyhow`.
             f.write_str(if f.alternate() {
                 "no user: no database"
             } else {
@@ -266,7 +264,7 @@ fn aggregate_error_asks_each_error_for_its_long_form() {
 }
 
 #[test]
-fn further_lines_of_an_error_stay_below_it() {
+fn error_lines_are_indented() {
     assert_eq!(
         errors([Err(Text::Lines), Err(Text::Lines)]).to_string(),
         "2 of 2 futures failed
@@ -280,7 +278,7 @@ fn further_lines_of_an_error_stay_below_it() {
 }
 
 #[test]
-fn an_error_that_panics_when_shown_does_not_take_the_report_with_it() {
+fn panicking_error_display_keeps_report() {
     let errors = errors([Err(Text::Panics), Err(Text::Lines)]);
     for text in [errors.to_string(), format!("{errors:?}")] {
         let expected = "#0 `call 0`: (cannot be shown: writing it panicked: no text)";
@@ -290,7 +288,7 @@ fn an_error_that_panics_when_shown_does_not_take_the_report_with_it() {
 }
 
 #[test]
-fn debug_of_what_is_running_names_the_place_and_says_how_each_future_is() {
+fn debug_of_running_join_shows_place_and_states() {
     let gate = Gate::default();
     let futures: [Boxed<()>; 4] = [
         Box::pin(ready(())),
@@ -315,11 +313,11 @@ fn debug_of_what_is_running_names_the_place_and_says_how_each_future_is() {
     gate.wake();
     assert!(format!("{:?}", *settling).contains("#2 `c`: Woken"));
     let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(settling)));
-    assert_eq!(common::message(dropped), "in poll");
+    assert_eq!(message(dropped), "in poll");
 }
 
 #[test]
-fn debug_of_the_other_combinators_says_what_they_wait_for() {
+fn debug_of_deadline_and_barrier_shows_futures() {
     let deadline = settle_all([ready(1)]).deadline(ready(()));
     let text = format!("{deadline:?}");
     assert!(
@@ -342,7 +340,7 @@ fn debug_of_many_futures_shows_20() {
 }
 
 #[test]
-fn debug_of_what_has_settled_does_not_panic() {
+fn debug_of_settled_join_does_not_panic() {
     let mut settling = task::spawn(settle_all([ready(1)]));
     assert_eq!(assert_ready!(settling.poll()).len(), 1);
     assert!(format!("{:?}", *settling).contains("children: None"));

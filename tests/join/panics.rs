@@ -1,21 +1,19 @@
-//! What a panic in one future does: nothing to the others, and then it goes on as it was.
+//! A panic in one future does not affect the others. The join resumes it once all have settled.
 //!
-//! How often the panic hook runs is in `panic_hook.rs`; panics in `drop` of a combinator that is
-//! not at its end are in `drops.rs`.
-
-mod common;
+//! `join_panic_hook.rs` counts the runs of the panic hook. `drops.rs` tests panics when a join is
+//! dropped half-way.
 
 use std::error::Error;
 use std::future::{Future, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::task::Poll;
 
-use common::{Gate, Log, Tracked, message};
+use crate::common::{Gate, Log, Tracked, message};
 use futures::executor::block_on;
 use straggler::{Panic, barrier, settle_all};
 use tokio_test::{assert_pending, task};
 
-/// Runs a future that is expected to panic, and returns what it panicked with.
+/// Runs a future to completion and catches its panic.
 fn caught<F: Future>(future: F) -> std::thread::Result<F::Output> {
     catch_unwind(AssertUnwindSafe(|| block_on(future)))
 }
@@ -33,8 +31,8 @@ async fn yield_once() {
     .await;
 }
 
-/// Settles five futures that yield twice, of which those in `panicking` panic after `yields`, and
-/// asserts that the others came to their ends first.
+/// Settles five futures that yield three times. Those in `panicking` panic after `yields` of them;
+/// the others must finish before the join resumes the panic.
 fn others_finish(panicking: &[usize], yields: usize) {
     let finished = Log::new();
     let futures = (0..5).map(|index| {
@@ -59,17 +57,17 @@ fn others_finish(panicking: &[usize], yields: usize) {
 }
 
 #[test]
-fn others_finish_when_one_panics_in_its_first_poll() {
+fn others_finish_when_first_poll_panics() {
     others_finish(&[0], 0);
 }
 
 #[test]
-fn others_finish_when_one_panics_in_a_later_poll() {
+fn others_finish_when_later_poll_panics() {
     others_finish(&[2], 2);
 }
 
 #[test]
-fn others_finish_when_the_last_one_panics() {
+fn others_finish_when_last_future_panics() {
     others_finish(&[4], 0);
     others_finish(&[4], 2);
 }
@@ -86,7 +84,7 @@ fn every_future_may_panic() {
 }
 
 #[test]
-fn the_panic_goes_on_with_its_original_payload() {
+fn panic_keeps_original_payload() {
     #[derive(Debug, PartialEq)]
     struct Custom(u8);
 
@@ -107,7 +105,7 @@ fn the_panic_goes_on_with_its_original_payload() {
 
 #[test]
 #[should_panic(expected = "balance is negative: -1")]
-fn should_panic_sees_the_message() {
+fn should_panic_sees_message() {
     let futures = [1, -1].map(|balance| async move {
         assert!(balance >= 0, "balance is negative: {balance}");
     });
@@ -115,7 +113,7 @@ fn should_panic_sees_the_message() {
 }
 
 #[test]
-fn of_two_panics_the_first_in_time_goes_on() {
+fn first_panic_in_time_resumes() {
     let gates = Gate::many(3);
     let waits = gates.iter().cloned().enumerate();
     let mut settling = task::spawn(settle_all(waits.map(|(index, gate)| async move {
@@ -133,7 +131,7 @@ fn of_two_panics_the_first_in_time_goes_on() {
 }
 
 #[test]
-fn a_panic_outranks_an_earlier_error() {
+fn panic_outranks_earlier_error() {
     let gate = Gate::default();
     let mut waiting = task::spawn(barrier([0, 1].map(|index| {
         let gate = gate.clone();
@@ -152,7 +150,7 @@ fn a_panic_outranks_an_earlier_error() {
 }
 
 #[test]
-fn a_panicked_future_is_dropped_at_once_and_never_polled_again() {
+fn panicked_future_dropped_and_not_repolled() {
     let drops = Log::new();
     let gates = Gate::many(2);
     let futures = gates.iter().cloned().enumerate().map(|(index, gate)| {
@@ -180,7 +178,7 @@ fn a_panicked_future_is_dropped_at_once_and_never_polled_again() {
 }
 
 #[test]
-fn a_panic_in_drop_of_a_done_future_is_its_panic() {
+fn drop_panic_of_done_future_is_its_outcome() {
     let drops = Log::new();
     let gates = Gate::many(3);
     let futures = gates.iter().cloned().enumerate().map(|(index, gate)| {
@@ -212,7 +210,7 @@ fn a_panic_in_drop_of_a_done_future_is_its_panic() {
 }
 
 #[test]
-fn a_panic_in_drop_of_a_done_future_goes_on_when_all_have_settled() {
+fn drop_panic_resumes_after_all_settle() {
     let drops = Log::new();
     let finished = Log::new();
     let futures = (0..3).map(|index| {
@@ -230,7 +228,7 @@ fn a_panic_in_drop_of_a_done_future_goes_on_when_all_have_settled() {
 }
 
 #[test]
-fn a_future_that_panics_and_panics_again_in_drop_counts_with_its_first_panic() {
+fn poll_panic_outranks_drop_panic() {
     let drops = Log::new();
     let panics = Tracked::new(0, &drops)
         .panics_if(true)
@@ -240,7 +238,7 @@ fn a_future_that_panics_and_panics_again_in_drop_counts_with_its_first_panic() {
 }
 
 #[test]
-fn an_output_that_panics_when_dropped_after_the_drop_of_its_future_did_is_contained() {
+fn output_drop_panic_after_future_is_contained() {
     let drops = Log::new();
     let output = Tracked::new(1, &drops).panics_if(true);
     let panics = Tracked::new(0, &drops)
@@ -251,7 +249,7 @@ fn an_output_that_panics_when_dropped_after_the_drop_of_its_future_did_is_contai
 }
 
 #[test]
-fn a_payload_that_panics_when_dropped_does_not_hide_the_first_panic() {
+fn payload_drop_panic_does_not_hide_first() {
     let drops = Log::new();
     let futures = (0..4).map(|index| {
         let drops = &drops;
@@ -265,7 +263,7 @@ fn a_payload_that_panics_when_dropped_does_not_hide_the_first_panic() {
 }
 
 #[test]
-fn the_outputs_of_the_others_are_dropped_before_the_panic_goes_on() {
+fn outputs_dropped_before_panic_resumes() {
     let drops = Log::new();
     let futures = (0..4).map(|index| {
         let output = Tracked::new(index, &drops).panics_if(index == 3);
@@ -279,7 +277,7 @@ fn the_outputs_of_the_others_are_dropped_before_the_panic_goes_on() {
 }
 
 #[test]
-fn a_panic_in_a_nested_combinator_surfaces_once() {
+fn nested_panic_surfaces_once() {
     let finished = Log::new();
     let inner = |index: usize| {
         settle_all((0..2).map({
@@ -301,7 +299,7 @@ fn a_panic_in_a_nested_combinator_surfaces_once() {
 }
 
 #[test]
-fn catch_unwind_turns_panics_into_values() {
+fn catch_unwind_returns_panics() {
     let settled = block_on(
         settle_all((0..4).map(|index| async move {
             assert!(index % 2 == 0, "future {index}");
@@ -317,7 +315,7 @@ fn catch_unwind_turns_panics_into_values() {
 }
 
 #[test]
-fn catch_unwind_keeps_the_errors_beside_the_panics() {
+fn catch_unwind_keeps_errors() {
     let outcomes = [Ok(1), Err("error")].map(ready);
     let settled = block_on(settle_all(outcomes).catch_unwind());
     let outputs = settled.into_result().unwrap();
@@ -330,7 +328,7 @@ fn panic_of(future: impl Future<Output = ()>) -> Panic {
 }
 
 #[test]
-fn a_panic_shows_its_message() {
+fn panic_displays_message() {
     let panic = panic_of(async { panic!("lost {} coins", 3) });
     assert_eq!(panic.message(), Some("lost 3 coins"));
     assert_eq!(panic.to_string(), "panicked: lost 3 coins");
@@ -339,7 +337,7 @@ fn a_panic_shows_its_message() {
 }
 
 #[test]
-fn a_panic_without_a_message_says_so() {
+fn panic_without_message_says_so() {
     let panic = panic_of(async { panic_any(7) });
     assert_eq!(panic.message(), None);
     assert_eq!(panic.to_string(), "panicked: (the payload is not a string)");
@@ -347,7 +345,7 @@ fn a_panic_without_a_message_says_so() {
 }
 
 #[test]
-fn a_panic_is_an_error_for_the_question_mark() {
+fn panic_converts_with_question_mark() {
     fn question(panic: Result<(), Panic>) -> Result<(), Box<dyn Error + Send + Sync>> {
         panic?;
         Ok(())
@@ -357,7 +355,7 @@ fn a_panic_is_an_error_for_the_question_mark() {
 }
 
 #[test]
-fn a_panic_can_be_resumed_with_its_original_payload() {
+fn resume_keeps_original_payload() {
     let panic = panic_of(async { panic_any(7) });
     let resumed = catch_unwind(AssertUnwindSafe(|| panic.resume())).unwrap_err();
     assert_eq!(resumed.downcast_ref(), Some(&7));

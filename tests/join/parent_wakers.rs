@@ -1,6 +1,4 @@
-//! Whom the combinator wakes, how often, and what it stands if that one misbehaves.
-
-mod common;
+//! When a join wakes its parent, how often, and that it survives wakers that misbehave.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,9 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use common::{Gate, Log, Tracked, Wakes, message, poll_with};
-use straggler::future::SettleAll;
-use straggler::{settle, settle_all};
+use crate::common::{Gate, Log, Tracked, Wakes, message, poll_with};
+use straggler::{SettleAll, settle, settle_all};
 
 fn counting() -> (Arc<Wakes>, Waker) {
     let wakes = Arc::new(Wakes::default());
@@ -19,7 +16,7 @@ fn counting() -> (Arc<Wakes>, Waker) {
 }
 
 #[test]
-fn a_batch_of_wakes_wakes_the_parent_once() {
+fn batch_of_wakes_wakes_parent_once() {
     let (parent, waker) = counting();
     let gates = Gate::many(100);
     let mut settling = settle_all(gates.clone());
@@ -35,7 +32,7 @@ fn a_batch_of_wakes_wakes_the_parent_once() {
     assert_eq!(parent.count(), 2);
 }
 
-/// Keeps its waker, panics in its second poll, and is woken when it is dropped for that.
+/// Keeps its waker, panics in its second poll, and wakes itself in its drop.
 struct WokenInDrop(Arc<Mutex<Option<Waker>>>);
 
 impl Future for WokenInDrop {
@@ -55,9 +52,9 @@ impl Drop for WokenInDrop {
     }
 }
 
-// The model found this.
+/// The random programs of `join_model.rs` found this bug.
 #[test]
-fn a_future_that_is_woken_when_it_is_dropped_for_its_panic_wakes_no_parent() {
+fn wake_in_drop_after_panic_wakes_no_parent() {
     let (parent, waker) = counting();
     let kept = Arc::default();
     let futures: [Pin<Box<dyn Future<Output = ()>>>; 2] = [
@@ -70,12 +67,12 @@ fn a_future_that_is_woken_when_it_is_dropped_for_its_panic_wakes_no_parent() {
     woken.unwrap().wake();
     assert_eq!(parent.count(), 1);
     assert!(poll_with(&mut settling, &waker).is_pending());
-    assert_eq!(parent.count(), 1, "for what has ended");
+    assert_eq!(parent.count(), 1, "woken for a future that had panicked");
     drop(catch_unwind(AssertUnwindSafe(|| drop(settling))));
 }
 
 #[test]
-fn only_the_waker_of_the_last_poll_is_woken() {
+fn only_last_waker_is_woken() {
     let parents = [(); 3].map(|()| counting());
     let gates = Gate::many(2);
     let mut settling = settle_all(gates.clone());
@@ -88,7 +85,7 @@ fn only_the_waker_of_the_last_poll_is_woken() {
         [0, 0, 1]
     );
 
-    // Also when an earlier parent polls again, with nothing woken.
+    // Also if an earlier parent polls again while nothing is woken.
     assert!(poll_with(&mut settling, &parents[0].1).is_pending());
     assert!(poll_with(&mut settling, &parents[1].1).is_pending());
     gates[1].open();
@@ -100,7 +97,7 @@ fn only_the_waker_of_the_last_poll_is_woken() {
 }
 
 #[test]
-fn a_waker_that_was_replaced_is_let_go() {
+fn replaced_waker_is_dropped() {
     let (first, second) = (counting(), counting());
     let mut settling = settle_all(Gate::many(1));
     assert!(poll_with(&mut settling, &first.1).is_pending());
@@ -113,8 +110,8 @@ fn a_waker_that_was_replaced_is_let_go() {
 }
 
 #[test]
-fn of_a_waker_that_stays_the_same_it_keeps_one_clone() {
-    /// Logs how many owners it has when it is woken.
+fn unchanged_waker_is_cloned_once() {
+    /// Logs its number of owners on every wake-up.
     struct Owners(Log<usize>);
 
     impl Wake for Owners {
@@ -132,7 +129,7 @@ fn of_a_waker_that_stays_the_same_it_keeps_one_clone() {
     let gates = Gate::many(10);
     let mut settling = settle_all(gates.clone().into_iter().map(|gate| async {
         gate.await;
-        // Inside a poll there are no more of them either.
+        // There must be no further clone during a poll either.
         Arc::strong_count(&owners)
     }));
     assert!(poll_with(&mut settling, &waker).is_pending());
@@ -144,21 +141,20 @@ fn of_a_waker_that_stays_the_same_it_keeps_one_clone() {
     let Poll::Ready(inside) = poll_with(&mut settling, &waker) else {
         panic!("all are open");
     };
-    // The test's handle, the test's waker, and the one clone that the combinator made, which is also
-    // the one that it is woken by.
+    // The test's `Arc`, the test's waker, and the join's one clone, by which it wakes the parent.
     assert_eq!(inside.into_vec(), [3; 10]);
     assert_eq!(owners.0.take(), [3; 10]);
 }
 
 #[test]
-fn thousands_of_ready_futures_take_a_turn_for_each_128() {
+fn thousands_of_ready_futures_polled_128_per_turn() {
     let (parent, waker) = counting();
     let gates = Gate::many(1000);
     gates.iter().for_each(Gate::open);
     let mut settling = settle_all(gates.clone());
     for turn in 1..=7 {
         assert!(poll_with(&mut settling, &waker).is_pending());
-        assert_eq!(parent.count(), turn, "it asks for the next turn");
+        assert_eq!(parent.count(), turn, "the join asks for the next turn");
         let polled = gates.iter().filter(|gate| gate.polls() == 1).count();
         assert_eq!(polled, turn * 128);
     }
@@ -167,9 +163,9 @@ fn thousands_of_ready_futures_take_a_turn_for_each_128() {
 }
 
 #[test]
-fn wakes_of_futures_that_have_ended_take_no_part_of_a_turn() {
+fn wakes_of_ended_futures_cost_no_turn() {
     let (parent, waker) = counting();
-    // Each wakes itself in its first poll and, for nothing, in its second and last.
+    // Each wakes itself in its first poll and again, to no effect, in its second and last.
     let mut settling = settle_all((0..1000).map(|_| {
         let mut polls = 0;
         poll_fn(move |context| {
@@ -188,14 +184,14 @@ fn wakes_of_futures_that_have_ended_take_no_part_of_a_turn() {
 }
 
 #[test]
-fn exactly_128_ready_futures_are_one_turn() {
+fn exactly_128_ready_futures_take_one_turn() {
     let (parent, waker) = counting();
     let mut settling = settle_all((0..128).map(std::future::ready));
     assert!(poll_with(&mut settling, &waker).is_ready());
     assert_eq!(parent.count(), 0);
 }
 
-/// Does what it is told when it is woken.
+/// A waker that calls a closure on every wake-up.
 struct Reacts<F>(F);
 
 impl<F: Fn() + Send + Sync + 'static> Reacts<F> {
@@ -215,7 +211,7 @@ impl<F: Fn() + Send + Sync> Wake for Reacts<F> {
 }
 
 #[test]
-fn a_parent_whose_wake_panics_leaves_the_combinator_usable() {
+fn panicking_wake_leaves_join_usable() {
     let broken = Reacts::waker(|| panic!("broken executor"));
     let gates = Gate::many(3);
     let mut settling = settle_all(gates.clone());
@@ -225,7 +221,7 @@ fn a_parent_whose_wake_panics_leaves_the_combinator_usable() {
 
     let (parent, waker) = counting();
     assert!(poll_with(&mut settling, &waker).is_pending());
-    assert_eq!(gates[1].polls(), 2, "the wake was kept");
+    assert_eq!(gates[1].polls(), 2, "the wake-up was not lost");
     gates[0].open();
     gates[2].open();
     assert_eq!(parent.count(), 1);
@@ -236,7 +232,7 @@ fn a_parent_whose_wake_panics_leaves_the_combinator_usable() {
 }
 
 #[test]
-fn a_parent_may_wake_siblings_when_it_is_woken() {
+fn woken_parent_may_wake_siblings() {
     let gates = Gate::many(3);
     let all = gates.clone();
     let waker = Reacts::waker(move || all.iter().for_each(Gate::open));
@@ -250,7 +246,7 @@ fn a_parent_may_wake_siblings_when_it_is_woken() {
 }
 
 #[test]
-fn a_parent_may_drop_the_combinator_when_it_is_woken() {
+fn woken_parent_may_drop_join() {
     let drops = Log::new();
     let gates = Gate::many(2);
     let futures = gates.iter().cloned().enumerate();
@@ -270,14 +266,14 @@ fn a_parent_may_drop_the_combinator_when_it_is_woken() {
 }
 
 #[test]
-fn a_parent_may_poll_with_another_waker_when_it_is_woken() {
+fn woken_parent_may_poll_with_other_waker() {
     let gates = Gate::many(2);
     let shared = Arc::new(Mutex::new(settle_all(gates.clone())));
     let polls = Arc::new(AtomicUsize::new(0));
 
     let (to_poll, counted) = (Arc::clone(&shared), Arc::clone(&polls));
     let inline = Reacts::waker(move || {
-        // As an executor that runs a woken task on the spot, as long as that wakes itself.
+        // Like an executor that polls a woken task inline for as long as it wakes itself.
         let (woken, waker) = counting();
         for before in 0..100 {
             counted.fetch_add(1, Ordering::SeqCst);
@@ -295,12 +291,12 @@ fn a_parent_may_poll_with_another_waker_when_it_is_woken() {
     assert_eq!(
         Arc::strong_count(&shared),
         1,
-        "the waker is let go of when it has woken"
+        "the join drops the waker after waking it"
     );
 }
 
 #[test]
-fn a_parent_waker_may_wake_siblings_when_it_is_dropped() {
+fn dropped_parent_waker_may_wake_siblings() {
     struct WakesOnDrop(Gate);
 
     impl Wake for WakesOnDrop {
@@ -319,19 +315,19 @@ fn a_parent_waker_may_wake_siblings_when_it_is_dropped() {
     assert!(poll_with(&mut settling, &first).is_pending());
     drop(first);
 
-    // The first parent's waker is dropped here, where it is replaced.
+    // This poll replaces the first parent's waker, and so drops it.
     let second = Waker::from(Arc::new(WakesOnDrop(gates[0].clone())));
     assert!(poll_with(&mut settling, &second).is_pending());
     assert!(poll_with(&mut settling, &second).is_pending());
     assert_eq!(gates[1].polls(), 2);
     drop(second);
-    // And the second one here.
+    // Dropping the join drops the second one.
     drop(settling);
     assert_eq!(gates[0].polls(), 1);
 }
 
 #[test]
-fn a_parent_may_move_the_combinator_between_polls() {
+fn join_may_move_between_polls() {
     let (_, waker) = counting();
     let gates = Gate::many(2);
     let mut settling = settle_all(gates.clone().into_iter().map(|gate| async move {
@@ -350,7 +346,7 @@ fn a_parent_may_move_the_combinator_between_polls() {
 }
 
 #[test]
-fn a_parent_that_drops_the_combinator_when_it_is_woken_is_let_go() {
+fn parent_waker_released_after_dropping_join() {
     let gates = Gate::many(2);
     let shared = Arc::new(Mutex::new(Some(settle_all(gates.clone()))));
     let to_drop = Arc::clone(&shared);
@@ -362,12 +358,12 @@ fn a_parent_that_drops_the_combinator_when_it_is_woken_is_let_go() {
     assert_eq!(
         Arc::strong_count(&parent),
         1,
-        "though wakers of the children are left"
+        "released although wakers of the children remain"
     );
 }
 
 #[test]
-fn a_third_parent_sleeps_while_two_are_being_woken() {
+fn third_parent_is_not_woken_spuriously() {
     let gates = Gate::many(3);
     let shared = Arc::new(Mutex::new(settle_all(gates.clone())));
     let (last, last_waker) = counting();
@@ -382,13 +378,13 @@ fn a_third_parent_sleeps_while_two_are_being_woken() {
     });
     assert!(poll_with(&mut *shared.lock().unwrap(), &outer).is_pending());
     gates[0].open();
-    assert_eq!(last.count(), 0, "woken for nothing");
+    assert_eq!(last.count(), 0, "woken although nothing is ready");
     gates[2].open();
     assert_eq!(last.count(), 1);
 }
 
 #[test]
-fn a_wake_of_the_parent_that_panics_is_over_and_its_waker_let_go_of() {
+fn panicking_wake_releases_waker() {
     let broken = Arc::new(Reacts(|| panic!("broken executor")));
     let gates = Gate::many(2);
     let mut settling = settle_all(gates.clone());
@@ -401,8 +397,8 @@ fn a_wake_of_the_parent_that_panics_is_over_and_its_waker_let_go_of() {
 }
 
 #[test]
-fn a_combinator_that_is_dropped_wakes_nobody() {
-    /// Wakes another future when it is dropped.
+fn dropped_join_wakes_nobody() {
+    /// Wakes another future on drop.
     struct Opens(Gate);
 
     impl Drop for Opens {
@@ -411,7 +407,7 @@ fn a_combinator_that_is_dropped_wakes_nobody() {
         }
     }
 
-    // Each opens the next one.
+    // Each future opens the next one's gate.
     let futures = |gates: &[Gate]| {
         let next = gates.iter().cycle().skip(1).cloned().map(Opens);
         let futures = gates.iter().cloned().zip(next);
@@ -453,7 +449,7 @@ fn a_combinator_that_is_dropped_wakes_nobody() {
 }
 
 #[test]
-fn a_parent_whose_drop_panics_leaves_the_wakers_of_the_children_usable() {
+fn panicking_waker_drop_keeps_child_wakers_usable() {
     struct PanicsOnDrop;
 
     impl Wake for PanicsOnDrop {
@@ -471,10 +467,10 @@ fn a_parent_whose_drop_panics_leaves_the_wakers_of_the_children_usable() {
     let mut settling = settle_all(gates.clone());
     assert!(poll_with(&mut settling, &parent).is_pending());
     drop(parent);
-    // Here the last clone of the parent's waker is dropped.
+    // Dropping the join drops the last clone of the parent's waker.
     let panicked = catch_unwind(AssertUnwindSafe(|| drop(settling)));
     assert_eq!(message(panicked), "dropped");
-    // For the address sanitizer to see: what these point to is still there.
+    // For the address sanitizer: the wakers still point to live memory.
     gates.iter().for_each(Gate::open);
     drop(gates[0].waker());
 }

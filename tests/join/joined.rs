@@ -1,14 +1,10 @@
-//! Handles of tasks that return a `Result`, with and without `joined`.
-
-#![cfg(feature = "tokio")]
-
-mod common;
+//! `joined`: handles of tasks that return a `Result`.
 
 use std::error::Error;
 use std::future::{pending, ready};
 use std::panic::{AssertUnwindSafe, panic_any};
 
-use common::{Gate, in_each_flavor, until};
+use crate::common::{Gate, in_each_flavor, until};
 use futures::FutureExt;
 use futures::executor::block_on;
 use straggler::{JoinedError, barrier, joined, settle, settle_all};
@@ -27,7 +23,7 @@ fn gated<E: Send + 'static>(gate: &Gate, result: Result<u8, E>) -> JoinHandle<Re
 }
 
 #[test]
-fn values_come_in_input_order() {
+fn values_are_in_input_order() {
     in_each_flavor(|| async {
         let tasks = [1, 2, 3].map(|number| tokio::spawn(ready(Ok::<u8, ()>(number))));
         assert_eq!(barrier(tasks.map(joined)).await, Ok(vec![1, 2, 3]));
@@ -35,7 +31,7 @@ fn values_come_in_input_order() {
 }
 
 #[test]
-fn an_error_of_a_task_is_an_error_and_the_first_in_time_is_the_first() {
+fn first_error_is_first_in_time() {
     in_each_flavor(|| async {
         let gates = Gate::many(3);
         let results = [Err("late"), Ok(7), Err("early")];
@@ -58,7 +54,7 @@ fn an_error_of_a_task_is_an_error_and_the_first_in_time_is_the_first() {
 }
 
 #[test]
-fn a_panic_of_a_task_goes_on_with_its_payload_when_all_have_settled() {
+fn task_panic_resumes_after_all_settle() {
     #[derive(Debug, PartialEq)]
     struct Custom(u8);
 
@@ -79,7 +75,7 @@ fn a_panic_of_a_task_goes_on_with_its_payload_when_all_have_settled() {
 }
 
 #[test]
-fn catch_unwind_turns_a_panic_of_a_task_into_a_value() {
+fn catch_unwind_returns_task_panic() {
     in_each_flavor(|| async {
         let handles = [false, true].map(|panics| {
             tokio::spawn(async move {
@@ -95,7 +91,7 @@ fn catch_unwind_turns_a_panic_of_a_task_into_a_value() {
 }
 
 #[test]
-fn an_aborted_task_is_an_error_and_no_panic() {
+fn aborted_task_is_error() {
     in_each_flavor(|| async {
         let task = tokio::spawn(pending::<Result<u8, ()>>());
         task.abort();
@@ -106,7 +102,7 @@ fn an_aborted_task_is_an_error_and_no_panic() {
 }
 
 #[test]
-fn a_task_whose_runtime_was_shut_down_is_an_error_and_no_panic() {
+fn runtime_shutdown_is_error() {
     for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
         let runtime = builder.worker_threads(2).build().unwrap();
         let task = runtime.spawn(pending::<Result<u8, ()>>());
@@ -116,7 +112,7 @@ fn a_task_whose_runtime_was_shut_down_is_an_error_and_no_panic() {
 }
 
 #[test]
-fn dropping_it_leaves_the_task_running() {
+fn drop_leaves_task_running() {
     in_each_flavor(|| async {
         let gate = Gate::default();
         let (ends, ended) = oneshot::channel();
@@ -134,7 +130,7 @@ fn dropping_it_leaves_the_task_running() {
 }
 
 #[test]
-fn blocking_work_can_be_joined_and_tasks_of_several_types() {
+fn joins_blocking_work_and_mixed_types() {
     in_each_flavor(|| async {
         let (parsed, text) = settle!(
             joined(spawn_blocking(|| "x".parse::<u8>())),
@@ -146,7 +142,7 @@ fn blocking_work_can_be_joined_and_tasks_of_several_types() {
 }
 
 #[test]
-fn a_handle_of_a_plain_value_is_a_future_of_a_result_as_it_is() {
+fn plain_handle_yields_join_error() {
     in_each_flavor(|| async {
         let panics = |panics: bool| {
             tokio::spawn(async move {
@@ -163,14 +159,14 @@ fn a_handle_of_a_plain_value_is_a_future_of_a_result_as_it_is() {
 
 #[tokio::test]
 #[should_panic(expected = "JoinHandle polled after completion")]
-async fn it_panics_when_polled_again() {
+async fn repoll_panics() {
     let mut joining = joined(tokio::spawn(ready(Ok::<(), ()>(()))));
     assert_eq!((&mut joining).await, Ok(()));
     let _ = joining.await;
 }
 
 #[tokio::test]
-async fn it_can_be_shown_whatever_the_task_returns() {
+async fn debug_needs_no_debug_output() {
     struct Hidden;
 
     let joining = joined(tokio::spawn(async { Ok::<Hidden, Hidden>(Hidden) }));
@@ -180,7 +176,7 @@ async fn it_can_be_shown_whatever_the_task_returns() {
 }
 
 #[test]
-fn the_error_says_what_happened_once_and_so_has_no_source() {
+fn error_has_full_text_and_no_source() {
     let of_task = "x".parse::<u8>().unwrap_err();
     let error = JoinedError::Task(of_task.clone());
     assert_eq!(
@@ -196,7 +192,7 @@ fn the_error_says_what_happened_once_and_so_has_no_source() {
     );
     assert!(error.source().is_none());
 
-    // Also of what is no error by itself.
+    // The task's error need not implement `Error`.
     let error = JoinedError::Task("disk full");
     assert_eq!(error.to_string(), "the task returned an error: disk full");
 }

@@ -1,6 +1,4 @@
-//! `Rendezvous`: all or nobody, round after round, and broken instead of waiting for who went away.
-
-mod common;
+//! `Rendezvous` releases all participants of a round at once, and breaks if one goes away.
 
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Wake, Waker};
 use std::thread;
 
-use common::{Wakes, message, poll_with};
+use crate::common::{Wakes, message, poll_with};
 use futures::FutureExt;
 use futures::executor::block_on;
 use proptest::prelude::*;
@@ -22,7 +20,7 @@ fn joined<const N: usize>() -> [Participant; N] {
 }
 
 #[test]
-fn nobody_goes_on_before_all_have_arrived_and_the_last_is_the_leader() {
+fn last_arrival_releases_all_and_leads() {
     let [mut one, mut two, mut three] = joined();
     let (mut first, mut second) = (task::spawn(three.wait()), task::spawn(one.wait()));
     assert_pending!(first.poll());
@@ -39,7 +37,7 @@ fn nobody_goes_on_before_all_have_arrived_and_the_last_is_the_leader() {
 }
 
 #[test]
-fn rounds_follow_each_other_and_nobody_laps_the_others() {
+fn rounds_do_not_overlap() {
     block_on(async {
         let [mut one, mut two, mut three] = joined();
         let rounds = async |participant: &mut Participant| {
@@ -57,7 +55,7 @@ fn rounds_follow_each_other_and_nobody_laps_the_others() {
 }
 
 #[test]
-fn it_works_on_threads_with_an_executor_each() {
+fn works_across_threads_with_own_executors() {
     const THREADS: usize = 4;
     const ROUNDS: usize = 300;
     let rendezvous = Rendezvous::new(THREADS);
@@ -78,7 +76,7 @@ fn it_works_on_threads_with_an_executor_each() {
 }
 
 #[test]
-fn on_threads_one_that_goes_away_ends_the_wait_of_all_others() {
+fn departure_ends_all_waits_across_threads() {
     for round in 0..100 {
         let participants = joined::<3>();
         thread::scope(|scope| {
@@ -105,7 +103,7 @@ fn on_threads_one_that_goes_away_ends_the_wait_of_all_others() {
 
 #[cfg(feature = "tokio")]
 #[test]
-fn in_every_order_that_is_explored_all_meet_and_one_leads() {
+fn explored_schedules_have_one_leader_per_round() {
     straggler::Explore::new().runs(200).run(async || {
         let rendezvous = Rendezvous::new(3);
         let working = [(); 3].map(|()| {
@@ -127,7 +125,7 @@ fn in_every_order_that_is_explored_all_meet_and_one_leads() {
     });
 }
 
-/// Does something when it is woken.
+/// A waker that calls a closure on every wake-up.
 struct Does<F: Fn() + Send + Sync + 'static>(F);
 
 impl<F: Fn() + Send + Sync + 'static> Wake for Does<F> {
@@ -137,7 +135,7 @@ impl<F: Fn() + Send + Sync + 'static> Wake for Does<F> {
 }
 
 #[test]
-fn all_are_woken_also_if_one_of_the_wakers_panics() {
+fn all_are_woken_when_one_waker_panics() {
     for goes_away in [false, true] {
         let [mut first, mut second, mut last] = joined();
         let panics = Waker::from(Arc::new(Does(|| panic!("a waker"))));
@@ -158,7 +156,7 @@ fn all_are_woken_also_if_one_of_the_wakers_panics() {
 }
 
 #[test]
-fn whoever_is_woken_may_use_the_rendezvous_on_the_spot() {
+fn woken_participant_may_use_rendezvous() {
     for goes_away in [false, true] {
         let [mut first, other, mut last] = joined();
         let other = Mutex::new(Some(other));
@@ -168,7 +166,7 @@ fn whoever_is_woken_may_use_the_rendezvous_on_the_spot() {
         if goes_away {
             drop(last);
         } else {
-            // The other one goes away while this one is told that the first has.
+            // The waker drops the other participant while the departure of `last` wakes `first`.
             assert!(last.wait().now_or_never().is_none());
             drop(last);
         }
@@ -178,7 +176,7 @@ fn whoever_is_woken_may_use_the_rendezvous_on_the_spot() {
 }
 
 #[test]
-fn one_that_is_dropped_breaks_it_for_those_who_wait_and_who_come_later() {
+fn dropped_participant_breaks_current_and_later_waits() {
     let rendezvous = Rendezvous::new(3);
     let mut ada = rendezvous.join_named("ada");
     let (bob, line) = (rendezvous.join_named("bob"), line!());
@@ -201,14 +199,14 @@ fn one_that_is_dropped_breaks_it_for_those_who_wait_and_who_come_later() {
             assert_eq!(
                 later.unwrap_err(),
                 broken,
-                "it stays broken, and the first is named"
+                "it stays broken and names the first to go away"
             );
         }
     }
 }
 
 #[test]
-fn one_that_panics_is_named_as_such() {
+fn broken_names_panicked_participant() {
     let rendezvous = Rendezvous::new(2);
     let mut waits = rendezvous.join();
     let panics = rendezvous.join();
@@ -222,10 +220,8 @@ fn one_that_panics_is_named_as_such() {
     let broken = waited.unwrap_err();
     assert!(broken.has_panicked());
     let text = broken.to_string();
-    assert!(
-        text.starts_with("participant #1 of the rendezvous (joined at tests/rendezvous.rs:"),
-        "{text}"
-    );
+    let start = format!("participant #1 of the rendezvous (joined at {}:", file!());
+    assert!(text.starts_with(&start), "{text}");
     assert!(
         text.ends_with(") was dropped by a panic before it arrived in round 0"),
         "{text}"
@@ -234,21 +230,18 @@ fn one_that_panics_is_named_as_such() {
 }
 
 #[test]
-fn what_broke_it_is_said_in_words() {
+fn broken_text_says_cause() {
     let rendezvous = Rendezvous::new(2);
     let mut waits = rendezvous.join();
     drop(rendezvous.join_named("bob"));
     let broken = waits.wait().now_or_never().unwrap().unwrap_err();
     let text = broken.to_string();
-    assert_eq!(
-        format!("{broken:?}"),
-        text,
-        "as it is printed by an `unwrap()`"
+    assert_eq!(format!("{broken:?}"), text, "`unwrap` prints the same text");
+    let start = format!(
+        "participant #1 `bob` of the rendezvous (joined at {}:",
+        file!()
     );
-    assert!(
-        text.starts_with("participant #1 `bob` of the rendezvous (joined at tests/rendezvous.rs:"),
-        "{text}"
-    );
+    assert!(text.starts_with(&start), "{text}");
     assert!(
         text.ends_with(
             ") went away: it returned early, or was cancelled, before it arrived in round 0"
@@ -258,7 +251,7 @@ fn what_broke_it_is_said_in_words() {
 }
 
 #[test]
-fn a_round_that_was_complete_before_one_went_away_is_complete() {
+fn complete_round_survives_departure() {
     let [mut one, mut two, mut three] = joined();
     let (mut first, mut second) = (task::spawn(one.wait()), task::spawn(two.wait()));
     assert_pending!(first.poll());
@@ -277,7 +270,7 @@ fn a_round_that_was_complete_before_one_went_away_is_complete() {
 }
 
 #[test]
-fn a_wait_that_is_dropped_takes_its_arrival_back_and_breaks_nothing() {
+fn dropped_wait_withdraws_arrival() {
     let [mut one, mut two] = joined();
     let mut given_up = task::spawn(one.wait());
     assert_pending!(given_up.poll());
@@ -290,7 +283,7 @@ fn a_wait_that_is_dropped_takes_its_arrival_back_and_breaks_nothing() {
 }
 
 #[test]
-fn a_wait_that_is_dropped_when_all_have_arrived_is_made_up_for() {
+fn wait_dropped_after_round_is_made_up_for() {
     let [mut one, mut two] = joined();
     let mut given_up = task::spawn(one.wait());
     assert_pending!(given_up.poll());
@@ -299,14 +292,17 @@ fn a_wait_that_is_dropped_when_all_have_arrived_is_made_up_for() {
     let mut next = task::spawn(two.wait());
     assert_pending!(next.poll());
     assert_eq!(one.wait().now_or_never().unwrap().unwrap().round(), 0);
-    assert!(!next.is_woken(), "that was no arrival in the next round");
+    assert!(
+        !next.is_woken(),
+        "the first wait does not count for the next round"
+    );
     let arrival = one.wait().now_or_never().unwrap().unwrap();
     assert_eq!((arrival.round(), arrival.is_leader()), (1, true));
     assert!(next.is_woken());
 }
 
 #[test]
-fn a_wait_that_was_never_polled_is_no_arrival() {
+fn unpolled_wait_is_no_arrival() {
     let [mut one, mut two] = joined();
     drop(one.wait());
     let mut other = task::spawn(two.wait());
@@ -315,7 +311,7 @@ fn a_wait_that_was_never_polled_is_no_arrival() {
 }
 
 #[test]
-fn dropping_the_rendezvous_before_all_have_joined_breaks_it() {
+fn drop_before_all_join_breaks_it() {
     let (rendezvous, line) = (Rendezvous::new(2), line!());
     let mut early = rendezvous.join();
     let mut waiting = task::spawn(early.wait());
@@ -336,14 +332,14 @@ fn dropping_the_rendezvous_before_all_have_joined_breaks_it() {
 }
 
 #[test]
-fn dropping_the_rendezvous_after_all_have_joined_changes_nothing() {
-    // `joined` drops it.
+fn drop_after_all_joined_changes_nothing() {
+    // `joined` drops the rendezvous.
     let [mut one] = joined();
     assert!(one.wait().now_or_never().unwrap().unwrap().is_leader());
 }
 
 #[test]
-fn one_that_joins_when_it_is_broken_finds_it_broken() {
+fn late_join_finds_it_broken() {
     let rendezvous = Rendezvous::new(2);
     drop(rendezvous.join());
     let broken = rendezvous
@@ -356,15 +352,17 @@ fn one_that_joins_when_it_is_broken_finds_it_broken() {
 }
 
 #[test]
-fn more_than_all_cannot_join_and_of_none_nobody_can() {
+fn join_beyond_capacity_panics() {
     for of in [0, 2] {
         let (rendezvous, line) = (Rendezvous::new(of), line!());
         let mut joined: Vec<_> = (0..of).map(|_| rendezvous.join()).collect();
         let panic = message(catch_unwind(AssertUnwindSafe(|| rendezvous.join())));
-        let says =
-            format!("all {of} participants of the rendezvous made at tests/rendezvous.rs:{line}:");
+        let says = format!(
+            "all {of} participants of the rendezvous made at {}:{line}:",
+            file!()
+        );
         assert!(panic.starts_with(&says), "{panic}");
-        // Who was refused has not broken it.
+        // The refused participant does not break it.
         let arriving = settle_all(joined.iter_mut().map(Participant::wait));
         let settled = block_on(arriving);
         assert_eq!(settled.ok_count(), of);
@@ -373,7 +371,7 @@ fn more_than_all_cannot_join_and_of_none_nobody_can() {
 
 #[test]
 #[should_panic(expected = "polled again after it was ready")]
-fn polled_again_it_panics() {
+fn repoll_panics() {
     let [mut alone] = joined();
     let mut waiting = alone.wait();
     assert!(poll_with(&mut waiting, Waker::noop()).is_ready());
@@ -381,7 +379,7 @@ fn polled_again_it_panics() {
 }
 
 #[test]
-fn only_the_waker_of_the_last_poll_is_woken_and_none_is_kept() {
+fn only_last_waker_is_woken_and_none_kept() {
     let [mut one, mut two] = joined();
     let wakes = [(); 2].map(|()| Arc::new(Wakes::default()));
     let mut waiting = one.wait();
@@ -400,7 +398,7 @@ fn only_the_waker_of_the_last_poll_is_woken_and_none_is_kept() {
 }
 
 #[test]
-fn it_can_be_shown() {
+fn debug_shows_names_and_counts() {
     let rendezvous = Rendezvous::new(2);
     let mut one = rendezvous.join_named("ada");
     assert!(format!("{one:?}").contains("ada"));
@@ -414,23 +412,23 @@ fn it_can_be_shown() {
 
 const MANY: usize = 3;
 
-/// What a test can do with the participants of a rendezvous.
+/// An operation on one of the participants.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Polls the wait of a participant, and begins one if there is none.
+    /// Polls the participant's wait, and starts one if there is none.
     Poll(usize),
-    /// Drops its wait.
+    /// Drops the participant's wait.
     GiveUp(usize),
     /// Drops the participant.
     GoAway(usize),
 }
 
-/// A participant as the model sees it.
+/// A participant in the model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Seen {
-    /// It has seen the end of each round in which it arrived.
+    /// Not waiting: it has seen the end of every round it arrived in.
     Free,
-    /// It has arrived in this round.
+    /// Waiting since it arrived in this round.
     Arrived(usize),
     Gone,
 }
@@ -479,13 +477,13 @@ impl Model {
         self.broken_by.get_or_insert(who);
     }
 
-    /// Whether there is something to be polled for.
+    /// Whether the next poll of its wait is ready.
     fn is_woken(&self, who: usize) -> bool {
         matches!(self.all[who], Seen::Arrived(round) if round < self.round || self.broken_by.is_some())
     }
 }
 
-/// A participant and its wait, which borrows it: taken apart, so that both can be dropped alone.
+/// A participant and whether it waits. The wait borrows the participant, so it is not stored here.
 struct One {
     participant: Option<Participant>,
     wakes: Arc<Wakes>,
@@ -493,7 +491,7 @@ struct One {
 }
 
 impl One {
-    /// Polls once. What is begun stays begun, as if the future were kept: it is forgotten.
+    /// Polls the wait once and forgets it, which leaves the arrival in place as if it were kept.
     fn poll(&mut self) -> Poll<Result<Arrival, Broken>> {
         let waker = Arc::clone(&self.wakes).into();
         let mut waiting = self.participant.as_mut().expect("it is there").wait();
@@ -503,7 +501,7 @@ impl One {
     }
 }
 
-/// Takes the steps with a rendezvous and with the model, and compares them after each.
+/// Applies the steps to a rendezvous and to the model, and compares the two after each.
 fn compare(steps: &[Step]) {
     let mut all = joined::<MANY>().map(|participant| One {
         participant: Some(participant),
@@ -530,7 +528,7 @@ fn compare(steps: &[Step]) {
             }
             Step::GiveUp(who) if all[who].waits => {
                 all[who].waits = false;
-                // As the end of the future that was forgotten.
+                // Stands for dropping the future that was forgotten.
                 drop(all[who].participant.as_mut().map(Participant::wait));
                 model.give_up(who);
                 woken_before[who] = all[who].wakes.count();
@@ -550,12 +548,12 @@ fn compare(steps: &[Step]) {
 }
 
 #[test]
-fn every_order_of_a_few_steps_is_that_of_the_model() {
+fn short_programs_match_model() {
     const DEPTH: usize = 6;
     let steps: Vec<Step> = (0..MANY)
         .flat_map(|who| [Step::Poll(who), Step::GiveUp(who), Step::GoAway(who)])
         .collect();
-    // The first may as well arrive first.
+    // The first step is fixed, which keeps the number of programs small.
     for mut number in 0..steps.len().pow(u32::try_from(DEPTH).unwrap() - 1) {
         let mut program = vec![Step::Poll(0)];
         for _ in 1..DEPTH {
@@ -576,7 +574,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn any_number_of_steps_is_that_of_the_model(steps in prop::collection::vec(step(), 0..100)) {
+    fn random_programs_match_model(steps in prop::collection::vec(step(), 0..100)) {
         compare(&steps);
     }
 }

@@ -1,8 +1,10 @@
-//! Random programs against a plain model.
+//! Runs random programs on a join and on a plain model, and compares the two.
 //!
-//! A program is a script for each child and a list of things that are done from outside. The model
-//! is one line of woken children, worked off in batches, at most 128 children a poll; from it
-//! follow every poll, drop, wake and outcome, in order.
+//! A program is a script for each child and a list of actions from outside. The model is a queue of
+//! woken children, served in batches, at most 128 children a poll. It predicts every poll, drop,
+//! wake-up and outcome, in order.
+//!
+//! In a binary of its own, because it replaces the panic hook to count panics.
 
 mod common;
 
@@ -29,7 +31,7 @@ use straggler::{Panic, Settled, barrier, settle_all};
 
 use self::common::Wakes;
 
-// ---- Programs. Where one speaks of a child, the number is taken modulo that of the children.
+// ---- Programs. The number of a child in a program is taken modulo the number of children.
 
 #[derive(Debug)]
 struct Program {
@@ -45,11 +47,11 @@ struct Program {
 enum Form {
     SettleAll,
     CatchUnwind,
-    /// Has no limit and no deadline.
+    /// Without a limit or deadline.
     Barrier,
 }
 
-/// What a child does: a step at each poll, and nothing when none is left.
+/// What a child does: one step per poll. Once the steps have run out, it stays pending.
 #[derive(Clone, Debug)]
 struct Script {
     steps: Vec<Step>,
@@ -60,10 +62,10 @@ struct Script {
 
 #[derive(Clone, Debug)]
 struct Step {
-    /// After how many of the wakes the child keeps the waker of this poll. Until then, or with
-    /// `None`, it keeps none.
+    /// The child keeps the waker of this poll after this many of `wakes`. Before, or with `None`,
+    /// it keeps none.
     keeps_waker_after: Option<usize>,
-    /// Whom it wakes. `None` is the child itself.
+    /// The children it wakes. `None` is the child itself.
     wakes: Vec<Option<usize>>,
     then: Then,
 }
@@ -81,24 +83,24 @@ enum Payload {
     Str,
     String,
     Custom,
-    /// Panics when it is dropped.
+    /// Panics on drop.
     Bomb,
 }
 
 #[derive(Clone, Debug)]
 enum Action {
-    /// Polls the combinator, woken or not, on behalf of one of two parents.
+    /// Polls the join, woken or not, with the waker of one of two parents.
     Poll(usize),
-    /// Wakes a child, ended or not, with the waker it has kept.
+    /// Wakes a child, completed or not, with the waker it has kept.
     Wake(usize),
-    /// Drops the waker that a child has kept.
+    /// Drops a child's kept waker.
     LetGo(usize),
     PassDeadline,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Finale {
-    /// Wakes and polls as long as anything moves; if that is not the end passes the deadline.
+    /// Wakes and polls while there is progress, then lets the deadline pass.
     Drain,
     Drop,
     DropWhileUnwinding,
@@ -127,8 +129,8 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// `wakes` is how many wakes there are at most in a step, `panics` how likely each possible
-    /// panic is, `stuck` how likely a child keeps no waker or has no end.
+    /// `wakes` is the maximum number of wake-ups in a step, `panics` the probability of each
+    /// possible panic, `stuck` the probability that a child keeps no waker or never completes.
     fn script(wakes: usize, panics: f64, stuck: f64)(
         mut steps in vec(step(wakes, stuck, Just(Then::Pending)), 0..=4),
         last_step in last_step(wakes, panics, stuck),
@@ -178,7 +180,7 @@ prop_compose! {
     }
 }
 
-// ---- What can be seen of a program that runs.
+// ---- Observations of a running program.
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Event {
@@ -187,7 +189,7 @@ enum Event {
     OutputDropped(usize),
 }
 
-/// A panic as its payload tells it: whose it is, and what caused it.
+/// A panic, read from its payload: the child and the cause.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Fault(usize, Cause);
 
@@ -198,16 +200,16 @@ enum Cause {
     OutputDrop,
 }
 
-/// How a child ended. The index is that in the output, so that one in a wrong place is seen.
+/// How a child ended. The indices come from the outputs, so that a misplaced output is detected.
 type End = Result<Result<usize, usize>, Fault>;
 
-/// What a poll of the combinator came to.
+/// The result of polling the join.
 #[derive(Debug, PartialEq)]
 enum Outcome {
     Pending,
-    /// The outputs, and the completion order.
+    /// The outputs and the completion order.
     Settled(Vec<End>, Vec<usize>),
-    /// What settled, and of what did not: index, number of polls, whether it can be woken.
+    /// The settled children, and of the pending ones: index, polls, whether it can be woken.
     Unsettled(Vec<(usize, End)>, Vec<(usize, usize, bool)>),
     Barrier(Result<Vec<usize>, usize>),
     Panicked(Fault),
@@ -217,25 +219,25 @@ enum Outcome {
 
 struct Model<'p> {
     program: &'p Program,
-    /// Who is to be polled.
+    /// The children to be polled.
     line: VecDeque<usize>,
-    /// Who was woken since the last poll began, and joins the line at the next.
+    /// The children woken since the last poll began. They join the line at the next one.
     woken: Vec<usize>,
-    /// How many at the head of the line are yet to be served before the deadline counts.
+    /// How many children at the head of the line must be polled before the deadline counts.
     batch: usize,
     deadline_passed: bool,
     polls: Vec<usize>,
-    /// Whether the child has kept a waker.
+    /// Whether each child has kept a waker.
     keeps_waker: Vec<bool>,
-    /// How many were let in, and how many of them were polled.
+    /// How many children the limit has admitted, and how many of those were polled.
     admitted: usize,
     started: usize,
     ends: Vec<Option<End>>,
     completion_order: Vec<usize>,
     parent_woken: bool,
-    /// Since they were last compared.
+    /// Events since the last comparison.
     events: Vec<Event>,
-    /// How many panics there were in all.
+    /// The total number of panics.
     panics: usize,
 }
 
@@ -288,8 +290,8 @@ impl<'p> Model<'p> {
         Outcome::Pending
     }
 
-    /// Lets the next children in, unless the deadline has passed. They are served when those in line
-    /// are that belong to the batch.
+    /// Admits the next children, unless the deadline has passed. They are served after the children
+    /// of the current batch.
     fn admit(&mut self) {
         if self.deadline_passed {
             return;
@@ -322,7 +324,7 @@ impl<'p> Model<'p> {
             };
             self.ends[child] = Some(end);
             self.completion_order.push(child);
-            // It may have woken itself before.
+            // It may have woken itself before it completed.
             self.woken.retain(|&woken| woken != child);
             self.admit();
         }
@@ -388,7 +390,7 @@ impl<'p> Model<'p> {
         panics.then(|| self.panic(child, Cause::OutputDrop))
     }
 
-    /// Drops the outputs, but for that of `spared`. Returns the panics that this causes.
+    /// Drops all outputs except that of `spared`, and returns the panics of the drops.
     fn drop_outputs(&mut self, spared: Option<usize>) -> Vec<Fault> {
         let mut faults = Vec::new();
         for child in (0..self.count()).filter(|&child| spared != Some(child)) {
@@ -399,7 +401,7 @@ impl<'p> Model<'p> {
         faults
     }
 
-    /// The panic that outranks whatever else came out.
+    /// The panic that outranks every other outcome.
     fn first_panic(&self) -> Option<Fault> {
         let mut ends = self.completion_order.iter().map(|&child| self.ends[child]);
         ends.find_map(|end| match end {
@@ -438,7 +440,7 @@ impl<'p> Model<'p> {
             (child, polls, polls == 0 || can_be_woken)
         };
         let mut pending: Vec<_> = unsettled.map(report).collect();
-        // One whose drop panics has ended by that.
+        // A child whose drop panics has settled with that panic.
         pending.retain(|&(child, ..)| {
             let fault = self.drop_future(child);
             self.ends[child] = fault.map(Err);
@@ -459,7 +461,7 @@ impl<'p> Model<'p> {
         Outcome::Unsettled(settled, pending)
     }
 
-    /// Drops everything that there is before the end. Returns the panic that goes on.
+    /// Drops all futures and outputs before the join is ready. Returns the panic that it resumes.
     fn drop_half_way(&mut self) -> Option<Fault> {
         let held_back = self.first_panic();
         let mut caused = Vec::new();
@@ -474,13 +476,13 @@ impl<'p> Model<'p> {
     }
 }
 
-// ---- The children, which do as their scripts say and record what is done to them.
+// ---- The children: they follow their scripts and record their polls and drops.
 
 struct World<'p> {
     program: &'p Program,
-    /// Since they were last compared.
+    /// Events since the last comparison.
     events: RefCell<Vec<Event>>,
-    /// What the children have kept.
+    /// The wakers that the children have kept.
     wakers: RefCell<Vec<Option<Waker>>>,
     deadline_passed: Cell<bool>,
 }
@@ -496,7 +498,7 @@ impl World<'_> {
     }
 
     fn wake(&self, child: usize) {
-        // A clone, because waking is foreign code: the wakers must not be borrowed meanwhile.
+        // Wakes a clone, since waking may run code that borrows the wakers.
         let waker = self.wakers.borrow()[child].clone();
         if let Some(waker) = waker {
             waker.wake();
@@ -561,7 +563,7 @@ impl Drop for Child<'_> {
 
 struct Output<'w> {
     index: usize,
-    /// `None` once it was handed out: what becomes of it then is no business of the crate's.
+    /// `None` once the join has returned the output: its drop is then no longer recorded.
     world: Option<&'w World<'w>>,
 }
 
@@ -588,7 +590,7 @@ struct Bomb(Fault);
 
 impl Drop for Bomb {
     fn drop(&mut self) {
-        // Without the hook, whose runs are counted: one for each panic of the model.
+        // Does not run the panic hook, whose runs must equal the number of panics in the model.
         resume_unwind(Box::new("a payload was dropped"));
     }
 }
@@ -627,8 +629,8 @@ thread_local! {
     static HOOK_RUNS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Catches a panic, quietly. That replaces the hook for good: the process is this test's own, and
-/// panics outside of here are as loud as ever.
+/// Catches a panic without printing it. Installs a panic hook for the rest of the process, which
+/// still prints panics outside of `contain`.
 fn contain<R>(run: impl FnOnce() -> R) -> thread::Result<R> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -646,20 +648,20 @@ fn contain<R>(run: impl FnOnce() -> R) -> thread::Result<R> {
     result
 }
 
-// ---- A program runs, and is compared with the model after each action.
+// ---- Running a program, and comparing it with the model after each action.
 
 struct Run<'w, C, R> {
     world: &'w World<'w>,
     model: Model<'w>,
     combinator: Option<Pin<Box<C>>>,
-    /// Makes of an output what can be compared.
+    /// Converts the join's output to an outcome.
     read: R,
     over: bool,
     parents: [Arc<Wakes>; 2],
-    /// Who polled last, and how often each had been woken before.
+    /// The parent that polled last, and how often each had been woken before that.
     current: usize,
     wakes_before: [usize; 2],
-    /// How often each future was dropped.
+    /// How often each child was dropped.
     drops: Vec<usize>,
 }
 
@@ -669,7 +671,7 @@ impl<C: Future, R: Fn(C::Output) -> Outcome> Run<'_, C, R> {
         match *action {
             Action::Poll(parent) => self.poll(parent),
             Action::PassDeadline => self.world.deadline_passed.set(true),
-            // There is nobody to wake.
+            // There is no child to wake.
             Action::Wake(_) | Action::LetGo(_) if count == 0 => {}
             Action::Wake(child) => {
                 self.world.wake(child % count);
@@ -709,7 +711,7 @@ impl<C: Future, R: Fn(C::Output) -> Outcome> Run<'_, C, R> {
         }
     }
 
-    /// From here on nobody is woken any more.
+    /// The join is ready or dropped, and must not wake a parent again.
     fn end(&mut self) {
         self.over = true;
         self.model.parent_woken = false;
@@ -818,7 +820,7 @@ fn run_settle_all<'w, P: OnPanic>(
         return run(world, all, read);
     }
     let mut was_ready = false;
-    // It wakes nobody: to poll again is left to the program.
+    // Wakes nothing: the program decides when to poll again.
     let give_up = poll_fn(|_| {
         assert!(!was_ready, "the deadline was polled again");
         was_ready = world.deadline_passed.get();
@@ -867,7 +869,7 @@ fn check(program: &Program) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        // The same programs in each run. `PROPTEST_RNG_SEED` and `PROPTEST_CASES` ask for others.
+        // The same programs in every run; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` override this.
         rng_seed: RngSeed::Fixed(0),
         cases: 1000,
         failure_persistence: None,
@@ -875,8 +877,8 @@ proptest! {
     })]
 
     #[test]
-    fn random_programs_do_what_the_model_says(program in program()) {
-        // Quiet too, because the search for the smallest program that fails lets hundreds fail.
+    fn random_programs_match_model(program in program()) {
+        // Contained as well, since shrinking a failing program fails hundreds of times.
         let checked = contain(|| check(&program));
         prop_assert!(checked.is_ok(), "{}", common::message(checked));
     }

@@ -1,17 +1,15 @@
-//! What `Settled` and `AggregateError` tell, and inputs that lie about how many they are.
-
-mod common;
+//! The accessors of `Settled` and `AggregateError`.
 
 use std::error::Error;
 use std::future::{Ready, ready};
 use std::task::Poll;
 
-use common::Gate;
+use crate::common::Gate;
 use futures::executor::block_on;
-use straggler::{AggregateError, Settled, barrier, settle_all};
+use straggler::{AggregateError, Settled, settle_all};
 use tokio_test::task;
 
-/// Settles futures with these outputs, which end in the order of `indices`.
+/// Settles futures that return `outputs` and complete in the order of `indices`.
 fn settle<O: Clone>(outputs: &[O], indices: &[usize]) -> Settled<O> {
     let gates = Gate::many(outputs.len());
     let futures = gates.iter().cloned().zip(outputs.iter().cloned());
@@ -32,18 +30,18 @@ fn settle<O: Clone>(outputs: &[O], indices: &[usize]) -> Settled<O> {
     }
 }
 
-/// Values in 0 and 2, errors in 1 and 3; 3 ends before 1 and 2 before 0.
+/// Values at 0 and 2, errors at 1 and 3. 3 completes before 1, and 2 before 0.
 fn mixed() -> Settled<Result<u8, &'static str>> {
     settle(&[Ok(10), Err("one"), Ok(12), Err("three")], &[3, 2, 0, 1])
 }
 
-/// What comes of no futures.
+/// The result of a join of no futures.
 fn empty<O>() -> Settled<O> {
     block_on(settle_all(Vec::<Ready<O>>::new()))
 }
 
 #[test]
-fn it_is_a_slice_of_the_outputs_in_input_order() {
+fn derefs_to_slice_in_input_order() {
     let settled = settle(&["a", "b", "c"], &[2, 0, 1]);
     assert_eq!(settled.len(), 3);
     assert_eq!(settled[1], "b");
@@ -54,7 +52,7 @@ fn it_is_a_slice_of_the_outputs_in_input_order() {
 }
 
 #[test]
-fn it_is_iterated_by_reference_and_by_value() {
+fn iterates_by_reference_and_value() {
     let settled = settle(&["a", "b"], &[1, 0]);
     let mut seen = Vec::new();
     for output in &settled {
@@ -68,7 +66,7 @@ fn it_is_iterated_by_reference_and_by_value() {
 }
 
 #[test]
-fn into_vec_returns_the_outputs_in_input_order() {
+fn into_vec_is_in_input_order() {
     assert_eq!(
         settle(&["a", "b", "c"], &[2, 0, 1]).into_vec(),
         ["a", "b", "c"]
@@ -76,7 +74,7 @@ fn into_vec_returns_the_outputs_in_input_order() {
 }
 
 #[test]
-fn completion_order_tells_who_ended_when() {
+fn completion_order_lists_indices() {
     assert_eq!(
         settle(&["a", "b", "c"], &[2, 0, 1]).completion_order(),
         [2, 0, 1]
@@ -84,7 +82,7 @@ fn completion_order_tells_who_ended_when() {
 }
 
 #[test]
-fn name_returns_the_given_name() {
+fn name_returns_given_name() {
     let settled = settle(&["a", "b"], &[0, 1]);
     assert_eq!(
         (settled.name(0), settled.name(1)),
@@ -104,7 +102,7 @@ fn names_may_be_static_or_owned() {
 }
 
 #[test]
-fn two_are_equal_if_their_outputs_are() {
+fn equality_compares_outputs() {
     let settled = mixed();
     assert_eq!(settled.clone(), settled);
     assert_eq!(settle(&[1, 2], &[0, 1]), settle(&[1, 2], &[1, 0]));
@@ -113,7 +111,7 @@ fn two_are_equal_if_their_outputs_are() {
 }
 
 #[test]
-fn debug_shows_outputs_and_completion_order() {
+fn debug_shows_outputs_and_order() {
     assert_eq!(
         format!("{:?}", settle(&[1, 2], &[1, 0])),
         "Settled { outputs: [1, 2], completion_order: [1, 0], .. }"
@@ -121,7 +119,7 @@ fn debug_shows_outputs_and_completion_order() {
 }
 
 #[test]
-fn counts_tell_how_many_went_right_and_wrong() {
+fn counts_oks_and_errors() {
     assert_eq!((mixed().ok_count(), mixed().err_count()), (2, 2));
 }
 
@@ -137,7 +135,7 @@ fn oks_and_errors_are_in_completion_order() {
 }
 
 #[test]
-fn into_result_returns_the_first_error_or_every_value() {
+fn into_result_returns_first_error_or_values() {
     assert_eq!(mixed().into_result(), Err("three"));
     let fine = settle(&[Ok::<_, ()>(1), Ok(2)], &[1, 0]);
     assert_eq!(fine.first_error(), None);
@@ -145,7 +143,7 @@ fn into_result_returns_the_first_error_or_every_value() {
 }
 
 #[test]
-fn into_result_all_returns_every_error_or_every_value() {
+fn into_result_all_returns_all_errors_or_values() {
     let errors = mixed().into_result_all().unwrap_err();
     assert_eq!(errors.errors(), [(3, "three"), (1, "one")]);
     let fine = settle(&[Ok::<_, ()>(1), Ok(2)], &[1, 0]);
@@ -153,12 +151,12 @@ fn into_result_all_returns_every_error_or_every_value() {
 }
 
 #[test]
-fn partition_returns_values_in_input_order_and_errors_in_completion_order() {
+fn partition_orders_values_and_errors() {
     assert_eq!(mixed().partition(), (vec![10, 12], vec!["three", "one"]));
 }
 
 #[test]
-fn nothing_has_no_outputs_and_no_errors() {
+fn empty_has_no_outputs_or_errors() {
     let nothing = empty::<Result<u8, &str>>();
     assert!(nothing.is_empty());
     assert_eq!(nothing.completion_order(), []);
@@ -175,7 +173,7 @@ fn nothing_has_no_outputs_and_no_errors() {
 }
 
 #[test]
-fn an_aggregate_error_has_a_first_error() {
+fn aggregate_error_has_first_error() {
     let errors = mixed().into_result_all().unwrap_err();
     assert_eq!(errors.first(), &"three");
     assert_eq!(errors.clone(), errors);
@@ -183,14 +181,14 @@ fn an_aggregate_error_has_a_first_error() {
 }
 
 #[test]
-fn an_aggregate_error_names_its_errors_in_completion_order() {
+fn aggregate_error_lists_in_completion_order() {
     let errors = mixed().into_result_all().unwrap_err();
     let expected = "2 of 4 futures failed\n  #3 `three`: three\n  #1 `one`: one";
     assert_eq!(errors.to_string(), expected);
 }
 
 #[test]
-fn an_aggregate_error_is_an_error_for_the_question_mark() {
+fn aggregate_error_converts_with_question_mark() {
     fn question() -> Result<(), Box<dyn Error + Send + Sync>> {
         let parsed = ["7", "x", "y"].map(|text| ready(text.parse::<u8>()));
         block_on(settle_all(parsed)).into_result_all()?;
@@ -206,47 +204,4 @@ fn an_aggregate_error_is_an_error_for_the_question_mark() {
         .downcast::<AggregateError<std::num::ParseIntError>>()
         .unwrap();
     assert_eq!(errors.errors().len(), 2);
-}
-
-/// An iterator that says whatever it is told to of its length.
-struct Claims<I>(I, (usize, Option<usize>));
-
-impl<I: Iterator> Iterator for Claims<I> {
-    type Item = I::Item;
-
-    fn next(&mut self) -> Option<I::Item> {
-        self.0.next()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.1
-    }
-}
-
-#[test]
-fn an_iterator_that_lies_about_its_length_is_taken_for_what_it_yields() {
-    let too_high = [(100, Some(100)), (100, None), (usize::MAX, None)];
-    let absurd = [(usize::MAX, Some(usize::MAX)), (0, Some(usize::MAX))];
-    let too_low = [(0, Some(0)), (1, Some(1)), (0, None), (5, Some(1))];
-    for claim in too_high.into_iter().chain(absurd).chain(too_low) {
-        let claims = || Claims((0..3).map(|index| ready(Ok::<_, ()>(index))), claim);
-        let settled = block_on(settle_all(claims()));
-        assert_eq!(settled.into_vec(), [Ok(0), Ok(1), Ok(2)], "{claim:?}");
-        assert_eq!(block_on(barrier(claims())), Ok(vec![0, 1, 2]), "{claim:?}");
-    }
-}
-
-#[test]
-fn an_iterator_that_has_nothing_of_what_it_claims_is_empty() {
-    let claims = Claims(
-        std::iter::empty::<Ready<()>>(),
-        (usize::MAX, Some(usize::MAX)),
-    );
-    assert!(block_on(settle_all(claims)).is_empty());
-}
-
-#[test]
-fn outputs_without_a_size_are_counted_too() {
-    let settled = block_on(settle_all([(); 100].map(ready)));
-    assert_eq!(settled.into_vec(), [(); 100]);
 }

@@ -1,8 +1,6 @@
-//! Which futures a poll of the combinator polls: those that were woken, each once.
+//! A join polls only the futures that were woken, each once.
 //!
-//! Whom the combinator wakes itself is in `parent_wakers.rs`.
-
-mod common;
+//! `parent_wakers.rs` tests when the join wakes its own parent.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -11,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 use std::thread;
 
-use common::{Gate, Log, Wakes, poll_with};
+use crate::common::{Gate, Log, Wakes, poll_with};
 use straggler::{settle, settle_all};
 use tokio_test::{assert_pending, assert_ready, task};
 
@@ -33,7 +31,7 @@ fn only_woken_futures_are_polled() {
 }
 
 #[test]
-fn futures_that_are_ready_at_once_need_one_poll_each_and_no_wake() {
+fn ready_futures_polled_once_without_wake() {
     let gates = Gate::many(100);
     gates.iter().for_each(Gate::open);
     let mut settling = task::spawn(settle_all(gates.clone()));
@@ -43,7 +41,7 @@ fn futures_that_are_ready_at_once_need_one_poll_each_and_no_wake() {
 }
 
 #[test]
-fn a_spurious_poll_polls_no_future() {
+fn spurious_poll_polls_no_future() {
     let gates = Gate::many(3);
     let mut settling = task::spawn(settle_all(gates.clone()));
     for _ in 0..3 {
@@ -52,7 +50,7 @@ fn a_spurious_poll_polls_no_future() {
     assert_eq!(polls(&gates), [1, 1, 1]);
 }
 
-/// Waits for the gate, then yields, all the while with the only reference to a part of itself.
+/// Waits for the gate, then yields, holding a `&mut` into its own state throughout.
 async fn borrows_from_itself(gate: Gate) -> usize {
     struct Counts<'a>(&'a mut usize);
 
@@ -72,9 +70,9 @@ async fn borrows_from_itself(gate: Gate) -> usize {
     here
 }
 
-// What these do wrong only miri sees.
+// Only miri detects a failure of this test and the next: a reference that aliases the future's own.
 #[test]
-fn the_engine_looks_at_no_future_that_it_does_not_poll() {
+fn engine_does_not_touch_unpolled_futures() {
     let gates = Gate::many(3);
     let futures = gates.clone().into_iter().map(borrows_from_itself);
     let mut settling = task::spawn(settle_all(futures).limit(2.try_into().unwrap()));
@@ -98,7 +96,7 @@ fn the_engine_looks_at_no_future_that_it_does_not_poll() {
 }
 
 #[test]
-fn the_engine_looks_at_no_future_that_it_does_not_drop() {
+fn engine_does_not_touch_undropped_futures() {
     let gates = Gate::many(3);
     let futures = gates.clone().into_iter().map(borrows_from_itself);
     let mut settling = task::spawn(settle_all(futures));
@@ -110,7 +108,7 @@ fn the_engine_looks_at_no_future_that_it_does_not_drop() {
 }
 
 #[test]
-fn two_wakes_before_a_poll_are_one() {
+fn two_wakes_cause_one_poll() {
     let gates = Gate::many(2);
     let mut settling = task::spawn(settle_all(gates.clone()));
     assert_pending!(settling.poll());
@@ -122,7 +120,7 @@ fn two_wakes_before_a_poll_are_one() {
 }
 
 #[test]
-fn a_wake_during_the_own_poll_is_kept_and_answered_in_the_next_turn() {
+fn wake_during_own_poll_answered_next_turn() {
     let polled = Cell::new(0);
     let busy = poll_fn(|context| {
         polled.set(polled.get() + 1);
@@ -144,7 +142,7 @@ fn a_wake_during_the_own_poll_is_kept_and_answered_in_the_next_turn() {
 }
 
 #[test]
-fn a_future_that_wakes_itself_for_ever_does_not_hold_up_the_others() {
+fn self_waking_future_does_not_starve_others() {
     let gate = Gate::default();
     let finished = Cell::new(false);
     let busy = poll_fn(|context| {
@@ -172,10 +170,10 @@ fn a_future_that_wakes_itself_for_ever_does_not_hold_up_the_others() {
 }
 
 #[test]
-fn many_futures_that_wake_themselves_for_ever_do_not_hold_up_the_others() {
+fn many_self_waking_futures_do_not_starve_others() {
     let finished = Cell::new(false);
     let count = 1000;
-    // All but the last wake themselves until the last one has had its three polls.
+    // All futures wake themselves until the last one has been polled three times.
     let futures = (0..count).map(|index| {
         let mut polls = 0;
         let finished = &finished;
@@ -192,20 +190,20 @@ fn many_futures_that_wake_themselves_for_ever_do_not_hold_up_the_others() {
         })
     });
     let mut settling = task::spawn(settle_all(futures));
-    // 3 or 4 polls each, of which a turn makes 128.
+    // 3 or 4 polls each, 128 of them a turn.
     let turns = (1..100).find(|_| settling.poll().is_ready());
     assert!(turns.is_some_and(|turns| turns <= 32), "{turns:?} turns");
 }
 
 #[test]
-fn a_sibling_that_a_future_wakes_is_polled_once_more() {
+fn sibling_wake_causes_one_more_poll() {
     let gates = Gate::many(3);
     let waits = gates.clone();
     let futures = (0..3).map(|index| {
         let waits = &waits;
         async move {
             waits[index].clone().await;
-            // Neighbours on both sides: one was polled in this turn already, if it was woken.
+            // Neighbors on both sides, one of which may have been polled in this turn already.
             waits[(index + 1) % 3].open();
             waits[(index + 2) % 3].open();
         }
@@ -221,7 +219,7 @@ fn a_sibling_that_a_future_wakes_is_polled_once_more() {
 }
 
 #[test]
-fn a_sibling_woken_by_the_drop_of_a_future_is_polled() {
+fn sibling_woken_by_drop_is_polled() {
     struct OpensOnDrop(Gate);
 
     impl Drop for OpensOnDrop {
@@ -246,7 +244,7 @@ fn a_sibling_woken_by_the_drop_of_a_future_is_polled() {
 }
 
 #[test]
-fn the_waker_of_a_future_that_has_ended_polls_nothing() {
+fn stale_waker_polls_nothing() {
     let gates = Gate::many(2);
     let mut settling = task::spawn(settle_all(gates.clone()));
     assert_pending!(settling.poll());
@@ -266,7 +264,7 @@ fn the_waker_of_a_future_that_has_ended_polls_nothing() {
 }
 
 #[test]
-fn a_future_that_wakes_itself_and_ends_is_not_polled_again() {
+fn self_waking_future_not_polled_after_end() {
     let gate = Gate::default();
     let ends = poll_fn(|context| {
         context.waker().wake_by_ref();
@@ -275,14 +273,14 @@ fn a_future_that_wakes_itself_and_ends_is_not_polled_again() {
     let futures: [&mut (dyn Future<Output = ()> + Unpin); 2] = [&mut { ends }, &mut gate.clone()];
     let mut settling = task::spawn(settle_all(futures));
     assert_pending!(settling.poll());
-    // `PollFn` would panic if it was polled again: it was dropped.
+    // The join drops a completed future. It must not poll it again.
     assert_pending!(settling.poll());
     gate.open();
     assert!(settling.poll().is_ready());
 }
 
 #[test]
-fn wakers_do_nothing_when_the_combinator_has_ended() {
+fn wakers_do_nothing_after_end() {
     let gates = Gate::many(2);
     let mut settling = task::spawn(settle_all(gates.clone()));
     assert_pending!(settling.poll());
@@ -296,7 +294,7 @@ fn wakers_do_nothing_when_the_combinator_has_ended() {
 }
 
 #[test]
-fn wakers_wake_nobody_when_the_combinator_was_dropped() {
+fn wakers_wake_nobody_after_drop() {
     let parent = Arc::new(Wakes::default());
     let gates = Gate::many(2);
     let mut settling = settle_all(gates.clone());
@@ -306,7 +304,7 @@ fn wakers_wake_nobody_when_the_combinator_was_dropped() {
     assert_eq!(
         Arc::strong_count(&parent),
         1,
-        "it keeps no waker of its parent"
+        "a dropped join keeps no waker"
     );
     gates.iter().for_each(Gate::open);
     gates[0].waker().wake();
@@ -315,7 +313,7 @@ fn wakers_wake_nobody_when_the_combinator_was_dropped() {
 }
 
 #[test]
-fn a_future_has_the_same_waker_in_every_poll() {
+fn waker_is_same_in_every_poll() {
     let wakers = Log::new();
     let keeps = poll_fn(|context| {
         wakers.push(context.waker().clone());
@@ -332,7 +330,7 @@ fn a_future_has_the_same_waker_in_every_poll() {
 }
 
 #[test]
-fn futures_may_be_woken_from_other_threads() {
+fn futures_woken_from_other_threads_settle() {
     let gates = Gate::many(1000);
     let settling = settle_all(gates.clone());
     let settled = thread::scope(|scope| {
@@ -345,9 +343,9 @@ fn futures_may_be_woken_from_other_threads() {
 }
 
 #[test]
-fn no_wake_is_lost_between_two_threads() {
-    // One thread wakes while the other polls, until 1000 wakes were answered; the last one, which
-    // opens the gate, may come at any moment of a poll.
+fn no_wake_lost_between_two_threads() {
+    // One thread wakes while the other polls, for 1000 polls. The last wake-up, which opens the
+    // gate, may then come at any moment of a poll.
     let gate = Gate::default();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -370,7 +368,7 @@ fn no_wake_is_lost_between_two_threads() {
 }
 
 #[test]
-fn wakers_may_be_used_by_another_thread_while_the_combinator_is_dropped() {
+fn wakers_usable_on_other_thread_during_drop() {
     for _ in 0..200 {
         let gates = Gate::many(10);
         let mut settling = settle_all(gates.clone());

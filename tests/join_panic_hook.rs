@@ -1,5 +1,4 @@
-//! How often the panic hook runs. The hook belongs to the process, so this has one of its own, and
-//! one test.
+//! How often the panic hook runs. The hook is process-wide, so this binary has a single test.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +9,7 @@ use straggler::settle_all;
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 
 #[test]
-fn the_hook_runs_once_for_each_panic_when_it_happens() {
+fn hook_runs_once_per_panic() {
     std::panic::set_hook(Box::new(|_| {
         CALLS.fetch_add(1, Ordering::SeqCst);
     }));
@@ -27,7 +26,7 @@ fn the_hook_runs_once_for_each_panic_when_it_happens() {
         }
     });
 
-    // From here on a failed assertion has to be seen again.
+    // Restores the default hook, so that a failed assertion below is printed.
     drop(std::panic::take_hook());
     assert_eq!(resumed, (1, true));
     assert_eq!(caught, (1, false));
@@ -35,7 +34,7 @@ fn the_hook_runs_once_for_each_panic_when_it_happens() {
     assert_eq!(resumed_by_hand, (1, true));
 }
 
-/// How often the hook was called, and whether there was a panic that went on.
+/// The number of hook calls, and whether `action` panicked.
 fn calls_of(action: impl FnOnce()) -> (usize, bool) {
     let before = CALLS.load(Ordering::SeqCst);
     let panicked = catch_unwind(AssertUnwindSafe(action)).is_err();

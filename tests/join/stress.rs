@@ -1,11 +1,9 @@
-//! Threads that wake, clone and drop wakers at random while a combinator is polled, moved from one
-//! parent to another, and dropped. What cannot be asserted is for the sanitizers to see, see
-//! `.ci/soundness`. `STRAGGLER_STRESS_ROUNDS` asks for more rounds than the default.
+//! Threads wake, clone and drop wakers at random while a join is polled, moves between parents, and
+//! is dropped. `.ci/soundness` runs these tests under sanitizers, which see what no assertion can.
+//! `STRAGGLER_STRESS_ROUNDS` sets the number of rounds.
 //!
-//! The locks are not those of std, and threads are joined one by one, since the thread sanitizer
-//! does not see into std: there it would miss what comes before what.
-
-mod common;
+//! The thread sanitizer does not instrument std. The tests use the locks of `parking_lot` and join
+//! each thread by its handle, so that it sees every happens-before edge.
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
@@ -13,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
-use common::{Wakes, poll_with};
+use crate::common::{Wakes, poll_with};
 use fastrand::Rng;
 use futures::executor::block_on;
 use parking_lot::Mutex;
@@ -22,22 +20,22 @@ use straggler::settle_all;
 const THREADS: u64 = 3;
 const CHILDREN: usize = 8;
 
-/// What a child leaves for the threads.
+/// The wakers of a child, for the threads to use.
 #[derive(Default)]
 struct Shared {
-    /// Wakers for whatever may be done with them.
+    /// Wakers to wake, clone or drop at random.
     wakers: Mutex<Vec<Waker>>,
-    /// The waker of the last poll, for who lets the child end.
+    /// The waker of the last poll, for the thread that lets the child complete.
     last: Mutex<Option<Waker>>,
     may_end: AtomicBool,
 }
 
-/// Leaves a clone of its waker at each poll, and ends when it may.
+/// Stores a clone of its waker at each poll, and is ready once `may_end` is set.
 fn child(shared: Arc<Shared>, index: usize) -> impl Future<Output = usize> {
     poll_fn(move |context| {
         shared.wakers.lock().push(context.waker().clone());
         *shared.last.lock() = Some(context.waker().clone());
-        // When the waker is there: who lets the child end does it the other way round.
+        // Checked after storing the waker; `let_end` sets the flag before it takes the waker.
         if shared.may_end.load(Ordering::SeqCst) {
             return Poll::Ready(index);
         }
@@ -45,7 +43,7 @@ fn child(shared: Arc<Shared>, index: usize) -> impl Future<Output = usize> {
     })
 }
 
-/// Does something with the wakers of a child.
+/// Uses the wakers of a child at random.
 fn disturb_child(random: &mut Rng, shared: &Shared) {
     let mut wakers = shared.wakers.lock();
     let Some(waker) = (!wakers.is_empty()).then(|| random.usize(..wakers.len())) else {
@@ -77,7 +75,7 @@ fn disturb_child(random: &mut Rng, shared: &Shared) {
     }
 }
 
-/// Starts the threads that disturb.
+/// Starts the threads that use wakers at random.
 fn disturb<'scope>(
     scope: &'scope Scope<'scope, '_>,
     round: u64,
@@ -109,7 +107,7 @@ fn rounds() -> u64 {
 }
 
 #[test]
-fn no_wake_is_lost_whatever_is_done_with_other_wakers() {
+fn no_wake_lost_beside_random_waker_use() {
     for round in 0..rounds() {
         let shared: Vec<Arc<Shared>> = (0..CHILDREN).map(|_| Arc::default()).collect();
         let children = shared.iter().cloned().enumerate();
@@ -128,7 +126,7 @@ fn no_wake_is_lost_whatever_is_done_with_other_wakers() {
 }
 
 #[test]
-fn a_combinator_may_be_dropped_whatever_is_done_with_its_wakers() {
+fn drop_is_sound_beside_random_waker_use() {
     for round in 0..rounds() {
         let shared: Vec<Arc<Shared>> = (0..CHILDREN).map(|_| Arc::default()).collect();
         let children = shared.iter().cloned().enumerate();

@@ -1,6 +1,4 @@
-//! The deadline as a time on tokio's clock, which is paused here: nothing waits for real.
-
-#![cfg(feature = "tokio")]
+//! `SettleAll::timeout`, on tokio's paused clock, so no test waits in real time.
 
 use std::future::pending;
 use std::time::Duration;
@@ -11,7 +9,7 @@ use tokio::time::{Instant, error::Elapsed, sleep, timeout};
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
-async fn futures_that_settle_in_time_are_settled() {
+async fn futures_in_time_settle() {
     let sleeps = [3, 1, 2].map(|seconds| async move {
         sleep(seconds * SECOND).await;
         seconds
@@ -22,7 +20,7 @@ async fn futures_that_settle_in_time_are_settled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_gives_up_when_the_time_has_come() {
+async fn gives_up_when_time_is_over() {
     let start = Instant::now();
     let sleeps = [1, 9].map(|seconds| sleep(seconds * SECOND));
     let unsettled = settle_all(sleeps).timeout(2 * SECOND).await.unwrap_err();
@@ -32,7 +30,7 @@ async fn it_gives_up_when_the_time_has_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_counts_from_the_call_and_not_from_the_first_poll() {
+async fn time_counts_from_call() {
     let start = Instant::now();
     let settling = settle_all([pending::<()>()]).timeout(2 * SECOND);
     sleep(SECOND).await;
@@ -41,7 +39,7 @@ async fn the_time_counts_from_the_call_and_not_from_the_first_poll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_future_that_ends_at_the_same_time_is_in_time() {
+async fn future_ending_at_timeout_is_in_time() {
     let at = Instant::now() + SECOND;
     let settled = settle_all([tokio::time::sleep_until(at)])
         .timeout(SECOND)
@@ -50,7 +48,7 @@ async fn a_future_that_ends_at_the_same_time_is_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_time_at_all_is_enough_for_what_is_ready() {
+async fn zero_timeout_lets_ready_futures_settle() {
     let settled = settle_all([async { 1 }]).timeout(Duration::ZERO).await;
     assert_eq!(settled.unwrap().into_vec(), [1]);
     assert!(
@@ -62,7 +60,7 @@ async fn no_time_at_all_is_enough_for_what_is_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_set_that_is_stuck_ends_and_says_so() {
+async fn stuck_future_reported_as_unwakeable() {
     let unsettled = settle_all([pending::<()>()])
         .timeout(3600 * SECOND)
         .await
@@ -71,13 +69,13 @@ async fn a_set_that_is_stuck_ends_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_may_be_the_longest_there_is() {
+async fn longest_duration_is_allowed() {
     let settled = settle_all([sleep(SECOND)]).timeout(Duration::MAX).await;
     assert_eq!(settled.unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_for_each_future_settles_only_that_one() {
+async fn per_future_timeout_ends_only_that_one() {
     let calls = [1, 9].map(|seconds| timeout(2 * SECOND, sleep(seconds * SECOND)));
     let settled = settle_all(calls).await;
     assert_eq!(settled[0], Ok(()));
@@ -85,13 +83,13 @@ async fn a_time_for_each_future_settles_only_that_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_can_be_spawned() {
+async fn timeout_can_be_spawned() {
     let settling = settle_all([sleep(9 * SECOND)]).timeout(SECOND);
     assert!(tokio::spawn(settling).await.unwrap().is_err());
 }
 
 #[test]
 #[should_panic(expected = "there is no reactor running")]
-fn without_a_runtime_it_panics_at_once() {
+fn panics_at_call_without_runtime() {
     drop(settle_all([pending::<()>()]).timeout(SECOND));
 }

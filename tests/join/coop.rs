@@ -1,7 +1,5 @@
-//! Futures that use up tokio's cooperative budget, for as long as they are let: they hold up
-//! neither each other nor the clock.
-
-#![cfg(feature = "tokio")]
+//! Futures that keep using up tokio's cooperative budget ("hogs") starve neither each other nor the
+//! clock.
 
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,10 +10,10 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::coop::consume_budget;
 use tokio::task::yield_now;
 
-/// A flag that one future sets and that others wait for without ever leaving the processor.
+/// A flag that one future sets while others busy-wait for it.
 ///
-/// They lose patience after many rounds: so where one of them holds up the others a test fails,
-/// and does not hang.
+/// The busy-waiting panics after many rounds, so a test fails rather than hangs if a hog starves
+/// the others.
 struct Flag {
     set: AtomicBool,
     rounds: AtomicUsize,
@@ -43,18 +41,18 @@ impl Flag {
 
     fn is_set(&self) -> bool {
         let rounds = self.rounds.fetch_add(1, Ordering::SeqCst);
-        assert!(rounds < self.patience, "nobody else gets through");
+        assert!(rounds < self.patience, "the other futures starve");
         self.set.load(Ordering::SeqCst)
     }
 
-    /// Uses up the whole budget in every poll.
+    /// Spends the whole budget in every poll.
     async fn hog_until_set(&self) {
         while !self.is_set() {
             consume_budget().await;
         }
     }
 
-    /// Needs a bit of budget itself, several times.
+    /// Needs some budget itself, several times.
     async fn set_after_some_work(&self) {
         let free = Semaphore::new(1);
         for _ in 0..10 {
@@ -65,7 +63,7 @@ impl Flag {
     }
 }
 
-async fn two_hogs_and_a_third_that_must_get_through() {
+async fn two_hogs_do_not_starve_the_third() {
     for third in 0..3 {
         let flag = Flag::default();
         let settled = settle_all((0..3).map(|index| {
@@ -84,19 +82,19 @@ async fn two_hogs_and_a_third_that_must_get_through() {
 }
 
 #[tokio::test]
-async fn hogs_do_not_starve_the_others() {
-    two_hogs_and_a_third_that_must_get_through().await;
+async fn hogs_do_not_starve_others() {
+    two_hogs_do_not_starve_the_third().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hogs_do_not_starve_the_others_in_a_spawned_task() {
-    tokio::spawn(two_hogs_and_a_third_that_must_get_through())
+async fn hogs_in_task_do_not_starve_others() {
+    tokio::spawn(two_hogs_do_not_starve_the_third())
         .await
         .unwrap();
 }
 
 #[tokio::test]
-async fn hogs_do_not_starve_the_others_in_the_macros() {
+async fn hogs_in_macros_do_not_starve_others() {
     let flag = Flag::default();
     settle!(
         flag.hog_until_set(),
@@ -118,7 +116,7 @@ async fn hogs_do_not_starve_the_others_in_the_macros() {
 }
 
 #[tokio::test]
-async fn a_hog_does_not_starve_a_channel() {
+async fn hog_does_not_starve_channel() {
     let flag = Flag::default();
     let (sender, mut receiver) = mpsc::channel(1);
     settle!(
@@ -140,7 +138,7 @@ async fn a_hog_does_not_starve_a_channel() {
 }
 
 #[tokio::test]
-async fn a_hog_does_not_starve_the_task_beside_it() {
+async fn hog_does_not_starve_sibling_task() {
     let flag = std::sync::Arc::new(Flag::default());
     let sets = tokio::spawn({
         let flag = flag.clone();
@@ -161,7 +159,7 @@ async fn thousands_of_ready_operations_settle() {
     assert_eq!(settled.into_vec(), [true; 10_000]);
 }
 
-/// Moves the paused clock, which stands still as long as a task is busy.
+/// Advances the paused clock, which does not advance by itself while a task is busy.
 fn let_time_pass() -> tokio::task::JoinHandle<()> {
     tokio::spawn(async {
         yield_now().await;
@@ -170,7 +168,7 @@ fn let_time_pass() -> tokio::task::JoinHandle<()> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_fires_beside_hogs() {
+async fn timeout_fires_beside_hogs() {
     for hogs in [1, 2, 3, 200] {
         let flag = Flag::default();
         let time = let_time_pass();
@@ -184,7 +182,7 @@ async fn a_timeout_fires_beside_hogs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_in_a_spawned_task_fires_beside_a_hog() {
+async fn timeout_in_task_fires_beside_hog() {
     let time = let_time_pass();
     let settling = async {
         let flag = Flag::default();
@@ -199,9 +197,9 @@ async fn a_timeout_in_a_spawned_task_fires_beside_a_hog() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_timeout_fires_beside_hogs_on_many_threads() {
-    // A runtime with many threads cannot pause its clock. The test waits for a real millisecond,
-    // and hogs with the patience of a minute see to it that a slow machine does not matter.
+async fn timeout_fires_beside_hogs_on_threads() {
+    // A multi-threaded runtime cannot pause its clock, so this waits for a real millisecond. The
+    // hogs hold out for about a minute, so a slow machine does not fail the test.
     let settling = tokio::spawn(async {
         let flag = Flag::with_patience(1_000_000_000);
         let futures = (0..3).map(|_| flag.hog_until_set());
@@ -214,7 +212,7 @@ async fn a_timeout_fires_beside_hogs_on_many_threads() {
 }
 
 #[tokio::test]
-async fn a_deadline_passes_beside_hogs() {
+async fn deadline_passes_beside_hogs() {
     let flag = Flag::default();
     let futures = (0..3).map(|_| flag.hog_until_set());
     let unsettled = settle_all(futures).deadline(yield_now()).await.unwrap_err();

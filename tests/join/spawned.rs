@@ -1,8 +1,4 @@
-//! `SettleAll::spawned`: each future on a task of its own.
-
-#![cfg(feature = "tokio")]
-
-mod common;
+//! `SettleAll::spawned`: each future runs in its own task.
 
 use std::future::{Future, pending, ready};
 use std::num::NonZeroUsize;
@@ -12,7 +8,7 @@ use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use common::{Gate, Log, Tracked, in_each_flavor, message, until};
+use crate::common::{Gate, Log, Tracked, in_each_flavor, message, until};
 use futures::FutureExt;
 use futures::executor::block_on;
 use straggler::future::SettleAll;
@@ -24,12 +20,12 @@ use tokio_test::{assert_pending, assert_ready, task};
 
 const ONE: NonZeroUsize = NonZeroUsize::new(1).unwrap();
 
-/// The message of the panic that a future is expected to end with.
+/// Runs a future that must panic, and returns the panic's message.
 async fn panic_of<F: Future>(future: F) -> String {
     message(AssertUnwindSafe(future).catch_unwind().await)
 }
 
-/// A future that is ready at once, and whose drop says that it has begun and then waits for the test.
+/// A future that is ready at once. Its drop tells the test that it has begun, then waits for it.
 struct SlowToDrop {
     panics: bool,
     begins: mpsc::Sender<()>,
@@ -53,7 +49,7 @@ impl Drop for SlowToDrop {
 }
 
 #[test]
-fn outputs_come_in_input_order_and_completion_order_is_that_of_the_tasks() {
+fn outputs_in_input_order_completion_by_time() {
     in_each_flavor(|| async {
         let gates = Gate::many(3);
         let futures = gates.clone().into_iter().enumerate();
@@ -76,7 +72,7 @@ fn outputs_come_in_input_order_and_completion_order_is_that_of_the_tasks() {
 }
 
 #[test]
-fn each_future_has_a_task_of_its_own() {
+fn each_future_has_its_own_task() {
     in_each_flavor(|| async {
         let own = tokio::spawn(async {
             let ids = || settle_all((0..2).map(|_| async { tokio::task::id() }));
@@ -90,7 +86,7 @@ fn each_future_has_a_task_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn they_run_in_parallel() {
+async fn futures_run_in_parallel() {
     let both = Arc::new(Barrier::new(2));
     let futures = [both.clone(), both].map(|both| async move { both.wait().is_leader() });
     let settled = settle_all(futures).spawned().await;
@@ -98,13 +94,13 @@ async fn they_run_in_parallel() {
 }
 
 #[test]
-fn of_no_futures_it_is_ready_at_once_also_without_a_runtime() {
+fn empty_input_is_ready_without_runtime() {
     let none: [std::future::Ready<u8>; 0] = [];
     assert!(assert_ready!(task::spawn(settle_all(none).spawned()).poll()).is_empty());
 }
 
 #[test]
-fn an_error_is_an_output_and_the_others_are_driven_to_their_ends() {
+fn error_does_not_stop_others() {
     in_each_flavor(|| async {
         let ended = Log::new();
         let futures = (0..3).map(|index| {
@@ -127,7 +123,7 @@ fn an_error_is_an_output_and_the_others_are_driven_to_their_ends() {
 }
 
 #[test]
-fn it_is_ready_only_when_the_futures_of_the_tasks_are_dropped() {
+fn ready_only_after_futures_dropped() {
     in_each_flavor(|| async {
         for _ in 0..100 {
             let drops = Log::new();
@@ -148,7 +144,7 @@ fn it_is_ready_only_when_the_futures_of_the_tasks_are_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_not_ready_while_the_future_of_a_task_is_dropped() {
+async fn not_ready_while_future_drops() {
     for panics in [false, true] {
         let (begins, begun) = mpsc::channel();
         let (go_on, goes_on) = mpsc::channel();
@@ -168,7 +164,7 @@ async fn it_is_not_ready_while_the_future_of_a_task_is_dropped() {
 }
 
 #[test]
-fn a_panic_in_a_task_goes_on_with_its_payload_when_all_have_settled() {
+fn task_panic_resumes_after_all_settle() {
     #[derive(Debug, PartialEq)]
     struct Custom(u8);
 
@@ -193,7 +189,7 @@ fn a_panic_in_a_task_goes_on_with_its_payload_when_all_have_settled() {
 }
 
 #[test]
-fn catch_unwind_turns_panics_in_tasks_into_values_before_it_and_behind() {
+fn catch_unwind_before_or_after_spawned() {
     in_each_flavor(|| async {
         let futures = || settle_all([1, 0].map(|divisor| async move { 6 / divisor }));
         for settled in [
@@ -208,7 +204,7 @@ fn catch_unwind_turns_panics_in_tasks_into_values_before_it_and_behind() {
 }
 
 #[test]
-fn a_future_that_is_done_and_panics_when_it_is_dropped_has_panicked() {
+fn drop_panic_of_done_future_is_panic() {
     in_each_flavor(|| async {
         let drops = Log::new();
         let futures = [false, true].map(|panics| {
@@ -223,7 +219,7 @@ fn a_future_that_is_done_and_panics_when_it_is_dropped_has_panicked() {
 }
 
 #[test]
-fn a_limit_holds_tasks_back_before_it_and_behind() {
+fn limit_before_or_after_spawned() {
     in_each_flavor(|| async {
         for is_before in [true, false] {
             let gates = Gate::many(3);
@@ -237,7 +233,7 @@ fn a_limit_holds_tasks_back_before_it_and_behind() {
             for index in 0..3 {
                 assert_pending!(settling.poll());
                 until(|| gates[index].polls() > 0).await;
-                // A task that was spawned is counted at once. That one has ended may be seen late.
+                // The metric counts a new task at once, but may still count one that has ended.
                 let alive = || Handle::current().metrics().num_alive_tasks();
                 until(|| alive() == 1).await;
                 assert!(gates[index + 1..].iter().all(|gate| gate.polls() == 0));
@@ -250,7 +246,7 @@ fn a_limit_holds_tasks_back_before_it_and_behind() {
 }
 
 #[test]
-fn names_are_kept_before_it_and_behind() {
+fn names_before_or_after_spawned() {
     in_each_flavor(|| async {
         let users = ["ada", "bob"];
         let futures = || settle_all(users.map(|user| async move { user.len() }));
@@ -261,7 +257,7 @@ fn names_are_kept_before_it_and_behind() {
     });
 }
 
-/// Asserts that the tasks are aborted whose futures own `0..count`.
+/// Waits until the tasks are aborted that own `0..count`.
 async fn all_are_aborted(drops: &Log<usize>, count: usize) {
     let dropped = Mutex::new(Vec::new());
     until(|| {
@@ -275,7 +271,7 @@ async fn all_are_aborted(drops: &Log<usize>, count: usize) {
     assert!(dropped.into_iter().eq(0..count));
 }
 
-/// Futures that own their indices and wait for these gates.
+/// Futures that own their indices and wait for `gates`.
 #[track_caller]
 fn owners(
     drops: &Log<usize>,
@@ -287,7 +283,7 @@ fn owners(
 }
 
 #[test]
-fn dropping_it_aborts_the_tasks_and_those_that_were_held_back_never_start() {
+fn drop_aborts_tasks_and_starts_no_more() {
     in_each_flavor(|| async {
         let (drops, gates) = (Log::new(), Gate::many(3));
         let mut settling = task::spawn(owners(&drops, &gates).spawned());
@@ -311,7 +307,7 @@ fn dropping_it_aborts_the_tasks_and_those_that_were_held_back_never_start() {
 }
 
 #[test]
-fn a_deadline_aborts_the_tasks_and_keeps_what_the_others_returned() {
+fn deadline_aborts_tasks_and_keeps_outputs() {
     in_each_flavor(|| async {
         let (drops, gates) = (Log::new(), Gate::many(3));
         let give_up = Gate::default();
@@ -329,14 +325,14 @@ fn a_deadline_aborts_the_tasks_and_keeps_what_the_others_returned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_fires_on_the_paused_clock() {
+async fn timeout_fires_on_paused_clock() {
     let settling = settle_all([pending::<()>()]).named(|_| "stuck").spawned();
     let unsettled = settling.timeout(Duration::from_secs(3600)).await;
     assert_eq!(unsettled.unwrap_err().pending()[0].name(), Some("stuck"));
 }
 
 #[test]
-fn it_cannot_be_asked_for_when_the_futures_were_polled() {
+fn spawned_after_poll_panics() {
     let drops = Log::new();
     for (open, limit) in [(&[][..], 3), (&[], 1), (&[1], 3), (&[0, 1, 2], 3)] {
         let gates = Gate::many(3);
@@ -363,7 +359,7 @@ fn it_cannot_be_asked_for_when_the_futures_were_polled() {
 }
 
 #[test]
-fn without_a_runtime_each_of_the_futures_panics() {
+fn each_future_panics_without_runtime() {
     let drops = Log::new();
     let settled = block_on(owners(&drops, &Gate::many(3)).spawned().catch_unwind());
     assert_eq!(settled.err_count(), 3);
@@ -373,7 +369,7 @@ fn without_a_runtime_each_of_the_futures_panics() {
 }
 
 #[test]
-fn a_task_that_is_cancelled_by_the_end_of_its_runtime_has_panicked() {
+fn runtime_shutdown_is_panic() {
     for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
         let runtime = builder.worker_threads(2).build().unwrap();
         let (drops, gates) = (Log::new(), Gate::many(3));
@@ -399,7 +395,7 @@ fn a_task_that_is_cancelled_by_the_end_of_its_runtime_has_panicked() {
 }
 
 #[tokio::test]
-async fn it_panics_when_polled_again() {
+async fn repoll_panics() {
     let line = line!() + 1;
     let mut settling = settle_all([ready(1)]).spawned();
     assert_eq!((&mut settling).await.into_vec(), [1]);
@@ -408,7 +404,7 @@ async fn it_panics_when_polled_again() {
     assert!(message.contains(&place), "{message}");
 }
 
-/// A check of each flavor.
+/// A leak check for each flavor of runtime.
 fn checks() -> [LeakCheck; 3] {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(2).enable_all();
@@ -417,7 +413,7 @@ fn checks() -> [LeakCheck; 3] {
 }
 
 #[test]
-fn a_leak_check_is_clean_behind_it() {
+fn leak_check_clean_after_join() {
     for check in checks() {
         let settled = check.run(async {
             let settling = settle_all((0..10).map(|index| async move {
@@ -431,7 +427,7 @@ fn a_leak_check_is_clean_behind_it() {
 }
 
 #[test]
-fn a_leak_check_is_clean_when_it_was_dropped_half_way() {
+fn leak_check_clean_after_half_way_drop() {
     for check in checks() {
         let is_done = check.run(async {
             let settling = settle_all((0..10).map(|_| pending::<()>())).spawned();
@@ -442,7 +438,7 @@ fn a_leak_check_is_clean_when_it_was_dropped_half_way() {
 }
 
 #[test]
-fn a_leak_check_does_not_find_a_panic_that_it_went_on_with_or_returned() {
+fn leak_check_ignores_delivered_panics() {
     for check in checks() {
         let panicked = check.run(async {
             let drops = Log::new();
@@ -458,7 +454,7 @@ fn a_leak_check_does_not_find_a_panic_that_it_went_on_with_or_returned() {
     }
 }
 
-/// The only panic that a report tells of.
+/// The one panic in a report that has no other.
 #[track_caller]
 fn only_panic(report: &Report) -> &TaskPanic {
     assert_eq!(*report.verdict(), Verdict::Panicked, "{report}");
@@ -469,7 +465,7 @@ fn only_panic(report: &Report) -> &TaskPanic {
 }
 
 #[test]
-fn a_leak_check_finds_a_panic_whose_result_nobody_took() {
+fn leak_check_reports_undelivered_panic() {
     for check in checks() {
         let line = line!() + 8;
         let report = check.run(async {
@@ -497,14 +493,14 @@ fn a_leak_check_finds_a_panic_whose_result_nobody_took() {
 }
 
 #[test]
-fn a_leak_check_finds_a_panic_of_a_task_that_was_given_up() {
+fn leak_check_reports_panic_after_deadline() {
     let [_, check, _] = checks();
     let report = check.run(async {
         let (begins, has_begun) = tokio::sync::oneshot::channel();
         let (give_up, is_given_up) = mpsc::channel::<()>();
         let panics = async move {
             begins.send(()).unwrap();
-            // It is inside of a poll, which cannot be stopped.
+            // Blocks within a poll, so the deadline cannot abort it.
             is_given_up.recv().unwrap();
             panic!("too late");
         };
@@ -516,7 +512,7 @@ fn a_leak_check_finds_a_panic_of_a_task_that_was_given_up() {
 }
 
 #[test]
-fn a_leak_check_finds_a_panic_in_the_drop_of_a_task_that_was_given_up() {
+fn leak_check_reports_drop_panic_after_deadline() {
     for check in checks() {
         let report = check.run(async {
             let drops = Log::new();
@@ -534,7 +530,7 @@ fn a_leak_check_finds_a_panic_in_the_drop_of_a_task_that_was_given_up() {
 }
 
 #[test]
-fn a_leak_check_names_the_place_of_a_task_and_says_where_it_waits() {
+fn leak_check_names_place_and_wait() {
     async fn waits() {
         Gate::default().await;
     }
@@ -559,7 +555,7 @@ fn a_leak_check_names_the_place_of_a_task_and_says_where_it_waits() {
         };
         let functions: Vec<_> = places[0].calls().iter().map(Call::function).collect();
         assert!(
-            functions[1].ends_with("says_where_it_waits::waits"),
+            functions[1].ends_with("leak_check_names_place_and_wait::waits"),
             "{report}"
         );
         assert_eq!(report.unseen(), 0);
@@ -567,7 +563,7 @@ fn a_leak_check_names_the_place_of_a_task_and_says_where_it_waits() {
 }
 
 #[tokio::test]
-async fn a_deadline_says_of_a_task_only_that_it_had_not_ended() {
+async fn deadline_reports_unfinished_task() {
     let settling = settle_all([pending::<()>()]).named(|_| "payer").spawned();
     let unsettled = settling.deadline(yield_now()).await.unwrap_err();
     let said = format!("{:?}", unsettled.pending());

@@ -1,8 +1,4 @@
-//! `Lock`: one at a time, in the order in which they came, and released whatever happens.
-
-#![cfg(feature = "tokio")]
-
-mod common;
+//! `Lock` has one holder at a time, serves waiters in order, and is always released.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -11,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use common::{Gate, Log, in_each_flavor};
+use crate::common::{Gate, Log, in_each_flavor, until};
 use futures::FutureExt;
 use proptest::prelude::*;
 use straggler::leak::Acquisition;
@@ -26,7 +22,7 @@ fn acquire(lock: &Lock) -> task::Spawn<Acquire<'_>> {
 }
 
 #[test]
-fn one_holds_it_and_it_is_released_by_drop_and_by_release() {
+fn one_holder_until_drop_or_release() {
     let lock = Lock::new();
     assert!(!lock.is_locked());
     let guard = assert_ready!(acquire(&lock).poll());
@@ -40,11 +36,11 @@ fn one_holds_it_and_it_is_released_by_drop_and_by_release() {
 }
 
 #[test]
-fn those_who_wait_get_it_in_the_order_in_which_they_were_polled_first() {
+fn waiters_served_in_first_poll_order() {
     let lock = Lock::default();
     let guard = lock.try_acquire();
     let mut waiting: Vec<_> = (0..5).map(|_| acquire(&lock)).collect();
-    // Not the order in which they were made.
+    // Differs from the order in which the futures were made.
     let order = [3, 0, 4, 1, 2];
     for index in order {
         assert_pending!(waiting[index].poll());
@@ -55,14 +51,17 @@ fn those_who_wait_get_it_in_the_order_in_which_they_were_polled_first() {
         let index = rest.remove(0);
         assert!(waiting[index].is_woken());
         assert!(rest.iter().all(|&later| !waiting[later].is_woken()));
-        assert!(lock.try_acquire().is_none(), "nobody overtakes");
+        assert!(
+            lock.try_acquire().is_none(),
+            "`try_acquire` does not overtake waiters"
+        );
         drop(assert_ready!(waiting[index].poll()));
     }
     assert!(!lock.is_locked());
 }
 
 #[test]
-fn a_waiter_that_is_dropped_gives_up_its_place() {
+fn dropped_waiter_leaves_queue() {
     let lock = Lock::new();
     let guard = lock.try_acquire();
     let [mut first, mut second, mut third] = [(); 3].map(|()| acquire(&lock));
@@ -78,7 +77,7 @@ fn a_waiter_that_is_dropped_gives_up_its_place() {
 }
 
 #[test]
-fn a_waiter_that_is_dropped_when_the_lock_was_handed_to_it_hands_it_on() {
+fn dropped_next_holder_hands_lock_on() {
     let lock = Lock::new();
     let guard = lock.try_acquire();
     let [mut first, mut second] = [(); 2].map(|()| acquire(&lock));
@@ -94,7 +93,7 @@ fn a_waiter_that_is_dropped_when_the_lock_was_handed_to_it_hands_it_on() {
 }
 
 #[test]
-fn a_future_that_was_never_polled_has_no_place() {
+fn unpolled_acquire_is_not_queued() {
     let lock = Lock::new();
     let made_first = lock.acquire();
     let guard = lock.try_acquire().expect("nobody holds it");
@@ -105,7 +104,7 @@ fn a_future_that_was_never_polled_has_no_place() {
 }
 
 #[test]
-fn a_panic_releases_it_and_poisons_nothing() {
+fn panic_releases_without_poison() {
     let lock = Lock::new();
     let panics = async {
         let _guard = lock.acquire().await;
@@ -126,10 +125,9 @@ fn a_panic_releases_it_and_poisons_nothing() {
     assert_ready!(waiting.poll()).release();
 }
 
-/// What the code of an article did, which acquired and released by hand: it lost its lock where the
-/// look-up failed in between.
+/// Without a guard, an error between acquire and release would leave the lock held.
 #[test]
-fn what_fails_between_acquire_and_release_does_not_lose_it() {
+fn early_return_releases() {
     async fn look_up(fails: bool) -> Result<(), &'static str> {
         yield_now().await;
         if fails { Err("no such table") } else { Ok(()) }
@@ -151,7 +149,7 @@ fn what_fails_between_acquire_and_release_does_not_lose_it() {
 }
 
 #[test]
-fn a_future_that_is_dropped_in_the_middle_releases_it() {
+fn dropped_future_releases() {
     let lock = Lock::new();
     let gate = Gate::default();
     let mut handler = task::spawn(Box::pin(async {
@@ -161,7 +159,7 @@ fn a_future_that_is_dropped_in_the_middle_releases_it() {
     assert_pending!(handler.poll());
     let mut next = acquire(&lock);
     assert_pending!(next.poll());
-    // Its client hangs up.
+    // A handler is dropped when its client hangs up.
     drop(handler);
     assert!(next.is_woken());
     drop(assert_ready!(next.poll()));
@@ -169,7 +167,7 @@ fn a_future_that_is_dropped_in_the_middle_releases_it() {
 }
 
 #[test]
-fn a_task_that_is_aborted_or_panics_in_the_middle_releases_it() {
+fn aborted_or_panicked_task_releases() {
     in_each_flavor(|| async {
         let lock = Arc::new(Lock::new());
         for panics in [false, true] {
@@ -191,7 +189,7 @@ fn a_task_that_is_aborted_or_panics_in_the_middle_releases_it() {
 }
 
 #[test]
-fn it_names_where_it_is_held_and_waited_for() {
+fn holder_and_waiters_have_places() {
     let lock = Lock::new();
     assert!(lock.holder().is_none() && lock.waiters().is_empty());
     let (guard, line) = (lock.try_acquire(), line!());
@@ -203,14 +201,14 @@ fn it_names_where_it_is_held_and_waited_for() {
     assert_eq!(
         holder.time(),
         None,
-        "outside of a check nobody looks at the clock"
+        "outside of a leak check the lock does not read the clock"
     );
 
     let (waits, line) = (lock.acquire(), line!());
     let mut waits = task::spawn(Box::pin(waits));
     assert!(
         lock.waiters().is_empty(),
-        "it does not wait before it was polled"
+        "an unpolled future does not wait"
     );
     assert_pending!(waits.poll());
     assert_pending!(waits.poll());
@@ -219,7 +217,7 @@ fn it_names_where_it_is_held_and_waited_for() {
     assert_eq!(waiters[0].place().line(), line);
 
     drop(guard);
-    assert!(lock.holder().is_none(), "it was handed on, and not taken");
+    assert!(lock.holder().is_none(), "the waiter has not taken it yet");
     let guard = assert_ready!(waits.poll());
     assert_eq!(lock.holder().unwrap().place().line(), line);
     assert!(lock.waiters().is_empty());
@@ -229,7 +227,7 @@ fn it_names_where_it_is_held_and_waited_for() {
 }
 
 #[test]
-fn in_a_check_it_knows_since_when() {
+fn times_are_recorded_only_in_check() {
     let lock = Lock::new();
     straggler::LeakCheck::new()
         .run(async {
@@ -250,7 +248,7 @@ fn in_a_check_it_knows_since_when() {
 }
 
 #[test]
-fn one_whose_budget_is_spent_is_listed_when_it_stands_in_the_queue() {
+fn waiters_match_queue_when_budget_is_spent() {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.unwrap().block_on(async {
         let mut turned_away = 0;
@@ -260,7 +258,7 @@ fn one_whose_budget_is_spent_is_listed_when_it_stands_in_the_queue() {
             let first = lock.acquire();
             let mut first = task::spawn(Box::pin(first));
             let mut second = acquire(&lock);
-            // With a budget that is whole again.
+            // Yielding restores the budget.
             yield_now().await;
             for _ in 0..spent {
                 tokio::task::coop::consume_budget().await;
@@ -295,7 +293,7 @@ fn one_whose_budget_is_spent_is_listed_when_it_stands_in_the_queue() {
 }
 
 #[test]
-fn on_many_threads_one_at_a_time_holds_it_and_all_get_it() {
+fn one_holder_at_a_time_across_threads() {
     const TASKS: usize = 8;
     const TIMES: usize = 200;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -308,8 +306,12 @@ fn on_many_threads_one_at_a_time_holds_it_and_all_get_it() {
         let worker = |number: usize| async move {
             for time in 0..TIMES {
                 let guard = LOCK.acquire().await;
-                assert_eq!(INSIDE.fetch_add(1, SeqCst), 0, "somebody else is inside");
-                // Also while the one before lets go of it.
+                assert_eq!(
+                    INSIDE.fetch_add(1, SeqCst),
+                    0,
+                    "another task holds the lock"
+                );
+                // Even if the previous holder is still releasing it.
                 for _ in 0..20 {
                     assert!(LOCK.holder().is_some());
                 }
@@ -318,7 +320,7 @@ fn on_many_threads_one_at_a_time_holds_it_and_all_get_it() {
                 }
                 INSIDE.fetch_sub(1, SeqCst);
                 drop(guard);
-                // Some give up, when it may just have been handed to them.
+                // Some give up waiting, perhaps just after the lock was handed to them.
                 if time.is_multiple_of(2) {
                     let mut waiting = Box::pin(LOCK.acquire());
                     let polled = futures::poll!(&mut waiting);
@@ -336,30 +338,30 @@ fn on_many_threads_one_at_a_time_holds_it_and_all_get_it() {
     });
 }
 
-/// What a test can do with a lock and a few who want it.
+/// An operation on the lock by one of `MANY` users.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Polls who wants it, and makes it want it if it does not.
+    /// Polls the user's `acquire`, and starts one if there is none.
     Poll(usize),
-    /// Drops its future, or its guard.
+    /// Drops the user's future or guard.
     Drop(usize),
     TryAcquire(usize),
 }
 
 const MANY: usize = 4;
 
-/// Somebody who wants the lock.
+/// A user of the lock.
 enum One<'a> {
     Idle,
     Wants(task::Spawn<Acquire<'a>>),
     Holds { _guard: LockGuard<'a> },
 }
 
-/// A queue, which is what the lock promises to be.
+/// A plain queue: the behavior the lock promises.
 #[derive(Default)]
 struct Model {
     holder: Option<usize>,
-    /// Whether the holder has taken it, or was only handed it.
+    /// Whether the holder has its guard already.
     is_taken: bool,
     queue: VecDeque<usize>,
 }
@@ -371,7 +373,7 @@ impl Model {
     }
 }
 
-/// Takes the steps with a lock and with the model, and compares them after each.
+/// Applies the steps to a lock and to the model, and compares the two after each.
 fn compare(steps: &[Step]) {
     let lock = Lock::new();
     let mut all: Vec<One<'_>> = (0..MANY).map(|_| One::Idle).collect();
@@ -424,7 +426,7 @@ fn compare(steps: &[Step]) {
             model.queue.len() + handed,
             "{steps:?}"
         );
-        // Whoever it was handed to knows, and nobody else.
+        // Only the next holder is woken.
         for (who, one) in all.iter().enumerate() {
             if let One::Wants(wants) = one {
                 assert_eq!(wants.is_woken(), model.holder == Some(who), "{steps:?}");
@@ -434,15 +436,15 @@ fn compare(steps: &[Step]) {
 }
 
 #[test]
-fn every_order_of_a_few_steps_is_that_of_a_queue() {
-    /// Three who want it suffice for one who holds, one who is handed it, and one behind.
+fn short_programs_match_queue() {
     const DEPTH: usize = 7;
+    // Three users are enough: a holder, the next holder, and one more in the queue.
     let steps: Vec<Step> = (0..3)
         .flat_map(|who| [Step::Poll(who), Step::Drop(who)])
         .chain([Step::TryAcquire(2)])
         .collect();
     let count = steps.len().pow(u32::try_from(DEPTH).unwrap());
-    // The first may as well be the first.
+    // The first step is fixed, which keeps the number of programs small.
     for mut number in 0..count / steps.len() {
         let mut program = vec![steps[0]];
         for _ in 1..DEPTH {
@@ -463,13 +465,13 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn any_number_of_steps_is_that_of_a_queue(steps in prop::collection::vec(step(), 0..60)) {
+    fn random_programs_match_queue(steps in prop::collection::vec(step(), 0..60)) {
         compare(&steps);
     }
 }
 
 #[test]
-fn it_is_handed_on_in_order_across_tasks() {
+fn handed_on_in_order_across_tasks() {
     in_each_flavor(|| async {
         let (lock, log) = (Arc::new(Lock::new()), Log::new());
         let guard = lock.acquire().await;
@@ -481,8 +483,8 @@ fn it_is_handed_on_in_order_across_tasks() {
                 log.push(number);
                 yield_now().await;
             }));
-            // The next one is behind it in the queue.
-            common::until(|| lock.waiters().len() > number).await;
+            // Spawn the next task only once this one is in the queue.
+            until(|| lock.waiters().len() > number).await;
         }
         drop(guard);
         for task in tasks {

@@ -1,7 +1,5 @@
-//! What the deadline and the limit do. What a report says is in `reports.rs`, and tokio's clock as
-//! the deadline in `timeout.rs`.
-
-mod common;
+//! Behavior of `deadline` and `limit`. `reports.rs` tests the text of the error, `timeout.rs` tests
+//! deadlines on tokio's clock.
 
 use std::cell::Cell;
 use std::future::{pending, poll_fn, ready};
@@ -10,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Poll;
 
-use common::{Gate, Log, Tracked, message};
-use straggler::{Panic, Pending, Unsettled, settle_all};
+use crate::common::{Gate, Log, Tracked, message};
+use straggler::{Panic, Straggler, Unsettled, settle_all};
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
 
 fn at_most(limit: usize) -> NonZeroUsize {
@@ -19,10 +17,10 @@ fn at_most(limit: usize) -> NonZeroUsize {
 }
 
 fn indices<O>(unsettled: &Unsettled<O>) -> Vec<usize> {
-    unsettled.pending().iter().map(Pending::index).collect()
+    unsettled.pending().iter().map(Straggler::index).collect()
 }
 
-/// Wakes itself for ever.
+/// Wakes itself forever.
 async fn busy() {
     poll_fn(|context| {
         context.waker().wake_by_ref();
@@ -32,7 +30,7 @@ async fn busy() {
 }
 
 #[test]
-fn futures_that_settle_in_time_are_settled() {
+fn futures_in_time_settle() {
     let gates = Gate::many(2);
     let mut settling = task::spawn(settle_all(gates.clone()).deadline(pending::<()>()));
     assert_pending!(settling.poll());
@@ -44,7 +42,7 @@ fn futures_that_settle_in_time_are_settled() {
 }
 
 #[test]
-fn what_settled_in_time_is_kept_in_completion_order() {
+fn settled_outputs_kept_in_completion_order() {
     let give_up = Gate::default();
     let gates = Gate::many(4);
     let futures = gates.iter().cloned().enumerate();
@@ -67,7 +65,7 @@ fn what_settled_in_time_is_kept_in_completion_order() {
 }
 
 #[test]
-fn the_deadline_wakes_the_parent() {
+fn deadline_wakes_parent() {
     let give_up = Gate::default();
     let mut settling = task::spawn(settle_all([pending::<()>()]).deadline(give_up.clone()));
     assert_pending!(settling.poll());
@@ -78,7 +76,7 @@ fn the_deadline_wakes_the_parent() {
 }
 
 #[test]
-fn each_future_has_its_first_poll_also_when_the_deadline_is_over() {
+fn expired_deadline_still_polls_each_once() {
     for count in [1, 31, 128, 129, 1000] {
         let gates = Gate::many(count);
         gates[0].open();
@@ -98,7 +96,7 @@ fn each_future_has_its_first_poll_also_when_the_deadline_is_over() {
 }
 
 #[test]
-fn a_future_that_ends_in_the_poll_in_which_the_deadline_passes_is_in_time() {
+fn future_ending_with_deadline_is_in_time() {
     let give_up = Gate::default();
     let gate = Gate::default();
     let mut settling = task::spawn(settle_all([gate.clone()]).deadline(give_up.clone()));
@@ -109,14 +107,14 @@ fn a_future_that_ends_in_the_poll_in_which_the_deadline_passes_is_in_time() {
 }
 
 #[test]
-fn a_future_woken_before_the_deadline_passed_has_its_poll_also_behind_many_others() {
+fn woken_future_polled_before_deadline_counts() {
     let give_up = Gate::default();
     let gates = Gate::many(200);
     let mut settling = task::spawn(settle_all(gates.clone()).deadline(give_up.clone()));
     assert_pending!(settling.poll());
     assert_pending!(settling.poll());
 
-    // 129 are one more than a turn polls: when the deadline passes, one of them is still left.
+    // A turn polls 128 futures, so one of these 129 is still queued when the deadline passes.
     gates[..129].iter().for_each(Gate::wake);
     assert_pending!(settling.poll());
     gates[150].open();
@@ -127,8 +125,8 @@ fn a_future_woken_before_the_deadline_passed_has_its_poll_also_behind_many_other
 }
 
 #[test]
-fn the_deadline_is_not_polled_again_when_it_has_passed() {
-    // 1000 futures take 8 turns; `async {}` panics when it is polled after its end.
+fn expired_deadline_not_polled_again() {
+    // 1000 futures take 8 turns, and `async {}` panics if it is polled again after the first.
     let mut settling = task::spawn(settle_all(Gate::many(1000)).deadline(async {}));
     for _ in 0..7 {
         assert_pending!(settling.poll());
@@ -137,15 +135,15 @@ fn the_deadline_is_not_polled_again_when_it_has_passed() {
 }
 
 #[test]
-fn a_busy_future_does_not_hold_up_the_deadline() {
+fn busy_futures_do_not_delay_deadline() {
     let mut settling = task::spawn(settle_all([busy(), busy()]).deadline(ready(())));
     let unsettled = assert_ready!(settling.poll()).unwrap_err();
     assert!(unsettled.pending().iter().all(|child| child.polls() == 1));
-    assert!(unsettled.pending().iter().all(Pending::can_be_woken));
+    assert!(unsettled.pending().iter().all(Straggler::can_be_woken));
 }
 
 #[test]
-fn more_busy_futures_than_one_turn_polls_do_not_hold_up_the_deadline() {
+fn more_busy_futures_than_a_turn_do_not_delay_deadline() {
     let busy = (0..129).map(|_| busy());
     let mut settling = task::spawn(settle_all(busy).deadline(ready(())));
     let unsettled = (0..100).find_map(|_| match settling.poll() {
@@ -158,7 +156,7 @@ fn more_busy_futures_than_one_turn_polls_do_not_hold_up_the_deadline() {
     );
 }
 
-/// Futures that wake themselves for ever, but for one that is ready at once.
+/// Futures that wake themselves forever, except for one that is ready at once.
 fn busy_but_for(
     ready: usize,
     count: usize,
@@ -175,11 +173,12 @@ fn busy_but_for(
 }
 
 #[test]
-fn one_that_may_start_while_many_are_busy_has_its_first_poll_before_the_deadline_counts() {
+fn admitted_future_polled_before_deadline_counts() {
     let give_up = Gate::default();
     let settling = settle_all(busy_but_for(200, 257)).limit(at_most(256));
     let mut settling = task::spawn(settling.deadline(give_up.clone()));
-    // Two turns of 128: the one that is ready makes way for the last one, which is still left.
+    // Two turns of 128 polls. The ready future frees its slot for the last one, which is still
+    // unpolled when the deadline passes.
     assert_pending!(settling.poll());
     assert_pending!(settling.poll());
     give_up.open();
@@ -187,22 +186,22 @@ fn one_that_may_start_while_many_are_busy_has_its_first_poll_before_the_deadline
         Poll::Ready(result) => result.err(),
         Poll::Pending => None,
     });
-    let unsettled = unsettled.expect("busy futures do not hold up the deadline");
+    let unsettled = unsettled.expect("busy futures do not delay the deadline");
     assert_eq!(unsettled.pending().len(), 256);
     assert_eq!(unsettled.pending()[255].polls(), 1);
 }
 
 #[test]
-fn one_that_the_limit_held_back_is_not_started_when_the_deadline_has_passed() {
+fn expired_deadline_starts_no_held_back_future() {
     let settling = settle_all(busy_but_for(150, 201)).limit(at_most(200));
     let mut settling = task::spawn(settling.deadline(ready(())));
     assert_pending!(settling.poll());
     let unsettled = assert_ready!(settling.poll()).unwrap_err();
     assert_eq!(unsettled.settled(), [(150, ())]);
-    let polls = unsettled.pending().iter().map(Pending::polls);
+    let polls = unsettled.pending().iter().map(Straggler::polls);
     assert!(polls.eq((0..200).map(|nth| usize::from(nth < 199))));
 
-    // Also if it is one that ends because the deadline gives it its last poll.
+    // Nor does a future that completes in its last poll at the deadline free its slot for another.
     let give_up = Gate::default();
     let gates = Gate::many(3);
     let settling = settle_all(gates.clone()).limit(at_most(1));
@@ -217,7 +216,7 @@ fn one_that_the_limit_held_back_is_not_started_when_the_deadline_has_passed() {
 }
 
 #[test]
-fn those_that_did_not_settle_are_dropped_in_input_order_before_it_returns() {
+fn pending_futures_dropped_in_input_order() {
     let drops = Log::new();
     let futures = (0..3).map(|index| Tracked::new(index, &drops).owned_by(pending::<()>()));
     let mut settling = task::spawn(settle_all(futures).deadline(ready(())));
@@ -227,7 +226,7 @@ fn those_that_did_not_settle_are_dropped_in_input_order_before_it_returns() {
 }
 
 #[test]
-fn pending_futures_that_panic_when_dropped_by_the_deadline_are_all_dropped() {
+fn pending_futures_all_dropped_despite_panics() {
     let drops = Log::new();
     let futures = (0..4).map(|index| {
         Tracked::new(index, &drops)
@@ -241,7 +240,7 @@ fn pending_futures_that_panic_when_dropped_by_the_deadline_are_all_dropped() {
 }
 
 #[test]
-fn a_pending_future_that_panics_when_dropped_by_the_deadline_settles_by_that() {
+fn drop_panic_settles_pending_future() {
     let drops = Log::new();
     let futures = |panicking: &'static [usize]| {
         (0..2).map({
@@ -271,7 +270,7 @@ fn a_pending_future_that_panics_when_dropped_by_the_deadline_settles_by_that() {
 }
 
 #[test]
-fn a_panic_outranks_a_deadline_that_passed() {
+fn panic_outranks_expired_deadline() {
     let drops = Log::new();
     let futures = (0..3).map(|index| {
         Tracked::new(index, &drops).owned_by(async move {
@@ -285,11 +284,11 @@ fn a_panic_outranks_a_deadline_that_passed() {
     give_up.open();
     let panicked = catch_unwind(AssertUnwindSafe(|| settling.poll()));
     assert_eq!(message(panicked), "future 1");
-    assert_eq!(drops.take(), [1, 0, 2], "nothing is left running");
+    assert_eq!(drops.take(), [1, 0, 2], "no future is left running");
 }
 
 #[test]
-fn catch_unwind_keeps_a_panic_as_a_value_when_the_deadline_passed() {
+fn catch_unwind_keeps_panic_at_deadline() {
     let futures = (0..2).map(|index| async move {
         assert!(index != 1, "future {index}");
         pending::<()>().await;
@@ -304,19 +303,19 @@ fn catch_unwind_keeps_a_panic_as_a_value_when_the_deadline_passed() {
 }
 
 #[test]
-fn whether_a_future_can_still_be_woken_is_known() {
+fn can_be_woken_reflects_kept_wakers() {
     let gate = Gate::default();
     let waits = gate.clone();
     let futures: [Pin<Box<dyn Future<Output = ()>>>; 3] =
         [Box::pin(pending()), Box::pin(waits), Box::pin(busy())];
     let settling = settle_all(futures).deadline(ready(()));
     let unsettled = assert_ready!(task::spawn(settling).poll()).unwrap_err();
-    let can_be_woken = unsettled.pending().iter().map(Pending::can_be_woken);
+    let can_be_woken = unsettled.pending().iter().map(Straggler::can_be_woken);
     assert!(can_be_woken.eq([false, true, true]));
 }
 
 #[test]
-fn a_future_whose_waker_was_let_go_cannot_be_woken() {
+fn future_without_waker_cannot_be_woken() {
     for keep in [true, false] {
         let give_up = Gate::default();
         let wakers = Log::new();
@@ -336,7 +335,7 @@ fn a_future_whose_waker_was_let_go_cannot_be_woken() {
 }
 
 #[test]
-fn no_more_than_the_limit_are_in_flight_and_they_start_in_input_order() {
+fn limit_caps_futures_in_flight_in_input_order() {
     let gates = Gate::many(5);
     let mut settling = task::spawn(settle_all(gates.clone()).limit(at_most(2)));
     let started = || {
@@ -352,7 +351,7 @@ fn no_more_than_the_limit_are_in_flight_and_they_start_in_input_order() {
     assert_pending!(settling.poll());
     assert_eq!(started(), [true, true, true, false, false]);
 
-    // One that is ready at once makes way for the next one in the same turn.
+    // A future that is ready at once frees its slot within the same turn.
     gates[3].open();
     gates[2].open();
     assert_pending!(settling.poll());
@@ -365,7 +364,7 @@ fn no_more_than_the_limit_are_in_flight_and_they_start_in_input_order() {
 }
 
 #[test]
-fn a_limit_of_one_runs_the_futures_one_after_the_other() {
+fn limit_of_one_runs_sequentially() {
     let running = Cell::new(0);
     let log = Log::new();
     let futures = (0..300).map(|index| {
@@ -384,7 +383,7 @@ fn a_limit_of_one_runs_the_futures_one_after_the_other() {
 }
 
 #[test]
-fn a_limit_that_is_not_below_the_number_of_futures_is_none() {
+fn limit_of_count_or_more_has_no_effect() {
     for limit in [3, 4, usize::MAX] {
         let gates = Gate::many(3);
         let mut settling = task::spawn(settle_all(gates.clone()).limit(at_most(limit)));
@@ -394,7 +393,7 @@ fn a_limit_that_is_not_below_the_number_of_futures_is_none() {
 }
 
 #[test]
-fn a_future_that_panics_makes_way_for_the_next_under_a_limit() {
+fn panicked_future_frees_limit_slot() {
     let started = Log::new();
     let futures = (0..4).map(|index| {
         let started = &started;
@@ -409,13 +408,13 @@ fn a_future_that_panics_makes_way_for_the_next_under_a_limit() {
 }
 
 #[test]
-fn a_limit_keeps_futures_from_their_first_poll_also_when_the_deadline_is_over() {
+fn limit_holds_back_first_polls_at_deadline() {
     let gates = Gate::many(3);
     let settling = settle_all(gates.clone())
         .limit(at_most(1))
         .deadline(ready(()));
     let unsettled = assert_ready!(task::spawn(settling).poll()).unwrap_err();
-    let polls = unsettled.pending().iter().map(Pending::polls);
+    let polls = unsettled.pending().iter().map(Straggler::polls);
     assert!(polls.eq([1, 0, 0]));
     assert!(unsettled.pending()[2].can_be_woken());
 }

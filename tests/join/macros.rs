@@ -1,7 +1,5 @@
-//! What the macros take, and what they make of it. Orders, wakes and panics are the same as those
-//! of the functions; here is what could differ.
-
-mod common;
+//! `settle!` and `barrier!`: their syntax, types and temporaries. The macros share the engine of
+//! the functions, so order, wake-ups and panics are tested here only where they could differ.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, IntoFuture, Ready, poll_fn, ready};
@@ -12,21 +10,21 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use common::{Gate, Log, message};
+use crate::common::{Gate, Log, message};
 use futures::executor::block_on;
 use straggler::{barrier, settle, settle_all};
 use tokio::sync::{Mutex, oneshot};
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, task};
 
 #[tokio::test]
-async fn of_no_futures_they_are_a_unit() {
+async fn no_futures_yield_unit() {
     settle!();
     let nothing: Result<(), &str> = barrier!();
     assert_eq!(nothing, Ok(()));
 }
 
 #[tokio::test]
-async fn of_one_future_they_are_a_tuple_of_one() {
+async fn one_future_yields_one_tuple() {
     assert_eq!(settle!(async { 1 }), (1,));
     assert_eq!(barrier!(async { Ok::<_, ()>(1) }), Ok((1,)));
 }
@@ -46,13 +44,13 @@ async fn outputs_may_differ_in_type() {
 }
 
 #[tokio::test]
-async fn a_trailing_comma_is_allowed() {
+async fn trailing_comma_is_allowed() {
     assert_eq!(settle!(ready(1), ready(2),), (1, 2));
     assert_eq!(barrier!(ready(Ok::<_, ()>(1)),), Ok((1,)));
 }
 
 #[tokio::test]
-async fn twelve_futures_are_one_flat_tuple() {
+async fn twelve_futures_yield_flat_tuple() {
     let outputs = settle!(
         ready(0),
         ready(1),
@@ -70,7 +68,7 @@ async fn twelve_futures_are_one_flat_tuple() {
     assert_eq!(outputs, (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, "ten", '!'));
 }
 
-/// Calls a macro with 60 futures and puts the tuple that comes out into an array.
+/// Calls both macros with 60 futures and collects each tuple into an array.
 macro_rules! sixty {
     ($($index:ident)*) => {{
         let gates = Gate::many(60);
@@ -100,7 +98,7 @@ macro_rules! sixty {
 }
 
 #[test]
-fn sixty_futures_are_one_flat_tuple() {
+fn sixty_futures_yield_flat_tuple() {
     let (outputs, failed) = sixty!(
         a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 b0 b1 b2 b3 b4 b5 b6 b7 b8 b9
         c0 c1 c2 c3 c4 c5 c6 c7 c8 c9 d0 d1 d2 d3 d4 d5 d6 d7 d8 d9
@@ -111,7 +109,7 @@ fn sixty_futures_are_one_flat_tuple() {
 }
 
 #[tokio::test]
-async fn expressions_are_evaluated_once_from_left_to_right_before_the_first_poll() {
+async fn expressions_evaluated_in_order_before_polls() {
     let log = Log::new();
     let future = |name: &'static str| {
         log.push(name);
@@ -123,7 +121,7 @@ async fn expressions_are_evaluated_once_from_left_to_right_before_the_first_poll
 }
 
 #[tokio::test]
-async fn futures_may_be_borrowed() {
+async fn accepts_borrowed_futures() {
     let mut whole = ready(1);
     let mut pinned = pin!(async { 2 });
     assert_eq!(settle!(&mut whole, pinned.as_mut()), (1, 2));
@@ -132,7 +130,7 @@ async fn futures_may_be_borrowed() {
 }
 
 #[test]
-fn a_borrowed_future_can_be_gone_on_with_when_the_macro_is_gone() {
+fn borrowed_future_resumes_after_drop() {
     let gate = Gate::default();
     let mut kept = Box::pin(async {
         gate.clone().await;
@@ -147,7 +145,7 @@ fn a_borrowed_future_can_be_gone_on_with_when_the_macro_is_gone() {
 }
 
 #[tokio::test]
-async fn futures_may_borrow_from_their_surroundings() {
+async fn futures_may_borrow_locals() {
     let text = String::from("text");
     let count = Cell::new(0);
     let add = |number| {
@@ -159,7 +157,7 @@ async fn futures_may_borrow_from_their_surroundings() {
 }
 
 #[tokio::test]
-async fn guards_in_the_expressions_are_gone_before_anything_is_polled() {
+async fn guards_in_expressions_dropped_before_polls() {
     let number = Mutex::new(1);
     let settled = settle!(ready(*number.lock().await), async {
         *number.lock().await += 1;
@@ -175,7 +173,7 @@ async fn guards_in_the_expressions_are_gone_before_anything_is_polled() {
 }
 
 #[tokio::test]
-async fn a_guard_in_an_expression_does_not_keep_the_future_from_being_sent() {
+async fn guard_in_expression_keeps_future_send() {
     let number = Arc::new(std::sync::Mutex::new(1));
     let spawned =
         tokio::spawn(
@@ -185,7 +183,7 @@ async fn a_guard_in_an_expression_does_not_keep_the_future_from_being_sent() {
 }
 
 #[tokio::test]
-async fn futures_that_must_not_move_stay_where_they_are() {
+async fn pinned_futures_stay_in_place() {
     let gate = Gate::default();
     let addresses = RefCell::new(Vec::new());
     let waits = async {
@@ -205,7 +203,7 @@ async fn futures_that_must_not_move_stay_where_they_are() {
 }
 
 #[tokio::test]
-async fn futures_may_be_anything_that_becomes_a_future() {
+async fn accepts_into_future() {
     struct Request(u8);
 
     impl IntoFuture for Request {
@@ -247,7 +245,7 @@ async fn expressions_may_return_early_and_await() {
 }
 
 #[tokio::test]
-async fn error_types_of_some_follow_from_those_of_the_others() {
+async fn error_type_inferred_from_siblings() {
     let failed = barrier!(async { Ok(1) }, async { Err::<(), _>("error") }, async {
         Ok(2)
     });
@@ -257,7 +255,7 @@ async fn error_types_of_some_follow_from_those_of_the_others() {
 }
 
 #[test]
-fn barrier_returns_the_error_that_was_first_in_time() {
+fn barrier_returns_first_error_in_time() {
     let gates = Gate::many(3);
     let finished = Cell::new(false);
     let fails = |index: usize| {
@@ -282,11 +280,11 @@ fn barrier_returns_the_error_that_was_first_in_time() {
     assert_pending!(waiting.poll());
     gates[1].open();
     assert_eq!(assert_ready_err!(waiting.poll()), 2);
-    assert!(finished.get(), "the others came to their ends");
+    assert!(finished.get(), "the other futures completed");
 }
 
 #[test]
-fn a_panic_outranks_an_error_and_waits_for_the_others() {
+fn panic_outranks_error_after_all_settle() {
     let finished = Cell::new(false);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         block_on(async {
@@ -314,7 +312,7 @@ fn a_panic_outranks_an_error_and_waits_for_the_others() {
 }
 
 #[test]
-fn settle_lets_the_first_panic_go_on_when_all_have_settled() {
+fn settle_resumes_panic_after_all_settle() {
     let finished = Cell::new(false);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         block_on(async {
@@ -329,7 +327,7 @@ fn settle_lets_the_first_panic_go_on_when_all_have_settled() {
 }
 
 #[test]
-fn only_woken_futures_are_polled_and_each_once_a_turn() {
+fn only_woken_futures_polled_once_per_turn() {
     let gates = Gate::many(3);
     let mut settling =
         task::spawn(async { settle!(gates[0].clone(), gates[1].clone(), gates[2].clone()) });
@@ -345,7 +343,7 @@ fn only_woken_futures_are_polled_and_each_once_a_turn() {
 }
 
 #[test]
-fn a_future_that_wakes_itself_for_ever_does_not_hold_up_the_others() {
+fn self_waking_future_does_not_starve_others() {
     let finished = Cell::new(false);
     let busy = poll_fn(|context| {
         context.waker().wake_by_ref();
@@ -371,19 +369,19 @@ fn a_future_that_wakes_itself_for_ever_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
-async fn they_can_be_nested_in_each_other() {
+async fn macros_can_be_nested() {
     let (inner, (left, right)) = settle!(async { barrier!(ready(Ok::<_, ()>(1))) }, async {
         settle!(ready(2), async { settle!(ready(3)) })
     });
     assert_eq!((inner, left, right), (Ok((1,)), 2, (3,)));
-    // As the expression of a future too, where it is awaited before the others start.
+    // In the expression of a future too: the macro awaits it before the other futures start.
     assert_eq!(settle!(ready(settle!(ready(1)))), ((1,),));
     let settled = settle_all([1, 2].map(|number| async move { settle!(ready(number)).0 })).await;
     assert_eq!(settled.into_vec(), [1, 2]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn they_can_be_used_in_spawned_tasks() {
+async fn macros_work_in_spawned_tasks() {
     let (sender, receiver) = oneshot::channel();
     let task = tokio::spawn(async move {
         let text = String::from("text");
@@ -395,7 +393,7 @@ async fn they_can_be_used_in_spawned_tasks() {
 }
 
 #[tokio::test]
-async fn names_of_the_caller_do_not_clash_with_those_of_the_macros() {
+async fn caller_names_do_not_clash() {
     let (output, outputs, values, error, nested) = (1, 2, 3, 4, 5);
     let settled = settle!(async { output }, async { outputs }, async { nested });
     assert_eq!(settled, (1, 2, 5));

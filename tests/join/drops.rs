@@ -1,13 +1,11 @@
-//! When futures and outputs are dropped: each exactly once, in input order, whichever of them
-//! panic meanwhile.
-
-mod common;
+//! Every future and output is dropped exactly once and in input order, even if some of the drops
+//! panic.
 
 use std::future::{Ready, pending, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
-use common::{Gate, Log, Tracked, message, poll_with};
+use crate::common::{Gate, Log, Owner, Tracked, message, poll_with};
 use futures::executor::block_on;
 use straggler::future::SettleAll;
 use straggler::{barrier, settle, settle_all};
@@ -17,8 +15,8 @@ fn caught<R>(action: impl FnOnce() -> R) -> std::thread::Result<R> {
     catch_unwind(AssertUnwindSafe(action))
 }
 
-/// Five futures that own `0..5`, of which `done` are done with outputs that own 100 more. Those in
-/// `panicking` panic when they are dropped.
+/// A join of five futures that own the ids `0..5` and return outputs with the ids `100..105`. The
+/// futures in `done` have completed. Values with an id in `panicking` panic on drop.
 fn half_way(
     drops: &Log<usize>,
     done: &[usize],
@@ -44,7 +42,7 @@ fn half_way(
 }
 
 #[test]
-fn a_future_is_dropped_as_soon_as_it_is_done() {
+fn future_dropped_when_done() {
     let drops = Log::new();
     let settling = half_way(&drops, &[3, 1], &[]);
     assert_eq!(drops.take(), [3, 1]);
@@ -52,18 +50,18 @@ fn a_future_is_dropped_as_soon_as_it_is_done() {
 }
 
 #[test]
-fn dropping_it_half_way_drops_futures_and_outputs_in_input_order() {
+fn half_way_drop_is_in_input_order() {
     let drops = Log::new();
     let settling = half_way(&drops, &[3, 1], &[]);
     drops.take();
     drop(settling);
-    // The outputs of 0, 2 and 4 are owned by their futures, which Rust drops before the log entry
-    // of those: a future's own state goes first.
+    // Futures 0, 2 and 4 still own their outputs, and Rust drops a future's state before the value
+    // that logs the future's own drop.
     assert_eq!(drops.take(), [100, 0, 101, 102, 2, 103, 104, 4]);
 }
 
 #[test]
-fn futures_that_were_never_polled_are_dropped_in_input_order() {
+fn unpolled_futures_dropped_in_input_order() {
     let drops = Log::new();
     drop(settle_all((0..3).map(|index| {
         Tracked::new(index, &drops).owned_by(ready(()))
@@ -72,7 +70,7 @@ fn futures_that_were_never_polled_are_dropped_in_input_order() {
 }
 
 #[test]
-fn a_future_that_panics_when_dropped_does_not_keep_the_others() {
+fn drop_panic_does_not_stop_other_drops() {
     let drops = Log::new();
     let settling = half_way(&drops, &[], &[2]);
     assert_eq!(message(caught(|| drop(settling))), "drop of 2");
@@ -81,7 +79,7 @@ fn a_future_that_panics_when_dropped_does_not_keep_the_others() {
 }
 
 #[test]
-fn of_several_panics_in_drop_the_first_goes_on() {
+fn first_of_several_drop_panics_resumes() {
     let drops = Log::new();
     let settling = half_way(&drops, &[3], &[1, 103, 4]);
     drops.take();
@@ -90,14 +88,14 @@ fn of_several_panics_in_drop_the_first_goes_on() {
 }
 
 #[test]
-fn every_future_may_panic_when_dropped() {
+fn every_future_may_panic_in_drop() {
     let drops = Log::new();
     let settling = half_way(&drops, &[], &[0, 1, 2, 3, 4]);
     assert_eq!(message(caught(|| drop(settling))), "drop of 0");
     assert_eq!(drops.take().len(), 10);
 }
 
-/// A future that panics and one that never ends, both polled once.
+/// A join of a future that has panicked and one that is pending forever.
 fn panicked_half_way(drops: &Log<usize>) -> SettleAll<impl Future<Output = ()>> {
     let mut settling = settle_all((0..2).map(|index| {
         Tracked::new(index, drops).owned_by(async move {
@@ -110,7 +108,7 @@ fn panicked_half_way(drops: &Log<usize>) -> SettleAll<impl Future<Output = ()>> 
 }
 
 #[test]
-fn dropping_it_half_way_lets_a_panic_that_was_held_back_go_on() {
+fn half_way_drop_resumes_held_panic() {
     let drops = Log::new();
     let settling = panicked_half_way(&drops);
     assert_eq!(message(caught(|| drop(settling))), "future 0");
@@ -118,7 +116,7 @@ fn dropping_it_half_way_lets_a_panic_that_was_held_back_go_on() {
 }
 
 #[test]
-fn dropping_it_half_way_lets_no_panic_go_on_that_was_to_be_a_value() {
+fn half_way_drop_discards_caught_panic() {
     let drops = Log::new();
     let settling = panicked_half_way(&drops).catch_unwind();
     assert!(caught(|| drop(settling)).is_ok());
@@ -126,7 +124,7 @@ fn dropping_it_half_way_lets_no_panic_go_on_that_was_to_be_a_value() {
 }
 
 #[test]
-fn of_a_panic_held_back_and_one_in_drop_the_first_in_time_goes_on() {
+fn held_panic_outranks_later_drop_panic() {
     let drops = Log::new();
     let mut settling = settle_all((0..2).map(|index| {
         Tracked::new(index, &drops)
@@ -142,7 +140,7 @@ fn of_a_panic_held_back_and_one_in_drop_the_first_in_time_goes_on() {
 }
 
 #[test]
-fn dropping_it_while_the_thread_unwinds_does_not_abort() {
+fn drop_while_unwinding_does_not_abort() {
     let drops = Log::new();
     let settling = half_way(&drops, &[3], &[0, 2, 103]);
     drops.take();
@@ -155,7 +153,7 @@ fn dropping_it_while_the_thread_unwinds_does_not_abort() {
 }
 
 #[test]
-fn dropping_a_macro_future_while_the_thread_unwinds_does_not_abort() {
+fn macro_drop_while_unwinding_does_not_abort() {
     let drops = Log::new();
     let owner = |index| {
         Tracked::new(index, &drops)
@@ -173,7 +171,7 @@ fn dropping_a_macro_future_while_the_thread_unwinds_does_not_abort() {
 }
 
 #[test]
-fn a_macro_future_dropped_half_way_drops_each_future_in_input_order() {
+fn macro_half_way_drop_is_in_input_order() {
     let drops = Log::new();
     let owner = |index| {
         Tracked::new(index, &drops)
@@ -187,7 +185,7 @@ fn a_macro_future_dropped_half_way_drops_each_future_in_input_order() {
 }
 
 #[test]
-fn a_macro_future_dropped_half_way_lets_a_panic_that_was_held_back_go_on() {
+fn macro_half_way_drop_resumes_held_panic() {
     let drops = Log::new();
     let panics = Tracked::new(1, &drops).owned_by(async { panic!("held back") });
     let owner = Tracked::new(0, &drops)
@@ -200,7 +198,7 @@ fn a_macro_future_dropped_half_way_lets_a_panic_that_was_held_back_go_on() {
 }
 
 #[test]
-fn an_iterator_that_panics_has_its_futures_dropped_unpolled() {
+fn panicking_iterator_drops_futures_unpolled() {
     let drops = Log::new();
     let polls = Log::new();
     let futures = (0..5).map(|index| {
@@ -216,7 +214,7 @@ fn an_iterator_that_panics_has_its_futures_dropped_unpolled() {
 }
 
 #[test]
-fn a_name_that_panics_has_the_futures_dropped_unpolled() {
+fn panicking_name_drops_futures_unpolled() {
     let drops = Log::new();
     let settling = settle_all((0..3).map(|index| Tracked::new(index, &drops).owned_by(ready(()))));
     let named = caught(|| {
@@ -229,7 +227,7 @@ fn a_name_that_panics_has_the_futures_dropped_unpolled() {
     assert_eq!(drops.take(), [0, 1, 2]);
 }
 
-/// Values 0 and 2, errors 3 and 1 in this order of time. Those in `panicking` panic when dropped.
+/// Values 0 and 2 and errors 1 and 3. Those in `panicking` panic on drop.
 fn outcomes(drops: &Log<usize>, panicking: &[usize]) -> [Ready<Result<Tracked, Tracked>>; 4] {
     [0, 1, 2, 3].map(|index| {
         let value = Tracked::new(index, drops).panics_if(panicking.contains(&index));
@@ -242,7 +240,7 @@ fn outcomes(drops: &Log<usize>, panicking: &[usize]) -> [Ready<Result<Tracked, T
 }
 
 #[test]
-fn barrier_drops_what_it_does_not_return() {
+fn barrier_drops_unreturned_outputs() {
     let drops = Log::new();
     let error = block_on(barrier(outcomes(&drops, &[]))).unwrap_err();
     assert_eq!(drops.take(), [0, 2, 3]);
@@ -251,7 +249,7 @@ fn barrier_drops_what_it_does_not_return() {
 }
 
 #[test]
-fn values_that_panic_when_an_error_is_returned_are_all_dropped() {
+fn barrier_drops_all_despite_panics() {
     let drops = Log::new();
     let panicked = caught(|| block_on(barrier(outcomes(&drops, &[0, 1, 3]))).map(drop));
     assert_eq!(message(panicked), "drop of 0");
@@ -259,7 +257,7 @@ fn values_that_panic_when_an_error_is_returned_are_all_dropped() {
 }
 
 #[test]
-fn into_result_drops_all_also_if_some_panic() {
+fn into_result_drops_all_despite_panics() {
     let drops = Log::new();
     let settled = block_on(settle_all(outcomes(&drops, &[2, 3])));
     assert_eq!(
@@ -270,7 +268,7 @@ fn into_result_drops_all_also_if_some_panic() {
 }
 
 #[test]
-fn into_result_all_drops_all_also_if_some_panic() {
+fn into_result_all_drops_all_despite_panics() {
     let drops = Log::new();
     let settled = block_on(settle_all(outcomes(&drops, &[0, 2])));
     let panicked = caught(|| settled.into_result_all().map(drop));
@@ -279,7 +277,7 @@ fn into_result_all_drops_all_also_if_some_panic() {
 }
 
 #[test]
-fn into_result_all_drops_all_also_if_values_and_errors_panic() {
+fn into_result_all_drops_all_when_everything_panics() {
     let drops = Log::new();
     let settled = block_on(settle_all(outcomes(&drops, &[0, 1, 2, 3])));
     let panicked = caught(|| settled.into_result_all().map(drop));
@@ -288,7 +286,7 @@ fn into_result_all_drops_all_also_if_values_and_errors_panic() {
 }
 
 #[test]
-fn the_barrier_macro_drops_all_also_if_some_panic() {
+fn barrier_macro_drops_all_despite_panics() {
     let drops = Log::new();
     let [a, b, c, d] = outcomes(&drops, &[0, 2, 3]);
     let panicked = caught(|| block_on(async { straggler::barrier!(a, b, c, d).map(drop) }));
@@ -296,14 +294,14 @@ fn the_barrier_macro_drops_all_also_if_some_panic() {
     assert_eq!(drops.take(), [0, 2, 3, 1]);
 }
 
-/// The line of the caller, as a panic message that names the caller's place has it.
+/// The caller's line, as a panic message that names it prints it.
 #[track_caller]
 fn here() -> String {
     let place = std::panic::Location::caller();
     format!("{}:{}:", place.file(), place.line())
 }
 
-fn says_that_it_was_polled_again<R>(polled: std::thread::Result<R>, place: &str) {
+fn assert_repoll_panic<R>(polled: std::thread::Result<R>, place: &str) {
     let message = message(polled);
     assert!(message.contains(place), "{message} does not name {place}");
     assert!(
@@ -313,47 +311,47 @@ fn says_that_it_was_polled_again<R>(polled: std::thread::Result<R>, place: &str)
 }
 
 #[test]
-fn polling_it_again_panics_and_names_the_place_where_it_was_made() {
+fn repoll_panics_with_call_site() {
     for count in [0, 1, 30, 31, 128] {
         let (settling, place) = (settle_all((0..count).map(ready)), here());
         let mut settling = task::spawn(settling);
         assert_eq!(assert_ready!(settling.poll()).len(), count);
-        says_that_it_was_polled_again(caught(|| settling.poll()), &place);
-        says_that_it_was_polled_again(caught(|| settling.poll()), &place);
+        assert_repoll_panic(caught(|| settling.poll()), &place);
+        assert_repoll_panic(caught(|| settling.poll()), &place);
     }
 }
 
 #[test]
-fn polling_barrier_again_panics_and_names_the_place_where_it_was_made() {
+fn barrier_repoll_panics_with_call_site() {
     let (waiting, place) = (barrier([ready(Err::<(), _>(()))]), here());
     let mut waiting = task::spawn(waiting);
     assert_eq!(assert_ready!(waiting.poll()), Err(()));
-    says_that_it_was_polled_again(caught(|| waiting.poll()), &place);
+    assert_repoll_panic(caught(|| waiting.poll()), &place);
 }
 
 #[test]
-fn polling_a_deadline_again_panics_and_names_the_place_where_it_was_made() {
+fn deadline_repoll_panics_with_call_site() {
     let (settling, place) = (settle_all([ready(1)]).deadline(pending::<()>()), here());
     let mut settling = task::spawn(settling);
     assert!(assert_ready!(settling.poll()).is_ok());
-    says_that_it_was_polled_again(caught(|| settling.poll()), &place);
+    assert_repoll_panic(caught(|| settling.poll()), &place);
 
     let (settling, place) = (settle_all([pending::<()>()]).deadline(ready(())), here());
     let mut settling = task::spawn(settling);
     assert!(assert_ready!(settling.poll()).is_err());
-    says_that_it_was_polled_again(caught(|| settling.poll()), &place);
+    assert_repoll_panic(caught(|| settling.poll()), &place);
 }
 
 #[test]
-fn polling_it_again_after_a_panic_went_on_panics_with_the_same_message() {
+fn repoll_after_panic_panics_with_call_site() {
     let (settling, place) = (settle_all([async { panic!("first") }]), here());
     let mut settling = task::spawn(settling);
     assert_eq!(message(caught(|| settling.poll())), "first");
-    says_that_it_was_polled_again(caught(|| settling.poll()), &place);
+    assert_repoll_panic(caught(|| settling.poll()), &place);
 }
 
 #[test]
-fn of_no_futures_it_is_ready_at_once() {
+fn empty_input_is_ready_at_once() {
     let none: [Ready<Result<u8, ()>>; 0] = [];
     let mut settling = task::spawn(settle_all(none.clone()));
     assert!(assert_ready!(settling.poll()).is_empty());
@@ -362,7 +360,7 @@ fn of_no_futures_it_is_ready_at_once() {
     let mut waiting = task::spawn(barrier(none.clone()));
     assert_eq!(assert_ready!(waiting.poll()), Ok(vec![]));
 
-    // Also with a deadline that is over, a limit, names and panics as values.
+    // With an expired deadline, a limit, names and `catch_unwind` as well.
     let limit = std::num::NonZeroUsize::MIN;
     let settling = settle_all(none)
         .limit(limit)
@@ -372,15 +370,15 @@ fn of_no_futures_it_is_ready_at_once() {
     assert!(assert_ready!(settling.poll()).unwrap().is_empty());
 }
 
-/// Runs `clean_up` in a destructor while the thread unwinds, as fixtures do after a failed
-/// assertion, and returns what came of it.
+/// Runs `clean_up` in a destructor while the thread unwinds, as a fixture does after a failed
+/// assertion, and returns its result.
 fn while_unwinding<R>(clean_up: impl FnOnce() -> R) -> std::thread::Result<R> {
     struct Fixture<'a, F>(Option<F>, &'a mut dyn FnMut(F));
 
     impl<F> Drop for Fixture<'_, F> {
         fn drop(&mut self) {
             assert!(std::thread::panicking());
-            (self.1)(self.0.take().expect("it is dropped once"));
+            (self.1)(self.0.take().expect("dropped once"));
         }
     }
 
@@ -395,7 +393,7 @@ fn while_unwinding<R>(clean_up: impl FnOnce() -> R) -> std::thread::Result<R> {
 }
 
 #[test]
-fn a_panic_goes_on_also_when_it_is_polled_while_the_thread_unwinds() {
+fn panic_resumes_while_unwinding() {
     let outcome = |index| async move {
         assert!(index != 1, "future {index}");
         Ok::<_, ()>(index)
@@ -412,7 +410,7 @@ fn a_panic_goes_on_also_when_it_is_polled_while_the_thread_unwinds() {
 }
 
 #[test]
-fn outputs_that_panic_when_dropped_are_all_dropped_also_while_the_thread_unwinds() {
+fn into_result_drops_all_while_unwinding() {
     let drops = Log::new();
     let panicked = while_unwinding(|| {
         let settled = block_on(settle_all(outcomes(&drops, &[0, 2, 3])));
@@ -423,12 +421,12 @@ fn outputs_that_panic_when_dropped_are_all_dropped_also_while_the_thread_unwinds
 }
 
 #[test]
-fn an_item_whose_into_future_panics_lets_go_of_those_before_it() {
+fn panicking_into_future_drops_earlier_futures() {
     struct Item(Tracked);
 
     impl IntoFuture for Item {
         type Output = ();
-        type IntoFuture = common::Owner<Ready<()>>;
+        type IntoFuture = Owner<Ready<()>>;
 
         fn into_future(self) -> Self::IntoFuture {
             assert!(self.0.id() != 2, "no future {}", self.0.id());

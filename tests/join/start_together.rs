@@ -1,18 +1,16 @@
-//! `SettleAll::start_together`: no future is polled before all are at the start line.
-
-mod common;
+//! `SettleAll::start_together`: no future is polled before all have reached the start line.
 
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
-use common::{Log, message, poll_with};
+use crate::common::{Log, message, poll_with};
 use futures::executor::block_on;
 use straggler::settle_all;
 
 const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
-/// Futures that log their number when they are polled, and end at once.
+/// Futures that log their number and are ready at once.
 fn runners(
     count: usize,
     log: &Log<usize>,
@@ -28,7 +26,7 @@ fn runners(
 }
 
 #[test]
-fn on_one_task_they_start_in_input_order() {
+fn futures_start_in_input_order() {
     for count in [1, 2, 5] {
         let log = Log::new();
         let settled = block_on(settle_all(runners(count, &log)).start_together());
@@ -40,14 +38,14 @@ fn on_one_task_they_start_in_input_order() {
 }
 
 #[test]
-fn on_one_task_none_starts_in_a_turn_before_the_last_is_there() {
-    // More than one turn of a combinator polls.
+fn none_starts_before_last_arrives() {
+    // A turn polls 128 futures at most, so these take three.
     let (count, log) = (300, Log::new());
     let mut plain = settle_all(runners(count, &log));
     assert!(poll_with(&mut plain, Waker::noop()).is_pending());
     assert!(
         !log.take().is_empty(),
-        "without it the first are through by then"
+        "without `start_together` some futures are polled in the first turn"
     );
 
     let mut together = settle_all(runners(count, &log)).start_together();
@@ -61,13 +59,13 @@ fn on_one_task_none_starts_in_a_turn_before_the_last_is_there() {
 }
 
 #[test]
-fn of_no_futures_it_is_ready_at_once() {
+fn empty_input_is_ready_at_once() {
     let none: [std::future::Ready<u8>; 0] = [];
     assert!(poll_with(&mut settle_all(none).start_together(), Waker::noop()).is_ready());
 }
 
 #[test]
-fn a_panic_goes_on_after_all_have_settled() {
+fn panic_resumes_after_all_settle() {
     let log = Log::new();
     let futures = (0..3).map(|number| {
         let log = log.clone();
@@ -84,7 +82,7 @@ fn a_panic_goes_on_after_all_have_settled() {
 }
 
 #[test]
-fn names_and_caught_panics_stay() {
+fn names_and_caught_panics_are_kept() {
     let settling = settle_all([1, 0].map(|divisor| async move { 6 / divisor }));
     let named = settling
         .named(|index| ["one", "none"][index])
@@ -95,17 +93,15 @@ fn names_and_caught_panics_stay() {
 }
 
 #[test]
-fn a_limit_that_keeps_them_from_it_is_refused_wherever_it_stands() {
+fn too_small_limit_is_refused() {
     let log = Log::new();
     let all = || settle_all(runners(3, &log));
     let before = catch_unwind(AssertUnwindSafe(|| all().limit(TWO).start_together()));
     let after = catch_unwind(AssertUnwindSafe(|| all().start_together().limit(TWO)));
     for refused in [before, after] {
         let panic = message(refused);
-        assert!(
-            panic.starts_with("the futures of the `settle_all` at tests/start_together.rs:"),
-            "{panic}"
-        );
+        let start = format!("the futures of the `settle_all` at {}:", file!());
+        assert!(panic.starts_with(&start), "{panic}");
         assert!(
             panic.contains(" cannot start together: its `limit` "),
             "{panic}"
@@ -119,7 +115,7 @@ fn a_limit_that_keeps_them_from_it_is_refused_wherever_it_stands() {
 }
 
 #[test]
-fn what_was_polled_cannot_start_together_any_more() {
+fn polled_join_is_refused() {
     let mut polled = settle_all([std::future::pending::<()>()]);
     assert!(poll_with(&mut polled, Waker::noop()).is_pending());
     let panic = message(catch_unwind(AssertUnwindSafe(|| polled.start_together())));
@@ -135,30 +131,34 @@ mod on_tasks {
     use std::pin::Pin;
     use std::task::Poll;
 
-    use common::in_each_flavor;
+    use crate::common::in_each_flavor;
     use tokio::runtime::{Builder, Handle};
 
     use super::*;
 
-    /// Counts the tasks that are alive.
+    /// The number of tasks that are alive in the runtime.
     fn count_alive() -> usize {
         Handle::current().metrics().num_alive_tasks()
     }
 
     #[test]
-    fn each_task_is_there_before_any_goes_on() {
-        // More than one turn of a combinator spawns.
+    fn all_tasks_exist_before_any_starts() {
+        // 300 are more than a turn of a join spawns.
         for count in [10, 300] {
             in_each_flavor(|| async {
                 let counting = (0..count).map(|_| async { count_alive() });
                 let settled = settle_all(counting).start_together().spawned().await;
-                assert_eq!(settled.iter().max(), Some(&count), "the first saw all");
+                assert_eq!(
+                    settled.iter().max(),
+                    Some(&count),
+                    "the first to start counts them all"
+                );
             });
         }
     }
 
     #[test]
-    fn after_spawned_it_is_refused() {
+    fn spawned_join_is_refused() {
         let panic = message(catch_unwind(|| {
             settle_all([async {}]).spawned().start_together()
         }));
@@ -169,19 +169,19 @@ mod on_tasks {
     }
 
     #[test]
-    fn without_a_runtime_each_panics_and_none_waits_for_the_others() {
+    fn each_future_panics_without_runtime() {
         let settling = settle_all([0, 1].map(|_| async {})).catch_unwind();
         let settled = block_on(settling.start_together().spawned());
         assert_eq!(settled.err_count(), 2);
     }
 
     #[test]
-    fn one_that_goes_away_before_it_is_at_the_line_holds_nobody_up() {
+    fn cancelled_task_does_not_block_start() {
         let (count, log) = (130, Log::new());
         let settling = settle_all(runners(count, &log)).catch_unwind();
         let mut settling = settling.start_together().spawned();
         let [first, second] = [(); 2].map(|()| Builder::new_current_thread().build().unwrap());
-        // As many are spawned as one turn of a combinator polls, and none of them runs.
+        // The first poll spawns one turn's worth of tasks, and none of them runs yet.
         first.block_on(poll_fn(|context| {
             assert!(Pin::new(&mut settling).poll(context).is_pending());
             Poll::Ready(())
