@@ -1,5 +1,5 @@
-//! What the compiler says of mistakes in the use of the macros and functions. The name of a file in
-//! `ui/` is the mistake; `TRYBUILD=overwrite` writes the messages anew.
+//! Compile errors for mistakes in the use of macros and functions. Each file in `ui/` is named
+//! after its mistake. `TRYBUILD=overwrite` updates the expected messages.
 
 #[test]
 #[rustversion::attr(
