@@ -768,12 +768,12 @@ impl<C: Future, R: Fn(C::Output) -> Outcome> Run<'_, C, R> {
                 resume_unwind(Box::new(Outer));
             }
         });
-        let goes_on = (!self.over).then(|| self.model.drop_half_way()).flatten();
+        let resumed = (!self.over).then(|| self.model.drop_half_way()).flatten();
         self.end();
         match dropped {
-            Ok(()) => assert_eq!(goes_on, None, "the drop"),
+            Ok(()) => assert_eq!(resumed, None, "the drop"),
             Err(payload) if while_unwinding => assert!(payload.is::<Outer>(), "the outer panic"),
-            Err(payload) => assert_eq!(Some(fault_of(payload)), goes_on, "the drop"),
+            Err(payload) => assert_eq!(Some(fault_of(payload)), resumed, "the drop"),
         }
     }
 }

@@ -190,9 +190,9 @@ pub(crate) fn in_each_flavor<F: Future>(mut body: impl FnMut() -> F) {
 }
 
 /// Yields to other tasks until the condition holds. Panics after a minute.
-pub(crate) async fn until(is_so: impl Fn() -> bool) {
+pub(crate) async fn until(condition: impl Fn() -> bool) {
     let start = Instant::now();
-    while !is_so() {
+    while !condition() {
         assert!(
             start.elapsed() < Duration::from_secs(60),
             "the condition never holds"

@@ -82,9 +82,9 @@ async fn futures_may_borrow_locals() {
 }
 
 /// An iterator with an arbitrary `size_hint`, right or wrong.
-struct Claims<I>(I, (usize, Option<usize>));
+struct Hinted<I>(I, (usize, Option<usize>));
 
-impl<I: Iterator> Iterator for Claims<I> {
+impl<I: Iterator> Iterator for Hinted<I> {
     type Item = I::Item;
 
     fn next(&mut self) -> Option<I::Item> {
@@ -101,21 +101,21 @@ fn wrong_size_hint_is_ignored() {
     let too_high = [(100, Some(100)), (100, None), (usize::MAX, None)];
     let absurd = [(usize::MAX, Some(usize::MAX)), (0, Some(usize::MAX))];
     let too_low = [(0, Some(0)), (1, Some(1)), (0, None), (5, Some(1))];
-    for claim in too_high.into_iter().chain(absurd).chain(too_low) {
-        let claims = || Claims((0..3).map(|index| ready(Ok::<_, ()>(index))), claim);
-        let settled = block_on(settle_all(claims()));
-        assert_eq!(settled.into_vec(), [Ok(0), Ok(1), Ok(2)], "{claim:?}");
-        assert_eq!(block_on(barrier(claims())), Ok(vec![0, 1, 2]), "{claim:?}");
+    for hint in too_high.into_iter().chain(absurd).chain(too_low) {
+        let hinted = || Hinted((0..3).map(|index| ready(Ok::<_, ()>(index))), hint);
+        let settled = block_on(settle_all(hinted()));
+        assert_eq!(settled.into_vec(), [Ok(0), Ok(1), Ok(2)], "{hint:?}");
+        assert_eq!(block_on(barrier(hinted())), Ok(vec![0, 1, 2]), "{hint:?}");
     }
 }
 
 #[test]
 fn empty_iterator_with_size_hint_is_empty() {
-    let claims = Claims(
+    let hinted = Hinted(
         std::iter::empty::<Ready<()>>(),
         (usize::MAX, Some(usize::MAX)),
     );
-    assert!(block_on(settle_all(claims)).is_empty());
+    assert!(block_on(settle_all(hinted)).is_empty());
 }
 
 #[test]

@@ -192,15 +192,15 @@ fn exactly_128_ready_futures_take_one_turn() {
 }
 
 /// A waker that calls a closure on every wake-up.
-struct Reacts<F>(F);
+struct OnWake<F>(F);
 
-impl<F: Fn() + Send + Sync + 'static> Reacts<F> {
+impl<F: Fn() + Send + Sync + 'static> OnWake<F> {
     fn waker(reaction: F) -> Waker {
         Waker::from(Arc::new(Self(reaction)))
     }
 }
 
-impl<F: Fn() + Send + Sync> Wake for Reacts<F> {
+impl<F: Fn() + Send + Sync> Wake for OnWake<F> {
     fn wake(self: Arc<Self>) {
         (self.0)();
     }
@@ -212,7 +212,7 @@ impl<F: Fn() + Send + Sync> Wake for Reacts<F> {
 
 #[test]
 fn panicking_wake_leaves_join_usable() {
-    let broken = Reacts::waker(|| panic!("broken executor"));
+    let broken = OnWake::waker(|| panic!("broken executor"));
     let gates = Gate::many(3);
     let mut settling = settle_all(gates.clone());
     assert!(poll_with(&mut settling, &broken).is_pending());
@@ -235,7 +235,7 @@ fn panicking_wake_leaves_join_usable() {
 fn woken_parent_may_wake_siblings() {
     let gates = Gate::many(3);
     let all = gates.clone();
-    let waker = Reacts::waker(move || all.iter().for_each(Gate::open));
+    let waker = OnWake::waker(move || all.iter().for_each(Gate::open));
     let mut settling = settle_all(gates.clone());
     assert!(poll_with(&mut settling, &waker).is_pending());
     gates[2].open();
@@ -254,7 +254,7 @@ fn woken_parent_may_drop_join() {
     let shared = Arc::new(Mutex::new(Some(settle_all(owners))));
 
     let to_drop = Arc::clone(&shared);
-    let waker = Reacts::waker(move || {
+    let waker = OnWake::waker(move || {
         let settling = to_drop.lock().unwrap().take();
         drop(settling);
     });
@@ -272,7 +272,7 @@ fn woken_parent_may_poll_with_other_waker() {
     let polls = Arc::new(AtomicUsize::new(0));
 
     let (to_poll, counted) = (Arc::clone(&shared), Arc::clone(&polls));
-    let inline = Reacts::waker(move || {
+    let inline = OnWake::waker(move || {
         // Like an executor that polls a woken task inline for as long as it wakes itself.
         let (woken, waker) = counting();
         for before in 0..100 {
@@ -350,7 +350,7 @@ fn parent_waker_released_after_dropping_join() {
     let gates = Gate::many(2);
     let shared = Arc::new(Mutex::new(Some(settle_all(gates.clone()))));
     let to_drop = Arc::clone(&shared);
-    let parent = Arc::new(Reacts(move || drop(to_drop.lock().unwrap().take())));
+    let parent = Arc::new(OnWake(move || drop(to_drop.lock().unwrap().take())));
     let waker = Waker::from(Arc::clone(&parent));
     assert!(poll_with(shared.lock().unwrap().as_mut().unwrap(), &waker).is_pending());
     drop(waker);
@@ -368,11 +368,11 @@ fn third_parent_is_not_woken_spuriously() {
     let shared = Arc::new(Mutex::new(settle_all(gates.clone())));
     let (last, last_waker) = counting();
     let to_poll = Arc::clone(&shared);
-    let inner = Reacts::waker(move || {
+    let inner = OnWake::waker(move || {
         assert!(poll_with(&mut *to_poll.lock().unwrap(), &last_waker).is_pending());
     });
     let (to_poll, second) = (Arc::clone(&shared), gates[1].clone());
-    let outer = Reacts::waker(move || {
+    let outer = OnWake::waker(move || {
         assert!(poll_with(&mut *to_poll.lock().unwrap(), &inner).is_pending());
         second.open();
     });
@@ -385,7 +385,7 @@ fn third_parent_is_not_woken_spuriously() {
 
 #[test]
 fn panicking_wake_releases_waker() {
-    let broken = Arc::new(Reacts(|| panic!("broken executor")));
+    let broken = Arc::new(OnWake(|| panic!("broken executor")));
     let gates = Gate::many(2);
     let mut settling = settle_all(gates.clone());
     assert!(poll_with(&mut settling, &Arc::clone(&broken).into()).is_pending());

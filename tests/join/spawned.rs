@@ -28,8 +28,8 @@ async fn panic_of<F: Future>(future: F) -> String {
 /// A future that is ready at once. Its drop tells the test that it has begun, then waits for it.
 struct SlowToDrop {
     panics: bool,
-    begins: mpsc::Sender<()>,
-    goes_on: mpsc::Receiver<()>,
+    started: mpsc::Sender<()>,
+    finish: mpsc::Receiver<()>,
 }
 
 impl Future for SlowToDrop {
@@ -43,8 +43,8 @@ impl Future for SlowToDrop {
 
 impl Drop for SlowToDrop {
     fn drop(&mut self) {
-        _ = self.begins.send(());
-        _ = self.goes_on.recv();
+        _ = self.started.send(());
+        _ = self.finish.recv();
     }
 }
 
@@ -146,19 +146,19 @@ fn ready_only_after_futures_dropped() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn not_ready_while_future_drops() {
     for panics in [false, true] {
-        let (begins, begun) = mpsc::channel();
-        let (go_on, goes_on) = mpsc::channel();
+        let (started, has_started) = mpsc::channel();
+        let (let_finish, finish) = mpsc::channel();
         let future = SlowToDrop {
             panics,
-            begins,
-            goes_on,
+            started,
+            finish,
         };
         let mut settling = task::spawn(settle_all([future]).catch_unwind().spawned());
         assert_pending!(settling.poll());
-        begun.recv().unwrap();
+        has_started.recv().unwrap();
         assert_pending!(settling.poll());
         assert!(!settling.is_woken());
-        drop(go_on);
+        drop(let_finish);
         assert_eq!(settling.await[0].is_err(), panics);
     }
 }
@@ -445,12 +445,12 @@ fn leak_check_ignores_delivered_panics() {
             let panics = || (0..3).map(|index| Tracked::new(index, &drops).panics_if(index > 0));
             let owners = || panics().map(|owned| owned.owned_by(ready(())));
             let returned = settle_all(owners()).spawned().catch_unwind().await;
-            let gone_on = panic_of(settle_all(owners()).spawned()).await;
-            (returned.err_count(), gone_on)
+            let resumed = panic_of(settle_all(owners()).spawned()).await;
+            (returned.err_count(), resumed)
         });
-        let (returned, gone_on) = panicked.unwrap();
+        let (returned, resumed) = panicked.unwrap();
         assert_eq!(returned, 2);
-        assert!(gone_on.starts_with("drop of"), "{gone_on}");
+        assert!(resumed.starts_with("drop of"), "{resumed}");
     }
 }
 
@@ -496,15 +496,15 @@ fn leak_check_reports_undelivered_panic() {
 fn leak_check_reports_panic_after_deadline() {
     let [_, check, _] = checks();
     let report = check.run(async {
-        let (begins, has_begun) = tokio::sync::oneshot::channel();
+        let (started, has_started) = tokio::sync::oneshot::channel();
         let (give_up, is_given_up) = mpsc::channel::<()>();
         let panics = async move {
-            begins.send(()).unwrap();
+            started.send(()).unwrap();
             // Blocks within a poll, so the deadline cannot abort it.
             is_given_up.recv().unwrap();
             panic!("too late");
         };
-        let settling = settle_all([panics]).spawned().deadline(has_begun);
+        let settling = settle_all([panics]).spawned().deadline(has_started);
         assert_eq!(settling.await.unwrap_err().pending().len(), 1);
         give_up.send(()).unwrap();
     });

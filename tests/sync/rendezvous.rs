@@ -126,9 +126,9 @@ fn explored_schedules_have_one_leader_per_round() {
 }
 
 /// A waker that calls a closure on every wake-up.
-struct Does<F: Fn() + Send + Sync + 'static>(F);
+struct OnWake<F: Fn() + Send + Sync + 'static>(F);
 
-impl<F: Fn() + Send + Sync + 'static> Wake for Does<F> {
+impl<F: Fn() + Send + Sync + 'static> Wake for OnWake<F> {
     fn wake(self: Arc<Self>) {
         self.0();
     }
@@ -138,7 +138,7 @@ impl<F: Fn() + Send + Sync + 'static> Wake for Does<F> {
 fn all_are_woken_when_one_waker_panics() {
     for goes_away in [false, true] {
         let [mut first, mut second, mut last] = joined();
-        let panics = Waker::from(Arc::new(Does(|| panic!("a waker"))));
+        let panics = Waker::from(Arc::new(OnWake(|| panic!("a waker"))));
         let wakes = Arc::new(Wakes::default());
         let (mut one, mut two) = (Box::pin(first.wait()), Box::pin(second.wait()));
         assert!(poll_with(&mut one, &panics).is_pending());
@@ -160,7 +160,7 @@ fn woken_participant_may_use_rendezvous() {
     for goes_away in [false, true] {
         let [mut first, other, mut last] = joined();
         let other = Mutex::new(Some(other));
-        let uses = Arc::new(Does(move || drop(other.lock().unwrap().take())));
+        let uses = Arc::new(OnWake(move || drop(other.lock().unwrap().take())));
         let mut waiting = Box::pin(first.wait());
         assert!(poll_with(&mut waiting, &uses.into()).is_pending());
         if goes_away {
