@@ -73,17 +73,10 @@ fn body(name: &str) -> bugs::Body {
 fn explore(name: &str, seed: u64) -> Found {
     let exploring = || Explore::new().runs(RUNS).seed(seed);
     let failure = exploring().find(|| body(name)).err()?;
-<<<<<<< HEAD:benches/corpus/beside.rs
-    let begun = Instant::now();
-    let before = exploring().runs(failure.run() - 1).find(|| body(name));
-    before.ok()?;
-    Some((failure.run(), begun.elapsed()))
-=======
     let started = Instant::now();
     let before = exploring().runs(failure.run() - 1).find(|| body(name));
     before.ok()?;
     Some((failure.run(), started.elapsed()))
->>>>>>> cff906d (benches: use the usual src and benches layout):benches/benches/beside.rs
 }
 
 /// Runs one campaign in shuttle.

@@ -10,12 +10,11 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use straggler::{
-    AggregateError, Barrier, Catch, CatchUnwind, Deadline, Panic, Resume, SettleAll, Settled,
-    Straggler, Together, Unsettled, barrier, settle, settle_all,
-};
+use straggler::JoinedError;
+use straggler::future::{Barrier, Catch, CatchUnwind, Deadline, Resume, SettleAll, Together};
 #[cfg(feature = "tokio")]
-use straggler::{Joined, JoinedError, Spawned};
+use straggler::future::{Joined, Spawned};
+use straggler::{AggregateError, Panic, Pending, Settled, Unsettled, barrier, settle, settle_all};
 
 fn send_sync<T: Send + Sync>() {}
 fn send<T: Send>(_: T) {}
@@ -86,21 +85,21 @@ fn results_inherit_auto_traits() {
     send_sync::<Settled<Result<u8, Panic>>>();
     send_sync::<AggregateError<u8>>();
     send_sync::<Unsettled<u8>>();
-    send_sync::<Straggler>();
+    send_sync::<Pending>();
     send_sync::<Panic>();
 
     unpin::<(
         Settled<u8>,
         AggregateError<u8>,
         Unsettled<u8>,
-        Straggler,
+        Pending,
         Panic,
     )>();
 
     unwind_safe::<Settled<u8>>();
     unwind_safe::<AggregateError<u8>>();
     unwind_safe::<Unsettled<u8>>();
-    unwind_safe::<Straggler>();
+    unwind_safe::<Pending>();
     unwind_safe::<Panic>();
 }
 

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use crate::common::{Gate, Log, Tracked, message};
-use straggler::{Panic, Straggler, Unsettled, settle_all};
+use straggler::{Panic, Pending, Unsettled, settle_all};
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
 
 fn at_most(limit: usize) -> NonZeroUsize {
@@ -17,7 +17,7 @@ fn at_most(limit: usize) -> NonZeroUsize {
 }
 
 fn indices<O>(unsettled: &Unsettled<O>) -> Vec<usize> {
-    unsettled.pending().iter().map(Straggler::index).collect()
+    unsettled.pending().iter().map(Pending::index).collect()
 }
 
 /// Wakes itself forever.
@@ -139,7 +139,7 @@ fn busy_futures_do_not_delay_deadline() {
     let mut settling = task::spawn(settle_all([busy(), busy()]).deadline(ready(())));
     let unsettled = assert_ready!(settling.poll()).unwrap_err();
     assert!(unsettled.pending().iter().all(|child| child.polls() == 1));
-    assert!(unsettled.pending().iter().all(Straggler::can_be_woken));
+    assert!(unsettled.pending().iter().all(Pending::can_be_woken));
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn expired_deadline_starts_no_held_back_future() {
     assert_pending!(settling.poll());
     let unsettled = assert_ready!(settling.poll()).unwrap_err();
     assert_eq!(unsettled.settled(), [(150, ())]);
-    let polls = unsettled.pending().iter().map(Straggler::polls);
+    let polls = unsettled.pending().iter().map(Pending::polls);
     assert!(polls.eq((0..200).map(|nth| usize::from(nth < 199))));
 
     // Nor does a future that completes in its last poll at the deadline free its slot for another.
@@ -310,7 +310,7 @@ fn can_be_woken_reflects_kept_wakers() {
         [Box::pin(pending()), Box::pin(waits), Box::pin(busy())];
     let settling = settle_all(futures).deadline(ready(()));
     let unsettled = assert_ready!(task::spawn(settling).poll()).unwrap_err();
-    let can_be_woken = unsettled.pending().iter().map(Straggler::can_be_woken);
+    let can_be_woken = unsettled.pending().iter().map(Pending::can_be_woken);
     assert!(can_be_woken.eq([false, true, true]));
 }
 
@@ -414,7 +414,7 @@ fn limit_holds_back_first_polls_at_deadline() {
         .limit(at_most(1))
         .deadline(ready(()));
     let unsettled = assert_ready!(task::spawn(settling).poll()).unwrap_err();
-    let polls = unsettled.pending().iter().map(Straggler::polls);
+    let polls = unsettled.pending().iter().map(Pending::polls);
     assert!(polls.eq([1, 0, 0]));
     assert!(unsettled.pending()[2].can_be_woken());
 }

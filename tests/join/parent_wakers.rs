@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use crate::common::{Gate, Log, Tracked, Wakes, message, poll_with};
-use straggler::{SettleAll, settle, settle_all};
+use straggler::future::SettleAll;
+use straggler::{settle, settle_all};
 
 fn counting() -> (Arc<Wakes>, Waker) {
     let wakes = Arc::new(Wakes::default());

@@ -7,11 +7,12 @@ use std::error::Error;
 use std::fmt::Debug;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
+use straggler::future::{Arrival, Waiting};
 #[cfg(feature = "tokio")]
-use straggler::leak::{HeldLock, LockUser};
+use straggler::leak::{Acquisition, LockState};
+use straggler::{Broken, Participant, Rendezvous};
 #[cfg(feature = "tokio")]
-use straggler::{Acquisition, Lock, LockGuard, settle_all};
-use straggler::{Arrival, Broken, Participant, Rendezvous, Waiting};
+use straggler::{Lock, LockGuard, settle_all};
 
 fn send_sync<T: Send + Sync>() {}
 #[cfg(feature = "tokio")]
@@ -37,7 +38,7 @@ fn lock_types_cross_threads() {
     static LOCK: Lock = Lock::new();
 
     send_sync::<(Lock, LockGuard<'_>, Acquisition)>();
-    send_sync::<(HeldLock, LockUser)>();
+    send_sync::<(LockState, Acquisition)>();
     unpin::<(Lock, LockGuard<'_>, Acquisition)>();
     unwind_safe::<(Lock, LockGuard<'_>, Acquisition)>();
     debug::<(Lock, LockGuard<'_>, Acquisition)>();
