@@ -10,6 +10,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+#[cfg(feature = "tokio")]
 use straggler::JoinedError;
 use straggler::future::{Barrier, Catch, CatchUnwind, Deadline, Resume, SettleAll, Together};
 #[cfg(feature = "tokio")]
