@@ -1,7 +1,17 @@
-// The README's samples use `timeout`.
-#![cfg_attr(feature = "tokio", doc = include_str!("../README.md"))]
+// The links come first: in rustdoc the pages of the guide are modules, elsewhere files.
 #![cfg_attr(
-    not(feature = "tokio"),
+    feature = "macros",
+    doc = "[leaks]: guide::leaks",
+    doc = "[joins]: guide::joins",
+    doc = "[explore]: guide::explore",
+    doc = "[ci]: guide::ci",
+    doc = "[attribute]: guide::attribute",
+    doc = "[limits]: guide::limits",
+    doc = ""
+)]
+#![cfg_attr(feature = "macros", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "macros"),
     doc = "Makes concurrent tests tell the truth. This is the part that needs no runtime."
 )]
 #![doc(test(no_crate_inject, attr(deny(warnings))))]
@@ -12,6 +22,8 @@ mod children;
 mod contain;
 #[cfg(feature = "tokio")]
 pub mod explore;
+#[cfg(feature = "macros")]
+pub mod guide;
 mod join;
 #[cfg(feature = "tokio")]
 pub mod leak;

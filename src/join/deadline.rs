@@ -48,7 +48,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe, as [`settle_all`].
+    /// Not cancel safe, as [`settle_all`](crate::settle_all).
     ///
     /// # Examples
     ///
@@ -85,7 +85,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe, as [`settle_all`].
+    /// Not cancel safe, as [`settle_all`](crate::settle_all).
     ///
     /// # Examples
     ///

@@ -91,7 +91,7 @@ impl TaskPanic {
         self.place.as_ref()
     }
 
-    /// Returns the number of the task, as [`LeakedTask::number`] does, if it is on record.
+    /// Returns the number of the task, as [`LeakedTask::number`](crate::leak::LeakedTask::number) does, if it is on record.
     #[must_use]
     pub fn number(&self) -> Option<usize> {
         self.task.as_ref().map(|task| task.number)
