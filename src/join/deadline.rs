@@ -41,7 +41,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     ///
     /// # Panics
     ///
-    /// As [`settle_all`] does. A panic outranks a deadline that passed: if one of the futures has
+    /// As [`settle_all`](crate::settle_all) does. A panic outranks a deadline that passed: if one of the futures has
     /// panicked by then, the others are dropped and the first panic goes on. To learn of both call
     /// [`catch_unwind`](SettleAll::catch_unwind) first: then the panic is among the outputs that
     /// `Unsettled` keeps. A panic of `give_up` itself is not contained.
