@@ -1,6 +1,4 @@
-//! `LeakCheck::watch`: checks of a runtime that somebody else owns.
-
-#![cfg(feature = "tokio")]
+//! `LeakCheck::watch`: checks of a runtime that the check does not own.
 
 use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -14,7 +12,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
-const SHORT: Duration = Duration::from_millis(20);
+use super::SHORT;
 
 fn watch() -> Watch {
     LeakCheck::new().grace(SHORT).watch_with(&Handle::current())
@@ -33,7 +31,7 @@ fn runtimes() -> [Runtime; 2] {
 }
 
 #[test]
-fn a_clean_test_verifies() {
+fn clean_body_verifies() {
     for runtime in runtimes() {
         runtime.block_on(async {
             let watch = LeakCheck::watch(&Handle::current());
@@ -45,7 +43,7 @@ fn a_clean_test_verifies() {
 }
 
 #[test]
-fn what_is_left_is_reported_as_long_as_it_is_left() {
+fn leak_reported_until_it_ends() {
     for runtime in runtimes() {
         runtime.block_on(async {
             let watch = watch();
@@ -63,7 +61,7 @@ fn what_is_left_is_reported_as_long_as_it_is_left() {
 }
 
 #[test]
-fn what_was_there_before_is_not_charged() {
+fn earlier_tasks_not_charged() {
     for runtime in runtimes() {
         let earlier = runtime.block_on(async {
             let watch = watch();
@@ -75,7 +73,7 @@ fn what_was_there_before_is_not_charged() {
         runtime.block_on(async {
             let watch = watch();
             watch.verify().await.unwrap();
-            // An old one that ends does not make room for a new one.
+            // An earlier task that ends must not make room for a new leak.
             earlier.abort();
             watch.verify().await.unwrap();
             straggler::spawn(pending::<()>());
@@ -86,7 +84,7 @@ fn what_was_there_before_is_not_charged() {
 }
 
 #[test]
-fn blocking_work_that_is_tracked_is_reported_as_long_as_it_is_left() {
+fn tracked_blocking_work_reported_until_it_ends() {
     for runtime in runtimes() {
         runtime.block_on(async {
             let (open, opened) = mpsc::channel::<()>();
@@ -107,7 +105,7 @@ fn blocking_work_that_is_tracked_is_reported_as_long_as_it_is_left() {
 }
 
 #[test]
-fn the_blocking_work_that_asks_is_not_counted() {
+fn verifying_closure_not_counted() {
     for runtime in runtimes() {
         runtime.block_on(async {
             let watch = watch();
@@ -118,7 +116,7 @@ fn the_blocking_work_that_asks_is_not_counted() {
 }
 
 #[test]
-fn the_task_that_asks_is_not_counted() {
+fn verifying_task_not_counted() {
     for runtime in runtimes() {
         runtime.block_on(async {
             let watch = watch();
@@ -130,7 +128,7 @@ fn the_task_that_asks_is_not_counted() {
 }
 
 #[test]
-fn helpers_in_the_background_are_stopped() {
+fn helpers_stopped_by_verify() {
     for runtime in runtimes() {
         runtime.block_on(async {
             let watch = watch();
@@ -142,7 +140,7 @@ fn helpers_in_the_background_are_stopped() {
 }
 
 #[test]
-fn rules_hold_here_too() {
+fn rules_apply_to_watch() {
     for runtime in runtimes() {
         runtime.block_on(async {
             let check = LeakCheck::new().grace(SHORT).allow(1).allow_at(file!());
@@ -155,7 +153,7 @@ fn rules_hold_here_too() {
 }
 
 #[test]
-fn a_paused_clock_stands_still() {
+fn paused_clock_does_not_advance() {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -172,13 +170,13 @@ fn a_paused_clock_stands_still() {
 
 #[test]
 #[should_panic(expected = "in another runtime than the one it watches")]
-fn verifying_in_another_runtime_panics() {
+fn verify_panics_in_other_runtime() {
     let [watched, other] = runtimes();
     let watch = LeakCheck::watch(watched.handle());
     _ = other.block_on(watch.verify());
 }
 
-/// The report of a task that blocks its thread from when it has begun until the report is there.
+/// The report on a task that blocks its thread until the report is made.
 fn blocked(spawn: fn(oneshot::Sender<()>, mpsc::Receiver<()>)) -> Report {
     let [_, runtime] = runtimes();
     let (end, ended) = mpsc::channel();
@@ -194,7 +192,7 @@ fn blocked(spawn: fn(oneshot::Sender<()>, mpsc::Receiver<()>)) -> Report {
 }
 
 #[test]
-fn a_task_that_blocks_its_thread_is_told_from_one_that_waits() {
+fn blocking_task_distinguished_from_waiting_task() {
     let report = blocked(|begins, ended| {
         straggler::spawn(async move {
             begins.send(()).unwrap();
@@ -205,8 +203,8 @@ fn a_task_that_blocks_its_thread_is_told_from_one_that_waits() {
 }
 
 #[test]
-fn a_task_is_on_record_until_its_variables_are_gone() {
-    /// Says when it is dropped, and blocks until the report is there.
+fn task_recorded_until_variables_dropped() {
+    /// Signals its drop, and then blocks until the report is made.
     struct Blocks(Option<oneshot::Sender<()>>, mpsc::Receiver<()>);
     impl Drop for Blocks {
         fn drop(&mut self) {
@@ -225,7 +223,7 @@ fn a_task_is_on_record_until_its_variables_are_gone() {
 }
 
 #[test]
-fn a_helper_that_cannot_be_stopped_is_a_leak() {
+fn unstoppable_helper_is_leak() {
     let report = blocked(|begins, ended| {
         straggler::background(async move {
             begins.send(()).unwrap();
@@ -238,7 +236,7 @@ fn a_helper_that_cannot_be_stopped_is_a_leak() {
 }
 
 #[test]
-fn the_grace_ends_though_every_thread_for_blocking_work_is_blocked() {
+fn grace_ends_with_blocking_pool_full() {
     let mut builder = Builder::new_current_thread();
     let runtime = builder.max_blocking_threads(1).build().unwrap();
     let (end, ended) = mpsc::channel::<()>();
@@ -252,7 +250,7 @@ fn the_grace_ends_though_every_thread_for_blocking_work_is_blocked() {
 }
 
 #[test]
-fn a_task_is_polled_once_to_find_out_where_it_waits_and_is_left_alone_then() {
+fn verify_polls_waiting_task_once() {
     for count in [3, 300] {
         let [runtime, _] = runtimes();
         runtime.block_on(async {
@@ -264,7 +262,7 @@ fn a_task_is_polled_once_to_find_out_where_it_waits_and_is_left_alone_then() {
                     let polls = Arc::clone(&counted);
                     poll_fn(move |context| {
                         polls.fetch_add(1, Relaxed);
-                        // Somebody holds it, and never wakes it.
+                        // A kept waker that never wakes.
                         Box::leak(Box::new(context.waker().clone()));
                         Poll::<()>::Pending
                     })
@@ -287,7 +285,7 @@ fn a_task_is_polled_once_to_find_out_where_it_waits_and_is_left_alone_then() {
 }
 
 #[test]
-fn after_it_was_asked_a_join_polls_only_what_was_woken() {
+fn join_polls_only_woken_child_after_verify() {
     let [runtime, _] = runtimes();
     runtime.block_on(async {
         let watch = watch();
@@ -317,13 +315,13 @@ fn after_it_was_asked_a_join_polls_only_what_was_woken() {
 }
 
 #[test]
-fn each_report_says_where_a_task_waits_now() {
+fn report_shows_current_wait() {
     for runtime in runtimes() {
         runtime.block_on(async {
             let watch = watch();
-            let (go_on, goes_on) = oneshot::channel::<()>();
+            let (resume, resumed) = oneshot::channel::<()>();
             straggler::spawn(async {
-                goes_on.await.unwrap();
+                resumed.await.unwrap();
                 tokio::time::sleep(Duration::from_secs(3600)).await;
             });
             let report = watch.verify().await.unwrap_err();
@@ -333,7 +331,7 @@ fn each_report_says_where_a_task_waits_now() {
                     .contains("on tokio::sync::oneshot::Receiver"),
                 "{report}"
             );
-            go_on.send(()).unwrap();
+            resume.send(()).unwrap();
             let report = watch.verify().await.unwrap_err();
             assert!(
                 report.to_string().contains("on tokio::time::sleep::Sleep"),
@@ -344,7 +342,7 @@ fn each_report_says_where_a_task_waits_now() {
 }
 
 #[test]
-fn a_deadline_of_a_join_passes_after_it_was_asked_where_it_waits() {
+fn join_deadline_passes_after_verify() {
     let mut builder = Builder::new_current_thread();
     let runtime = builder.enable_all().build().unwrap();
     runtime.block_on(async {
@@ -362,7 +360,7 @@ fn a_deadline_of_a_join_passes_after_it_was_asked_where_it_waits() {
 }
 
 #[test]
-fn a_task_that_was_awaited_before_makes_no_room_for_one_that_leaks() {
+fn earlier_awaited_task_does_not_hide_leak() {
     let [_, runtime] = runtimes();
     for _ in 0..50 {
         let left = runtime.block_on(async {
@@ -379,7 +377,7 @@ fn a_task_that_was_awaited_before_makes_no_room_for_one_that_leaks() {
 }
 
 #[test]
-fn helpers_and_panics_from_before_are_left_alone() {
+fn earlier_helpers_and_panics_ignored() {
     let [runtime, _] = runtimes();
     runtime.block_on(async {
         let earlier = watch();
@@ -401,10 +399,10 @@ fn helpers_and_panics_from_before_are_left_alone() {
 }
 
 #[test]
-fn so_are_panics_from_before_of_tasks_that_are_not_on_record() {
+fn earlier_untracked_panics_ignored() {
     for runtime in runtimes() {
         runtime.block_on(async {
-            // Who watches all along is charged with what the other one is not.
+            // The watch that was there first is charged with the earlier panic.
             let all_along = watch();
             let panicking = tokio::spawn(async { panic!("from before") });
             assert!(panicking.await.unwrap_err().is_panic());
@@ -426,7 +424,7 @@ fn so_are_panics_from_before_of_tasks_that_are_not_on_record() {
 }
 
 #[test]
-fn a_local_runtime_s_tasks_are_counted_once() {
+fn local_runtime_tasks_counted_once() {
     let options = tokio::runtime::LocalOptions::default();
     let runtime = Builder::new_current_thread().build_local(options).unwrap();
     runtime.block_on(async {

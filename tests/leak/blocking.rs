@@ -1,10 +1,10 @@
-//! Blocking work that a test leaves behind.
+//! Leaked `spawn_blocking` closures.
 
 use std::thread;
 
 use super::*;
 
-/// What holds blocking work back, until its test drops the sender.
+/// Blocks closures until the test drops the sender.
 #[derive(Clone)]
 struct Gate(Arc<Mutex<std_mpsc::Receiver<()>>>);
 
@@ -19,8 +19,8 @@ impl Gate {
         move || _ = opened.lock().unwrap().recv()
     }
 
-    /// Has work spawned, and tells when it has begun.
-    fn begun(&self, spawn: impl FnOnce(Box<dyn FnOnce() + Send>)) -> oneshot::Receiver<()> {
+    /// Spawns a closure; the receiver resolves when it has started.
+    fn start(&self, spawn: impl FnOnce(Box<dyn FnOnce() + Send>)) -> oneshot::Receiver<()> {
         let (begins, begun) = oneshot::channel();
         let work = self.work();
         spawn(Box::new(move || {
@@ -31,7 +31,7 @@ impl Gate {
     }
 }
 
-/// What becomes of a body in each flavor, all at the same time: each waits for what does not end.
+/// Runs the body in all flavors at once: each would otherwise wait for its own grace.
 fn each<F: Future>(
     set: impl Fn(LeakCheck) -> LeakCheck,
     body: impl Fn(Gate) -> F + Sync,
@@ -53,27 +53,27 @@ where
     })
 }
 
-/// The report of a body that leaves blocking work behind, the same in each flavor but for ages.
+/// Expects leaked closures in every flavor, at the same places; returns the current-thread report.
 #[track_caller]
-fn blocks<F: Future<Output = ()>>(body: impl Fn(Gate) -> F + Sync) -> Report {
+fn expect_blocking<F: Future<Output = ()>>(body: impl Fn(Gate) -> F + Sync) -> Report {
     let [current, multi, local] =
         each(|check| check.grace(SHORT), body).map(|result| result.expect_err("nothing was left"));
-    let told = |report: &Report| {
+    let summary = |report: &Report| {
         let works = report.blocking().iter();
         let places: Vec<_> = works.map(|work| work.place().clone()).collect();
         let counts = (report.count(), report.unseen_blocking());
         (report.verdict().clone(), counts, places)
     };
-    assert_eq!(told(&current), told(&multi));
-    assert_eq!(told(&current), told(&local));
+    assert_eq!(summary(&current), summary(&multi));
+    assert_eq!(summary(&current), summary(&local));
     current
 }
 
 #[test]
-fn that_is_tracked_is_named_with_all_there_is_to_know() {
+fn tracked_closure_reported_with_details() {
     let line = line!() + 2;
-    let report = blocks(|gate| async move {
-        let begun = gate.begun(|work| drop(straggler::spawn_blocking(work)));
+    let report = expect_blocking(|gate| async move {
+        let begun = gate.start(|work| drop(straggler::spawn_blocking(work)));
         begun.await.unwrap();
     });
     assert_eq!(*report.verdict(), Verdict::BlockingLeaked);
@@ -92,8 +92,8 @@ fn that_is_tracked_is_named_with_all_there_is_to_know() {
 }
 
 #[test]
-fn that_is_not_tracked_is_counted() {
-    let report = blocks(|gate| async move {
+fn untracked_closures_counted() {
+    let report = expect_blocking(|gate| async move {
         tokio::task::spawn_blocking(gate.work());
         Handle::current().spawn_blocking(gate.work());
     });
@@ -106,8 +106,8 @@ fn that_is_not_tracked_is_counted() {
 }
 
 #[test]
-fn of_both_kinds_is_told_apart() {
-    let report = blocks(|gate| async move {
+fn tracked_and_untracked_closures_listed_apart() {
+    let report = expect_blocking(|gate| async move {
         straggler::spawn_blocking(gate.work());
         tokio::task::spawn_blocking(gate.work());
     });
@@ -119,8 +119,8 @@ fn of_both_kinds_is_told_apart() {
 }
 
 #[test]
-fn that_is_equal_is_one_entry() {
-    let report = blocks(|gate| async move {
+fn equal_closures_grouped() {
+    let report = expect_blocking(|gate| async move {
         for _ in 0..3 {
             straggler::spawn_blocking(gate.work());
         }
@@ -131,8 +131,8 @@ fn that_is_equal_is_one_entry() {
 }
 
 #[test]
-fn that_a_task_spawned_is_traced_back_to_it() {
-    let report = blocks(|gate| async move {
+fn closure_traced_to_spawning_task() {
+    let report = expect_blocking(|gate| async move {
         let task = async move { drop(straggler::spawn_blocking(gate.work())) };
         straggler::spawn(task).await.unwrap();
     });
@@ -143,33 +143,33 @@ fn that_a_task_spawned_is_traced_back_to_it() {
 }
 
 #[test]
-fn of_a_join_set_that_was_dropped_goes_on() {
-    let report = blocks(|gate| async move {
+fn closure_of_dropped_join_set_reported() {
+    let report = expect_blocking(|gate| async move {
         let mut set = straggler::tokio::task::JoinSet::new();
-        let begun = gate.begun(|work| drop(set.spawn_blocking(work)));
+        let begun = gate.start(|work| drop(set.spawn_blocking(work)));
         begun.await.unwrap();
     });
     assert_eq!(report.blocking().len(), 1, "{report}");
 }
 
 #[test]
-fn that_ends_soon_after_the_body_is_clean() {
+fn closure_ending_after_body_is_clean() {
     for check in every_flavor() {
         let (open, gate) = Gate::new();
         let body = async move {
             straggler::spawn_blocking(gate.work());
             tokio::task::spawn_blocking(gate.work());
-            // Dropped when the body has ended, and not before.
+            // Dropped at the end of the body.
             let _open = open;
             yield_now().await;
         };
-        // None of it is waited for.
+        // The check must not wait for this grace.
         check.grace(Duration::from_secs(3600)).run(body).unwrap();
     }
 }
 
 #[test]
-fn that_has_ended_leaves_threads_that_have_time_to_stop_without_a_grace() {
+fn idle_pool_threads_ignored_without_grace() {
     for check in every_flavor() {
         let body = async { tokio::task::spawn_blocking(|| ()).await.unwrap() };
         check.grace(Duration::ZERO).run(body).unwrap();
@@ -177,7 +177,7 @@ fn that_has_ended_leaves_threads_that_have_time_to_stop_without_a_grace() {
 }
 
 #[test]
-fn that_is_tracked_has_its_runtime_while_it_is_waited_for() {
+fn tracked_closure_keeps_runtime_during_grace() {
     for check in every_flavor() {
         let is_done = Arc::new(AtomicBool::new(false));
         let done = Arc::clone(&is_done);
@@ -193,7 +193,7 @@ fn that_is_tracked_has_its_runtime_while_it_is_waited_for() {
 }
 
 #[test]
-fn that_is_tracked_is_left_if_there_is_no_grace() {
+fn tracked_closure_reported_without_grace() {
     let leave = |gate: Gate| async move { drop(straggler::spawn_blocking(gate.work())) };
     for result in each(|check| check.grace(Duration::ZERO), leave) {
         assert_eq!(result.unwrap_err().blocking().len(), 1);
@@ -201,7 +201,7 @@ fn that_is_tracked_is_left_if_there_is_no_grace() {
 }
 
 #[test]
-fn that_waits_for_a_thread_counts() {
+fn queued_closure_reported() {
     for is_tracked in [true, false] {
         let mut builder = Builder::new_current_thread();
         builder.enable_all().max_blocking_threads(1);
@@ -211,14 +211,14 @@ fn that_waits_for_a_thread_counts() {
         let body = async move {
             let next = move || runs.store(true, SeqCst);
             if is_tracked {
-                let begun = gate.begun(|work| drop(straggler::spawn_blocking(work)));
+                let begun = gate.start(|work| drop(straggler::spawn_blocking(work)));
                 begun.await.unwrap();
                 straggler::spawn_blocking(next);
             } else {
-                let begun = gate.begun(|work| drop(tokio::task::spawn_blocking(work)));
+                let begun = gate.start(|work| drop(tokio::task::spawn_blocking(work)));
                 begun.await.unwrap();
                 tokio::task::spawn_blocking(next);
-                // The grace has a closure of its own, which waits too, and does not count.
+                // A leftover task makes the check queue a closure of its own, which must not count.
                 tokio::spawn(pending::<()>());
             }
         };
@@ -231,7 +231,7 @@ fn that_waits_for_a_thread_counts() {
         let expected = match (is_tracked, cfg!(tokio_unstable)) {
             (true, _) => (&[false, true][..], 0),
             (false, true) => (&[][..], 2),
-            // Of one that has not begun such a build sees nothing.
+            // Such a build cannot see closures that have not started.
             (false, false) => (&[][..], 1),
         };
         assert_eq!(
@@ -248,8 +248,7 @@ fn that_waits_for_a_thread_counts() {
     }
 }
 
-/// What becomes of tests that leave so many tasks, tracked closures and other closures behind, each
-/// with a check of its own, all at the same time.
+/// Runs one check for each `[tasks, tracked closures, untracked closures]` to leak, all at once.
 fn left<const N: usize>(tests: [(LeakCheck, [usize; 3]); N]) -> [Result<(), Report>; N] {
     let (open, gate) = Gate::new();
     let results = thread::scope(|scope| {
@@ -269,7 +268,7 @@ fn left<const N: usize>(tests: [(LeakCheck, [usize; 3]); N]) -> [Result<(), Repo
 }
 
 #[test]
-fn may_remain_if_so_much_is_allowed() {
+fn allow_covers_blocking_work() {
     let allow = |count| LeakCheck::new().allow(count);
     let fine = left([
         (allow(1), [0, 1, 0]),
@@ -295,7 +294,7 @@ fn may_remain_if_so_much_is_allowed() {
 }
 
 #[test]
-fn may_remain_if_its_place_is_allowed() {
+fn allow_at_covers_blocking_work() {
     let at = |place| LeakCheck::new().allow_at(place);
     let [here, too_many, elsewhere] = left([
         (at(file!()), [0, 2, 0]),
@@ -312,8 +311,8 @@ fn may_remain_if_its_place_is_allowed() {
 }
 
 #[test]
-fn ranks_below_tasks_and_is_told_with_them() {
-    let report = blocks(|gate| async move {
+fn blocking_work_ranks_below_tasks() {
+    let report = expect_blocking(|gate| async move {
         tokio::spawn(pending::<()>());
         straggler::spawn_blocking(gate.work());
         tokio::task::spawn_blocking(gate.work());
@@ -322,14 +321,14 @@ fn ranks_below_tasks_and_is_told_with_them() {
     let counts = (report.blocking().len(), report.unseen_blocking());
     assert_eq!(counts, (1, 1), "{report}");
     let text = report.to_string();
-    let besides = "besides 2 `spawn_blocking` closures have not ended:";
-    assert!(text.contains(besides), "{text}");
+    let also = "besides 2 `spawn_blocking` closures have not ended:";
+    assert!(text.contains(also), "{text}");
     assert!(text.contains("await blocking work, too"), "{text}");
 }
 
 #[test]
-fn ranks_below_panics_of_helpers_and_is_told_with_them() {
-    let report = blocks(|gate| async move {
+fn blocking_work_ranks_below_helper_panics() {
+    let report = expect_blocking(|gate| async move {
         let helper = straggler::background(async { panic!("no such table") });
         assert!(helper.await.unwrap_err().is_panic());
         straggler::spawn_blocking(gate.work());
@@ -341,7 +340,7 @@ fn ranks_below_panics_of_helpers_and_is_told_with_them() {
 }
 
 #[test]
-fn does_not_hide_the_panic_of_the_body_nor_hold_it_up() {
+fn body_panic_propagates_despite_blocking_work() {
     for check in every_flavor() {
         let (open, gate) = Gate::new();
         let panicking = || {
@@ -358,7 +357,7 @@ fn does_not_hide_the_panic_of_the_body_nor_hold_it_up() {
 }
 
 #[test]
-fn is_told_of_a_test_that_hangs() {
+fn hang_report_lists_blocking_work() {
     let hang = |gate: Gate| async move {
         tokio::task::spawn_blocking(gate.work());
         straggler::spawn_blocking(gate.work()).await.unwrap();
@@ -369,18 +368,18 @@ fn is_told_of_a_test_that_hangs() {
         let counts = (report.blocking().len(), report.unseen_blocking());
         assert_eq!(counts, (1, 1), "{report}");
         let text = report.to_string();
-        let besides = "besides 2 `spawn_blocking` closures have not ended:";
-        assert!(text.contains(besides), "{text}");
+        let also = "besides 2 `spawn_blocking` closures have not ended:";
+        assert!(text.contains(also), "{text}");
     }
 }
 
 #[test]
-fn is_told_of_a_test_that_ends_too_late() {
+fn late_report_lists_blocking_work() {
     let (open, gate) = Gate::new();
     let (end, ended) = std_mpsc::channel::<()>();
     let report = thread::scope(|scope| {
         let begun = std::time::Instant::now();
-        // It ends when its time is over, however long that takes to see.
+        // Ends the body once the timeout has passed, on a machine of any speed.
         scope.spawn(move || {
             while begun.elapsed() < 2 * SHORT {
                 thread::yield_now();
@@ -399,13 +398,13 @@ fn is_told_of_a_test_that_ends_too_late() {
     let counts = (report.blocking().len(), report.unseen_blocking());
     assert_eq!(counts, (1, 1), "{report}");
     let text = report.to_string();
-    let besides = "besides 2 `spawn_blocking` closures have not ended:";
-    assert!(text.contains(besides), "{text}");
+    let also = "besides 2 `spawn_blocking` closures have not ended:";
+    assert!(text.contains(also), "{text}");
 }
 
-/// It is on record, or among the tasks that are counted.
+/// A task that blocks its worker is known either by its record or by tokio's count of tasks.
 #[test]
-fn is_no_task_that_blocks_its_worker() {
+fn blocking_task_not_taken_for_closure() {
     for is_tracked in [true, false] {
         let leave = |check: LeakCheck| {
             let (open, gate) = Gate::new();
@@ -428,7 +427,7 @@ fn is_no_task_that_blocks_its_worker() {
         leave(multi_thread().allow(1)).unwrap();
         let report = leave(multi_thread()).unwrap_err();
         assert_eq!((report.verdict(), report.count()), (&Verdict::Leaked, 1));
-        // A build that does not see that it is the task says so.
+        // A build that cannot tell the two apart says so.
         let is_seen = is_tracked || cfg!(tokio_unstable);
         assert_eq!(report.unseen_blocking(), usize::from(!is_seen), "{report}");
         let text = report.to_string();
@@ -438,7 +437,7 @@ fn is_no_task_that_blocks_its_worker() {
 }
 
 #[test]
-fn stops_a_paused_clock_and_is_told_all_the_same() {
+fn closure_reported_on_paused_clock() {
     let (open, gate) = Gate::new();
     let body = async { drop(tokio::task::spawn_blocking(gate.work())) };
     let report = paused().grace(SHORT).run(body).unwrap_err();

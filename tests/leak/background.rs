@@ -1,9 +1,9 @@
-//! Declared helpers.
+//! Helpers declared with `straggler::background`.
 
 use super::*;
 
 #[test]
-fn a_helper_is_stopped_and_is_no_leak() {
+fn helper_stopped_without_leak() {
     assert_clean(|| async {
         let handle = straggler::background(async {
             loop {
@@ -16,7 +16,7 @@ fn a_helper_is_stopped_and_is_no_leak() {
 }
 
 #[test]
-fn a_helper_that_panics_fails_the_check_though_the_body_is_fine() {
+fn helper_panic_fails_check() {
     for check in every_flavor() {
         let report = check.run(async {
             let helper = straggler::background(async { panic!("no such table") });
@@ -36,7 +36,7 @@ fn a_helper_that_panics_fails_the_check_though_the_body_is_fine() {
 }
 
 #[test]
-fn a_helper_that_panics_does_not_hide_a_leak() {
+fn helper_panic_does_not_hide_leak() {
     let report = LeakCheck::new().grace(SHORT).run(async {
         straggler::spawn(pending::<()>());
         straggler::background(async { panic!("no such table") });
@@ -48,12 +48,12 @@ fn a_helper_that_panics_does_not_hide_a_leak() {
 }
 
 #[test]
-fn a_helper_returns_what_it_returns() {
+fn helper_output_returned_by_handle() {
     assert_clean(|| async { assert_eq!(straggler::background(async { 7 }).await.unwrap(), 7) });
 }
 
 #[test]
-fn a_helper_that_begins_after_the_body_is_stopped_too() {
+fn helper_spawned_after_body_stopped() {
     let check = LeakCheck::new().grace(Duration::from_secs(60));
     let body = async {
         straggler::spawn(async {
@@ -65,7 +65,7 @@ fn a_helper_that_begins_after_the_body_is_stopped_too() {
 }
 
 #[test]
-fn outside_of_a_check_a_helper_is_a_task_like_any_other() {
+fn helper_outside_check_is_plain_task() {
     let runtime = Builder::new_current_thread().build().unwrap();
     let output = runtime.block_on(async { straggler::background(async { 7 }).await });
     assert_eq!(output.unwrap(), 7);

@@ -1,4 +1,4 @@
-//! Under a paused clock it is seen, after a second or two, that a test can never end.
+//! On a paused clock, a deadlock is detected within two seconds.
 
 use std::thread;
 use std::time::Instant;
@@ -8,16 +8,16 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::*;
 
-/// Locks two locks, the second when its sibling has the other one.
+/// Takes two locks, and yields in between so that a sibling can take the second.
 async fn lock_both(first: &AsyncMutex<()>, second: &AsyncMutex<()>) {
     let _first = first.lock().await;
     yield_now().await;
     let _second = second.lock().await;
 }
 
-/// The wait of a body that is found to be deadlocked long before its time is up.
+/// Expects a deadlock to be detected long before the timeout.
 #[track_caller]
-fn deadlock<F: Future>(body: F) -> Report {
+fn expect_deadlock<F: Future>(body: F) -> Report {
     let begun = Instant::now();
     let report = paused().timeout(Duration::from_secs(3600)).run(body);
     let Err(report) = report else {
@@ -32,8 +32,8 @@ fn deadlock<F: Future>(body: F) -> Report {
 }
 
 #[test]
-fn of_children_that_lock_in_different_order_is_told_with_their_lines() {
-    let report = deadlock(async {
+fn deadlock_of_children_reported_with_lines() {
+    let report = expect_deadlock(async {
         let (accounts, audit) = (AsyncMutex::new(()), AsyncMutex::new(()));
         straggler::settle!(lock_both(&accounts, &audit), lock_both(&audit, &accounts));
     });
@@ -45,14 +45,14 @@ fn of_children_that_lock_in_different_order_is_told_with_their_lines() {
     };
     assert_eq!(places.len(), 2, "{report}");
     for place in places {
-        assert_eq!(place.calls()[0].function(), "leaks::deadlocks::lock_both");
+        assert_eq!(place.calls()[0].function(), "leak::deadlock::lock_both");
         assert_eq!(place.children().len(), 1);
     }
 }
 
 #[test]
-fn of_tasks_is_told_with_where_each_of_them_waits() {
-    let report = deadlock(async {
+fn deadlock_of_tasks_reported_with_waits() {
+    let report = expect_deadlock(async {
         let locks = Arc::new((AsyncMutex::new(()), AsyncMutex::new(())));
         let reader = Arc::clone(&locks);
         let reader = straggler::spawn(async move { lock_both(&reader.0, &reader.1).await });
@@ -67,8 +67,8 @@ fn of_tasks_is_told_with_where_each_of_them_waits() {
 }
 
 #[test]
-fn of_tasks_of_a_set_is_told() {
-    let report = deadlock(async {
+fn deadlock_in_join_set_reported() {
+    let report = expect_deadlock(async {
         let locks = Arc::new((AsyncMutex::new(()), AsyncMutex::new(())));
         let mut set = straggler::tokio::task::JoinSet::new();
         let reader = Arc::clone(&locks);
@@ -80,28 +80,28 @@ fn of_tasks_of_a_set_is_told() {
 }
 
 #[test]
-fn is_told_also_when_blocking_work_has_ended() {
-    deadlock(async {
+fn deadlock_reported_after_blocking_work() {
+    expect_deadlock(async {
         tokio::task::spawn_blocking(|| ()).await.unwrap();
-        let (_sign, signed) = oneshot::channel::<()>();
-        _ = signed.await;
+        let (_sender, receiver) = oneshot::channel::<()>();
+        _ = receiver.await;
     });
 }
 
 #[test]
-fn is_told_also_where_the_test_may_take_for_ever() {
-    let (tell, told) = std_mpsc::channel();
+fn deadlock_reported_without_timeout() {
+    let (sender, receiver) = std_mpsc::channel();
     thread::spawn(move || {
         let report = paused().no_timeout().run(pending::<()>());
-        _ = tell.send(report);
+        _ = sender.send(report);
     });
-    let report = told.recv_timeout(Duration::from_secs(60));
+    let report = receiver.recv_timeout(Duration::from_secs(60));
     let report = report.expect("it is seen").unwrap_err();
     assert!(matches!(report.verdict(), Verdict::Deadlocked { .. }));
 }
 
 #[test]
-fn is_none_while_another_test_has_the_lock() {
+fn deadlock_not_reported_while_other_test_holds_lock() {
     static LOCK: Lock = Lock::new();
     let (acquire, acquired) = std_mpsc::channel();
     let (release, released) = oneshot::channel::<()>();
@@ -114,7 +114,7 @@ fn is_none_while_another_test_has_the_lock() {
     });
     acquired.recv().unwrap();
     let releasing = thread::spawn(|| {
-        later();
+        wait_past_probe();
         release.send(()).unwrap();
     });
     let output = paused().run(async { drop(LOCK.acquire().await) });
@@ -124,8 +124,8 @@ fn is_none_while_another_test_has_the_lock() {
 }
 
 #[test]
-fn of_a_body_that_waits_for_a_sign_to_stop_is_told() {
-    let report = deadlock(async {
+fn deadlock_reported_for_cancellation_token() {
+    let report = expect_deadlock(async {
         let stop = tokio_util::sync::CancellationToken::new();
         stop.cancelled().await;
     });
@@ -133,8 +133,8 @@ fn of_a_body_that_waits_for_a_sign_to_stop_is_told() {
 }
 
 #[test]
-fn of_participants_of_whom_one_stays_and_never_arrives_is_told() {
-    let report = deadlock(async {
+fn deadlock_reported_for_missing_participant() {
+    let report = expect_deadlock(async {
         let rendezvous = straggler::Rendezvous::new(2);
         let (mut waits, _stays) = (rendezvous.join(), rendezvous.join());
         waits.wait().await.unwrap();
@@ -150,13 +150,13 @@ fn of_participants_of_whom_one_stays_and_never_arrives_is_told() {
 }
 
 #[test]
-fn of_a_body_that_nobody_answers_is_one_also_in_a_local_runtime() {
+fn deadlock_reported_in_local_runtime() {
     let mut builder = Builder::new_current_thread();
     builder.enable_all().start_paused(true);
     let check = LeakCheck::new().runtime(builder).local();
     let report = check.timeout(Duration::from_secs(3600)).run(async {
-        let (_sign, signed) = oneshot::channel();
-        waits(signed).await;
+        let (_sender, receiver) = oneshot::channel();
+        wait_for(receiver).await;
     });
     let report = report.unwrap_err();
     assert!(
@@ -166,60 +166,60 @@ fn of_a_body_that_nobody_answers_is_one_also_in_a_local_runtime() {
 }
 
 #[test]
-fn is_none_while_there_is_a_timer() {
+fn deadlock_not_reported_with_pending_timer() {
     let output = paused().run(async {
-        let (sign, signed) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         straggler::spawn(async {
             tokio::time::sleep(Duration::from_secs(3600)).await;
-            sign.send(()).unwrap();
+            sender.send(()).unwrap();
         });
-        signed.await.unwrap();
+        receiver.await.unwrap();
     });
     output.unwrap();
 }
 
-/// Lets something happen after the watchdog has looked at a test that stands still: for that there is
-/// no sign.
-fn later() {
+/// Blocks until the watchdog has probed a test that stands still. Nothing observable signals the
+/// probe, hence the sleep.
+fn wait_past_probe() {
     thread::sleep(Duration::from_secs(2));
 }
 
 #[test]
-fn is_told_also_of_a_body_that_was_busy_for_long_before() {
-    let report = deadlock(async {
-        later();
+fn deadlock_reported_after_long_poll() {
+    let report = expect_deadlock(async {
+        wait_past_probe();
         yield_now().await;
-        let (_sign, signed) = oneshot::channel();
-        waits(signed).await;
+        let (_sender, receiver) = oneshot::channel();
+        wait_for(receiver).await;
     });
     assert_eq!(report.count(), 0);
 }
 
-/// A poll that takes long, as one that computes does.
-async fn computes() {
+/// One long poll, as of a computation.
+async fn compute() {
     yield_now().await;
-    later();
+    wait_past_probe();
 }
 
 #[test]
-fn is_none_while_a_task_computes() {
+fn deadlock_not_reported_while_task_computes() {
     let output = paused().run(async {
-        straggler::spawn(computes()).await.unwrap();
-        // What the body goes on with when it was asked meanwhile.
+        straggler::spawn(compute()).await.unwrap();
+        // The body must still make progress after a probe.
         straggler::spawn(async {}).await.unwrap();
     });
     output.unwrap();
     let output = paused().run(async {
-        tokio::spawn(computes()).await.unwrap();
+        tokio::spawn(compute()).await.unwrap();
         straggler::spawn(async {}).await.unwrap();
     });
     output.unwrap();
 }
 
 #[test]
-fn is_none_while_blocking_work_follows_a_task_that_computes() {
+fn deadlock_not_reported_for_blocking_work_after_poll() {
     let output = paused().run(async {
-        tokio::spawn(computes()).await.unwrap();
+        tokio::spawn(compute()).await.unwrap();
         let work = tokio::task::spawn_blocking(|| thread::sleep(Duration::from_millis(50)));
         work.await.unwrap();
     });
@@ -227,12 +227,12 @@ fn is_none_while_blocking_work_follows_a_task_that_computes() {
 }
 
 #[test]
-fn is_none_while_two_that_compute_in_turn_answer_one_another() {
+fn deadlock_not_reported_while_tasks_alternate() {
     let output = paused().run(async {
         let (ask, mut asked) = tokio::sync::mpsc::channel::<oneshot::Sender<()>>(1);
         let answering = tokio::spawn(async move {
             while let Some(answer) = asked.recv().await {
-                computes().await;
+                compute().await;
                 answer.send(()).unwrap();
             }
         });
@@ -248,20 +248,20 @@ fn is_none_while_two_that_compute_in_turn_answer_one_another() {
 }
 
 #[test]
-fn is_none_while_blocking_work_is_under_way() {
+fn deadlock_not_reported_during_blocking_work() {
     for is_tracked in [true, false] {
         let output = paused().run(async move {
-            let (sign, signed) = oneshot::channel();
+            let (sender, receiver) = oneshot::channel();
             let work = move || {
-                later();
-                sign.send(()).unwrap();
+                wait_past_probe();
+                sender.send(()).unwrap();
             };
             let work = if is_tracked {
                 straggler::spawn_blocking(work)
             } else {
                 tokio::task::spawn_blocking(work)
             };
-            signed.await.unwrap();
+            receiver.await.unwrap();
             work.await.unwrap();
         });
         output.unwrap();
@@ -269,12 +269,12 @@ fn is_none_while_blocking_work_is_under_way() {
 }
 
 #[test]
-fn is_none_while_the_network_is_waited_for() {
+fn deadlock_not_reported_while_awaiting_network() {
     let output = paused().run(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connecting = thread::spawn(move || {
-            later();
+            wait_past_probe();
             std::net::TcpStream::connect(address).unwrap()
         });
         listener.accept().await.unwrap();
@@ -284,14 +284,14 @@ fn is_none_while_the_network_is_waited_for() {
 }
 
 #[test]
-fn is_none_that_can_be_told_where_a_task_is_not_tracked_or_the_clock_runs() {
+fn deadlock_not_reported_if_untracked_or_unpaused() {
     let output = paused().run(async {
-        let (sign, signed) = oneshot::channel();
-        let task = tokio::spawn(waits(signed));
+        let (sender, receiver) = oneshot::channel();
+        let task = tokio::spawn(wait_for(receiver));
         let (done, is_done) = oneshot::channel::<()>();
         let thread = thread::spawn(move || {
-            later();
-            drop((sign, done));
+            wait_past_probe();
+            drop((sender, done));
         });
         _ = is_done.await;
         task.await.unwrap();
@@ -299,23 +299,23 @@ fn is_none_that_can_be_told_where_a_task_is_not_tracked_or_the_clock_runs() {
     });
     output.unwrap();
     let output = LeakCheck::new().run(async {
-        let (sign, signed) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let thread = thread::spawn(move || {
-            later();
-            drop(sign);
+            wait_past_probe();
+            drop(sender);
         });
-        waits(signed).await;
+        wait_for(receiver).await;
         thread.join().unwrap();
     });
     output.unwrap();
 }
 
 #[test]
-fn a_body_that_was_looked_at_and_may_go_on_is_still_given_up_when_its_time_is_up() {
-    // Longer than until it is looked at whether it can still end.
+fn probed_body_still_times_out() {
+    // Longer than the watchdog waits before it probes.
     let report = paused().timeout(Duration::from_millis(2500)).run(async {
         let mut kept = None;
-        // Somebody outside of the runtime may wake it.
+        // Something outside the runtime could still use this waker, so it is no deadlock.
         poll_fn(|context| {
             kept = Some(context.waker().clone());
             Poll::<()>::Pending

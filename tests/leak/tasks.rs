@@ -1,20 +1,20 @@
-//! Tests that leave tasks behind, and what is said of them.
+//! Leaked tasks, and what the report says about each.
 
 use super::*;
 
 #[test]
-fn a_task_that_is_pending_for_ever() {
-    let report = leaks(|| async { drop(tokio::spawn(pending::<()>())) });
+fn forever_pending_task_reported() {
+    let report = expect_leak(|| async { drop(tokio::spawn(pending::<()>())) });
     assert_eq!(report.count(), 1);
 }
 
 #[test]
-fn a_tracked_task_is_named_with_all_there_is_to_know() {
+fn tracked_task_reported_with_details() {
     let line = line!() + 4;
-    let report = leaks(|| async {
-        let (sign, signed) = oneshot::channel();
-        Box::leak(Box::new(sign));
-        straggler::spawn_named("janitor", waits(signed));
+    let report = expect_leak(|| async {
+        let (sender, receiver) = oneshot::channel();
+        Box::leak(Box::new(sender));
+        straggler::spawn_named("janitor", wait_for(receiver));
         yield_now().await;
     });
     let [task] = report.tasks() else {
@@ -25,23 +25,23 @@ fn a_tracked_task_is_named_with_all_there_is_to_know() {
     assert_eq!((place.file(), place.line()), (file!(), line));
     assert_eq!(task.spawned_by(), [SpawnedBy::Test]);
     assert!(task.age() >= SHORT);
-    // The poll that finds out where it waits does not count.
+    // The probe that finds the wait is not counted.
     assert_eq!(task.polls(), Some(1));
     let Wait::At(waits) = task.wait() else {
         panic!("{report}");
     };
     assert_eq!(waits[0].on(), Some("tokio::sync::oneshot::Receiver"));
     let call = &waits[0].calls()[0];
-    assert_eq!(call.function(), "leaks::waits");
-    assert_eq!(call.place().unwrap().file(), "tests/leaks/main.rs");
+    assert_eq!(call.function(), "leak::wait_for");
+    assert_eq!(call.place().unwrap().file(), "tests/leak/main.rs");
     assert_eq!(report.unseen(), 0);
 }
 
 #[test]
-fn a_task_that_lives_longer_than_the_grace() {
+fn task_outliving_grace_reported() {
     let (end, ended) = std_mpsc::channel::<()>();
     let ended = Arc::new(Mutex::new(ended));
-    let report = leaks(|| {
+    let report = expect_leak(|| {
         let ended = Arc::clone(&ended);
         async move {
             straggler::spawn(async move {
@@ -57,8 +57,8 @@ fn a_task_that_lives_longer_than_the_grace() {
 }
 
 #[test]
-fn equal_leaks_are_one_entry_and_leaks_of_two_lines_are_two() {
-    let report = leaks(|| async {
+fn equal_leaks_grouped_by_line() {
+    let report = expect_leak(|| async {
         for _ in 0..2 {
             straggler::spawn(pending::<()>());
         }
@@ -71,7 +71,7 @@ fn equal_leaks_are_one_entry_and_leaks_of_two_lines_are_two() {
 }
 
 #[test]
-fn each_check_is_charged_with_its_own_tasks() {
+fn concurrent_checks_charged_with_own_tasks() {
     let leak = |count: usize| async move {
         for _ in 0..count {
             straggler::spawn(pending::<()>());
@@ -86,7 +86,7 @@ fn each_check_is_charged_with_its_own_tasks() {
                 } else {
                     multi_thread()
                 };
-                // Long enough to tell a clean one under load.
+                // Long enough for clean tasks to end on a loaded machine.
                 let result = check.grace(Duration::from_millis(500)).run(leak(count));
                 assert_eq!(
                     result.map_err(|report| report.count()).err(),
@@ -98,8 +98,8 @@ fn each_check_is_charged_with_its_own_tasks() {
 }
 
 #[test]
-fn a_grandchild_is_traced_back_to_the_test_though_its_parent_has_ended() {
-    let report = leaks(|| async {
+fn grandchild_traced_to_test_after_parent_ended() {
+    let report = expect_leak(|| async {
         let child = straggler::spawn(async {
             straggler::spawn(pending::<()>());
         });
@@ -122,7 +122,7 @@ fn a_grandchild_is_traced_back_to_the_test_though_its_parent_has_ended() {
 }
 
 #[test]
-fn spawns_through_a_handle_from_other_threads() {
+fn spawns_from_other_threads_attributed() {
     for check in [LeakCheck::new(), multi_thread()] {
         let report = check.grace(SHORT).run(async {
             let handle = Handle::current();
@@ -152,7 +152,7 @@ fn spawns_through_a_handle_from_other_threads() {
 }
 
 #[test]
-fn a_task_that_was_never_polled_is_polled_in_the_end_and_is_clean_if_it_ends_then() {
+fn unpolled_task_polled_before_verdict() {
     let polls = Arc::new(AtomicUsize::new(0));
     assert_clean(|| {
         let polls = Arc::clone(&polls);
@@ -164,8 +164,8 @@ fn a_task_that_was_never_polled_is_polled_in_the_end_and_is_clean_if_it_ends_the
 }
 
 #[test]
-fn a_worker_that_sleeps_in_a_loop_is_told_how_to_stop() {
-    let report = leaks(|| async {
+fn looping_worker_advised_to_use_token() {
+    let report = expect_leak(|| async {
         straggler::spawn(async {
             let mut ticks = tokio::time::interval(Duration::from_secs(3600));
             loop {
@@ -185,8 +185,8 @@ fn a_worker_that_sleeps_in_a_loop_is_told_how_to_stop() {
 }
 
 #[test]
-fn an_endless_loop_of_yields_is_busy_and_the_grace_ends_all_the_same() {
-    let report = leaks(|| async {
+fn yield_loop_reported_as_busy() {
+    let report = expect_leak(|| async {
         straggler::spawn(async {
             loop {
                 yield_now().await;
@@ -196,7 +196,7 @@ fn an_endless_loop_of_yields_is_busy_and_the_grace_ends_all_the_same() {
             context.waker().wake_by_ref();
             Poll::<()>::Pending
         }));
-        // Yields only because tokio makes it.
+        // Yields only because its cooperative budget is spent.
         straggler::spawn(async {
             let (sender, mut receiver) = mpsc::channel(1);
             loop {
@@ -215,8 +215,8 @@ fn an_endless_loop_of_yields_is_busy_and_the_grace_ends_all_the_same() {
 }
 
 #[test]
-fn a_task_that_accepts_connections() {
-    let report = leaks(|| async {
+fn accepting_task_located() {
+    let report = expect_leak(|| async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         straggler::spawn(async move { drop(listener.accept().await) });
     });
@@ -228,25 +228,25 @@ fn a_task_that_accepts_connections() {
 }
 
 #[test]
-fn a_task_that_keeps_no_waker_can_never_be_woken() {
-    let report = leaks(|| async { drop(straggler::spawn(pending::<()>())) });
+fn task_without_waker_is_unwakeable() {
+    let report = expect_leak(|| async { drop(straggler::spawn(pending::<()>())) });
     assert_eq!(*report.tasks()[0].wait(), Wait::Unwakeable);
 }
 
 #[test]
-fn the_children_of_joins_are_located_and_named() {
-    let report = leaks(|| async {
-        let signs: Vec<_> = (0..2)
+fn join_children_located_and_named() {
+    let report = expect_leak(|| async {
+        let receivers: Vec<_> = (0..2)
             .map(|_| {
-                let (sign, signed) = oneshot::channel();
-                Box::leak(Box::new(sign));
-                signed
+                let (sender, receiver) = oneshot::channel();
+                Box::leak(Box::new(sender));
+                receiver
             })
             .collect();
         straggler::spawn(async {
             let names = ["reader", "writer"];
-            let inner =
-                straggler::settle_all(signs.into_iter().map(waits)).named(|index| names[index]);
+            let inner = straggler::settle_all(receivers.into_iter().map(wait_for))
+                .named(|index| names[index]);
             let _ = straggler::settle!(inner, pending::<()>());
         });
     });
@@ -268,19 +268,19 @@ fn the_children_of_joins_are_located_and_named() {
             "{inner}"
         );
     }
-    assert_eq!(waits[0].calls()[0].function(), "leaks::waits");
-    // At its start, and to find this out: that wakes it no further.
+    assert_eq!(waits[0].calls()[0].function(), "leak::wait_for");
+    // Its first poll. The probe is not counted, and wakes nothing.
     assert_eq!(task.polls(), Some(1));
 }
 
 #[test]
-fn more_children_than_tokio_lets_a_task_poll_at_once_are_all_located() {
-    let report = leaks(|| async {
-        let signs: Vec<_> = (0..200).map(|_| oneshot::channel::<()>()).collect();
-        let (keep, signed): (Vec<_>, Vec<_>) = signs.into_iter().unzip();
+fn children_beyond_coop_budget_located() {
+    let report = expect_leak(|| async {
+        let channels: Vec<_> = (0..200).map(|_| oneshot::channel::<()>()).collect();
+        let (senders, receivers): (Vec<_>, Vec<_>) = channels.into_iter().unzip();
         straggler::spawn(async {
-            let _keep = keep;
-            let _ = straggler::settle_all(signed).await;
+            let _senders = senders;
+            let _ = straggler::settle_all(receivers).await;
         });
     });
     let Wait::At(places) = report.tasks()[0].wait() else {
@@ -291,11 +291,11 @@ fn more_children_than_tokio_lets_a_task_poll_at_once_are_all_located() {
 }
 
 #[test]
-fn one_that_ends_when_it_is_asked_where_it_waits_is_no_leak() {
+fn task_ending_when_probed_is_clean() {
     for check in every_flavor() {
         let polls = Arc::new(AtomicUsize::new(0));
         let check = check.grace(SHORT);
-        // Pending at the first poll, and ready at the next, which nobody else causes.
+        // Ready at the second poll. Nothing wakes the task, so only the probe can poll it again.
         let body = async move {
             straggler::spawn(poll_fn(move |_| match polls.fetch_add(1, SeqCst) {
                 0 => Poll::Pending,
@@ -307,7 +307,7 @@ fn one_that_ends_when_it_is_asked_where_it_waits_is_no_leak() {
 }
 
 #[test]
-fn what_a_leaked_task_does_in_drop_disturbs_nothing() {
+fn panic_and_spawns_in_leak_drop_ignored() {
     struct PanicsAndSpawns;
     impl Drop for PanicsAndSpawns {
         fn drop(&mut self) {
@@ -317,7 +317,7 @@ fn what_a_leaked_task_does_in_drop_disturbs_nothing() {
         }
     }
 
-    let report = leaks(|| async {
+    let report = expect_leak(|| async {
         straggler::spawn(async {
             let _panics = PanicsAndSpawns;
             pending::<()>().await;
@@ -327,7 +327,7 @@ fn what_a_leaked_task_does_in_drop_disturbs_nothing() {
 }
 
 #[test]
-fn a_local_runtime_counts_local_tasks() {
+fn local_tasks_counted_in_local_runtime() {
     let check = LeakCheck::new().local().grace(SHORT);
     let report = check.run(async {
         tokio::task::spawn_local(pending::<()>());
@@ -337,7 +337,7 @@ fn a_local_runtime_counts_local_tasks() {
 }
 
 #[test]
-fn a_local_task_whose_set_outlives_the_test_is_seen_if_it_is_tracked() {
+fn tracked_task_of_kept_local_set_reported() {
     let kept = std::cell::RefCell::new(None);
     let report = LeakCheck::new().grace(SHORT).run(async {
         let set = LocalSet::new();
@@ -346,4 +346,39 @@ fn a_local_task_whose_set_outlives_the_test_is_seen_if_it_is_tracked() {
         kept.replace(Some(set));
     });
     assert_eq!(report.unwrap_err().count(), 1);
+}
+
+#[test]
+fn waits_inside_tokio_macros_located() {
+    let report = expect_leak(|| async {
+        straggler::spawn(async {
+            let hour = Duration::from_secs(3600);
+            tokio::join!(tokio::time::sleep(hour), tokio::time::sleep(hour));
+        });
+        straggler::spawn(async {
+            let (_sender, receiver) = oneshot::channel::<()>();
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(3600)) => {}
+                _ = receiver => {}
+            }
+        });
+    });
+    for (task, on) in report.tasks().iter().zip([
+        &["tokio::time::sleep::Sleep"; 2],
+        &[
+            "tokio::time::sleep::Sleep",
+            "tokio::sync::oneshot::Receiver",
+        ],
+    ]) {
+        let Wait::At(places) = task.wait() else {
+            panic!("{report}");
+        };
+        assert!(
+            places
+                .iter()
+                .all(|place| on.contains(&place.on().unwrap_or_default())),
+            "{report}"
+        );
+    }
+    assert!(report.to_string().contains("`CancellationToken`"));
 }

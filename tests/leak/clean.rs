@@ -1,9 +1,9 @@
-//! Tests that leave nothing behind, and are not failed.
+//! Bodies that leave nothing behind.
 
 use super::*;
 
 #[test]
-fn a_body_that_spawns_nothing_waits_for_nothing() {
+fn body_without_spawns_has_no_delay() {
     for check in every_flavor() {
         check
             .grace(Duration::from_secs(3600))
@@ -13,8 +13,8 @@ fn a_body_that_spawns_nothing_waits_for_nothing() {
 }
 
 #[test]
-fn a_set_that_the_future_itself_owns() {
-    /// Owns tasks outside of an async block.
+fn join_set_owned_by_body_is_clean() {
+    /// A hand-written future: its fields are dropped with it, not at its last poll.
     struct Owner(JoinSet<()>);
     impl Future for Owner {
         type Output = ();
@@ -31,7 +31,7 @@ fn a_set_that_the_future_itself_owns() {
 }
 
 #[test]
-fn tasks_that_were_awaited() {
+fn awaited_tasks_are_clean() {
     assert_clean(|| async {
         tokio::spawn(yield_now()).await.unwrap();
         straggler::spawn(yield_now()).await.unwrap();
@@ -39,7 +39,7 @@ fn tasks_that_were_awaited() {
 }
 
 #[test]
-fn a_task_that_ended_and_whose_handle_nobody_awaits() {
+fn finished_task_with_dropped_handle_is_clean() {
     assert_clean(|| async {
         let (ends, ended) = oneshot::channel();
         let handle = tokio::spawn(async { ends.send(()) });
@@ -49,7 +49,7 @@ fn a_task_that_ended_and_whose_handle_nobody_awaits() {
 }
 
 #[test]
-fn aborted_tasks_awaited_or_not() {
+fn aborted_tasks_are_clean() {
     assert_clean(|| async {
         let task = straggler::spawn(pending::<()>());
         yield_now().await;
@@ -61,13 +61,13 @@ fn aborted_tasks_awaited_or_not() {
 }
 
 #[test]
-fn without_a_grace_a_task_gets_the_turns_it_needs() {
+fn quick_tasks_finish_without_grace() {
     for check in every_flavor() {
         let body = async {
             tokio::spawn(pending::<()>()).abort();
             drop(straggler::spawn(yield_now()));
         };
-        // On its own thread a task may not get a processor at all.
+        // A loaded machine may not schedule the worker thread in time.
         let grace = if format!("{check:?}").contains("MultiThread") {
             Duration::from_secs(10)
         } else {
@@ -78,7 +78,7 @@ fn without_a_grace_a_task_gets_the_turns_it_needs() {
 }
 
 #[test]
-fn sets_and_trackers_that_were_dropped_or_waited_for() {
+fn join_sets_and_task_trackers_are_clean() {
     assert_clean(|| async {
         let mut dropped = JoinSet::new();
         dropped.spawn(pending::<()>());
@@ -101,7 +101,7 @@ fn sets_and_trackers_that_were_dropped_or_waited_for() {
 }
 
 #[test]
-fn a_task_that_ends_shortly_after_the_body() {
+fn task_ending_within_grace_is_clean() {
     assert_clean(|| async {
         tokio::spawn(tokio::time::sleep(Duration::from_millis(1)));
         straggler::spawn(async {
@@ -113,7 +113,7 @@ fn a_task_that_ends_shortly_after_the_body() {
 }
 
 #[test]
-fn blocking_work_that_was_awaited_and_the_threads_it_leaves_idle() {
+fn awaited_blocking_work_is_clean() {
     assert_clean(|| async {
         tokio::task::spawn_blocking(|| ()).await.unwrap();
         straggler::spawn_blocking(|| ()).await.unwrap();
@@ -121,7 +121,7 @@ fn blocking_work_that_was_awaited_and_the_threads_it_leaves_idle() {
 }
 
 #[test]
-fn the_tasks_of_a_local_set_that_goes_with_the_body() {
+fn local_set_dropped_with_body_is_clean() {
     for check in [LeakCheck::new(), multi_thread()] {
         let body = async {
             let set = LocalSet::new();
@@ -137,7 +137,7 @@ fn the_tasks_of_a_local_set_that_goes_with_the_body() {
 }
 
 #[test]
-fn timers_sockets_and_children_of_joins() {
+fn timers_sockets_and_joins_are_clean() {
     assert_clean(|| async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -151,13 +151,13 @@ fn timers_sockets_and_children_of_joins() {
 }
 
 #[test]
-fn what_the_body_returns_comes_back() {
+fn body_output_returned() {
     let output = LeakCheck::new().run(async { tokio::spawn(async { 7 }).await.unwrap() });
     assert_eq!(output.unwrap(), 7);
 }
 
 #[test]
-fn a_long_chain_of_spawns_is_kept_short() {
+fn long_spawn_chain_is_clean() {
     fn spawn_next(left: usize, done: mpsc::Sender<()>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             if left == 0 {

@@ -1,10 +1,10 @@
-//! Tests with a timeout.
+//! The timeout of a check.
 
 use super::*;
 
-/// Where a body waits whose time is up, the same in each flavor.
+/// Expects the body to time out in every flavor, waiting at the same place; returns that place.
 #[track_caller]
-fn hangs<F: Future>(mut body: impl FnMut() -> F) -> Wait {
+fn expect_hang<F: Future>(mut body: impl FnMut() -> F) -> Wait {
     let [current, multi, local] = every_flavor().map(|check| {
         let Err(report) = check.timeout(SHORT).run(body()) else {
             panic!("it ended");
@@ -22,7 +22,7 @@ fn hangs<F: Future>(mut body: impl FnMut() -> F) -> Wait {
 }
 
 #[test]
-fn is_not_used_up_by_one_that_ends() {
+fn timeout_not_awaited_by_finished_body() {
     for check in every_flavor() {
         let check = check.timeout(Duration::from_secs(3600));
         let body = async { tokio::time::sleep(Duration::from_millis(1)).await };
@@ -33,28 +33,28 @@ fn is_not_used_up_by_one_that_ends() {
 }
 
 #[test]
-fn ends_and_the_body_is_asked_where_it_waits() {
-    let wait = hangs(|| async {
-        let (_sign, signed) = oneshot::channel();
-        waits(signed).await;
+fn timeout_reports_where_body_waits() {
+    let wait = expect_hang(|| async {
+        let (_sender, receiver) = oneshot::channel();
+        wait_for(receiver).await;
     });
     let Wait::At(places) = wait else {
         panic!("{wait}");
     };
     let functions: Vec<_> = places[0].calls().iter().map(Call::function).collect();
-    assert_eq!(functions[0], "leaks::waits");
-    assert!(functions[1].ends_with("ends_and_the_body_is_asked_where_it_waits"));
+    assert_eq!(functions[0], "leak::wait_for");
+    assert!(functions[1].ends_with("timeout_reports_where_body_waits"));
 }
 
 #[test]
-fn is_over_also_if_the_body_could_not_be_asked_and_ends_later() {
+fn body_ending_after_timeout_is_late() {
     for check in every_flavor() {
         let (begins, begun) = std_mpsc::channel();
         let (end, ended) = std_mpsc::channel::<()>();
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 begun.recv().unwrap();
-                // Its time is over by then, however long this takes.
+                // However long this sleep takes, the timeout has passed after it.
                 std::thread::sleep(2 * SHORT);
                 drop(end);
             });
@@ -77,18 +77,18 @@ fn is_over_also_if_the_body_could_not_be_asked_and_ends_later() {
 }
 
 #[test]
-fn ends_also_for_a_body_that_is_busy_or_that_nothing_can_wake() {
-    let busy = hangs(|| async {
+fn timeout_ends_busy_and_unwakeable_bodies() {
+    let busy = expect_hang(|| async {
         loop {
             yield_now().await;
         }
     });
     assert!(matches!(busy, Wait::Busy(_)), "{busy}");
-    assert_eq!(hangs(pending::<()>), Wait::Unwakeable);
+    assert_eq!(expect_hang(pending::<()>), Wait::Unwakeable);
 }
 
 #[test]
-fn ends_for_each_of_several_tests_at_its_own_time() {
+fn concurrent_timeouts_expire_separately() {
     std::thread::scope(|scope| {
         for milliseconds in [40, 10, 30, 20, 60_000] {
             let timeout = Duration::from_millis(milliseconds);
@@ -106,14 +106,14 @@ fn ends_for_each_of_several_tests_at_its_own_time() {
 }
 
 #[test]
-fn is_real_time_also_if_the_clock_is_paused() {
+fn timeout_uses_real_time_on_paused_clock() {
     let output = paused().timeout(Duration::from_secs(60)).run(async {
         tokio::time::sleep(Duration::from_secs(3600)).await;
     });
     output.unwrap();
     let report = paused().timeout(SHORT).run(async {
-        let (_sign, signed) = oneshot::channel();
-        waits(signed).await;
+        let (_sender, receiver) = oneshot::channel();
+        wait_for(receiver).await;
     });
     assert!(matches!(
         report.unwrap_err().verdict(),
@@ -122,10 +122,10 @@ fn is_real_time_also_if_the_clock_is_paused() {
 }
 
 #[test]
-fn says_where_the_tasks_wait_that_are_alive_also_those_that_may_remain() {
+fn timeout_locates_allowed_tasks_too() {
     let report = LeakCheck::new().timeout(SHORT).allow(5).run(async {
-        let (_sign, signed) = oneshot::channel();
-        straggler::spawn(waits(signed));
+        let (_sender, receiver) = oneshot::channel();
+        straggler::spawn(wait_for(receiver));
         pending::<()>().await;
     });
     let report = report.unwrap_err();
@@ -138,13 +138,13 @@ fn says_where_the_tasks_wait_that_are_alive_also_those_that_may_remain() {
 }
 
 #[test]
-fn says_where_a_task_waits_that_the_body_polls_in_a_local_set() {
+fn timeout_locates_local_set_task() {
     let check = LeakCheck::new().timeout(SHORT);
     let report = check.run(LocalSet::new().run_until(async {
-        let (sign, signed) = oneshot::channel::<()>();
-        let waits = straggler::spawn_local(async { _ = signed.await });
+        let (sender, receiver) = oneshot::channel::<()>();
+        let waits = straggler::spawn_local(async { _ = receiver.await });
         waits.await.unwrap();
-        drop(sign);
+        drop(sender);
     }));
     let report = report.unwrap_err();
     let [task] = report.tasks() else {
@@ -153,12 +153,12 @@ fn says_where_a_task_waits_that_the_body_polls_in_a_local_set() {
     assert!(matches!(task.wait(), Wait::At(_)), "{report}");
 }
 
-/// Children of which the first has ended, and the last waits.
-fn one_that_has_ended_and(other: impl Future<Output = ()> + 'static) -> impl Future<Output = ()> {
-    let (sign, signed) = oneshot::channel::<()>();
+/// Joins a finished child, `other`, and a child that waits.
+fn join_beside(other: impl Future<Output = ()> + 'static) -> impl Future<Output = ()> {
+    let (sender, receiver) = oneshot::channel::<()>();
     let waits = async move {
-        _ = signed.await;
-        drop(sign);
+        _ = receiver.await;
+        drop(sender);
     };
     let children: [Pin<Box<dyn Future<Output = ()>>>; 3] =
         [Box::pin(async {}), Box::pin(other), Box::pin(waits)];
@@ -166,8 +166,8 @@ fn one_that_has_ended_and(other: impl Future<Output = ()> + 'static) -> impl Fut
 }
 
 #[test]
-fn says_where_those_children_wait_that_have_not_ended() {
-    let Wait::At(places) = hangs(|| one_that_has_ended_and(async {})) else {
+fn timeout_locates_only_pending_children() {
+    let Wait::At(places) = expect_hang(|| join_beside(async {})) else {
         panic!("one of them waits");
     };
     let [place] = &places[..] else {
@@ -177,9 +177,9 @@ fn says_where_those_children_wait_that_have_not_ended() {
 }
 
 #[test]
-fn says_which_child_is_busy_that_is_in_line_already() {
-    let wait = hangs(|| {
-        one_that_has_ended_and(poll_fn(|context| {
+fn timeout_names_busy_child() {
+    let wait = expect_hang(|| {
+        join_beside(poll_fn(|context| {
             context.waker().wake_by_ref();
             Poll::Pending
         }))

@@ -1,9 +1,9 @@
-//! Tests with a paused clock.
+//! The grace on a paused clock.
 
 use super::*;
 
 #[test]
-fn stands_still_in_the_grace_so_a_sleeper_is_a_leak() {
+fn clock_frozen_in_grace_makes_sleeper_leak() {
     let slept = Arc::new(AtomicBool::new(false));
     let sleeper = Arc::clone(&slept);
     let report = paused().grace(SHORT).run(async move {
@@ -23,7 +23,7 @@ fn stands_still_in_the_grace_so_a_sleeper_is_a_leak() {
 }
 
 #[test]
-fn does_not_spin_an_interval() {
+fn interval_does_not_spin_in_grace() {
     let ticks = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&ticks);
     let report = paused().grace(SHORT).run(async move {
@@ -40,7 +40,7 @@ fn does_not_spin_an_interval() {
 }
 
 #[test]
-fn also_if_the_test_paused_it_itself() {
+fn clock_paused_by_test_frozen_in_grace() {
     let report = LeakCheck::new().grace(SHORT).run(async {
         tokio::time::pause();
         tokio::spawn(tokio::time::sleep(Duration::from_secs(3600)));
@@ -49,7 +49,7 @@ fn also_if_the_test_paused_it_itself() {
 }
 
 #[test]
-fn goes_on_for_the_body() {
+fn clock_advances_for_body() {
     let body = async { tokio::spawn(tokio::time::sleep(Duration::from_secs(3600))).await };
     paused().run(body).unwrap().unwrap();
 }

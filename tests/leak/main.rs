@@ -1,22 +1,26 @@
-//! What the leak check lets pass and what it does not, by the values it returns.
+//! What the leak check accepts and rejects, checked by the reports it returns.
+//!
+//! Tests of process-wide state have binaries of their own: `leak_environment`, `leak_hangs`,
+//! `leak_panic_hook`, `leak_threads`; so have those that compare printed text, `leak_reports` and
+//! `leak_ci`.
 
 #![cfg(feature = "tokio")]
 
 mod background;
 mod blocking;
+mod body;
 mod clean;
-mod deadlocks;
-mod leaked;
+mod deadlock;
 mod locks;
-mod macros_of_tokio;
-mod panicking_tasks;
+mod panics;
 mod paused_clock;
 mod rules;
 mod spawners;
-mod the_body;
-mod the_time_of_a_test;
+mod tasks;
 #[cfg(target_os = "linux")]
 mod threads;
+mod timeout;
+mod watch;
 
 use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,7 +38,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, LocalSet, yield_now};
 
-/// A grace that no leak of these tests ends in, so short that they are fast.
+/// A grace that every leak of these tests outlives, short enough to keep them fast.
 const SHORT: Duration = Duration::from_millis(20);
 
 fn multi_thread() -> LeakCheck {
@@ -49,7 +53,7 @@ fn paused() -> LeakCheck {
     LeakCheck::new().runtime(builder)
 }
 
-/// A check of each flavor.
+/// One check for each runtime flavor.
 fn every_flavor() -> [LeakCheck; 3] {
     [LeakCheck::new(), multi_thread(), LeakCheck::new().local()]
 }
@@ -63,9 +67,9 @@ fn assert_clean<F: Future>(mut body: impl FnMut() -> F) {
     }
 }
 
-/// The report of a body that leaks, the same in each flavor but for ages.
+/// Expects a leak in every flavor, and the same counts in each; returns the current-thread report.
 #[track_caller]
-fn leaks<F: Future>(mut body: impl FnMut() -> F) -> Report {
+fn expect_leak<F: Future>(mut body: impl FnMut() -> F) -> Report {
     let [current, multi, local] = every_flavor().map(|check| {
         let Err(report) = check.grace(SHORT).run(body()) else {
             panic!("nothing leaked");
@@ -84,7 +88,7 @@ fn leaks<F: Future>(mut body: impl FnMut() -> F) -> Report {
     current
 }
 
-/// A task that waits until its test says so, or until it is dropped.
-async fn waits(sign: oneshot::Receiver<()>) {
-    _ = sign.await;
+/// Waits until the test sends the signal or drops the sender.
+async fn wait_for(sender: oneshot::Receiver<()>) {
+    _ = sender.await;
 }

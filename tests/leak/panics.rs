@@ -1,4 +1,4 @@
-//! A task that ends by a panic fails its check, and no other.
+//! A task that panics fails its own check, and no other.
 
 use std::panic::{self, AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
@@ -8,9 +8,9 @@ use straggler::leak::TaskPanic;
 
 use super::*;
 
-/// The panics that fail a check of each flavor, which are the same in each.
+/// Expects task panics in every flavor, with the same messages; returns the current-thread ones.
 #[track_caller]
-fn panics<F: Future>(mut body: impl FnMut() -> F) -> Vec<TaskPanic> {
+fn expect_panics<F: Future>(mut body: impl FnMut() -> F) -> Vec<TaskPanic> {
     let [current, multi, local] = every_flavor().map(|check| {
         let Err(report) = check.run(body()) else {
             panic!("no task panicked");
@@ -32,34 +32,34 @@ fn panics<F: Future>(mut body: impl FnMut() -> F) -> Vec<TaskPanic> {
 }
 
 #[track_caller]
-fn only_panic<F: Future>(body: impl FnMut() -> F) -> TaskPanic {
-    let panics = panics(body);
+fn expect_panic<F: Future>(body: impl FnMut() -> F) -> TaskPanic {
+    let panics = expect_panics(body);
     assert_eq!(panics.len(), 1, "{panics:?}");
     panics.into_iter().next().unwrap()
 }
 
-/// Drives tasks that nobody awaits until they have ended.
-async fn let_run() {
+/// Yields until every task of the runtime has ended, awaited or not.
+async fn run_tasks() {
     while Handle::current().metrics().num_alive_tasks() > 0 {
         yield_now().await;
     }
 }
 
 #[test]
-fn one_that_nobody_awaits_is_seen_with_its_message_and_its_place() {
-    let panic = only_panic(|| async {
+fn unawaited_panic_reported_with_place() {
+    let panic = expect_panic(|| async {
         tokio::spawn(async { panic!("no such table: {}", "users") });
-        let_run().await;
+        run_tasks().await;
     });
     assert_eq!(panic.message(), Some("no such table: users"));
     assert_eq!(panic.place().unwrap().file(), file!());
 }
 
 #[test]
-fn of_a_tracked_one_also_the_place_of_the_spawn_is_known() {
-    let panic = only_panic(|| async {
+fn tracked_panic_reported_with_spawn_place() {
+    let panic = expect_panic(|| async {
         straggler::spawn_named("reader", async { panic!("no such table") });
-        let_run().await;
+        run_tasks().await;
     });
     assert_eq!(panic.name(), Some("reader"));
     assert_eq!(panic.number(), Some(1));
@@ -71,8 +71,8 @@ fn of_a_tracked_one_also_the_place_of_the_spawn_is_known() {
 }
 
 #[test]
-fn one_that_is_awaited_counts_too() {
-    let panic = only_panic(|| async {
+fn awaited_panic_counts() {
+    let panic = expect_panic(|| async {
         let task = tokio::spawn(async { panic!("awaited") });
         assert!(task.await.unwrap_err().is_panic());
     });
@@ -80,8 +80,8 @@ fn one_that_is_awaited_counts_too() {
 }
 
 #[test]
-fn blocking_work_is_a_task_too() {
-    let panics = panics(|| async {
+fn blocking_work_panic_counts() {
+    let panics = expect_panics(|| async {
         _ = tokio::task::spawn_blocking(|| panic!("by tokio")).await;
         _ = straggler::spawn_blocking(|| panic!("by straggler")).await;
     });
@@ -91,13 +91,13 @@ fn blocking_work_is_a_task_too() {
 }
 
 #[test]
-fn so_is_blocking_work_that_makes_a_runtime_of_its_own() {
+fn nested_runtime_panic_counts() {
     fn nested(message: &'static str) {
         let runtime = Builder::new_current_thread().build().unwrap();
         runtime.block_on(async { panic!("{message}") });
     }
 
-    let panics = panics(|| async {
+    let panics = expect_panics(|| async {
         _ = tokio::task::spawn_blocking(|| nested("by tokio")).await;
         _ = straggler::spawn_blocking(|| nested("by straggler")).await;
     });
@@ -108,8 +108,8 @@ fn so_is_blocking_work_that_makes_a_runtime_of_its_own() {
 }
 
 #[test]
-fn so_is_a_task_of_a_local_set() {
-    let panics = panics(|| async {
+fn local_set_panic_counts() {
+    let panics = expect_panics(|| async {
         let local = LocalSet::new();
         local.spawn_local(async { panic!("by tokio") });
         local
@@ -123,7 +123,7 @@ fn so_is_a_task_of_a_local_set() {
 }
 
 #[test]
-fn a_panic_that_the_task_catches_is_none() {
+fn caught_panic_ignored() {
     assert_clean(|| async {
         let tasks = [
             tokio::spawn(async { _ = catch_unwind(|| panic!("caught at once")) }),
@@ -143,29 +143,29 @@ fn a_panic_that_the_task_catches_is_none() {
 }
 
 #[test]
-fn one_after_another_that_was_caught_is_told_from_it() {
-    let panic = only_panic(|| async {
+fn panic_after_caught_panic_reported() {
+    let panic = expect_panic(|| async {
         tokio::spawn(async {
             _ = catch_unwind(|| panic!("caught"));
             panic!("not caught");
         });
-        let_run().await;
+        run_tasks().await;
     });
     assert_eq!(panic.message(), Some("not caught"));
 }
 
 #[test]
-fn one_that_a_combinator_held_back_is_one_of_the_task_when_it_goes_on() {
-    let panics = panics(|| async {
+fn panic_resumed_by_combinator_counts() {
+    let panics = expect_panics(|| async {
         tokio::spawn(async { straggler::settle_all([async { panic!("by tokio") }]).await });
         straggler::spawn(async { straggler::settle!(async { panic!("by straggler") }) });
-        let_run().await;
+        run_tasks().await;
     });
     assert_eq!(panics.len(), 2);
 }
 
 #[test]
-fn one_in_drop_counts_also_when_the_runtime_drops_the_task() {
+fn drop_panic_at_shutdown_counts() {
     struct PanicsInDrop;
     impl Drop for PanicsInDrop {
         fn drop(&mut self) {
@@ -189,25 +189,25 @@ fn one_in_drop_counts_also_when_the_runtime_drops_the_task() {
 }
 
 #[test]
-fn one_without_a_hook_is_seen_of_a_tracked_task() {
-    let panic = only_panic(|| async {
+fn resumed_panic_seen_in_tracked_task() {
+    let panic = expect_panic(|| async {
         straggler::spawn(async { resume_unwind(Box::new("resumed")) });
-        let_run().await;
+        run_tasks().await;
     });
     assert_eq!((panic.message(), panic.place()), (Some("resumed"), None));
 }
 
 #[test]
-fn a_payload_that_is_no_text_is_one_too() {
-    let panic = only_panic(|| async {
+fn non_text_payload_counts() {
+    let panic = expect_panic(|| async {
         straggler::spawn(async { panic::panic_any(7) });
-        let_run().await;
+        run_tasks().await;
     });
     assert_eq!(panic.message(), None);
 }
 
 #[test]
-fn does_not_hide_that_tasks_outlive_the_test() {
+fn task_panic_does_not_hide_leak() {
     let report = LeakCheck::new().grace(SHORT).run(async {
         tokio::spawn(async { panic!("no such table") });
         tokio::spawn(pending::<()>());
@@ -218,7 +218,7 @@ fn does_not_hide_that_tasks_outlive_the_test() {
 }
 
 #[test]
-fn ranks_below_a_panic_of_the_body() {
+fn body_panic_outranks_task_panic() {
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         LeakCheck::new().run(async {
             tokio::spawn(async { panic!("of the task") }).await.unwrap();
@@ -230,20 +230,20 @@ fn ranks_below_a_panic_of_the_body() {
 }
 
 #[test]
-fn may_be_allowed() {
+fn task_panics_may_be_allowed() {
     for check in every_flavor() {
         let checked = check.allow_panics().run(async {
             tokio::spawn(async { panic!("allowed") });
             straggler::spawn(async { panic!("allowed") });
             straggler::background(async { panic!("allowed") });
-            let_run().await;
+            run_tasks().await;
         });
         checked.unwrap();
     }
 }
 
 #[test]
-fn in_the_drop_of_a_tracked_task_is_that_task_s() {
+fn drop_panic_charged_to_tracked_task() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -273,7 +273,7 @@ fn in_the_drop_of_a_tracked_task_is_that_task_s() {
 }
 
 #[test]
-fn that_a_join_lets_go_on_ends_the_task_that_joins() {
+fn panic_resumed_by_join_ends_joining_task() {
     let report = LeakCheck::new().run(async {
         let joins = async {
             let task = tokio::spawn(async { panic!("no such table") });
@@ -290,16 +290,16 @@ fn that_a_join_lets_go_on_ends_the_task_that_joins() {
 }
 
 #[test]
-fn threads_that_are_no_tasks_are_nobody() {
+fn plain_thread_panic_ignored() {
     assert_clean(|| async {
         let panicked = thread::spawn(|| panic!("in a thread")).join();
         assert!(panicked.is_err());
     });
 }
 
-/// 200 runtimes on 8 threads, of which each has none to three panics.
+/// 200 runtimes on 8 threads, each with up to three panics.
 #[test]
-fn is_charged_to_its_own_test_however_many_run() {
+fn concurrent_tests_charged_with_own_panics() {
     let check = |thread: usize, round: usize| {
         let count = (thread + round) % 4;
         let body = async move {
@@ -311,7 +311,7 @@ fn is_charged_to_its_own_test_however_many_run() {
                     _ => drop(tokio::task::spawn_blocking(move || panic!("{message}")).await),
                 }
             }
-            let_run().await;
+            run_tasks().await;
         };
         let flavor = round % 3;
         let report = every_flavor()

@@ -1,4 +1,4 @@
-//! Threads that a test leaves behind, if it denies them.
+//! Leaked threads, for checks that deny them.
 
 use std::fs;
 use std::thread;
@@ -7,7 +7,7 @@ use straggler::leak::LeakedThread;
 
 use super::*;
 
-/// Starts threads that wait until its test drops the sender.
+/// Starts threads that wait until the test drops the sender.
 #[derive(Clone)]
 struct Threads(Arc<Mutex<std_mpsc::Receiver<()>>>);
 
@@ -32,14 +32,14 @@ impl Threads {
             _ = ended.lock().unwrap().recv();
         };
         let thread = builder.spawn(wait).unwrap();
-        // It has its name by then.
+        // The thread has its name by now.
         begun.recv().unwrap();
         thread
     }
 }
 
-/// Runs a body in each flavor, at the same time and beside a thread that might start others. What
-/// the body starts ends when all checks are over.
+/// Runs the body in all flavors at once, next to an unrelated thread that could start others. The
+/// threads of the body end after all checks.
 fn each<F: Future>(body: impl Fn(Threads) -> F + Sync) -> [Result<F::Output, Report>; 3]
 where
     F::Output: Send,
@@ -56,7 +56,7 @@ where
 }
 
 #[test]
-fn are_found_whoever_of_the_test_has_started_them() {
+fn threads_found_whoever_started_them() {
     let results = each(|threads| async move {
         threads.start();
         let (by_task, by_blocking, by_thread) = (threads.clone(), threads.clone(), threads);
@@ -80,20 +80,20 @@ fn are_found_whoever_of_the_test_has_started_them() {
 }
 
 #[test]
-fn may_be_left_behind_if_they_are_not_denied() {
+fn threads_ignored_unless_denied() {
     let (_end, threads) = Threads::new();
     let body = async { drop(threads.start()) };
     LeakCheck::new().run(body).unwrap();
 }
 
 #[test]
-fn that_end_are_clean() {
+fn finished_threads_are_clean() {
     for check in every_flavor() {
         let (end, threads) = Threads::new();
         let body = async move {
             thread::spawn(|| ()).join().unwrap();
             thread::scope(|scope| drop(scope.spawn(|| ())));
-            // It ends with the body, or soon after it.
+            // Ends with the body, or soon after.
             threads.start();
             let _end = end;
             yield_now().await;
@@ -104,14 +104,14 @@ fn that_end_are_clean() {
 }
 
 #[test]
-fn of_the_runtime_and_of_the_check_are_not_the_tests() {
+fn runtime_and_check_threads_ignored() {
     for check in every_flavor() {
         let check = check.timeout(Duration::from_secs(3600)).deny_threads();
         let body = async {
             let (idle, busy) = std_mpsc::channel::<()>();
             tokio::task::spawn_blocking(|| drop(idle)).await.unwrap();
             busy.recv().unwrap_err();
-            // Makes the check wait.
+            // A leftover task makes the check wait, which takes threads of its own.
             tokio::spawn(tokio::time::sleep(Duration::from_millis(1)));
         };
         check.run(body).unwrap();
@@ -119,7 +119,7 @@ fn of_the_runtime_and_of_the_check_are_not_the_tests() {
 }
 
 #[test]
-fn of_the_runtime_that_block_are_told_as_what_they_are() {
+fn blocked_pool_thread_reported_as_blocking_work() {
     let (end, ended) = std_mpsc::channel::<()>();
     let body = async { drop(tokio::task::spawn_blocking(move || ended.recv())) };
     let report = LeakCheck::new().grace(SHORT).deny_threads().run(body);
@@ -130,7 +130,7 @@ fn of_the_runtime_that_block_are_told_as_what_they_are() {
 }
 
 #[test]
-fn are_charged_to_the_check_that_started_them() {
+fn concurrent_checks_charged_with_own_threads() {
     let (_end, threads) = Threads::new();
     thread::scope(|scope| {
         for count in 0..8 {
@@ -157,14 +157,14 @@ fn are_charged_to_the_check_that_started_them() {
 }
 
 #[test]
-fn with_names_are_not_charged_where_others_might_have_started_them() {
+fn named_threads_not_charged_if_ambiguous() {
     for result in each(|threads| async move { drop(threads.start_named("worker")) }) {
         result.unwrap();
     }
 }
 
 #[test]
-fn rank_below_all_else_and_are_told_with_it() {
+fn threads_rank_below_other_findings() {
     let leaks = each(|threads| async move {
         threads.start();
         tokio::spawn(pending::<()>());
@@ -197,7 +197,7 @@ fn rank_below_all_else_and_are_told_with_it() {
 }
 
 #[test]
-fn keep_the_names_they_have_in_rust_and_get_those_of_the_system_back() {
+fn thread_names_kept_and_restored() {
     let name = || fs::read_to_string("/proc/thread-self/comm").unwrap();
     let before = name();
     let body = async move {
@@ -220,7 +220,7 @@ fn keep_the_names_they_have_in_rust_and_get_those_of_the_system_back() {
 }
 
 #[test]
-fn of_a_check_inside_of_another_belong_to_the_inner_one() {
+fn nested_check_owns_its_threads() {
     let (_end, threads) = Threads::new();
     let outer = LeakCheck::new()
         .grace(SHORT)

@@ -1,37 +1,38 @@
-//! Locks that are held when a test ends, and that a test hangs on.
+//! Locks still held when a test ends, and locks that a test hangs on.
 
 use std::mem;
+use std::panic::Location;
 use std::thread;
 
-use straggler::leak::{Acquisition, LockState, Place};
-use straggler::{Lock, LockGuard};
+use straggler::leak::{HeldLock, LockUser};
+use straggler::{Acquisition, Lock, LockGuard};
 
 use super::*;
 
-/// The one lock that a report names.
+/// The only lock in the report.
 #[track_caller]
-fn only(report: &Report) -> &LockState {
-    let [lock] = report.locks() else {
+fn only(report: &Report) -> &HeldLock {
+    let [lock] = report.held_locks() else {
         panic!("{report}");
     };
     lock
 }
 
-/// Who holds a lock.
+/// The holder of a lock.
 #[track_caller]
-fn holder(lock: &LockState) -> &Acquisition {
+fn holder(lock: &HeldLock) -> &LockUser {
     lock.holder().expect("somebody holds it")
 }
 
-/// Acquires a lock, and says where.
-async fn acquire(lock: &Lock) -> (LockGuard<'_>, Place) {
+/// Acquires a lock, and returns the place it was acquired at.
+async fn acquire(lock: &Lock) -> (LockGuard<'_>, &'static Location<'static>) {
     let guard = lock.acquire().await;
-    let place = lock.holder().unwrap().place().clone();
-    (guard, place)
+    let place = lock.holder().as_ref().map(Acquisition::place);
+    (guard, place.unwrap())
 }
 
 #[test]
-fn one_that_is_forgotten_is_told_with_its_place() {
+fn forgotten_lock_reported_with_place() {
     for check in every_flavor() {
         let mut held_at = None;
         let report = check.grace(SHORT).run(async {
@@ -44,7 +45,7 @@ fn one_that_is_forgotten_is_told_with_its_place() {
         assert_eq!(*report.verdict(), Verdict::LocksHeld);
         assert_eq!((report.count(), report.blocking().len()), (0, 0));
         let lock = only(&report);
-        assert_eq!(*holder(lock).place(), held_at.unwrap());
+        assert_eq!(*holder(lock).place(), held_at.unwrap().into());
         assert_eq!(holder(lock).by(), Some(&SpawnedBy::Test));
         assert!(holder(lock).time().unwrap() >= SHORT, "it had the grace");
         assert!(lock.waiters().is_empty());
@@ -64,14 +65,14 @@ fn one_that_is_forgotten_is_told_with_its_place() {
 }
 
 #[test]
-fn one_whose_guard_is_in_a_static_is_told_and_can_still_be_released() {
+fn static_guard_reported_and_releasable() {
     static LOCK: Lock = Lock::new();
     static KEPT: Mutex<Option<LockGuard<'_>>> = Mutex::new(None);
     let keep = async { *KEPT.lock().unwrap() = Some(LOCK.acquire().await) };
     let report = LeakCheck::new().grace(SHORT).run(keep).unwrap_err();
     assert_eq!(*report.verdict(), Verdict::LocksHeld);
 
-    // The next test hangs on it, and is told who has it.
+    // The next test hangs on the lock, and its report names the holder.
     let hangs = async { drop(LOCK.acquire().await) };
     let hung = LeakCheck::new().timeout(SHORT).run(hangs).unwrap_err();
     let lock = only(&hung);
@@ -90,7 +91,7 @@ fn one_whose_guard_is_in_a_static_is_told_and_can_still_be_released() {
 }
 
 #[test]
-fn one_that_a_leaked_task_keeps_is_told_beside_the_task() {
+fn lock_of_leaked_task_reported_beside_it() {
     for check in every_flavor() {
         let report = check.grace(SHORT).run(async {
             let lock = Arc::new(Lock::new());
@@ -118,7 +119,7 @@ fn one_that_a_leaked_task_keeps_is_told_beside_the_task() {
 }
 
 #[test]
-fn what_is_released_in_any_way_is_none() {
+fn released_locks_are_clean() {
     assert_clean(|| async {
         let lock = Arc::new(Lock::new());
         lock.acquire().await.release();
@@ -131,7 +132,7 @@ fn what_is_released_in_any_way_is_none() {
         yield_now().await;
         aborted.abort();
         assert!(aborted.await.unwrap_err().is_cancelled());
-        // Held to the end of the body, and by a helper that is stopped then.
+        // Released at the end of the body: one guard by the body, one by a helper that is stopped.
         let _guard = lock.acquire().await;
         let other = Lock::new();
         straggler::background(async move {
@@ -143,7 +144,7 @@ fn what_is_released_in_any_way_is_none() {
 }
 
 #[test]
-fn a_thread_has_the_grace_to_release_it() {
+fn thread_may_release_lock_within_grace() {
     static LOCK: Lock = Lock::new();
     let minute = LeakCheck::new().grace(Duration::from_secs(60));
     let thread = minute.run(async {
@@ -153,7 +154,7 @@ fn a_thread_has_the_grace_to_release_it() {
             let _guard = guard;
             _ = ended.recv();
         });
-        // Dropped when the body has ended.
+        // The check drops the sender with the helper, after the body.
         straggler::background(async move {
             let _ends = ends;
             pending::<()>().await;
@@ -164,7 +165,7 @@ fn a_thread_has_the_grace_to_release_it() {
 }
 
 #[test]
-fn those_of_tasks_that_may_remain_may_be_held() {
+fn locks_of_allowed_tasks_may_be_held() {
     let hold = |is_tracked: bool| async move {
         let lock = Arc::new(Lock::new());
         let (holds, held) = oneshot::channel();
@@ -186,7 +187,7 @@ fn those_of_tasks_that_may_remain_may_be_held() {
         check.allow(1).run(hold(is_tracked)).unwrap();
         let check = LeakCheck::new().grace(SHORT);
         let report = check.run(hold(is_tracked)).unwrap_err();
-        assert_eq!(report.locks().len(), 1);
+        assert_eq!(report.held_locks().len(), 1);
     }
     let check = LeakCheck::new().grace(SHORT).allow(1);
     let report = check.run(async {
@@ -195,11 +196,15 @@ fn those_of_tasks_that_may_remain_may_be_held() {
     });
     let report = report.unwrap_err();
     assert_eq!(*report.verdict(), Verdict::LocksHeld);
-    assert_eq!((report.count(), report.locks().len()), (0, 1), "{report}");
+    assert_eq!(
+        (report.count(), report.held_locks().len()),
+        (0, 1),
+        "{report}"
+    );
 }
 
 #[test]
-fn they_rank_below_all_else() {
+fn held_locks_rank_below_other_findings() {
     async fn forget() {
         mem::forget(Lock::new().acquire().await);
     }
@@ -209,7 +214,7 @@ fn they_rank_below_all_else() {
             body.await;
         });
         let report = report.unwrap_err();
-        assert_eq!(report.locks().len(), 1, "{report}");
+        assert_eq!(report.held_locks().len(), 1, "{report}");
         assert!(
             report
                 .to_string()
@@ -241,7 +246,7 @@ fn they_rank_below_all_else() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn threads_that_are_denied_rank_above_them() {
+fn denied_threads_rank_above_held_locks() {
     let (end, ended) = std_mpsc::channel::<()>();
     let check = LeakCheck::new().grace(SHORT).deny_threads();
     let report = check.run(async {
@@ -251,11 +256,11 @@ fn threads_that_are_denied_rank_above_them() {
     drop(end);
     let report = report.unwrap_err();
     assert_eq!(*report.verdict(), Verdict::ThreadsLeaked);
-    assert_eq!(report.locks().len(), 1);
+    assert_eq!(report.held_locks().len(), 1);
 }
 
 #[test]
-fn a_watch_is_charged_with_those_that_were_acquired_since() {
+fn watch_charged_with_locks_acquired_since() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (before, since) = (Lock::new(), Lock::new());
@@ -266,14 +271,14 @@ fn a_watch_is_charged_with_those_that_were_acquired_since() {
         let guard = since.acquire().await;
         let report = watch.verify().await.unwrap_err();
         assert_eq!(holder(only(&report)).by(), Some(&SpawnedBy::NoTask));
-        assert_eq!(outer.verify().await.unwrap_err().locks().len(), 2);
+        assert_eq!(outer.verify().await.unwrap_err().held_locks().len(), 2);
         guard.release();
         watch.verify().await.unwrap();
     });
 }
 
 #[test]
-fn one_that_is_acquired_twice_in_a_task_is_told_when_the_test_hangs() {
+fn lock_acquired_twice_reported_in_hang() {
     for (check, is_paused) in [(LeakCheck::new().timeout(SHORT), false), (paused(), true)] {
         let lock = Lock::new();
         let report = check.run(async {
@@ -317,7 +322,7 @@ fn one_that_is_acquired_twice_in_a_task_is_told_when_the_test_hangs() {
 }
 
 #[test]
-fn of_two_that_are_acquired_in_opposite_order_both_are_told() {
+fn opposite_lock_order_reports_both() {
     async fn transfer(from: Arc<Lock>, to: Arc<Lock>) {
         let _from = from.acquire().await;
         yield_now().await;
@@ -334,7 +339,7 @@ fn of_two_that_are_acquired_in_opposite_order_both_are_told() {
         matches!(report.verdict(), Verdict::Deadlocked { .. }),
         "{report}"
     );
-    let locks = report.locks();
+    let locks = report.held_locks();
     assert_eq!(locks.len(), 2, "{report}");
     for (lock, other) in [(&locks[0], &locks[1]), (&locks[1], &locks[0])] {
         assert_eq!(lock.waiters().len(), 1);
@@ -344,7 +349,7 @@ fn of_two_that_are_acquired_in_opposite_order_both_are_told() {
 }
 
 #[test]
-fn one_that_was_handed_to_a_future_that_nobody_polls_is_told() {
+fn lock_handed_to_unpolled_future_reported() {
     let report = LeakCheck::new().timeout(SHORT).run(async {
         let lock = Lock::new();
         let guard = lock.acquire().await;
@@ -366,7 +371,7 @@ fn one_that_was_handed_to_a_future_that_nobody_polls_is_told() {
 }
 
 #[test]
-fn those_that_are_alike_are_told_once_and_those_who_wait_are_counted() {
+fn equal_locks_grouped_and_waiters_counted() {
     let report = LeakCheck::new().timeout(SHORT).run(async {
         let locks = [(); 3].map(|()| Lock::new());
         let mut guards = Vec::new();
@@ -387,12 +392,12 @@ fn those_that_are_alike_are_told_once_and_those_who_wait_are_counted() {
 }
 
 #[test]
-fn a_forgotten_guard_does_not_keep_the_record_of_its_test() {
+fn forgotten_guard_keeps_place_after_test() {
     let lock = Lock::new();
     let report = LeakCheck::new().grace(SHORT).run(async {
         mem::forget(lock.acquire().await);
     });
     report.unwrap_err();
-    // The place stays known, also when the test is over.
+    // The lock keeps the place, though the session is gone.
     assert!(lock.is_locked() && lock.holder().is_some());
 }

@@ -1,9 +1,9 @@
-//! What may remain.
+//! Rules that allow leaks.
 
 use super::*;
 
 #[test]
-fn so_many_may_remain_and_no_more() {
+fn allow_limits_task_count() {
     let leak = |count: usize| async move {
         for _ in 0..count {
             tokio::spawn(pending::<()>());
@@ -16,7 +16,7 @@ fn so_many_may_remain_and_no_more() {
 }
 
 #[test]
-fn one_for_a_place_allows_what_was_spawned_there_and_nothing_else() {
+fn allow_at_matches_only_its_place() {
     let check = LeakCheck::new().grace(SHORT).allow_at(file!());
     check
         .run(async { drop(straggler::spawn(pending::<()>())) })
@@ -31,7 +31,7 @@ fn one_for_a_place_allows_what_was_spawned_there_and_nothing_else() {
 }
 
 #[test]
-fn one_for_a_place_allows_its_own_while_others_fail() {
+fn allow_at_line_leaves_other_lines_failing() {
     let check = LeakCheck::new()
         .grace(SHORT)
         .allow_at(format!("{}:{}", file!(), line!() + 2));
@@ -44,7 +44,7 @@ fn one_for_a_place_allows_its_own_while_others_fail() {
 }
 
 #[test]
-fn one_for_a_place_allows_so_many() {
+fn allow_at_most_limits_count() {
     let check = LeakCheck::new().grace(SHORT).allow_at_most(file!(), 1);
     let report = check.run(async {
         straggler::spawn(pending::<()>());
@@ -55,7 +55,7 @@ fn one_for_a_place_allows_so_many() {
 
 #[test]
 #[cfg(not(tokio_unstable))]
-fn one_for_a_place_cannot_match_a_task_that_is_not_seen() {
+fn allow_at_cannot_match_unseen_task() {
     let check = LeakCheck::new().grace(SHORT).allow_at(file!());
     let report = check.run(async { drop(tokio::spawn(pending::<()>())) });
     let text = report.unwrap_err().to_string();

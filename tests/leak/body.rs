@@ -1,9 +1,9 @@
-//! What becomes of the body's own outcome.
+//! The body's own outcome.
 
 use super::*;
 
 #[test]
-fn lets_its_panic_go_on_with_its_payload_also_with_a_leak() {
+fn body_panic_keeps_payload_despite_leak() {
     let check = LeakCheck::new().grace(SHORT);
     let panicking = || {
         check.run(async {
@@ -16,11 +16,11 @@ fn lets_its_panic_go_on_with_its_payload_also_with_a_leak() {
 }
 
 #[test]
-fn is_not_clean_where_the_check_itself_panics() {
+fn panic_in_check_reported_as_check_failed() {
     let is_over = Arc::new(AtomicBool::new(false));
     let over = Arc::clone(&is_over);
     let mut builder = Builder::new_current_thread();
-    // The check holds a paused clock by blocking work, for which there has to be a thread.
+    // The check keeps a paused clock from advancing with a blocking closure, which needs a thread.
     builder.thread_name_fn(move || {
         assert!(!over.load(SeqCst), "in the middle of the check");
         "blocking".to_owned()
@@ -43,7 +43,7 @@ fn is_not_clean_where_the_check_itself_panics() {
 }
 
 #[test]
-fn is_not_run_inside_of_a_runtime() {
+fn body_not_run_inside_runtime() {
     let ran = Arc::new(AtomicBool::new(false));
     let runs = Arc::clone(&ran);
     let outer = LeakCheck::new()

@@ -1,4 +1,4 @@
-//! Who spawned a task, and how many are listed.
+//! Which task spawned a leak, and how many leaks a report lists.
 
 use std::mem;
 
@@ -8,11 +8,11 @@ use tokio::task::spawn_local;
 use super::*;
 
 #[test]
-fn are_found_also_after_another_task_was_polled_inside_of_the_poll() {
+fn spawner_known_after_nested_poll() {
     let report = LeakCheck::new().grace(SHORT).run(async {
         let set = LocalSet::new();
         let local = set.run_until(async { straggler::spawn_local(async {}).await.unwrap() });
-        // The first polls the local task, and then it is the second one's turn.
+        // The first child polls the local task; the second one spawns after that.
         let ((), ()) = straggler::settle!(local, async {
             straggler::spawn(pending::<()>());
         });
@@ -26,14 +26,14 @@ fn are_found_also_after_another_task_was_polled_inside_of_the_poll() {
 }
 
 #[test]
-fn are_unknown_in_a_task_that_is_not_on_record_inside_of_the_poll_of_one_that_is() {
+fn spawner_unknown_inside_untracked_poll() {
     for check in every_flavor() {
         let report = check.grace(SHORT).run(async {
             let untracked = async {
                 straggler::spawn(pending::<()>());
                 mem::forget(Lock::new().acquire().await);
             };
-            // It is polled inside of the body's own poll.
+            // The set polls it inside the body's own poll, so the body is the outer task.
             let set = LocalSet::new();
             let body = set.run_until(async { spawn_local(untracked).await.unwrap() });
             body.await;
@@ -44,7 +44,7 @@ fn are_unknown_in_a_task_that_is_not_on_record_inside_of_the_poll_of_one_that_is
         for who in [spawner, holder] {
             let is_right = match who {
                 SpawnedBy::UnknownTask => true,
-                // In a local runtime it is the runtime's own task, and its hooks see it.
+                // In a local runtime the task belongs to the runtime, whose hooks see it.
                 SpawnedBy::Task { place, .. } => cfg!(tokio_unstable) && place.file() == file!(),
                 _ => false,
             };
@@ -54,8 +54,8 @@ fn are_unknown_in_a_task_that_is_not_on_record_inside_of_the_poll_of_one_that_is
 }
 
 #[test]
-fn more_than_twenty_kinds_of_leaks_are_counted_and_not_listed() {
-    let report = leaks(|| async {
+fn leak_kinds_beyond_twenty_counted() {
+    let report = expect_leak(|| async {
         for number in 0..25 {
             straggler::spawn_named(format!("task {number}"), pending::<()>());
         }
