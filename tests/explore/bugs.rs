@@ -1,5 +1,5 @@
-//! Known kinds of bugs of concurrent code, each as small as it goes, in plain tokio, and with its
-//! repaired twin. In the plain order each of them passes.
+//! Known kinds of concurrency bugs, minimal and in plain tokio, each with a repaired twin. All of
+//! them pass in the plain order.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -11,19 +11,19 @@ use straggler::{settle, settle_all};
 use tokio::sync::{Mutex, Notify, RwLock, Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::task::yield_now;
 
-/// The body of a run, which panics or hangs if the bug shows.
+/// The body of a run. It panics or hangs if the bug shows.
 pub(crate) type Body = Pin<Box<dyn Future<Output = ()>>>;
 
 /// A bug and its repaired twin.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bug {
-    /// What it is called.
+    /// Its name in messages and tables.
     pub(crate) name: &'static str,
-    /// Makes the body of a run, of the twin if it is to be `repaired`.
+    /// Makes the body of one run: of the bug, or of its twin if `repaired`.
     pub(crate) body: fn(repaired: bool) -> Body,
 }
 
-/// All of them.
+/// All known bugs.
 pub(crate) const BUGS: &[Bug] = &[
     bug("check, then insert", |repaired| {
         Box::pin(check_then_insert(repaired))
@@ -114,7 +114,7 @@ async fn joined(repaired: bool) {
     assert_eq!(users.into_inner(), ["eve"]);
 }
 
-/// The service of the example: a pool of connections, and a lock for each address if it is repaired.
+/// The service of the example: a connection pool, and in the twin a lock around each registration.
 async fn registration(repaired: bool) {
     let pool = Semaphore::new(2);
     let accounts: RwLock<Vec<&str>> = RwLock::default();
@@ -223,8 +223,8 @@ async fn stampede(repaired: bool) {
     assert_eq!(loads.get(), 1);
 }
 
-/// A reader that has missed the cache puts an old value into it after a writer has cleared it. The
-/// database is a task of its own, as those behind a connection are.
+/// After a cache miss, a reader stores an old value that a writer has just invalidated. The database
+/// is a child of its own, as behind a connection.
 async fn stale_cache(repaired: bool) {
     let cache = Mutex::new(None);
     let (requests, mut requested) = mpsc::channel::<(Option<u32>, oneshot::Sender<u32>)>(2);
@@ -261,7 +261,7 @@ async fn stale_cache(repaired: bool) {
     assert!(cached.is_none_or(|cached| cached == 2), "{cached:?}");
 }
 
-/// Who waits looks first, then says that it waits, and only then listens.
+/// The waiter checks, then logs, and registers with the `Notify` too late.
 async fn missed_notify(repaired: bool) {
     let (is_ready, notify) = (Mutex::new(false), Notify::new());
     let (log, _logged) = mpsc::channel(1);
@@ -338,7 +338,7 @@ async fn order_violation(repaired: bool) {
     settle!(load, serve);
 }
 
-/// The branch that has taken a message is dropped while it waits for a lock.
+/// `select!` drops the branch that has received a message while it waits for a lock.
 async fn lost_in_select(repaired: bool) {
     let (send, mut receive) = mpsc::channel(4);
     let stop = Notify::new();
@@ -380,7 +380,7 @@ async fn lost_in_select(repaired: bool) {
     assert_eq!(stored.into_inner(), [1, 2]);
 }
 
-/// A permit is taken out by hand, and what is to put it back is cancelled.
+/// A forgotten permit is returned by hand, but the future that returns it is cancelled.
 async fn semaphore_leak(repaired: bool) {
     let (pool, work) = (Semaphore::new(1), Mutex::new(()));
     let cancel = Notify::new();
@@ -424,7 +424,7 @@ async fn closed_early(repaired: bool) {
     settle!(produce(one_done), produce(other_done), close);
 }
 
-/// A transfer that lets go of one account before it takes the other, and an audit in between.
+/// A transfer releases one account before it locks the other; an audit runs in between.
 async fn over_two_locks(repaired: bool) {
     let (ada, bob) = (Mutex::new(10), Mutex::new(10));
     let (ledger, _read_later) = mpsc::channel(1);
@@ -462,7 +462,7 @@ async fn lagging(repaired: bool) {
     settle!(sender, receiver);
 }
 
-/// Who releases a resource last destroys it a moment later, when somebody may have it again.
+/// The last user destroys a resource after its release, when another user may have acquired it.
 async fn resurrection(repaired: bool) {
     let pool: RefCell<HashMap<&str, u32>> = RefCell::new(HashMap::from([("connection", 1)]));
     let lock = Mutex::new(());
@@ -498,7 +498,7 @@ async fn resurrection(repaired: bool) {
     settle!(release, acquire);
 }
 
-/// A worker does much before it looks at what another task sets up at once.
+/// A worker does much work before it relies on the setup of another task.
 async fn late_task(repaired: bool) {
     let (is_set_up, done) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(0)));
     let sets = Arc::clone(&is_set_up);
@@ -520,7 +520,7 @@ async fn late_task(repaired: bool) {
     }
 }
 
-/// Two tasks send a few messages to and fro before one of them looks at what a third sets up.
+/// Two tasks exchange messages before one of them relies on the setup of a third.
 async fn later_than_two(repaired: bool) {
     let is_set_up = Arc::new(AtomicBool::new(false));
     let sets = Arc::clone(&is_set_up);

@@ -1,35 +1,35 @@
-//! What the environment variables do, which hold for all of a process: in processes of their own.
+//! Environment variables. They apply to a whole process, so the scenarios run in child processes.
 
 use super::*;
 use child::{run, run_with};
 
 #[straggler::test(explore = 500)]
 #[ignore = "fails on purpose"]
-async fn races() {
+async fn race() {
     two_registrations().await;
 }
 
-/// Counts its runs aloud.
+/// Prints a line in each run.
 #[straggler::test(explore = 5)]
 #[ignore = "run by another test"]
-async fn counts() {
+async fn run_counter() {
     eprintln!("a run");
 }
 
 #[straggler::test(explore = 3, grace = "10ms")]
 #[ignore = "fails on purpose"]
 #[should_panic(expected = "no such account")]
-async fn leaks_where_it_should_panic() {
+async fn leak_in_should_panic() {
     straggler::spawn(pending::<()>());
 }
 
 #[straggler::test(explore = 5, allow = 1)]
 #[ignore = "run by another test"]
-async fn has_a_rule_that_allows_nothing() {}
+async fn unused_rule() {}
 
 #[test]
-fn a_rule_that_allows_nothing_is_noted_once() {
-    let ended = run("environment::has_a_rule_that_allows_nothing");
+fn unused_rule_noted_once() {
+    let ended = run("environment::unused_rule");
     assert!(ended.passed, "{ended:?}");
     assert_eq!(
         ended.stderr.matches("`allow = 1` allowed nothing").count(),
@@ -39,13 +39,13 @@ fn a_rule_that_allows_nothing_is_noted_once() {
 }
 
 #[test]
-fn the_line_that_is_printed_repeats_the_run() {
-    let ended = run("environment::races");
+fn printed_command_replays_run() {
+    let ended = run("environment::race");
     assert!(!ended.passed, "{ended:?}");
     let (_, line) = ended.stderr.split_once("STRAGGLER_SEED=").unwrap();
     let (seed, test) = line.trim_end().split_once(" cargo test ").unwrap();
-    assert_eq!(test, "environment::races -- --exact");
-    let again = run_with("environment::races", &[("STRAGGLER_SEED", seed)]);
+    assert_eq!(test, "environment::race -- --exact");
+    let again = run_with("environment::race", &[("STRAGGLER_SEED", seed)]);
     assert!(
         !again.passed && again.stderr.contains("explore: the run of"),
         "{again:?}"
@@ -60,20 +60,20 @@ fn the_line_that_is_printed_repeats_the_run() {
         panics, 2,
         "by the hook, and in the report: it ran once: {again:?}"
     );
-    let plain = run_with("environment::races", &[("STRAGGLER_SEED", "plain")]);
+    let plain = run_with("environment::race", &[("STRAGGLER_SEED", "plain")]);
     assert!(plain.passed && plain.stderr.is_empty(), "{plain:?}");
 }
 
 #[test]
-fn a_panic_is_printed_once_however_often_the_run_is_repeated() {
-    let ended = run("environment::races");
+fn panic_printed_once_despite_reruns() {
+    let ended = run("environment::race");
     assert_eq!(ended.stderr.matches("panicked at").count(), 2, "{ended:?}");
 }
 
 #[test]
-fn the_number_of_runs_can_be_set() {
+fn run_count_set_by_environment() {
     let runs = |variables: &[_]| {
-        let ended = run_with("environment::counts", variables);
+        let ended = run_with("environment::run_counter", variables);
         assert!(ended.passed, "{ended:?}");
         ended.stderr.matches("a run").count()
     };
@@ -82,7 +82,7 @@ fn the_number_of_runs_can_be_set() {
     assert_eq!(runs(&[("STRAGGLER", "off")]), 1);
     assert_eq!(runs(&[("STRAGGLER_SEED", "0x5")]), 1);
     let off = [("STRAGGLER", "off"), ("STRAGGLER_SEED", "0:1/0000")];
-    let ended = run_with("environment::counts", &off);
+    let ended = run_with("environment::run_counter", &off);
     assert_eq!(
         ended.stderr, "a run\n",
         "the plain order, in which no seed is looked at"
@@ -90,7 +90,7 @@ fn the_number_of_runs_can_be_set() {
 }
 
 #[test]
-fn a_slip_of_the_pen_is_an_error_that_says_what_would_be_right() {
+fn invalid_variable_error_names_valid_form() {
     for (name, value, says) in [
         (
             "STRAGGLER_SEED",
@@ -108,7 +108,7 @@ fn a_slip_of_the_pen_is_an_error_that_says_what_would_be_right() {
             "a number from 1 on, such as `5000`, and not `0`",
         ),
     ] {
-        let ended = run_with("environment::counts", &[(name, value)]);
+        let ended = run_with("environment::run_counter", &[(name, value)]);
         assert!(!ended.passed && ended.stderr.contains(says), "{ended:?}");
         assert!(ended.stderr.contains(name), "{ended:?}");
     }
@@ -117,21 +117,21 @@ fn a_slip_of_the_pen_is_an_error_that_says_what_would_be_right() {
 #[straggler::test(explore = 3, grace = "10ms")]
 #[ignore = "fails on purpose"]
 #[should_panic(expected = "no such account")]
-async fn leaks_and_panics_as_it_should() {
+async fn leak_and_expected_panic() {
     straggler::spawn(pending::<()>());
     panic!("no such account");
 }
 
 #[test]
-fn a_leak_beside_the_panic_that_is_expected_fails_the_test() {
-    let ended = run("environment::leaks_and_panics_as_it_should");
+fn leak_beside_expected_panic_fails_test() {
+    let ended = run("environment::leak_and_expected_panic");
     assert!(!ended.passed, "{ended:?}");
     assert!(ended.stderr.contains("1 task outlived"), "{ended:?}");
 }
 
 #[test]
-fn a_leak_is_no_panic_that_is_expected() {
-    let ended = run("environment::leaks_where_it_should_panic");
+fn leak_does_not_satisfy_should_panic() {
+    let ended = run("environment::leak_in_should_panic");
     assert!(!ended.passed, "{ended:?}");
     assert!(ended.stderr.contains("1 task outlived"), "{ended:?}");
     assert!(
@@ -142,62 +142,62 @@ fn a_leak_is_no_panic_that_is_expected() {
 
 #[straggler::test(explore = 100, grace = "0s")]
 #[ignore = "fails on purpose"]
-async fn leaks_and_races() {
+async fn leak_and_race() {
     straggler::spawn(pending::<()>());
     two_registrations().await;
 }
 
 #[straggler::test(explore = 3, grace = "0s")]
 #[ignore = "fails on purpose"]
-async fn leaks() {
+async fn leak() {
     straggler::spawn(pending::<()>());
 }
 
 #[straggler::test(explore = 3)]
 #[ignore = "fails on purpose"]
-#[should_panic(expected = "expects_another_panic")]
-async fn expects_another_panic() {
+#[should_panic(expected = "other_panic_expected")]
+async fn other_panic_expected() {
     panic!("no such account");
 }
 
 #[test]
-fn the_panic_that_is_expected_is_looked_for_in_the_panic_alone() {
-    let ended = run("environment::expects_another_panic");
+fn should_panic_matches_panic_message_only() {
+    let ended = run("environment::other_panic_expected");
     assert!(!ended.passed, "{ended:?}");
     let says = "panic did not contain expected string";
     assert!(ended.stdout.contains(says), "{ended:?}");
 }
 
 #[test]
-fn leaks_are_only_printed_if_that_is_asked_for_and_hide_no_race() {
+fn warn_mode_prints_leak_once_and_finds_race() {
     for seed in ["", "plain", "0x5"] {
         let variables = [("STRAGGLER", "warn"), ("STRAGGLER_SEED", seed)];
-        let ended = run_with("environment::leaks", &variables);
+        let ended = run_with("environment::leak", &variables);
         assert!(ended.passed, "{ended:?}");
         let says = "leak_check: 1 task outlived";
         assert!(ended.stderr.starts_with(says), "{ended:?}");
         assert_eq!(ended.stderr.matches(says).count(), 1, "{ended:?}");
     }
     let warn = [("STRAGGLER", "warn")];
-    let ended = run_with("environment::leaks_and_races", &warn);
+    let ended = run_with("environment::leak_and_race", &warn);
     assert!(!ended.passed, "{ended:?}");
     assert!(ended.stderr.contains("one name, one account"), "{ended:?}");
 }
 
 #[straggler::test(explore = 5)]
 #[ignore = "run by another test"]
-async fn leaks_beside_a_task_that_ends_in_the_grace() {
+async fn leak_beside_task_ending_in_grace() {
     straggler::spawn(pending::<()>());
     straggler::spawn(async {
-        simpler::takes_long().await;
+        shrink::many_yields().await;
         eprintln!("it had a grace");
     });
 }
 
 #[test]
-fn leaks_that_were_printed_take_no_more_time() {
+fn printed_leak_gets_grace_once() {
     let warn = [("STRAGGLER", "warn")];
-    let scenario = "environment::leaks_beside_a_task_that_ends_in_the_grace";
+    let scenario = "environment::leak_beside_task_ending_in_grace";
     let ended = run_with(scenario, &warn);
     assert!(ended.passed, "{ended:?}");
     let says = "leak_check: 1 task outlived";

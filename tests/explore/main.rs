@@ -1,4 +1,4 @@
-//! What exploring finds, what it lets pass, and how a run is repeated.
+//! What exploration finds, what it accepts, and how a failing run replays.
 
 #![cfg(all(feature = "tokio", feature = "macros"))]
 
@@ -8,9 +8,9 @@ mod bugs;
 mod child;
 mod corpus;
 mod environment;
-mod repeated;
-mod simpler;
-mod told;
+mod replay;
+mod schedule;
+mod shrink;
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn, ready};
@@ -25,7 +25,7 @@ use straggler::{Explore, LeakCheck, Lock, barrier, checkpoint, settle, settle_al
 use tokio::sync::{Mutex, RwLock, oneshot};
 use tokio::task::yield_now;
 
-/// Registers a user, unless there is one of this name.
+/// Registers a user unless the name is taken. The check and the insertion race.
 async fn register(users: &RwLock<Vec<&str>>, user: &'static str) -> Result<(), &'static str> {
     if users.read().await.contains(&user) {
         return Err("409");
@@ -34,7 +34,7 @@ async fn register(users: &RwLock<Vec<&str>>, user: &'static str) -> Result<(), &
     Ok(())
 }
 
-/// Two registrations of one user, between which there is a race.
+/// Two racing registrations of one user.
 async fn two_registrations() {
     let users = RwLock::default();
     let registering = ["eve", "eve"].map(|user| register(&users, user));
@@ -52,7 +52,7 @@ fn verdict(failure: &Failure) -> &Verdict {
 }
 
 #[test]
-fn a_race_is_found_and_told_step_by_step() {
+fn race_found_with_schedule() {
     let failure = Explore::new().find(two_registrations).unwrap_err();
     assert!(failure.run() > 1, "the plain order shows nothing");
     assert!(failure.message().unwrap().contains("one name, one account"));
@@ -84,12 +84,12 @@ fn a_race_is_found_and_told_step_by_step() {
         "{text}"
     );
     assert!(text.contains("STRAGGLER_SEED=1:1/"), "{text}");
-    let command = "cargo test a_race_is_found_and_told_step_by_step -- --exact";
+    let command = "cargo test race_found_with_schedule -- --exact";
     assert!(text.ends_with(command), "{text}");
 }
 
 #[test]
-fn what_has_no_race_passes_in_every_run() {
+fn race_free_body_passes_every_run() {
     let explored = Explore::new().require_overlap().find(|| async {
         let count = Mutex::new(0);
         let add = || async { *count.lock().await += 1 };
@@ -103,7 +103,7 @@ fn what_has_no_race_passes_in_every_run() {
 }
 
 #[test]
-fn a_race_is_found_in_other_joins_and_in_tracked_tasks() {
+fn race_found_in_tokio_join_and_tracked_tasks() {
     let joined = Explore::new().find(|| async {
         let users = RwLock::default();
         let (one, other) = tokio::join!(register(&users, "eve"), register(&users, "eve"));
@@ -132,7 +132,7 @@ fn a_race_is_found_in_other_joins_and_in_tracked_tasks() {
 
 #[test]
 #[cfg(tokio_unstable)]
-fn a_race_is_found_in_tasks_that_are_not_tracked() {
+fn race_found_in_untracked_tasks() {
     let spawned = Explore::new().find(|| async {
         let users = Arc::new(RwLock::default());
         let tasks = [(); 2].map(|()| {
@@ -146,7 +146,7 @@ fn a_race_is_found_in_tasks_that_are_not_tracked() {
 }
 
 #[test]
-fn a_deadlock_is_found_and_says_who_waits_where() {
+fn deadlock_report_names_waiting_children() {
     let failure = Explore::new().find(|| async {
         let (ada, bob) = (Mutex::new(()), Mutex::new(()));
         let both = async |one: &Mutex<()>, other: &Mutex<()>| {
@@ -170,7 +170,7 @@ fn a_deadlock_is_found_and_says_who_waits_where() {
 }
 
 #[test]
-fn of_a_lock_the_report_says_where_it_is_held_and_who_waits() {
+fn lock_deadlock_reports_holder_and_waiters() {
     let failure = Explore::new().find(|| async {
         let (ada, bob) = (Lock::new(), Lock::new());
         let both = async |one: &Lock, other: &Lock| {
@@ -201,7 +201,7 @@ fn of_a_lock_the_report_says_where_it_is_held_and_who_waits() {
 }
 
 #[test]
-fn a_lock_keeps_a_race_out() {
+fn lock_prevents_race() {
     let explored = Explore::new().require_overlap().find(|| async {
         let (lock, users) = (Lock::new(), RwLock::default());
         let register = || async {
@@ -215,11 +215,11 @@ fn a_lock_keeps_a_race_out() {
 }
 
 #[test]
-fn what_a_thread_answers_a_moment_later_is_no_deadlock() {
+fn late_answer_from_thread_is_no_deadlock() {
     let explored = Explore::new().runs(3).find(|| async {
         let (answer, answered) = oneshot::channel();
         let thread = std::thread::spawn(move || {
-            // Long after nothing in the runtime could go on.
+            // By then the runtime has been idle for long.
             std::thread::sleep(Duration::from_millis(50));
             answer.send(()).unwrap();
         });
@@ -230,7 +230,7 @@ fn what_a_thread_answers_a_moment_later_is_no_deadlock() {
 }
 
 #[test]
-fn an_error_a_leak_and_a_panic_of_a_task_fail_the_first_run() {
+fn error_leak_and_task_panic_fail_first_run() {
     let failure = Explore::new().find(|| ready(Err::<(), _>("disk full")));
     let failure = failure.unwrap_err();
     assert_eq!(
@@ -260,7 +260,7 @@ fn an_error_a_leak_and_a_panic_of_a_task_fail_the_first_run() {
 }
 
 #[test]
-fn sleeps_take_no_time_and_their_order_is_kept() {
+fn sleeps_are_instant_and_ordered() {
     let explored = Explore::new().runs(50).find(|| async {
         let woken = RefCell::new(Vec::new());
         let sleep = |days: u64| {
@@ -277,7 +277,7 @@ fn sleeps_take_no_time_and_their_order_is_kept() {
 }
 
 #[test]
-fn only_children_that_were_woken_are_polled() {
+fn only_woken_children_polled() {
     let explored = Explore::new().runs(200).find(|| async {
         let wakers = RefCell::new(Vec::new());
         let mut was_polled = false;
@@ -310,7 +310,7 @@ fn only_children_that_were_woken_are_polled() {
 }
 
 #[test]
-fn children_that_are_ready_in_time_are_so_in_every_order() {
+fn children_ready_before_deadline_settle() {
     let explored = Explore::new().runs(200).find(|| async {
         let waker = RefCell::new(None);
         let is_woken = Cell::new(false);
@@ -331,7 +331,7 @@ fn children_that_are_ready_in_time_are_so_in_every_order() {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            // The last child is woken in time, if only just.
+            // Wakes the last child just before the deadline passes.
             is_woken.set(true);
             if let Some(waker) = waker.take() {
                 waker.wake();
@@ -346,7 +346,7 @@ fn children_that_are_ready_in_time_are_so_in_every_order() {
 }
 
 #[test]
-fn a_limit_holds_in_every_order() {
+fn limit_holds_in_every_schedule() {
     let explored = Explore::new().runs(200).find(|| async {
         let (now, most) = (Cell::new(0), Cell::new(0));
         let work = || async {
@@ -366,7 +366,7 @@ fn a_limit_holds_in_every_order() {
 }
 
 #[test]
-fn a_checkpoint_yields_in_runs_alone() {
+fn checkpoint_yields_only_in_runs() {
     let mut passing = pin!(checkpoint("outside"));
     let polled = tokio_test::task::spawn(passing.as_mut()).poll();
     assert_eq!(polled, Poll::Ready(()));
@@ -387,7 +387,7 @@ fn a_checkpoint_yields_in_runs_alone() {
 }
 
 #[test]
-fn a_loop_that_waits_for_another_child_comes_to_its_end() {
+fn spinning_child_does_not_starve_sibling() {
     let explored = Explore::new().runs(300).find(|| async {
         let is_done = Cell::new(false);
         let spins = async {
@@ -407,7 +407,7 @@ fn a_loop_that_waits_for_another_child_comes_to_its_end() {
 }
 
 #[test]
-fn a_loop_that_waits_within_a_combinator_for_a_child_of_another_comes_to_its_end() {
+fn spinning_inner_join_does_not_starve_outer_join() {
     let most = Cell::new(0);
     let explored = Explore::new().runs(300).find(|| async {
         let (is_done, polls) = (Cell::new(false), Cell::new(0));
@@ -426,12 +426,12 @@ fn a_loop_that_waits_within_a_combinator_for_a_child_of_another_comes_to_its_end
         most.set(most.get().max(polls.get()));
     });
     explored.unwrap();
-    // A run that is not fair makes 20 000 decisions before it is made so.
+    // An unfair schedule would make 20 000 decisions before fairness is forced.
     assert!(most.get() < 5_000, "{}", most.get());
 }
 
 #[test]
-fn children_that_never_overlap_are_told_of_if_they_should() {
+fn missing_overlap_reported_when_required() {
     let one_by_one = || async {
         for _ in 0..2 {
             let _ = settle_all([yield_now()]).await;
@@ -442,7 +442,7 @@ fn children_that_never_overlap_are_told_of_if_they_should() {
     let exploring = Explore::new().runs(20).require_overlap();
     let failure = exploring.find(one_by_one).unwrap_err();
     let text = failure.to_string();
-    let says = "in 20 runs of the test `children_that_never_overlap_are_told_of_if_they_should`";
+    let says = "in 20 runs of the test `missing_overlap_reported_when_required`";
     assert!(text.contains(says), "{text}");
     assert!(text.contains("in flight at once"), "{text}");
     assert!(!text.contains("nothing races"), "that is not known: {text}");
@@ -479,7 +479,7 @@ fn children_that_never_overlap_are_told_of_if_they_should() {
 }
 
 #[test]
-fn children_overlap_if_one_has_not_ended_when_another_is_polled() {
+fn overlap_needs_pending_sibling() {
     let exploring = || Explore::new().runs(20).require_overlap();
     let at_once = || async {
         let _ = settle_all([ready(()), ready(())]).await;
@@ -495,7 +495,7 @@ fn children_overlap_if_one_has_not_ended_when_another_is_polled() {
 }
 
 #[test]
-fn a_thread_that_is_not_called_like_a_test_is_none() {
+fn thread_name_not_taken_for_test_name() {
     let thread = std::thread::Builder::new().name("my worker".to_owned());
     let explore = || {
         Explore::new()
@@ -512,7 +512,7 @@ fn a_thread_that_is_not_called_like_a_test_is_none() {
 }
 
 #[test]
-fn what_cannot_be_explored_says_why() {
+fn unsupported_exploration_says_why() {
     let explored = tokio_test::block_on(async { Explore::new().find(|| async {}) });
     let text = explored.unwrap_err().to_string();
     assert!(
@@ -530,11 +530,11 @@ fn what_cannot_be_explored_says_why() {
 }
 
 #[test]
-fn a_run_that_hangs_is_given_up() {
+fn hanging_run_times_out() {
     let check = LeakCheck::new().timeout(Duration::from_millis(50));
     let failure = check.explore().find(|| {
         let mut kept = None::<std::task::Waker>;
-        // Somebody outside of the runtime may wake it.
+        // Something outside the runtime could still use this waker, so it is no deadlock.
         poll_fn(move |context| {
             drop(kept.replace(context.waker().clone()));
             Poll::<()>::Pending

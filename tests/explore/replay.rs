@@ -1,9 +1,9 @@
-//! A run is repeated by its seed.
+//! A seed replays its run.
 
 use super::*;
 
 #[test]
-fn the_same_seed_finds_the_same_run() {
+fn same_seed_finds_same_run() {
     let find = |seed| {
         Explore::new()
             .seed(seed)
@@ -17,14 +17,14 @@ fn the_same_seed_finds_the_same_run() {
 }
 
 #[test]
-fn a_run_is_repeated_step_by_step() {
+fn replay_repeats_schedule() {
     let found = Explore::new().find(two_registrations).unwrap_err();
     let replay = |seed: Seed| Explore::new().replay(seed).find(two_registrations);
     let again = replay(found.seed().clone()).unwrap_err();
     assert_eq!(again.schedule(), found.schedule());
     assert_eq!(again.seed(), found.seed());
     assert!(!again.to_string().contains("another course"), "{again}");
-    // Also from its text, as somebody types it.
+    // A seed parsed from its text replays the same run.
     let again = replay(found.seed().to_string().parse().unwrap()).unwrap_err();
     assert_eq!(again.schedule(), found.schedule());
     // The plain order passes.
@@ -33,8 +33,8 @@ fn a_run_is_repeated_step_by_step() {
 }
 
 #[test]
-fn a_drawn_run_is_repeated_too() {
-    let mut courses = std::collections::HashSet::new();
+fn random_seed_replays_same_order() {
+    let mut orders = std::collections::HashSet::new();
     for bits in 0..20 {
         let seed: Seed = format!("0x{bits:x}5").parse().unwrap();
         let order = || {
@@ -60,13 +60,13 @@ fn a_drawn_run_is_repeated_too() {
         };
         let first = order();
         assert_eq!(first, order(), "{seed}");
-        courses.insert(first);
+        orders.insert(first);
     }
-    assert!(courses.len() > 10, "{}", courses.len());
+    assert!(orders.len() > 10, "{}", orders.len());
 }
 
 #[test]
-fn of_another_body_it_is_said_that_the_run_is_another() {
+fn replay_of_other_body_notes_divergence() {
     let found = Explore::new().find(two_registrations).unwrap_err();
     let exploring = Explore::new().replay(found.seed().clone());
     let explored = exploring.find(|| async {
@@ -76,14 +76,14 @@ fn of_another_body_it_is_said_that_the_run_is_another() {
     let note = note.expect("the course is another");
     assert!(note.contains("took another course than before"), "{note}");
 
-    // Decisions that there are not.
+    // A seed with decisions that the run does not have.
     let exploring = Explore::new().replay("90:1".parse().unwrap());
     let explored = exploring.find(|| async {}).unwrap();
     assert!(explored.note().is_some());
 }
 
 #[test]
-fn a_body_that_depends_on_more_than_its_schedule_is_told_so() {
+fn nondeterministic_body_noted() {
     let mut runs = 0;
     let failure = Explore::new().find(|| {
         runs += 1;
@@ -102,7 +102,7 @@ fn a_body_that_depends_on_more_than_its_schedule_is_told_so() {
 }
 
 #[test]
-fn of_a_run_that_passes_though_it_failed_before_it_is_said_so() {
+fn replay_notes_run_that_passes_now() {
     let add_one = async |count: &Mutex<u32>, is_repaired: bool| {
         let mut locked = count.lock().await;
         if !is_repaired {
@@ -130,8 +130,8 @@ fn of_a_run_that_passes_though_it_failed_before_it_is_said_so() {
 }
 
 #[test]
-fn a_run_that_fails_by_luck_is_told_apart_from_one_on_another_course() {
-    // The plain run and those before are counted, too.
+fn flaky_failure_distinguished_from_divergence() {
+    // Counts every run of the body, including the plain one.
     let mut runs = 0;
     let mut once = || {
         runs += 1;
@@ -152,7 +152,7 @@ fn a_run_that_fails_by_luck_is_told_apart_from_one_on_another_course() {
     let note = explored.note().expect("it passes");
     assert!(note.contains("it passes now: "), "{note}");
 
-    // In the plain order, too, from which nothing differs.
+    // The same holds for a failure in the plain order, which has no decisions.
     let mut fails = true;
     let mut at_first = || {
         let fails = std::mem::replace(&mut fails, false);
@@ -164,7 +164,7 @@ fn a_run_that_fails_by_luck_is_told_apart_from_one_on_another_course() {
     let explored = exploring.find(at_first).unwrap();
     let note = explored.note().expect("it passes");
     assert!(note.contains("it passes now: "), "{note}");
-    // One that somebody types has not failed.
+    // A seed typed by hand has no failure to compare with.
     let exploring = Explore::new().replay("plain".parse().unwrap());
     let explored = exploring.find(|| async {}).unwrap();
     assert_eq!(explored.note(), None);
@@ -185,7 +185,7 @@ fn a_run_that_fails_by_luck_is_told_apart_from_one_on_another_course() {
 }
 
 #[test]
-fn a_run_that_is_repeated_may_stand_at_a_breakpoint_for_longer_than_a_run_may_take() {
+fn replay_not_timed_out_at_breakpoint() {
     let stands_still = Cell::new(Duration::ZERO);
     let body = || async {
         std::thread::sleep(stands_still.get());
@@ -199,7 +199,7 @@ fn a_run_that_is_repeated_may_stand_at_a_breakpoint_for_longer_than_a_run_may_ta
 }
 
 #[test]
-fn a_deadlock_is_found_in_a_run_that_is_repeated_too() {
+fn replay_finds_deadlock() {
     let both = async |one: &Mutex<()>, other: &Mutex<()>| {
         let _one = one.lock().await;
         let _other = other.lock().await;
@@ -215,7 +215,7 @@ fn a_deadlock_is_found_in_a_run_that_is_repeated_too() {
     assert!(is_deadlock, "{again}");
 }
 
-/// Waits for what somebody outside of the runtime may do, and nobody does.
+/// Keeps its waker, so that something outside the runtime could wake it; nothing does.
 async fn hangs() {
     let mut kept = None::<std::task::Waker>;
     let waits = poll_fn(move |context| {
@@ -226,7 +226,7 @@ async fn hangs() {
 }
 
 #[test]
-fn a_run_that_hangs_is_repeated_with_the_timeout_that_it_had() {
+fn replay_command_keeps_timeout() {
     let exploring = || {
         let check = LeakCheck::new().timeout(Duration::from_millis(50));
         check.explore()

@@ -1,8 +1,8 @@
-//! A run that failed is made simpler, also where each run that fails leaves something behind.
+//! Failing runs are minimized, including those that leave something behind.
 
 use super::*;
 
-/// Leaves a task behind if two users are registered twice each, amid others who yield too.
+/// Leaks a task if two users are both registered twice, among unrelated children that yield.
 async fn leaks_after_two_races() {
     let (users, others) = (RwLock::default(), Mutex::new(0));
     let noise = || async {
@@ -19,7 +19,7 @@ async fn leaks_after_two_races() {
     }
 }
 
-/// In how many decisions the run that is told of differs from the plain order.
+/// The number of decisions in which the reported run differs from the plain order.
 fn decisions(failure: &Failure) -> usize {
     let text = failure.to_string();
     let Some((_, number)) = text.split_once("differs from the plain order in ") else {
@@ -30,7 +30,7 @@ fn decisions(failure: &Failure) -> usize {
 }
 
 #[test]
-fn of_a_run_that_leaves_a_task_behind_no_decision_is_left_that_is_not_needed() {
+fn shrink_minimizes_leaking_run() {
     let failure = Explore::new().find(leaks_after_two_races).unwrap_err();
     assert_eq!(verdict(&failure), &Verdict::Leaked);
     let seed = failure.seed().to_string();
@@ -46,17 +46,17 @@ fn of_a_run_that_leaves_a_task_behind_no_decision_is_left_that_is_not_needed() {
     }
 }
 
-/// Takes a moment to end, and more turns than there are without a grace.
-pub(crate) async fn takes_long() {
+/// Takes more turns to end than a check without a grace gives.
+pub(crate) async fn many_yields() {
     for _ in 0..5_000 {
         yield_now().await;
     }
 }
 
 #[test]
-fn what_ends_in_the_grace_is_not_taken_for_what_is_left() {
+fn shrink_ignores_task_ending_in_grace() {
     let failure = Explore::new().find(|| async {
-        straggler::spawn(takes_long());
+        straggler::spawn(many_yields());
         let users = RwLock::default();
         let both = [register(&users, "eve"), register(&users, "eve")];
         if settle_all(both).await.ok_count() == 2 {
@@ -70,13 +70,13 @@ fn what_ends_in_the_grace_is_not_taken_for_what_is_left() {
 }
 
 #[test]
-fn a_task_that_panics_in_the_grace_is_not_taken_for_one_that_is_left() {
+fn shrink_keeps_panic_during_grace() {
     let failure = Explore::new().find(|| async {
         let users = RwLock::default();
         let both = [register(&users, "eve"), register(&users, "eve")];
         if settle_all(both).await.ok_count() == 2 {
             straggler::spawn(async {
-                takes_long().await;
+                many_yields().await;
                 panic!("one name, one account");
             });
         }

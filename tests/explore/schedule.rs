@@ -1,8 +1,8 @@
-//! What is told of the steps of a run.
+//! The recorded steps of a failing run.
 
 use super::*;
 
-/// The steps of the first run that fails.
+/// The steps of the failing run, as `actor action`.
 fn steps(failure: &Failure) -> Vec<String> {
     let steps = failure.schedule().steps().iter();
     steps
@@ -10,13 +10,13 @@ fn steps(failure: &Failure) -> Vec<String> {
         .collect()
 }
 
-/// Fails a run.
+/// Panics, in a function that returns `()`.
 fn fails() {
     panic!("on purpose");
 }
 
 #[test]
-fn the_last_step_of_the_body_is_told() {
+fn last_step_of_body_recorded() {
     let seed: Seed = "stepped".parse().unwrap();
     let exploring = || Explore::new().replay(seed.clone());
     let failure = exploring().find(|| async { fails() });
@@ -29,7 +29,7 @@ fn the_last_step_of_the_body_is_told() {
 }
 
 #[test]
-fn what_waits_beside_a_combinator_is_told_too() {
+fn steps_beside_combinator_recorded() {
     let failure = Explore::new().find(|| async {
         let count = Mutex::new(0);
         let add = || async {
@@ -41,14 +41,14 @@ fn what_waits_beside_a_combinator_is_told_too() {
     });
     let failure = failure.unwrap_err();
     let steps = steps(&failure);
-    let tells = |who: &str| steps.iter().any(|step| step.starts_with(who));
-    assert!(tells("child #0 waits at "), "{failure}");
-    // In the poll in which the child was polled too.
-    assert!(tells("the body yields at "), "{failure}");
-    assert!(tells("the body waits for its children"), "{failure}");
+    let has_step = |who: &str| steps.iter().any(|step| step.starts_with(who));
+    assert!(has_step("child #0 waits at "), "{failure}");
+    // The body yields in the poll that also polled the child.
+    assert!(has_step("the body yields at "), "{failure}");
+    assert!(has_step("the body waits for its children"), "{failure}");
     assert!(!failure.to_string().contains("no waker"), "{failure}");
 
-    // And of one that only waits for its children nothing else.
+    // A body that only waits for its children has no steps but its end.
     let failure = Explore::new().find(two_registrations).unwrap_err();
     let of_body = failure.schedule().steps().iter();
     let of_body = of_body.filter(|step| step.actor() == "the body");
@@ -56,7 +56,7 @@ fn what_waits_beside_a_combinator_is_told_too() {
 }
 
 #[test]
-fn children_of_several_combinators_are_told_apart() {
+fn children_named_by_their_combinator() {
     let add = async |count: &RwLock<u32>| {
         let before = *count.read().await;
         *count.write().await = before + 1;
@@ -88,7 +88,7 @@ fn children_of_several_combinators_are_told_apart() {
 }
 
 #[test]
-fn a_task_that_is_aborted_is_told_of() {
+fn aborted_task_recorded() {
     let seed = "stepped".parse().unwrap();
     let failure = Explore::new().replay(seed).find(|| async {
         let waits = straggler::spawn(pending::<()>());
@@ -109,7 +109,7 @@ fn a_task_that_is_aborted_is_told_of() {
 }
 
 #[test]
-fn of_a_long_run_the_beginning_and_the_end_are_told() {
+fn long_schedule_keeps_start_and_end() {
     let seed = "stepped".parse().unwrap();
     let failure = Explore::new().replay(seed).find(|| async {
         for _ in 0..1_000 {
