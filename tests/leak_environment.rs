@@ -1,5 +1,5 @@
-//! The environment variables, whether the check is armed, and tests beside each other: each in a
-//! process of its own.
+//! Environment variables, the self test, and concurrent tests. Each runs in a child process, since
+//! variables apply to a whole process.
 
 #![cfg(feature = "macros")]
 
@@ -10,51 +10,51 @@ use std::future::pending;
 use std::time::Duration;
 
 use straggler::LeakCheck;
-use straggler::leak::self_test;
+use straggler::leak::armed;
 
-/// Leaves a task behind that is alive for two seconds, unless the grace ends it.
+/// Leaks a task for two seconds, which a longer grace would wait for.
 #[straggler::test]
 #[ignore = "fails on purpose"]
-async fn leaks_for_two_seconds() {
+async fn two_second_leak() {
     straggler::spawn(tokio::time::sleep(Duration::from_secs(2)));
 }
 
 #[straggler::test(grace = "10ms")]
 #[ignore = "fails on purpose"]
-async fn leaks_with_a_grace_of_its_own() {
+async fn leak_with_own_grace() {
     straggler::spawn(tokio::time::sleep(Duration::from_secs(2)));
 }
 
-/// The process of a test that is not checked waits for it.
+/// Ends by itself, since a process whose check is off waits for the closure.
 #[straggler::test(grace = "10ms")]
 #[ignore = "fails on purpose"]
-async fn blocks_for_two_seconds() {
+async fn two_second_blocking_work() {
     straggler::spawn_blocking(|| std::thread::sleep(Duration::from_secs(2)));
 }
 
 #[straggler::test(grace = "10ms")]
 #[ignore = "fails on purpose"]
-async fn blocks_for_ever() {
-    straggler::spawn_blocking(block_for_ever);
-    tokio::task::spawn_blocking(block_for_ever);
+async fn endless_blocking_work() {
+    straggler::spawn_blocking(park_forever);
+    tokio::task::spawn_blocking(park_forever);
 }
 
 #[straggler::test(grace = "10ms", flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "fails on purpose"]
-async fn panics_and_blocks_for_ever() {
-    straggler::spawn_blocking(block_for_ever);
-    tokio::task::spawn_blocking(block_for_ever);
+async fn panic_and_endless_blocking_work() {
+    straggler::spawn_blocking(park_forever);
+    tokio::task::spawn_blocking(park_forever);
     panic!("no such account");
 }
 
 #[straggler::test(grace = "10ms", allow = 2)]
 #[ignore = "run by another test"]
-async fn may_block_for_ever() {
-    straggler::spawn_blocking(block_for_ever);
-    tokio::task::spawn_blocking(block_for_ever);
+async fn allowed_endless_blocking_work() {
+    straggler::spawn_blocking(park_forever);
+    tokio::task::spawn_blocking(park_forever);
 }
 
-fn block_for_ever() {
+fn park_forever() {
     loop {
         std::thread::park();
     }
@@ -63,7 +63,7 @@ fn block_for_ever() {
 #[straggler::test(grace = "10ms")]
 #[ignore = "fails on purpose"]
 #[should_panic(expected = "as it should")]
-async fn leaks_and_panics_as_it_should() {
+async fn leak_and_expected_panic() {
     straggler::spawn(pending::<()>());
     panic!("as it should");
 }
@@ -75,13 +75,13 @@ async fn leaks_and_panics_as_it_should() {
     clippy::should_panic_without_expect,
     reason = "any panic would do, also one of the check's own"
 )]
-async fn should_panic_with_any_message() {
+async fn any_panic_expected() {
     panic!("as it should");
 }
 
 #[test]
 #[ignore = "run by another test"]
-fn runs_a_check() {
+fn plain_check() {
     let result = LeakCheck::new().grace(Duration::ZERO).run(async {
         tokio::spawn(pending::<()>());
     });
@@ -96,25 +96,22 @@ fn runs_a_check() {
 }
 
 #[test]
-fn a_leak_fails_its_test_unless_something_else_is_said() {
+fn leak_fails_test_by_default() {
     for variables in [&[][..], &[("STRAGGLER", "deny")], &[("STRAGGLER", "")]] {
-        let ended = child::run_with("leaks_with_a_grace_of_its_own", variables);
+        let ended = child::run_with("leak_with_own_grace", variables);
         assert!(!ended.passed, "{variables:?}");
         assert!(
-            ended.stderr.starts_with(
-                "leak_check: 1 task outlived the test `leaks_with_a_grace_of_its_own`"
-            )
+            ended
+                .stderr
+                .starts_with("leak_check: 1 task outlived the test `leak_with_own_grace`")
         );
     }
 }
 
 #[test]
-fn a_warning_is_printed_and_the_test_passes() {
+fn warn_mode_prints_report_and_passes() {
     let warn = [("STRAGGLER", "warn")];
-    for test in [
-        "leaks_with_a_grace_of_its_own",
-        "leaks_and_panics_as_it_should",
-    ] {
+    for test in ["leak_with_own_grace", "leak_and_expected_panic"] {
         let ended = child::run_with(test, &warn);
         assert!(ended.passed, "{ended:?}");
         assert!(
@@ -124,7 +121,7 @@ fn a_warning_is_printed_and_the_test_passes() {
             "{ended:?}"
         );
     }
-    let ended = child::run_with("runs_a_check", &warn);
+    let ended = child::run_with("plain_check", &warn);
     assert!(ended.stdout.contains("it passed"), "{ended:?}");
     assert!(
         ended
@@ -135,64 +132,65 @@ fn a_warning_is_printed_and_the_test_passes() {
 }
 
 #[test]
-fn switched_off_nothing_is_checked_and_nothing_printed() {
+fn off_mode_checks_and_prints_nothing() {
     let off = [("STRAGGLER", "off")];
-    let ended = child::run_with("leaks_with_a_grace_of_its_own", &off);
+    let ended = child::run_with("leak_with_own_grace", &off);
     assert!(ended.passed && ended.stderr.is_empty(), "{ended:?}");
-    let ended = child::run_with("leaks_and_panics_as_it_should", &off);
+    let ended = child::run_with("leak_and_expected_panic", &off);
     assert!(
         ended.passed && !ended.stderr.contains("leak_check"),
         "{ended:?}"
     );
     assert!(
-        child::run_with("runs_a_check", &off)
+        child::run_with("plain_check", &off)
             .stdout
             .contains("it passed")
     );
 }
 
 #[test]
-fn what_is_said_of_leaks_holds_for_blocking_work() {
-    let ended = child::run("blocks_for_two_seconds");
+fn blocking_work_follows_mode_and_grace() {
+    let ended = child::run("two_second_blocking_work");
     assert!(!ended.passed, "{ended:?}");
-    let says = "leak_check: 1 `spawn_blocking` closure outlived the test `blocks_for_two_seconds`";
+    let says =
+        "leak_check: 1 `spawn_blocking` closure outlived the test `two_second_blocking_work`";
     assert!(ended.stderr.starts_with(says), "{ended:?}");
-    let ended = child::run_with("blocks_for_two_seconds", &[("STRAGGLER", "warn")]);
+    let ended = child::run_with("two_second_blocking_work", &[("STRAGGLER", "warn")]);
     assert!(ended.passed && ended.stderr.starts_with(says), "{ended:?}");
-    let ended = child::run_with("blocks_for_two_seconds", &[("STRAGGLER", "off")]);
+    let ended = child::run_with("two_second_blocking_work", &[("STRAGGLER", "off")]);
     assert!(ended.passed && ended.stderr.is_empty(), "{ended:?}");
-    let ended = child::run_with("blocks_for_two_seconds", &[("STRAGGLER_GRACE", "1h")]);
+    let ended = child::run_with("two_second_blocking_work", &[("STRAGGLER_GRACE", "1h")]);
     assert!(!ended.passed, "the test has a grace of its own: {ended:?}");
 }
 
 #[test]
-fn a_process_ends_though_blocking_work_never_does() {
-    let ended = child::run("blocks_for_ever");
+fn process_exits_despite_endless_blocking_work() {
+    let ended = child::run("endless_blocking_work");
     assert!(!ended.passed, "{ended:?}");
-    let says = "leak_check: 2 `spawn_blocking` closures outlived the test `blocks_for_ever`";
+    let says = "leak_check: 2 `spawn_blocking` closures outlived the test `endless_blocking_work`";
     assert!(ended.stderr.starts_with(says), "{ended:?}");
-    let ended = child::run("panics_and_blocks_for_ever");
+    let ended = child::run("panic_and_endless_blocking_work");
     assert!(!ended.passed, "{ended:?}");
     let says = "The test failed by the panic above. The leak check also found this:";
     assert!(
         ended.stderr.contains("no such account") && ended.stderr.contains(says),
         "{ended:?}"
     );
-    // Also of a test that passes. Its rule is used, and not noted as one that is not.
-    let ended = child::run("may_block_for_ever");
+    // A passing test exits too. Its rule is used, so no note about an unused rule is printed.
+    let ended = child::run("allowed_endless_blocking_work");
     assert!(ended.passed && ended.stderr.is_empty(), "{ended:?}");
 }
 
 #[test]
-fn a_variable_that_cannot_be_understood_fails_the_test_and_is_named() {
+fn invalid_variable_fails_test_and_is_named() {
     for (variable, value, right) in [
         ("STRAGGLER", "offf", "`deny`, `warn` or `off`"),
         ("STRAGGLER_GRACE", "10", "a time such as `250ms`"),
     ] {
         for test in [
-            "leaks_with_a_grace_of_its_own",
-            "leaks_and_panics_as_it_should",
-            "should_panic_with_any_message",
+            "leak_with_own_grace",
+            "leak_and_expected_panic",
+            "any_panic_expected",
         ] {
             let ended = child::run_with(test, &[(variable, value)]);
             assert!(!ended.passed, "{ended:?}");
@@ -208,45 +206,45 @@ fn a_variable_that_cannot_be_understood_fails_the_test_and_is_named() {
 }
 
 #[test]
-fn the_grace_of_a_test_outranks_that_of_the_environment() {
+fn attribute_grace_overrides_environment() {
     let long = [("STRAGGLER_GRACE", "60s")];
-    assert!(child::run_with("leaks_for_two_seconds", &long).passed);
-    assert!(!child::run_with("leaks_with_a_grace_of_its_own", &long).passed);
-    assert!(!child::run_with("leaks_for_two_seconds", &[("STRAGGLER_GRACE", "1ms")]).passed);
+    assert!(child::run_with("two_second_leak", &long).passed);
+    assert!(!child::run_with("leak_with_own_grace", &long).passed);
+    assert!(!child::run_with("two_second_leak", &[("STRAGGLER_GRACE", "1ms")]).passed);
 }
 
 #[test]
 #[ignore = "run by another test"]
-fn is_armed_outside_of_a_runtime() {
-    println!("{}", self_test());
+fn self_test_outside_runtime() {
+    println!("{}", armed());
 }
 
 #[straggler::test]
 #[ignore = "run by another test"]
-async fn is_armed_inside_of_a_checked_test() {
-    println!("{}", self_test());
+async fn self_test_in_checked_test() {
+    println!("{}", armed());
 }
 
 #[tokio::test]
 #[ignore = "fails on purpose"]
-async fn is_armed_inside_of_another_test() {
-    println!("{}", self_test());
+async fn self_test_in_unchecked_test() {
+    println!("{}", armed());
 }
 
 #[tokio::test]
 #[ignore = "run by another test"]
-async fn is_armed_inside_of_a_watched_test() {
+async fn self_test_in_watched_test() {
     let watch = LeakCheck::watch(&tokio::runtime::Handle::current());
-    println!("{}", self_test());
+    println!("{}", armed());
     watch.verify().await.unwrap();
 }
 
 #[test]
-fn what_is_armed_says_what_it_sees() {
+fn self_test_prints_visibility() {
     for test in [
-        "is_armed_outside_of_a_runtime",
-        "is_armed_inside_of_a_checked_test",
-        "is_armed_inside_of_a_watched_test",
+        "self_test_outside_runtime",
+        "self_test_in_checked_test",
+        "self_test_in_watched_test",
     ] {
         let ended = child::run(test);
         assert!(ended.passed, "{ended:?}");
@@ -271,7 +269,7 @@ fn what_is_armed_says_what_it_sees() {
             "{ended:?}"
         );
     }
-    let ended = child::run_with("is_armed_outside_of_a_runtime", &[("STRAGGLER", "warn")]);
+    let ended = child::run_with("self_test_outside_runtime", &[("STRAGGLER", "warn")]);
     assert!(
         ended
             .stdout
@@ -281,23 +279,19 @@ fn what_is_armed_says_what_it_sees() {
 }
 
 #[test]
-fn what_is_not_armed_fails_and_says_why() {
+fn self_test_failure_says_why() {
     for (test, variables, why) in [
         (
-            "is_armed_outside_of_a_runtime",
+            "self_test_outside_runtime",
             &[("STRAGGLER", "off")][..],
             "switched off by STRAGGLER=off",
         ),
         (
-            "is_armed_outside_of_a_runtime",
+            "self_test_outside_runtime",
             &[("STRAGGLER", "on")],
             "`deny`, `warn` or `off`",
         ),
-        (
-            "is_armed_inside_of_another_test",
-            &[],
-            "needs `#[leak_check]`",
-        ),
+        ("self_test_in_unchecked_test", &[], "needs `#[leak_check]`"),
     ] {
         let ended = child::run_with(test, variables);
         assert!(!ended.passed, "{ended:?}");
@@ -313,25 +307,25 @@ fn what_is_not_armed_fails_and_says_why() {
     }
 }
 
-mod beside_each_other {
+mod concurrent {
     use super::*;
 
     #[straggler::test(grace = "50ms")]
     #[ignore = "fails on purpose"]
-    async fn leaks_one() {
+    async fn one_leak() {
         straggler::spawn(pending::<()>());
     }
 
     #[straggler::test(grace = "50ms", flavor = "multi_thread", worker_threads = 2)]
     #[ignore = "fails on purpose"]
-    async fn leaks_two() {
+    async fn two_leaks() {
         straggler::spawn(pending::<()>());
         tokio::spawn(pending::<()>());
     }
 
     #[straggler::test(flavor = "multi_thread", worker_threads = 2)]
     #[ignore = "run by another test"]
-    async fn is_clean() {
+    async fn clean() {
         for _ in 0..100 {
             straggler::spawn(tokio::task::yield_now()).await.unwrap();
             tokio::spawn(tokio::task::yield_now()).await.unwrap();
@@ -340,9 +334,9 @@ mod beside_each_other {
 }
 
 #[test]
-fn of_tests_beside_each_other_only_those_fail_that_leak_and_with_their_own() {
+fn concurrent_tests_charged_with_own_leaks() {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["beside_each_other::", "--ignored", "--test-threads=16"])
+        .args(["concurrent::", "--ignored", "--test-threads=16"])
         .env_remove("STRAGGLER")
         .env_remove("STRAGGLER_GRACE")
         .env_remove("STRAGGLER_REPORT")
@@ -350,28 +344,23 @@ fn of_tests_beside_each_other_only_those_fail_that_leak_and_with_their_own() {
         .unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(stdout.contains("1 passed; 2 failed"), "{stdout}");
-    for (test, left) in [("leaks_one", "1 task"), ("leaks_two", "2 tasks")] {
-        let says = format!("leak_check: {left} outlived the test `beside_each_other::{test}`");
+    for (test, left) in [("one_leak", "1 task"), ("two_leaks", "2 tasks")] {
+        let says = format!("leak_check: {left} outlived the test `concurrent::{test}`");
         assert!(stdout.contains(&says), "{stdout}");
     }
-    assert!(
-        stdout.contains("beside_each_other::is_clean ... ok"),
-        "{stdout}"
-    );
+    assert!(stdout.contains("concurrent::clean ... ok"), "{stdout}");
 }
 
 #[straggler::test(allow("src/nowhere.rs"), allow = 1)]
 #[ignore = "run by another test"]
-async fn has_rules_that_allow_nothing() {}
+async fn unused_rules() {}
 
 #[test]
-fn rules_that_allow_nothing_are_noted_in_a_test_that_passes() {
-    let ended = child::run("has_rules_that_allow_nothing");
+fn unused_rules_noted_in_passing_test() {
+    let ended = child::run("unused_rules");
     assert!(ended.passed, "{ended:?}");
     for rule in [r#"`allow("src/nowhere.rs")`"#, "`allow = 1`"] {
-        let note = format!(
-            "leak_check: note: {rule} allowed nothing (`has_rules_that_allow_nothing`, tests/"
-        );
+        let note = format!("leak_check: note: {rule} allowed nothing (`unused_rules`, tests/");
         assert!(ended.stderr.contains(&note), "{ended:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! Tests that do not end: what is printed, and what becomes of the process. Each in a process of its
-//! own.
+//! Tests that hang: what they print, and how the process ends. Each runs in a child process, which
+//! some of them abort.
 
 #![cfg(feature = "macros")]
 
@@ -18,43 +18,43 @@ fn block(receiver: &mpsc::Receiver<()>) {
 }
 
 /// Never returns.
-fn block_for_ever() {
+fn block_forever() {
     let (_sender, receiver) = mpsc::channel();
     block(&receiver);
 }
 
 #[straggler::test(timeout = "20ms")]
 #[ignore = "fails on purpose"]
-async fn blocks_its_thread_for_ever() {
+async fn blocked_thread() {
     straggler::spawn(std::future::pending::<()>());
     tokio::task::yield_now().await;
-    block_for_ever();
+    block_forever();
 }
 
 #[straggler::test(timeout = "20ms", flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "fails on purpose"]
-async fn blocks_its_thread_beside_workers() {
+async fn blocked_thread_beside_workers() {
     let (_sender, receiver) = tokio::sync::oneshot::channel::<()>();
     straggler::spawn(async { _ = receiver.await });
     tokio::task::yield_now().await;
-    block_for_ever();
+    block_forever();
 }
 
-/// Leaves a task that is polled for the first time when the body has ended.
+/// The leftover task blocks in its first poll, after the body has ended.
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn leaves_a_task_that_blocks() {
-    straggler::spawn(async { block_for_ever() });
+async fn leftover_task_blocks_in_poll() {
+    straggler::spawn(async { block_forever() });
 }
 
-/// Leaves a task that never ends to be dropped.
+/// The leftover task blocks while the runtime drops it.
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn leaves_a_task_that_blocks_when_it_is_dropped() {
+async fn leftover_task_blocks_in_drop() {
     struct Blocks;
     impl Drop for Blocks {
         fn drop(&mut self) {
-            block_for_ever();
+            block_forever();
         }
     }
 
@@ -66,7 +66,7 @@ async fn leaves_a_task_that_blocks_when_it_is_dropped() {
     tokio::task::yield_now().await;
 }
 
-/// Needs its runtime when it is dropped.
+/// Needs a runtime when dropped.
 struct Spawns;
 
 impl Drop for Spawns {
@@ -77,7 +77,7 @@ impl Drop for Spawns {
 
 #[straggler::test(timeout = "20ms")]
 #[ignore = "fails on purpose"]
-async fn hangs_and_spawns_when_it_is_dropped() {
+async fn hang_that_spawns_in_drop() {
     let _spawns = Spawns;
     std::future::pending::<()>().await;
 }
@@ -85,18 +85,18 @@ async fn hangs_and_spawns_when_it_is_dropped() {
 #[straggler::test(timeout = "20ms")]
 #[should_panic(expected = "")]
 #[ignore = "fails on purpose"]
-async fn should_panic_and_hangs_and_spawns_when_it_is_dropped() {
+async fn should_panic_hang_that_spawns_in_drop() {
     let _spawns = Spawns;
     std::future::pending::<()>().await;
 }
 
 #[straggler::test(timeout = "20ms")]
 #[ignore = "fails on purpose"]
-async fn hangs_and_blocks_when_it_is_dropped() {
+async fn hang_that_blocks_in_drop() {
     struct Blocks;
     impl Drop for Blocks {
         fn drop(&mut self) {
-            block_for_ever();
+            block_forever();
         }
     }
 
@@ -104,10 +104,10 @@ async fn hangs_and_blocks_when_it_is_dropped() {
     std::future::pending::<()>().await;
 }
 
-/// Leaves a task that it may leave, and that takes long to be dropped.
+/// The leaked task is allowed, but dropping it takes long.
 #[straggler::test(allow = 1, grace = "20ms")]
 #[ignore = "run by another test"]
-async fn leaves_a_task_that_takes_long_to_be_dropped() {
+async fn allowed_leak_with_slow_drop() {
     struct TakesLong;
     impl Drop for TakesLong {
         fn drop(&mut self) {
@@ -125,54 +125,54 @@ async fn leaves_a_task_that_takes_long_to_be_dropped() {
 
 #[straggler::test(timeout = "20ms")]
 #[ignore = "fails on purpose"]
-async fn ends_too_late_and_leaves_a_task() {
+async fn late_with_leak_and_task_panic() {
     straggler::spawn(std::future::pending::<()>());
     _ = straggler::spawn(async { panic!("no such table") }).await;
     std::thread::sleep(Duration::from_millis(100));
 }
 
-/// A task panics, and what waits for it blocks its thread.
+/// Blocks its thread after a task has panicked.
 #[straggler::test(timeout = "20ms")]
 #[ignore = "fails on purpose"]
-async fn blocks_since_a_task_panicked() {
+async fn blocked_thread_after_task_panic() {
     _ = straggler::spawn(async { panic!("no such table") }).await;
-    block_for_ever();
+    block_forever();
 }
 
 #[straggler::test(timeout = "20ms")]
 #[ignore = "fails on purpose"]
-async fn returns_an_error_too_late() -> Result<(), &'static str> {
-    // Its time is over by then, however long this takes.
+async fn late_error() -> Result<(), &'static str> {
+    // However long this sleep takes, the timeout has passed after it.
     std::thread::sleep(Duration::from_millis(100));
     Err("no such account")
 }
 
-/// Blocks its thread for so long that somebody has to speak for it, and then ends.
+/// Blocks its thread until the watchdog reports it, and then ends.
 #[straggler::test(timeout = "20ms")]
 #[ignore = "fails on purpose"]
-async fn blocks_its_thread_for_a_while() {
+async fn temporarily_blocked_thread() {
     std::thread::sleep(Duration::from_secs(2));
 }
 
 #[straggler::test]
 #[ignore = "fails on purpose"]
-async fn hangs() {
+async fn hang() {
     std::future::pending::<()>().await;
 }
 
 #[straggler::test(timeout = "none")]
 #[ignore = "run by another test"]
-async fn takes_longer_than_others_may() {
+async fn slow_test_without_timeout() {
     tokio::time::sleep(Duration::from_millis(100)).await;
 }
 
 #[test]
-fn one_that_blocks_its_thread_is_told_of_by_another_thread_and_aborted() {
+fn blocked_test_reported_and_aborted() {
     for variables in [
         &[("STRAGGLER_ON_HANG", "abort")][..],
         &[("NEXTEST_EXECUTION_MODE", "process-per-test")],
     ] {
-        let ended = child::run_with("blocks_its_thread_for_ever", variables);
+        let ended = child::run_with("blocked_thread", variables);
         assert!(!ended.passed);
         let said = &ended.stderr;
         assert!(said.contains("did not end within 20ms"), "{said}");
@@ -183,9 +183,9 @@ fn one_that_blocks_its_thread_is_told_of_by_another_thread_and_aborted() {
 }
 
 #[test]
-fn one_that_blocks_its_thread_is_told_of_also_where_the_runner_captures_what_is_printed() {
+fn blocked_test_report_bypasses_capture() {
     let variables = [("STRAGGLER_ON_HANG", "abort")];
-    let ended = child::run_captured("blocks_its_thread_for_ever", &variables);
+    let ended = child::run_captured("blocked_thread", &variables);
     assert!(!ended.passed);
     let said = &ended.stderr;
     assert!(said.contains("did not end within 20ms"), "{said}");
@@ -193,37 +193,34 @@ fn one_that_blocks_its_thread_is_told_of_also_where_the_runner_captures_what_is_
 }
 
 #[test]
-fn a_test_that_cannot_end_since_something_is_left_does_not_hang_without_a_word() {
+fn blocked_shutdown_reported_and_aborted() {
     for (test, says) in [
-        ("leaves_a_task_that_blocks", "does not come to its end"),
+        ("leftover_task_blocks_in_poll", "does not come to its end"),
         (
-            "leaves_a_task_that_blocks_when_it_is_dropped",
+            "leftover_task_blocks_in_drop",
             "leak_check: 1 task outlived",
         ),
-        (
-            "hangs_and_blocks_when_it_is_dropped",
-            "did not end within 20ms",
-        ),
+        ("hang_that_blocks_in_drop", "did not end within 20ms"),
     ] {
         let ended = child::run_with(test, &[("STRAGGLER_ON_HANG", "abort")]);
         assert!(!ended.passed);
         let said = &ended.stderr;
         assert!(said.contains(says), "{said}");
         let is_left = said.contains("spawned at tests/leak_hangs.rs");
-        assert_eq!(is_left, test.starts_with("leaves"), "{said}");
+        assert_eq!(is_left, test.starts_with("leftover"), "{said}");
         assert!(said.contains("The process is aborted"), "{said}");
     }
 }
 
 #[test]
-fn a_body_that_is_given_up_is_dropped_while_its_runtime_is_there() {
+fn hung_body_dropped_inside_runtime() {
     for test in [
-        "hangs_and_spawns_when_it_is_dropped",
-        "should_panic_and_hangs_and_spawns_when_it_is_dropped",
+        "hang_that_spawns_in_drop",
+        "should_panic_hang_that_spawns_in_drop",
     ] {
         let ended = child::run(test);
         assert!(!ended.passed);
-        // The test runner has come to its end, too.
+        // The test runner got to its summary, so nothing hung.
         assert!(ended.stdout.contains("1 failed"), "{ended:?}");
         let said = &ended.stderr;
         assert!(said.contains("did not end within 20ms"), "{said}");
@@ -239,8 +236,8 @@ fn a_body_that_is_given_up_is_dropped_while_its_runtime_is_there() {
 }
 
 #[test]
-fn one_that_takes_long_to_end_and_passes_is_warned_of() {
-    let ended = child::run("leaves_a_task_that_takes_long_to_be_dropped");
+fn slow_shutdown_warns_and_passes() {
+    let ended = child::run("allowed_leak_with_slow_drop");
     assert!(ended.passed, "{ended:?}");
     let said = &ended.stderr;
     assert!(said.contains("does not come to its end"), "{said}");
@@ -248,8 +245,8 @@ fn one_that_takes_long_to_end_and_passes_is_warned_of() {
 }
 
 #[test]
-fn one_that_is_late_is_told_of_with_its_tasks() {
-    let ended = child::run("ends_too_late_and_leaves_a_task");
+fn late_test_report_lists_tasks() {
+    let ended = child::run("late_with_leak_and_task_panic");
     assert!(!ended.passed);
     let said = &ended.stderr;
     let (_, report) = said.split_once("leak_check: ").unwrap();
@@ -258,37 +255,37 @@ fn one_that_is_late_is_told_of_with_its_tasks() {
 }
 
 #[test]
-fn one_that_blocks_its_thread_is_told_of_with_the_tasks_that_panicked() {
+fn blocked_test_report_lists_task_panics() {
     let abort = [("STRAGGLER_ON_HANG", "abort")];
-    let ended = child::run_with("blocks_since_a_task_panicked", &abort);
+    let ended = child::run_with("blocked_thread_after_task_panic", &abort);
     let said = &ended.stderr;
     let (_, report) = said.split_once("leak_check: ").unwrap();
     assert!(report.contains("no such table"), "{said}");
 }
 
 #[test]
-fn the_error_of_a_test_that_is_late_is_told() {
-    let ended = child::run("returns_an_error_too_late");
+fn late_test_report_keeps_error() {
+    let ended = child::run("late_error");
     assert!(!ended.passed);
     let said = &ended.stderr;
     assert!(said.contains("Error: \"no such account\""), "{said}");
     assert!(said.contains(", longer than its timeout of "), "{said}");
-    let warned = child::run_with("returns_an_error_too_late", &[("STRAGGLER", "warn")]);
+    let warned = child::run_with("late_error", &[("STRAGGLER", "warn")]);
     assert!(!warned.passed, "{warned:?}");
 }
 
 #[test]
-fn tasks_on_other_threads_say_where_they_wait() {
+fn worker_tasks_located_beside_blocked_body() {
     let abort = [("STRAGGLER_ON_HANG", "abort")];
-    let ended = child::run_with("blocks_its_thread_beside_workers", &abort);
+    let ended = child::run_with("blocked_thread_beside_workers", &abort);
     let said = &ended.stderr;
     assert!(said.contains("it blocks its thread"), "{said}");
     assert!(said.contains("on tokio::sync::oneshot::Receiver"), "{said}");
 }
 
 #[test]
-fn one_that_ends_after_all_is_left_to_do_so() {
-    let ended = child::run("blocks_its_thread_for_a_while");
+fn blocked_test_may_end_without_abort() {
+    let ended = child::run("temporarily_blocked_thread");
     assert!(!ended.passed);
     let said = &ended.stderr;
     assert!(said.contains("it blocks its thread"), "{said}");
@@ -297,20 +294,20 @@ fn one_that_ends_after_all_is_left_to_do_so() {
 }
 
 #[test]
-fn the_environment_says_how_long_tests_may_take_that_do_not_say_so_themselves() {
+fn environment_timeout_applies_unless_overridden() {
     let short = [("STRAGGLER_TIMEOUT", "10ms")];
-    let ended = child::run_with("hangs", &short);
+    let ended = child::run_with("hang", &short);
     assert!(!ended.passed);
     assert!(
         ended.stderr.contains("did not end within 10ms"),
         "{ended:?}"
     );
-    let ended = child::run_with("takes_longer_than_others_may", &short);
+    let ended = child::run_with("slow_test_without_timeout", &short);
     assert!(ended.passed, "{ended:?}");
 }
 
 #[test]
-fn a_task_that_blocks_its_thread_says_for_how_long() {
+fn blocking_task_reported_with_duration() {
     let (sender, receiver) = mpsc::channel();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(2).enable_all();
@@ -322,7 +319,7 @@ fn a_task_that_blocks_its_thread_says_for_how_long() {
             block(&receiver);
         });
         begun.await.unwrap();
-        // Ends the task once the report is made: the body is dropped after that.
+        // The body is dropped after the report is made, which ends the task.
         let _sender = sender;
         std::future::pending::<()>().await;
     });

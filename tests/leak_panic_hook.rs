@@ -1,5 +1,4 @@
-//! The hook for panics, which belongs to the process: so this has one of its own, and its tests take
-//! turns.
+//! The panic hook. It is process-wide, so these tests have a binary of their own and take turns.
 
 #![cfg(feature = "tokio")]
 
@@ -15,13 +14,13 @@ static BEFORE: AtomicUsize = AtomicUsize::new(0);
 static OWN: AtomicUsize = AtomicUsize::new(0);
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
-/// Who has it holds the hook.
+/// Held by the test that owns the hook.
 fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The report of a test in which one task of tokio and one of straggler panic.
+/// The report on two panics: of a task spawned through tokio, and of one through straggler.
 fn two_panics() -> Report {
     let checked = LeakCheck::new().run(async {
         tokio::spawn(async { panic!("of tokio") });
@@ -38,7 +37,7 @@ fn messages(report: &Report) -> Vec<&str> {
 }
 
 #[test]
-fn is_installed_once_on_top_of_the_one_that_is_there_and_may_be_replaced() {
+fn hook_chained_once_and_replaceable() {
     let _turn = turn();
     panic::set_hook(Box::new(|_| {
         BEFORE.fetch_add(1, Ordering::SeqCst);
@@ -48,7 +47,7 @@ fn is_installed_once_on_top_of_the_one_that_is_there_and_may_be_replaced() {
     let second = two_panics();
     let called_by_both = BEFORE.load(Ordering::SeqCst);
 
-    // As a test does that looks at its own panics.
+    // Some tests replace the hook to inspect their own panics.
     let installed = panic::take_hook();
     panic::set_hook(Box::new(|_| {
         OWN.fetch_add(1, Ordering::SeqCst);
@@ -58,7 +57,7 @@ fn is_installed_once_on_top_of_the_one_that_is_there_and_may_be_replaced() {
     panic::set_hook(installed);
     let restored = two_panics();
 
-    // From here on a failed assertion has to be seen.
+    // Restores the default hook, so that failed assertions are printed.
     drop(panic::take_hook());
     assert_eq!(messages(&first), ["of tokio", "of straggler"]);
     assert_eq!(messages(&second), messages(&first));
@@ -74,11 +73,11 @@ fn is_installed_once_on_top_of_the_one_that_is_there_and_may_be_replaced() {
 }
 
 #[test]
-fn is_installed_again_by_the_next_check_when_somebody_threw_it_away() {
+fn hook_reinstalled_after_being_dropped() {
     let _turn = turn();
     let first = two_panics();
 
-    // As a test does that silences a panic: what was there is dropped, and nobody puts it back.
+    // Some tests silence a panic this way: they drop the old hook, and never restore it.
     panic::set_hook(Box::new(|_| {
         NEXT.fetch_add(1, Ordering::SeqCst);
     }));
@@ -88,7 +87,7 @@ fn is_installed_again_by_the_next_check_when_somebody_threw_it_away() {
     let ended = two_panics();
     let calls_when_ended = NEXT.load(Ordering::SeqCst);
 
-    // One that goes on to call it, as the hooks of other crates do, keeps it.
+    // A hook that calls the previous one, as other crates install it, keeps ours.
     let installed = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         NEXT.fetch_add(1, Ordering::SeqCst);
@@ -97,7 +96,7 @@ fn is_installed_again_by_the_next_check_when_somebody_threw_it_away() {
     let chained = two_panics();
     let calls_of_all = NEXT.load(Ordering::SeqCst);
 
-    // From here on a failed assertion has to be seen.
+    // Restores the default hook, so that failed assertions are printed.
     drop(panic::take_hook());
     for (report, when) in [
         (first, "at first"),

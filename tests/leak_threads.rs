@@ -1,5 +1,5 @@
-//! Threads that tests leave behind in a process of their own: whose they are depends on what else
-//! runs there.
+//! Leaked threads in child processes: which test a thread is charged to depends on everything else
+//! in its process.
 
 #![cfg(all(feature = "macros", target_os = "linux"))]
 
@@ -9,27 +9,27 @@ mod child;
 use std::process::Command;
 use std::thread;
 
-/// Starts threads that never end, each by a thread that does.
+/// Starts threads that never end, each through a thread that ends.
 fn start(count: usize) {
     for _ in 0..count {
-        let between = thread::spawn(|| drop(thread::spawn(|| loop_for_ever())));
+        let between = thread::spawn(|| drop(thread::spawn(|| park_forever())));
         between.join().unwrap();
     }
 }
 
 fn start_named(name: &str) {
     let named = thread::Builder::new().name(name.to_owned());
-    named.spawn(|| loop_for_ever()).unwrap();
+    named.spawn(|| park_forever()).unwrap();
 }
 
-fn loop_for_ever() -> ! {
+fn park_forever() -> ! {
     loop {
         thread::park();
     }
 }
 
-/// Tests that leave as many threads behind as their name says.
-mod beside_each_other {
+/// Tests that leak as many threads as their names say.
+mod concurrent {
     use super::*;
 
     macro_rules! tests {
@@ -46,21 +46,21 @@ mod beside_each_other {
     }
 
     tests! {
-        leaves_0: 0, "current_thread"
-        leaves_1: 1, "multi_thread"
-        leaves_2: 2, "local"
-        leaves_3: 3, "current_thread"
-        leaves_4: 4, "multi_thread"
-        leaves_5: 5, "local"
-        leaves_6: 6, "current_thread"
-        leaves_7: 7, "multi_thread"
+        leaks_0: 0, "current_thread"
+        leaks_1: 1, "multi_thread"
+        leaks_2: 2, "local"
+        leaks_3: 3, "current_thread"
+        leaks_4: 4, "multi_thread"
+        leaks_5: 5, "local"
+        leaks_6: 6, "current_thread"
+        leaks_7: 7, "multi_thread"
     }
 }
 
-/// Runs all of these tests in one process, and returns what the test runner prints.
-fn run_beside_each_other(threads: &str) -> String {
+/// Runs all tests of `concurrent` in one process, and returns the output of the test runner.
+fn run_concurrent(threads: &str) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["beside_each_other::", "--ignored", threads])
+        .args(["concurrent::", "--ignored", threads])
         .env_remove("STRAGGLER")
         .env_remove("STRAGGLER_GRACE")
         .output()
@@ -69,8 +69,8 @@ fn run_beside_each_other(threads: &str) -> String {
 }
 
 #[test]
-fn of_tests_beside_each_other_are_charged_to_their_own() {
-    let stdout = run_beside_each_other("--test-threads=8");
+fn concurrent_tests_charged_with_own_threads() {
+    let stdout = run_concurrent("--test-threads=8");
     assert!(stdout.contains("1 passed; 7 failed"), "{stdout}");
     for count in 1..8 {
         let threads = if count == 1 {
@@ -78,17 +78,16 @@ fn of_tests_beside_each_other_are_charged_to_their_own() {
         } else {
             &format!("{count} threads")
         };
-        let says =
-            format!("leak_check: {threads} outlived the test `beside_each_other::leaves_{count}` ");
+        let says = format!("leak_check: {threads} outlived the test `concurrent::leaks_{count}` ");
         assert!(stdout.contains(&says), "{stdout}");
     }
     assert!(!stdout.contains("`worker`"), "{stdout}");
 }
 
-/// The second one has those of the first beside it, which might have started others.
+/// From the second test on, leaked threads of an earlier test could have started the named one.
 #[test]
-fn with_names_are_charged_to_the_first_of_tests_that_run_one_after_the_other() {
-    let stdout = run_beside_each_other("--test-threads=1");
+fn named_threads_charged_to_first_sequential_test() {
+    let stdout = run_concurrent("--test-threads=1");
     assert!(stdout.contains("0 passed; 8 failed"), "{stdout}");
     assert_eq!(
         stdout.matches("\n  1 thread `worker`\n").count(),
@@ -98,11 +97,11 @@ fn with_names_are_charged_to_the_first_of_tests_that_run_one_after_the_other() {
 }
 
 #[test]
-fn with_names_are_charged_to_a_test_that_runs_alone() {
-    let ended = child::run("beside_each_other::leaves_2");
+fn named_threads_charged_to_lone_test() {
+    let ended = child::run("concurrent::leaks_2");
     assert!(!ended.passed, "{ended:?}");
     for says in [
-        "leak_check: 3 threads outlived the test `beside_each_other::leaves_2` ",
+        "leak_check: 3 threads outlived the test `concurrent::leaks_2` ",
         "\n  2 threads without a name\n",
         "\n  1 thread `worker`\n",
     ] {
@@ -111,25 +110,25 @@ fn with_names_are_charged_to_a_test_that_runs_alone() {
 }
 
 #[test]
-fn are_printed_and_let_the_test_pass_if_they_are_only_warned_of() {
-    let ended = child::run_with("beside_each_other::leaves_1", &[("STRAGGLER", "warn")]);
+fn threads_printed_in_warn_mode() {
+    let ended = child::run_with("concurrent::leaks_1", &[("STRAGGLER", "warn")]);
     assert!(ended.passed, "{ended:?}");
     let says = "leak_check: 2 threads outlived the test ";
     assert!(ended.stderr.contains(says), "{ended:?}");
-    let ended = child::run_with("beside_each_other::leaves_1", &[("STRAGGLER", "off")]);
+    let ended = child::run_with("concurrent::leaks_1", &[("STRAGGLER", "off")]);
     assert!(ended.passed && ended.stderr.is_empty(), "{ended:?}");
 }
 
 #[straggler::test(threads = "deny", grace = "10ms")]
 #[ignore = "fails on purpose"]
 #[should_panic(expected = "1 thread")]
-async fn should_panic_and_leaves_a_thread_behind() {
+async fn leak_in_should_panic() {
     start(1);
 }
 
 #[test]
-fn do_not_count_as_the_panic_of_a_test_that_should_panic() {
-    let ended = child::run("should_panic_and_leaves_a_thread_behind");
+fn threads_do_not_satisfy_should_panic() {
+    let ended = child::run("leak_in_should_panic");
     assert!(!ended.passed, "{ended:?}");
     assert!(
         ended.stderr.contains("leak_check: 1 thread outlived"),
@@ -144,15 +143,15 @@ fn do_not_count_as_the_panic_of_a_test_that_should_panic() {
     worker_threads = 2
 )]
 #[ignore = "run by another test"]
-async fn is_clean() {
+async fn clean() {
     let blocking = || thread::spawn(|| ()).join().unwrap();
     tokio::task::spawn_blocking(blocking).await.unwrap();
-    // Has the check make threads of its own.
+    // A leftover task makes the check start threads of its own.
     tokio::spawn(tokio::time::sleep(std::time::Duration::from_millis(1)));
 }
 
 #[test]
-fn of_the_runtime_and_of_the_check_are_not_charged_to_a_test_that_runs_alone() {
-    let ended = child::run("is_clean");
+fn runtime_and_check_threads_not_charged() {
+    let ended = child::run("clean");
     assert!(ended.passed && ended.stderr.is_empty(), "{ended:?}");
 }

@@ -1,4 +1,4 @@
-//! One line makes a whole crate tracked, whatever is written below it.
+//! One line in the crate root tracks every spawn below it.
 
 extern crate straggler_tokio as tokio;
 
@@ -8,8 +8,8 @@ use std::time::Duration;
 use straggler::LeakCheck;
 use straggler::leak::{LeakedTask, Report, Wait};
 
-/// What the report says of the tasks that `body` leaves behind: the lines where they were spawned,
-/// below that of the call. None of them is unseen.
+/// The lines where the leaked tasks were spawned, relative to the line of the check. Expects every
+/// task to be tracked.
 #[track_caller]
 fn lines_of(report: Result<(), Report>) -> Vec<u32> {
     let report = report.unwrap_err();
@@ -29,7 +29,7 @@ fn check() -> LeakCheck {
 }
 
 #[test]
-fn spawns_by_every_path_are_seen_at_their_lines() {
+fn spawn_paths_all_tracked_with_lines() {
     use tokio::{spawn, task};
     let report = check().run(async {
         tokio::spawn(pending::<()>());
@@ -50,7 +50,7 @@ mod below {
 }
 
 #[test]
-fn modules_below_are_tracked_too() {
+fn nested_modules_tracked() {
     let report = check()
         .run(async { below::further_below::spawns() })
         .unwrap_err();
@@ -58,7 +58,7 @@ fn modules_below_are_tracked_too() {
 }
 
 #[test]
-fn local_spawns_are_seen() {
+fn local_spawns_tracked() {
     let report = check().local().run(async {
         tokio::task::spawn_local(pending::<()>());
     });
@@ -66,7 +66,7 @@ fn local_spawns_are_seen() {
 }
 
 #[test]
-fn a_join_set_is_tracked_and_else_tokio_s_own() {
+fn join_set_tracked_and_behaves_like_tokio() {
     let report = check().run(async {
         let mut set = tokio::task::JoinSet::new();
         set.spawn(pending::<()>());
@@ -92,17 +92,17 @@ fn a_join_set_is_tracked_and_else_tokio_s_own() {
 }
 
 #[test]
-fn a_join_set_turns_into_tokio_s_and_back() {
+fn join_set_converts_to_tokio_and_back() {
     let set: tokio::task::JoinSet<()> = tokio::task::JoinSet::new();
     let tokio_s: TokioJoinSet<()> = set.into();
     assert!(tokio::task::JoinSet::from(tokio_s).is_empty());
 }
 
-/// tokio's own, for which the other stands in.
+/// The type of tokio itself, which the shadow replaces.
 type TokioJoinSet<T> = <tokio::task::JoinSet<T> as std::ops::Deref>::Target;
 
 #[test]
-fn a_local_join_set_is_tracked() {
+fn local_join_set_tracked() {
     let sum = check().run(async {
         let local = tokio::task::LocalSet::new();
         let mut set = tokio::task::JoinSet::new();
@@ -117,7 +117,7 @@ fn a_local_join_set_is_tracked() {
 }
 
 #[test]
-fn a_task_of_a_local_set_that_is_kept_is_seen() {
+fn task_of_kept_local_set_tracked() {
     let kept = tokio::task::LocalSet::new();
     let report = check().run(async {
         let mut set = tokio::task::JoinSet::new();
@@ -128,7 +128,7 @@ fn a_task_of_a_local_set_that_is_kept_is_seen() {
 }
 
 #[test]
-fn what_blocking_work_spawns_is_charged_to_it() {
+fn spawn_inside_blocking_work_tracked() {
     let report = check().run(async {
         tokio::task::spawn_blocking(|| drop(tokio::spawn(pending::<()>())))
             .await
@@ -138,17 +138,17 @@ fn what_blocking_work_spawns_is_charged_to_it() {
 }
 
 #[tokio::test]
-async fn the_test_attribute_is_the_leak_check() {
-    straggler::leak::self_test();
+async fn test_attribute_is_leak_check() {
+    straggler::leak::armed();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, allow = 1)]
-async fn the_test_attribute_takes_the_arguments_of_both() {
+async fn test_attribute_takes_both_argument_sets() {
     tokio::spawn(pending::<()>());
 }
 
 #[tokio::test]
-async fn the_macros_of_tokio_work() {
+async fn tokio_macros_work() {
     let (one, two) = tokio::join!(async { 1 }, async { 2 });
     tokio::select! {
         three = async { 3 } => assert_eq!(one + two, three),
@@ -170,7 +170,7 @@ async fn task_locals_reach_tracked_tasks() {
 }
 
 #[test]
-fn a_runtime_of_one_s_own_is_tokio_s_and_spawns_in_it_are_not_tracked() {
+fn own_runtime_spawns_untracked() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -181,7 +181,7 @@ fn a_runtime_of_one_s_own_is_tokio_s_and_spawns_in_it_are_not_tracked() {
 }
 
 #[test]
-fn where_tasks_wait_is_seen() {
+fn task_waits_located() {
     let report = check().run(async {
         let (sender, mut receiver) = tokio::sync::mpsc::channel::<()>(1);
         tokio::spawn(async move {

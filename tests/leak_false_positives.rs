@@ -1,7 +1,7 @@
-//! Clean tests of every shape, again and again on a machine that is kept busy: none may be flagged.
+//! Clean bodies of every shape, repeated on a busy machine: none may be reported.
 //!
-//! A process of its own, since its threads that spin are to disturb nobody else. The long form:
-//! `cargo test -p straggler --test no_false_alarms -- --ignored --nocapture`
+//! A binary of its own, since its spinning threads would disturb other tests. The long form:
+//! `cargo test -p straggler --test leak_false_positives -- --ignored --nocapture`
 
 #![cfg(feature = "tokio")]
 
@@ -22,7 +22,7 @@ use tokio::task::{JoinSet, LocalSet, yield_now};
 
 type Shape = (&'static str, fn() -> Pin<Box<dyn Future<Output = ()>>>);
 
-/// A shape by name.
+/// Names each body by its identifier.
 macro_rules! shapes {
     ($($name:ident: $body:block)*) => {
         [$((stringify!($name), || Box::pin(async $body))),*]
@@ -95,17 +95,17 @@ const SHAPES: [Shape; 18] = shapes! {
     }
 };
 
-/// The ways to check a test.
+/// The ways to check a body.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     CurrentThread,
     MultiThread,
     Local,
-    /// With the clock paused.
+    /// Current-thread, on a paused clock.
     Paused,
-    /// In a multi-thread runtime of somebody else.
+    /// In a multi-thread runtime that the check does not own.
     Watched,
-    /// On many threads, none of which may be left.
+    /// Multi-thread, with leaked threads denied.
     #[cfg(target_os = "linux")]
     DeniesThreads,
 }
@@ -146,8 +146,7 @@ impl Way {
     }
 }
 
-/// Runs each shape in every way as often as it is told, on two threads at the same time, and says
-/// how long the slowest took.
+/// Runs each shape in every way, `rounds` times on each of two threads, and prints the longest time.
 fn run_each(rounds: usize) {
     let is_done = AtomicBool::new(false);
     let threads = 2 * thread::available_parallelism().map_or(2, usize::from);
@@ -164,7 +163,7 @@ fn run_each(rounds: usize) {
         let run = || {
             for (name, body) in SHAPES {
                 for &way in WAYS.iter().cycle().take(rounds * WAYS.len()) {
-                    // Sleeps do not end after the body if the clock is paused.
+                    // A paused clock does not advance after the body, so the sleep would be a leak.
                     if matches!(way, Way::Paused) && name.contains("sleeps") {
                         continue;
                     }
@@ -196,12 +195,12 @@ fn run_each(rounds: usize) {
 }
 
 #[test]
-fn clean_tests_are_not_flagged() {
+fn clean_shapes_not_flagged() {
     run_each(3);
 }
 
 #[test]
 #[ignore = "takes minutes: the long form of the test above"]
-fn clean_tests_are_not_flagged_in_a_thousand_rounds() {
+fn clean_shapes_not_flagged_in_long_run() {
     run_each(500);
 }
