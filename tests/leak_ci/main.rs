@@ -1,7 +1,7 @@
-//! What is written for CI: findings as JSON in a file, and annotations of GitHub Actions. Each test
-//! runs others in processes of their own, since the environment variables hold for all of a process.
+//! Output for CI: findings as JSON in a file, and GitHub Actions annotations. The scenarios run in
+//! child processes, since environment variables apply to a whole process.
 //!
-//! `INSTA_UPDATE=always` writes the snapshots anew.
+//! `INSTA_UPDATE=always` rewrites the snapshots.
 
 #![cfg(feature = "macros")]
 
@@ -21,7 +21,7 @@ use serde_json::Value;
 
 const ON_GITHUB: (&str, &str) = ("GITHUB_ACTIONS", "true");
 
-/// A file for findings, which is not there yet, and does not stay.
+/// A path for findings: no file exists at first, and drop removes it.
 struct File(PathBuf);
 
 impl File {
@@ -42,7 +42,7 @@ impl File {
         fs::read_to_string(&self.0).unwrap_or_default()
     }
 
-    /// The objects in it, one a line.
+    /// The objects in the file, one a line.
     fn objects(&self) -> Vec<Value> {
         let text = self.text();
         assert!(text.is_empty() || text.ends_with('\n'), "{text}");
@@ -61,7 +61,7 @@ impl Drop for File {
     }
 }
 
-/// Runs a scenario, with `STRAGGLER` set to `mode`.
+/// Runs a scenario with `STRAGGLER` set to `mode`.
 fn run(scenario: &str, mode: &str, variables: &[(&str, &str)]) -> Ended {
     let mode = [("STRAGGLER", mode)];
     child::run_with(
@@ -70,7 +70,7 @@ fn run(scenario: &str, mode: &str, variables: &[(&str, &str)]) -> Ended {
     )
 }
 
-/// The object that a scenario writes.
+/// The only object that a scenario writes.
 fn object_of(scenario: &str, mode: &str) -> (Ended, Value) {
     let file = File::new();
     let ended = run(scenario, mode, &[("STRAGGLER_REPORT", file.path())]);
@@ -79,14 +79,14 @@ fn object_of(scenario: &str, mode: &str) -> (Ended, Value) {
     (ended, objects.remove(0))
 }
 
-/// The annotations that a scenario prints, each on a line of its own.
+/// The annotations that a scenario prints, one a line.
 fn annotations_of(scenario: &str, mode: &str) -> Vec<String> {
     let ended = run(scenario, mode, &[ON_GITHUB]);
     let lines = ended.stderr.lines().filter(|line| line.starts_with("::"));
     lines.map(str::to_owned).collect()
 }
 
-/// Compares without what differs from run to run and from machine to machine.
+/// Compares with a snapshot, without ages, counts and paths that vary by run and machine.
 fn compare(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
@@ -106,156 +106,139 @@ fn compare(name: &str, text: &str) {
     settings.add_filter("held for [0-9.]+m?s", "held for [age]");
     settings.add_filter("by the test, for [0-9.]+m?s", "by the test, for [age]");
     settings.add_filter(" took .*?, longer", " took [time], longer");
-    // The workspace may lie in somebody else's repository.
+    // The workspace may be a folder of another repository.
     settings.add_filter(r"file=\S*?tests/leak_ci", "file=tests/leak_ci");
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
-/// Every verdict, whether it is a warning, and whether the test passes.
-const VERDICTS: &[(&str, &str, &str, &str, bool)] = &[
-    ("leaks", "deny", "leaked", "error", false),
-    ("leaks", "warn", "leaked", "warning", true),
-    ("leaks_unseen", "", "leaked", "error", false),
-    ("leaks_and_panics", "deny", "panicked", "warning", false),
-    ("leaks_and_panics", "warn", "panicked", "warning", false),
-    (
-        "leaks_and_returns_an_error",
-        "deny",
-        "returned_error",
-        "warning",
-        false,
-    ),
-    (
-        "leaks_and_panics_as_it_should",
-        "deny",
-        "leaked",
-        "error",
-        false,
-    ),
-    (
-        "leaks_and_panics_as_it_should",
-        "warn",
-        "leaked",
-        "warning",
-        true,
-    ),
-    (
-        "leaks_and_should_panic",
-        "deny",
-        "did_not_panic",
-        "warning",
-        false,
-    ),
-    ("hangs", "warn", "hung", "error", false),
-    ("is_late", "deny", "late", "error", false),
-    (
-        "has_helpers_that_panic",
-        "deny",
-        "task_panicked",
-        "error",
-        false,
-    ),
-    ("is_clean", "wran", "not_run", "error", false),
-    ("leaks_and_should_panic", "wran", "not_run", "error", false),
-    (
-        "panics_as_it_should_and_so_does_a_task",
-        "deny",
-        "task_panicked",
-        "warning",
-        true,
-    ),
-    (
-        "panics_as_it_should_and_leaves_blocking_work",
-        "deny",
-        "task_panicked",
-        "error",
-        false,
-    ),
-    ("panics_in_a_run", "deny", "panicked", "error", false),
-    ("panics_in_a_run", "warn", "panicked", "error", false),
-    ("panics_in_a_run", "wran", "not_run", "error", false),
-    (
-        "returns_an_error_in_a_run",
-        "deny",
-        "returned_error",
-        "error",
-        false,
-    ),
-    (
-        "leaks_and_panics_in_a_run",
-        "deny",
-        "panicked",
-        "error",
-        false,
-    ),
-    (
-        "leaks_and_panics_in_a_run_as_it_should",
-        "deny",
-        "leaked",
-        "error",
-        false,
-    ),
-    (
-        "leaks_and_panics_in_a_run_as_it_should",
-        "warn",
-        "leaked",
-        "warning",
-        true,
-    ),
-    (
-        "panics_in_a_run_as_it_should_and_so_does_a_task",
-        "deny",
-        "task_panicked",
-        "warning",
-        true,
-    ),
-    ("has_no_overlap", "deny", "no_overlap", "error", false),
-    ("leaks_in_every_run", "deny", "leaked", "error", false),
-    ("leaks_in_every_run", "warn", "leaked", "warning", true),
-    (
-        "has_tasks_that_panic",
-        "deny",
-        "task_panicked",
-        "error",
-        false,
-    ),
-    ("deadlocks", "deny", "deadlocked", "error", false),
-    (
-        "leaves_blocking_work",
-        "deny",
-        "blocking_leaked",
-        "error",
-        false,
-    ),
-    ("holds_locks", "deny", "locks_held", "error", false),
-    ("holds_locks", "warn", "locks_held", "warning", true),
-    ("hangs_on_a_lock", "deny", "hung", "error", false),
-    #[cfg(target_os = "linux")]
-    ("leaves_threads", "deny", "threads_leaked", "error", false),
-];
+/// A test of the module `scenarios`, how it is run, and what it must write.
+#[derive(Debug)]
+struct Scenario {
+    name: &'static str,
+    /// The value of `STRAGGLER`.
+    mode: &'static str,
+    verdict: &'static str,
+    level: &'static str,
+    outcome: Outcome,
+    snapshots: Snapshots,
+}
 
-/// How each of them ends, and the object that it writes.
-fn verdicts() -> &'static [(Ended, Value)] {
-    static ENDED: OnceLock<Vec<(Ended, Value)>> = OnceLock::new();
-    ENDED.get_or_init(|| {
-        let verdicts = VERDICTS.iter();
-        let ended = verdicts.map(|(scenario, mode, ..)| object_of(scenario, mode));
-        ended.collect()
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Outcome {
+    Passes,
+    Fails,
+}
+
+/// What of a scenario is compared with a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Snapshots {
+    No,
+    Annotations,
+    Both,
+    /// Both, but not in builds with `tokio_unstable`, whose hooks see more of tokio's own tasks.
+    WithoutHooks,
+}
+
+impl Scenario {
+    fn has_object_snapshot(&self) -> bool {
+        match self.snapshots {
+            Snapshots::No | Snapshots::Annotations => false,
+            Snapshots::Both => true,
+            Snapshots::WithoutHooks => cfg!(not(tokio_unstable)),
+        }
+    }
+
+    fn has_annotation_snapshot(&self) -> bool {
+        self.snapshots == Snapshots::Annotations || self.has_object_snapshot()
+    }
+}
+
+/// A scenario a line. As the input of a macro it keeps its columns: rustfmt does not touch it.
+macro_rules! table {
+    ($(
+        $(#[$cfg:meta])?
+        $name:ident $mode:literal $verdict:ident $level:ident $outcome:ident $snapshots:ident;
+    )*) => {
+        &[$(
+            $(#[$cfg])?
+            Scenario {
+                name: stringify!($name),
+                mode: $mode,
+                verdict: stringify!($verdict),
+                level: stringify!($level),
+                outcome: Outcome::$outcome,
+                snapshots: Snapshots::$snapshots,
+            }
+        ),*]
+    };
+}
+
+/// Every verdict at least once, and each mode that changes what comes of it.
+const SCENARIOS: &[Scenario] = table! {
+    // name                                 mode   verdict         level   outcome snapshots
+    leaked_tasks                         "deny" leaked          error   Fails   Both;
+    leaked_tasks                         "warn" leaked          warning Passes  No;
+    leaked_tasks_of_one_place            "deny" leaked          error   Fails   Annotations;
+    leaked_tasks_of_many_places          "deny" leaked          error   Fails   Annotations;
+    leaked_untracked_tasks               ""     leaked          error   Fails   WithoutHooks;
+    leak_and_panic                       "deny" panicked        warning Fails   No;
+    leak_and_panic                       "warn" panicked        warning Fails   No;
+    leak_and_error                       "deny" returned_error  warning Fails   No;
+    leak_and_expected_panic              "deny" leaked          error   Fails   No;
+    leak_and_expected_panic              "warn" leaked          warning Passes  No;
+    leak_and_missing_panic               "deny" did_not_panic   warning Fails   No;
+    leak_and_missing_panic               "wran" not_run         error   Fails   No;
+    hang                                 "deny" hung            error   Fails   Both;
+    hang                                 "warn" hung            error   Fails   No;
+    late                                 "deny" late            error   Fails   Both;
+    helper_panics                        "deny" task_panicked   error   Fails   Both;
+    task_panics                          "deny" task_panicked   error   Fails   WithoutHooks;
+    clean                                "wran" not_run         error   Fails   No;
+    expected_panic_and_task_panic        "deny" task_panicked   warning Passes  No;
+    expected_panic_and_blocking_work     "deny" task_panicked   error   Fails   No;
+    panic_in_run                         "deny" panicked        error   Fails   Both;
+    panic_in_run                         "warn" panicked        error   Fails   No;
+    panic_in_run                         "wran" not_run         error   Fails   No;
+    error_in_run                         "deny" returned_error  error   Fails   Both;
+    leak_and_panic_in_run                "deny" panicked        error   Fails   Both;
+    leak_and_expected_panic_in_run       "deny" leaked          error   Fails   No;
+    leak_and_expected_panic_in_run       "warn" leaked          warning Passes  No;
+    expected_panic_and_task_panic_in_run "deny" task_panicked   warning Passes  No;
+    no_overlap                           "deny" no_overlap      error   Fails   Both;
+    leak_in_every_run                    "deny" leaked          error   Fails   No;
+    leak_in_every_run                    "warn" leaked          warning Passes  No;
+    deadlock                             "deny" deadlocked      error   Fails   Both;
+    blocking_work                        "deny" blocking_leaked error   Fails   Both;
+    held_locks                           "deny" locks_held      error   Fails   Both;
+    held_locks                           "warn" locks_held      warning Passes  No;
+    hang_on_lock                         "deny" hung            error   Fails   Both;
+    #[cfg(target_os = "linux")]
+    threads                              "deny" threads_leaked  error   Fails   Both;
+};
+
+/// The end of each scenario, and the object it writes. They run once for all tests of this file.
+fn objects() -> &'static [(Ended, Value)] {
+    static OBJECTS: OnceLock<Vec<(Ended, Value)>> = OnceLock::new();
+    OBJECTS.get_or_init(|| {
+        let scenarios = SCENARIOS.iter();
+        let objects = scenarios.map(|scenario| object_of(scenario.name, scenario.mode));
+        objects.collect()
     })
 }
 
 #[test]
-fn each_test_with_findings_has_an_object_whatever_comes_of_them() {
-    for (expected, (ended, object)) in VERDICTS.iter().zip(verdicts()) {
-        let &(scenario, _, verdict, level, passes) = expected;
-        assert_eq!(ended.passed, passes, "{expected:?}: {ended:?}");
+fn every_verdict_writes_object() {
+    for (scenario, (ended, object)) in SCENARIOS.iter().zip(objects()) {
+        let passes = scenario.outcome == Outcome::Passes;
+        assert_eq!(ended.passed, passes, "{scenario:?}: {ended:?}");
         assert_eq!(object["version"], 1);
-        assert_eq!(object["test"], format!("scenarios::{scenario}"));
+        assert_eq!(object["test"], format!("scenarios::{}", scenario.name));
         assert_eq!(object["file"], "tests/leak_ci/scenarios.rs");
         let found = (&object["verdict"], &object["level"]);
-        assert_eq!(found, (&verdict.into(), &level.into()), "{expected:?}");
+        let expected = (&scenario.verdict.into(), &scenario.level.into());
+        assert_eq!(found, expected, "{scenario:?}");
         let findings = object["findings"].as_array().unwrap();
-        assert!(!findings.is_empty(), "{expected:?}");
+        assert!(!findings.is_empty(), "{scenario:?}");
         for finding in findings {
             for field in ["kind", "file", "line", "column", "count"] {
                 assert!(finding.get(field).is_some(), "{field}: {finding}");
@@ -265,35 +248,16 @@ fn each_test_with_findings_has_an_object_whatever_comes_of_them() {
 }
 
 #[test]
-fn the_objects() {
-    let mut scenarios = vec![
-        "leaks",
-        "hangs",
-        "is_late",
-        "has_helpers_that_panic",
-        "deadlocks",
-        "leaves_blocking_work",
-        "holds_locks",
-        "hangs_on_a_lock",
-        "panics_in_a_run",
-        "returns_an_error_in_a_run",
-        "leaks_and_panics_in_a_run",
-        "has_no_overlap",
-    ];
-    if cfg!(target_os = "linux") {
-        scenarios.push("leaves_threads");
-    }
-    if cfg!(not(tokio_unstable)) {
-        scenarios.extend(["leaks_unseen", "has_tasks_that_panic"]);
-    }
-    for scenario in scenarios {
-        let (_, object) = object_of(scenario, "deny");
-        let text = serde_json::to_string_pretty(&object).unwrap();
-        compare(&format!("{scenario}__json"), &text);
+fn objects_match_snapshots() {
+    for (scenario, (_, object)) in SCENARIOS.iter().zip(objects()) {
+        if scenario.has_object_snapshot() {
+            let text = serde_json::to_string_pretty(object).unwrap();
+            compare(&format!("{}__json", scenario.name), &text);
+        }
     }
 }
 
-/// Collects the fields, and those values that are words of the schema.
+/// Collects field names, and the values that are keywords of the schema.
 fn words(value: &Value, into: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
@@ -312,12 +276,12 @@ fn words(value: &Value, into: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_word_of_the_objects_is_documented() {
-    let source = include_str!("../../src/leak/render/json.rs");
+fn object_vocabulary_documented() {
+    let source = include_str!("../../src/leak/json.rs");
     let documentation = source.lines().filter(|line| line.starts_with("//!"));
     let documentation = documentation.collect::<Vec<_>>().join("\n");
     let mut used = BTreeSet::new();
-    for (_, object) in verdicts() {
+    for (_, object) in objects() {
         words(object, &mut used);
     }
     assert!(used.len() > 40, "{used:?}");
@@ -327,14 +291,14 @@ fn every_word_of_the_objects_is_documented() {
 }
 
 #[test]
-fn nothing_is_written_of_clean_tests_nor_without_a_file_nor_without_a_check() {
+fn nothing_written_without_findings_file_or_check() {
     let file = File::new();
     let to_file = [("STRAGGLER_REPORT", file.path())];
-    assert!(run("is_clean", "deny", &to_file).passed);
-    assert!(run("leaks", "off", &to_file).passed);
-    assert!(run("holds_locks", "off", &to_file).passed);
-    assert!(run("panics_in_a_run_as_it_should", "deny", &to_file).passed);
-    let ended = run("leaks", "deny", &[("STRAGGLER_REPORT", "")]);
+    assert!(run("clean", "deny", &to_file).passed);
+    assert!(run("leaked_tasks", "off", &to_file).passed);
+    assert!(run("held_locks", "off", &to_file).passed);
+    assert!(run("expected_panic_in_run", "deny", &to_file).passed);
+    let ended = run("leaked_tasks", "deny", &[("STRAGGLER_REPORT", "")]);
     assert!(
         ended.stderr.starts_with("leak_check: 5 tasks outlived"),
         "{ended:?}"
@@ -343,14 +307,14 @@ fn nothing_is_written_of_clean_tests_nor_without_a_file_nor_without_a_check() {
 }
 
 #[test]
-fn a_test_that_blocks_its_thread_is_told_of_before_the_process_is_aborted() {
+fn blocked_test_written_before_abort() {
     let file = File::new();
     let variables = [
         ("STRAGGLER_REPORT", file.path()),
         ("STRAGGLER_ON_HANG", "abort"),
         ON_GITHUB,
     ];
-    let ended = run("blocks_its_thread", "deny", &variables);
+    let ended = run("blocked_thread", "deny", &variables);
     assert!(!ended.passed, "{ended:?}");
     assert!(ended.stderr.contains("\n::error file="), "{ended:?}");
     let objects = file.objects();
@@ -364,10 +328,10 @@ fn a_test_that_blocks_its_thread_is_told_of_before_the_process_is_aborted() {
 }
 
 #[test]
-fn a_test_that_blocks_its_thread_is_told_of_again_if_it_ends() {
+fn blocked_test_written_again_when_it_ends() {
     let file = File::new();
     let to_file = [("STRAGGLER_REPORT", file.path())];
-    let ended = run("blocks_its_thread_until_it_is_given_up", "deny", &to_file);
+    let ended = run("blocked_thread_until_timeout", "deny", &to_file);
     assert!(!ended.passed, "{ended:?}");
     let objects = file.objects();
     let verdicts: Vec<_> = objects.iter().map(|object| &object["verdict"]).collect();
@@ -375,8 +339,8 @@ fn a_test_that_blocks_its_thread_is_told_of_again_if_it_ends() {
 }
 
 #[test]
-fn of_checks_without_the_attribute_only_that_is_written_which_they_print() {
-    let scenario = "a_check_without_the_attribute";
+fn plain_check_writes_only_what_it_prints() {
+    let scenario = "plain_check";
     let (ended, object) = object_of(scenario, "warn");
     assert!(ended.passed, "{ended:?}");
     assert_eq!(object["test"], Value::Null);
@@ -391,8 +355,8 @@ fn of_checks_without_the_attribute_only_that_is_written_which_they_print() {
 }
 
 #[test]
-fn a_run_that_failed_can_be_repeated_from_its_object() {
-    for scenario in ["panics_in_a_run", "leaks_in_every_run"] {
+fn failed_run_replays_from_object() {
+    for scenario in ["panic_in_run", "leak_in_every_run"] {
         let (_, object) = object_of(scenario, "deny");
         let explored = &object["explored"];
         assert_eq!(explored["runs"], 3, "{object}");
@@ -401,19 +365,19 @@ fn a_run_that_failed_can_be_repeated_from_its_object() {
         let ended = run(scenario, "deny", &[("STRAGGLER_SEED", seed)]);
         assert!(ended.stderr.contains("explore: the run of"), "{ended:?}");
     }
-    let (_, object) = object_of("leaks", "deny");
+    let (_, object) = object_of("leaked_tasks", "deny");
     assert_eq!(object.get("explored"), None, "it does not explore");
 }
 
 #[test]
-fn an_exploration_that_cannot_be_made_has_an_object() {
+fn unrunnable_exploration_writes_object() {
     let file = File::new();
     let variables = [
         ("STRAGGLER_REPORT", file.path()),
         ("STRAGGLER_RUNS", "abc"),
         ON_GITHUB,
     ];
-    let ended = run("panics_in_a_run", "deny", &variables);
+    let ended = run("panic_in_run", "deny", &variables);
     assert!(ended.stderr.contains("\n::error file="), "{ended:?}");
     let objects = file.objects();
     let [object] = objects.as_slice() else {
@@ -425,8 +389,8 @@ fn an_exploration_that_cannot_be_made_has_an_object() {
 }
 
 #[test]
-fn an_exploration_without_the_attribute_that_fails_has_an_object_too() {
-    let (ended, object) = object_of("explores_without_the_attribute", "deny");
+fn plain_exploration_writes_object() {
+    let (ended, object) = object_of("plain_exploration", "deny");
     assert!(!ended.passed, "{ended:?}");
     assert_eq!(object["test"], Value::Null);
     assert_eq!(object["verdict"], "panicked");
@@ -436,12 +400,12 @@ fn an_exploration_without_the_attribute_that_fails_has_an_object_too() {
 
 #[test]
 #[cfg(unix)]
-fn a_relative_path_is_taken_from_the_root_of_the_workspace() {
+fn relative_path_resolved_at_workspace_root() {
     let file = File::new();
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let up = "../".repeat(root.ancestors().count() - 1);
     let output = Command::new(env::current_exe().unwrap())
-        .args(["scenarios::leaks", "--exact", "--ignored"])
+        .args(["scenarios::leaked_tasks", "--exact", "--ignored"])
         .current_dir(root.join("tests"))
         .env_remove("STRAGGLER")
         .env("STRAGGLER_REPORT", up + file.path().trim_start_matches('/'))
@@ -452,7 +416,7 @@ fn a_relative_path_is_taken_from_the_root_of_the_workspace() {
 }
 
 #[test]
-fn many_processes_append_to_one_file_and_no_line_is_lost_or_torn() {
+fn concurrent_processes_append_whole_lines() {
     const PROCESSES: usize = 8;
     let file = File::new();
     let begin = |_| {
@@ -482,15 +446,16 @@ fn many_processes_append_to_one_file_and_no_line_is_lost_or_torn() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_noted_and_changes_no_verdict() {
+fn unwritable_file_noted_and_verdict_kept() {
     let nowhere = format!(
         "{}/no/such/folder/findings.jsonl",
         env!("CARGO_TARGET_TMPDIR")
     );
     let to_nowhere = [("STRAGGLER_REPORT", nowhere.as_str())];
-    for &(scenario, mode, .., passes) in VERDICTS {
-        let ended = run(scenario, mode, &to_nowhere);
-        assert_eq!(ended.passed, passes, "{scenario} {mode}: {ended:?}");
+    for scenario in SCENARIOS {
+        let ended = run(scenario.name, scenario.mode, &to_nowhere);
+        let passes = scenario.outcome == Outcome::Passes;
+        assert_eq!(ended.passed, passes, "{scenario:?}: {ended:?}");
         let note = format!(
             "leak_check: note: findings cannot be appended to {nowhere}, as STRAGGLER_REPORT says: "
         );
@@ -499,9 +464,9 @@ fn a_file_that_cannot_be_written_is_noted_and_changes_no_verdict() {
 }
 
 #[test]
-fn that_a_file_cannot_be_written_is_noted_once_past_what_is_captured() {
+fn unwritable_file_noted_once_despite_capture() {
     let output = Command::new(env::current_exe().unwrap())
-        .args(["scenarios::leaks", "--ignored"])
+        .args(["scenarios::leak", "--ignored"])
         .env("STRAGGLER", "warn")
         .env("STRAGGLER_REPORT", env!("CARGO_TARGET_TMPDIR"))
         .output()
@@ -515,47 +480,27 @@ fn that_a_file_cannot_be_written_is_noted_once_past_what_is_captured() {
 }
 
 #[test]
-fn the_annotations() {
-    let mut scenarios = vec![
-        "leaks",
-        "leaks_from_one_place_in_several_ways",
-        "leaks_in_many_places",
-        "hangs",
-        "is_late",
-        "has_helpers_that_panic",
-        "deadlocks",
-        "leaves_blocking_work",
-        "holds_locks",
-        "hangs_on_a_lock",
-        "panics_in_a_run",
-        "returns_an_error_in_a_run",
-        "leaks_and_panics_in_a_run",
-        "has_no_overlap",
-    ];
-    if cfg!(target_os = "linux") {
-        scenarios.push("leaves_threads");
-    }
-    if cfg!(not(tokio_unstable)) {
-        scenarios.extend(["leaks_unseen", "has_tasks_that_panic"]);
-    }
-    for scenario in scenarios {
-        let annotations = annotations_of(scenario, "deny");
-        compare(&format!("{scenario}__annotations"), &annotations.join("\n"));
+fn annotations_match_snapshots() {
+    for scenario in SCENARIOS {
+        if scenario.has_annotation_snapshot() {
+            let annotations = annotations_of(scenario.name, scenario.mode).join("\n");
+            compare(&format!("{}__annotations", scenario.name), &annotations);
+        }
     }
 }
 
 #[test]
-fn an_annotation_is_an_error_where_the_test_fails_by_it() {
-    for &(scenario, mode, _, level, _) in VERDICTS {
-        let annotations = annotations_of(scenario, mode);
-        let begins = format!("::{level} file=");
+fn annotation_level_follows_outcome() {
+    for scenario in SCENARIOS {
+        let annotations = annotations_of(scenario.name, scenario.mode);
+        let begins = format!("::{} file=", scenario.level);
         assert!(annotations[0].starts_with(&begins), "{annotations:?}");
     }
 }
 
 #[test]
-fn what_only_accompanies_the_verdict_is_a_warning() {
-    for scenario in ["hangs", "deadlocks", "leaks_and_has_a_helper_that_panics"] {
+fn secondary_findings_are_warnings() {
+    for scenario in ["hang", "deadlock", "leak_and_helper_panic"] {
         let annotations = annotations_of(scenario, "deny");
         let [verdict, note] = annotations.as_slice() else {
             panic!("{annotations:?}");
@@ -566,9 +511,9 @@ fn what_only_accompanies_the_verdict_is_a_warning() {
 }
 
 #[test]
-fn annotations_begin_lines_also_in_what_test_runners_capture() {
+fn captured_annotation_starts_its_own_line() {
     let output = Command::new(env::current_exe().unwrap())
-        .args(["scenarios::leaks_and_has_begun_a_line", "--ignored"])
+        .args(["scenarios::leak_after_partial_line", "--ignored"])
         .env_remove("STRAGGLER")
         .env_remove("STRAGGLER_REPORT")
         .env("GITHUB_ACTIONS", "true")
@@ -581,9 +526,9 @@ fn annotations_begin_lines_also_in_what_test_runners_capture() {
 }
 
 #[test]
-fn elsewhere_than_on_github_there_are_no_annotations() {
+fn annotations_absent_outside_github() {
     for value in ["", "false", "1"] {
-        let ended = run("leaks", "deny", &[("GITHUB_ACTIONS", value)]);
+        let ended = run("leaked_tasks", "deny", &[("GITHUB_ACTIONS", value)]);
         assert!(!ended.stderr.contains("::error"), "{ended:?}");
         assert!(!ended.passed);
     }

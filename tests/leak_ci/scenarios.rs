@@ -1,4 +1,4 @@
-//! Tests that have findings. Their lines stand in the snapshots.
+//! Tests with findings. The snapshots contain their line numbers.
 
 use std::future::pending;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use straggler::LeakCheck;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
-/// Waits for ever: nobody sends.
+/// Waits forever: the sender is leaked.
 async fn wait_for_an_answer() {
     let (sender, receiver) = oneshot::channel::<()>();
     Box::leak(Box::new(sender));
@@ -17,7 +17,7 @@ async fn wait_for_an_answer() {
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn leaks() {
+async fn leaked_tasks() {
     for _ in 0..3 {
         straggler::spawn(wait_for_an_answer());
     }
@@ -35,7 +35,7 @@ async fn leaks() {
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn leaks_from_one_place_in_several_ways() {
+async fn leaked_tasks_of_one_place() {
     let spawn = |name| straggler::spawn_named(name, wait_for_an_answer());
     for name in ["ada", "bob", "ada", "eve", "mallory"] {
         spawn(name);
@@ -44,7 +44,7 @@ async fn leaks_from_one_place_in_several_ways() {
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn leaks_in_many_places() {
+async fn leaked_tasks_of_many_places() {
     straggler::spawn(wait_for_an_answer());
     straggler::spawn(wait_for_an_answer());
     straggler::spawn(wait_for_an_answer());
@@ -56,21 +56,21 @@ async fn leaks_in_many_places() {
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn leaks_unseen() {
+async fn leaked_untracked_tasks() {
     tokio::spawn(wait_for_an_answer());
     tokio::spawn(wait_for_an_answer());
 }
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn leaks_and_panics() {
+async fn leak_and_panic() {
     straggler::spawn(wait_for_an_answer());
     panic!("no such account");
 }
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn leaks_and_returns_an_error() -> Result<(), &'static str> {
+async fn leak_and_error() -> Result<(), &'static str> {
     straggler::spawn(wait_for_an_answer());
     Err("no such account")
 }
@@ -78,7 +78,7 @@ async fn leaks_and_returns_an_error() -> Result<(), &'static str> {
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
 #[should_panic(expected = "no such account")]
-async fn leaks_and_panics_as_it_should() {
+async fn leak_and_expected_panic() {
     straggler::spawn(wait_for_an_answer());
     panic!("no such account");
 }
@@ -86,20 +86,20 @@ async fn leaks_and_panics_as_it_should() {
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
 #[should_panic(expected = "no such account")]
-async fn leaks_and_should_panic() {
+async fn leak_and_missing_panic() {
     straggler::spawn(wait_for_an_answer());
 }
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn leaks_and_has_begun_a_line() {
+async fn leak_after_partial_line() {
     straggler::spawn(wait_for_an_answer());
     print!("no such account: ");
 }
 
 #[straggler::test(timeout = "50ms")]
 #[ignore = "fails on purpose"]
-async fn hangs() {
+async fn hang() {
     straggler::spawn(wait_for_an_answer());
     let questions = [wait_for_an_answer(), wait_for_an_answer()];
     let asking = straggler::settle_all(questions).named(|index| ["ada", "bob"][index]);
@@ -108,14 +108,14 @@ async fn hangs() {
 
 #[straggler::test(timeout = "50ms")]
 #[ignore = "fails on purpose"]
-async fn is_late() {
-    // Its time is over by then, however long this takes.
+async fn late() {
+    // However long this sleep takes, the timeout has passed after it.
     thread::sleep(Duration::from_millis(100));
 }
 
 #[straggler::test]
 #[ignore = "fails on purpose"]
-async fn has_helpers_that_panic() {
+async fn helper_panics() {
     for message in ["no such table", "no such column", "no such table"] {
         straggler::background(async move { panic!("{message}") });
     }
@@ -124,7 +124,7 @@ async fn has_helpers_that_panic() {
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn leaks_and_has_a_helper_that_panics() {
+async fn leak_and_helper_panic() {
     straggler::spawn(wait_for_an_answer());
     straggler::background(async { panic!("no such table") });
     yield_now().await;
@@ -132,7 +132,7 @@ async fn leaks_and_has_a_helper_that_panics() {
 
 #[straggler::test]
 #[ignore = "fails on purpose"]
-async fn has_tasks_that_panic() {
+async fn task_panics() {
     for number in [2, 0, 0] {
         _ = straggler::spawn(async move { assert_eq!(1 + 1, number, "the sum") }).await;
     }
@@ -143,7 +143,7 @@ async fn has_tasks_that_panic() {
 #[straggler::test]
 #[ignore = "run by another test"]
 #[should_panic(expected = "no such account")]
-async fn panics_as_it_should_and_so_does_a_task() {
+async fn expected_panic_and_task_panic() {
     _ = straggler::spawn(async { panic!("no such account") }).await;
     panic!("no such account");
 }
@@ -151,45 +151,45 @@ async fn panics_as_it_should_and_so_does_a_task() {
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
 #[should_panic(expected = "no such account")]
-async fn panics_as_it_should_and_leaves_blocking_work() {
-    straggler::spawn_blocking(never_ends);
+async fn expected_panic_and_blocking_work() {
+    straggler::spawn_blocking(park_forever);
     _ = straggler::spawn(async { panic!("no such account") }).await;
     panic!("no such account");
 }
 
 #[straggler::test(explore = 3, grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn leaks_in_every_run() {
+async fn leak_in_every_run() {
     straggler::spawn(wait_for_an_answer());
 }
 
 #[straggler::test(start_paused = true)]
 #[ignore = "fails on purpose"]
-async fn deadlocks() {
+async fn deadlock() {
     straggler::spawn(wait_for_an_answer());
     wait_for_an_answer().await;
 }
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn leaves_blocking_work() {
+async fn blocking_work() {
     for _ in 0..2 {
-        straggler::spawn_blocking(never_ends);
+        straggler::spawn_blocking(park_forever);
     }
-    tokio::task::spawn_blocking(never_ends);
+    tokio::task::spawn_blocking(park_forever);
 }
 
 #[straggler::test(threads = "deny")]
 #[ignore = "fails on purpose, on Linux"]
-async fn leaves_threads() {
+async fn threads() {
     for name in ["mails", "log", "mails"] {
         let thread = thread::Builder::new().name(name.to_owned());
-        thread.spawn(never_ends).unwrap();
+        thread.spawn(park_forever).unwrap();
     }
-    thread::spawn(never_ends);
+    thread::spawn(park_forever);
 }
 
-fn never_ends() {
+fn park_forever() {
     loop {
         thread::park();
     }
@@ -197,13 +197,13 @@ fn never_ends() {
 
 #[straggler::test(timeout = "50ms")]
 #[ignore = "fails on purpose"]
-async fn blocks_its_thread() {
-    never_ends();
+async fn blocked_thread() {
+    park_forever();
 }
 
 #[straggler::test(timeout = "50ms")]
 #[ignore = "fails on purpose"]
-async fn blocks_its_thread_until_it_is_given_up() {
+async fn blocked_thread_until_timeout() {
     let findings = env::var("STRAGGLER_REPORT").unwrap();
     while fs::metadata(&findings).map_or(0, |file| file.len()) == 0 {
         thread::yield_now();
@@ -212,7 +212,7 @@ async fn blocks_its_thread_until_it_is_given_up() {
 
 #[test]
 #[ignore = "run by another test"]
-fn a_check_without_the_attribute() {
+fn plain_check() {
     let left = async { drop(straggler::spawn(wait_for_an_answer())) };
     let checked = LeakCheck::new().grace(Duration::ZERO).run(left);
     if env::var("STRAGGLER").unwrap() == "warn" {
@@ -224,11 +224,11 @@ fn a_check_without_the_attribute() {
 
 #[straggler::test]
 #[ignore = "run by another test"]
-async fn is_clean() {
+async fn clean() {
     straggler::spawn(yield_now()).await.unwrap();
 }
 
-/// Tests whose objects are long, some 30 kB each.
+/// Tests with objects of about 30 kB each, to tell torn lines.
 mod long {
     use super::*;
 
@@ -266,7 +266,7 @@ mod long {
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn holds_locks() {
+async fn held_locks() {
     let (accounts, audit) = (straggler::Lock::new(), straggler::Lock::new());
     for lock in [&accounts, &audit] {
         std::mem::forget(lock.acquire().await);
@@ -275,7 +275,7 @@ async fn holds_locks() {
 
 #[straggler::test(timeout = "50ms")]
 #[ignore = "fails on purpose"]
-async fn hangs_on_a_lock() {
+async fn hang_on_lock() {
     let lock = straggler::Lock::new();
     let _guard = lock.acquire().await;
     drop(lock.acquire().await);
@@ -283,19 +283,19 @@ async fn hangs_on_a_lock() {
 
 #[straggler::test(explore = 3)]
 #[ignore = "fails on purpose"]
-async fn panics_in_a_run() {
+async fn panic_in_run() {
     panic!("50 % of it:\nno such account");
 }
 
 #[straggler::test(explore = 3)]
 #[ignore = "fails on purpose"]
-async fn returns_an_error_in_a_run() -> Result<(), &'static str> {
+async fn error_in_run() -> Result<(), &'static str> {
     Err("no such account")
 }
 
 #[straggler::test(explore = 3, grace = "0s")]
 #[ignore = "fails on purpose"]
-async fn leaks_and_panics_in_a_run() {
+async fn leak_and_panic_in_run() {
     straggler::spawn(wait_for_an_answer());
     panic!("no such account");
 }
@@ -303,7 +303,7 @@ async fn leaks_and_panics_in_a_run() {
 #[straggler::test(explore = 3, grace = "0s")]
 #[ignore = "fails on purpose"]
 #[should_panic(expected = "no such account")]
-async fn leaks_and_panics_in_a_run_as_it_should() {
+async fn leak_and_expected_panic_in_run() {
     straggler::spawn(wait_for_an_answer());
     panic!("no such account");
 }
@@ -311,25 +311,25 @@ async fn leaks_and_panics_in_a_run_as_it_should() {
 #[straggler::test(explore = 3)]
 #[ignore = "run by another test"]
 #[should_panic(expected = "no such account")]
-async fn panics_in_a_run_as_it_should() {
+async fn expected_panic_in_run() {
     panic!("no such account");
 }
 
 #[straggler::test(explore = 3)]
 #[ignore = "run by another test"]
 #[should_panic(expected = "no such account")]
-async fn panics_in_a_run_as_it_should_and_so_does_a_task() {
+async fn expected_panic_and_task_panic_in_run() {
     _ = straggler::spawn(async { panic!("no such account") }).await;
     panic!("no such account");
 }
 
 #[straggler::test(explore = 3, require_overlap)]
 #[ignore = "fails on purpose"]
-async fn has_no_overlap() {}
+async fn no_overlap() {}
 
 #[test]
 #[ignore = "fails on purpose"]
-fn explores_without_the_attribute() {
+fn plain_exploration() {
     straggler::Explore::new()
         .runs(3)
         .run(|| async { assert_eq!(1 + 1, 3, "no such account") });

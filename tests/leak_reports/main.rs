@@ -1,8 +1,8 @@
-//! What people read when a test leaves tasks behind, in each depth: tokio's own spawns in a build
-//! that counts them and in one whose hooks see them (`--cfg tokio_unstable`), and tracked spawns,
-//! which look the same in both builds.
+//! The printed reports, at each level of detail: `counted` and `hooked` for spawns through tokio
+//! itself, without and with `--cfg tokio_unstable`; `tracked` for spawns through straggler, which
+//! look the same in both builds.
 //!
-//! `INSTA_UPDATE=always` writes the snapshots anew.
+//! `INSTA_UPDATE=always` rewrites the snapshots of the current build.
 
 #![cfg(feature = "macros")]
 #![expect(
@@ -21,7 +21,7 @@ const PLAIN: &str = if cfg!(tokio_unstable) {
     "counted"
 };
 
-/// Runs a scenario in each depth, compares what it prints, and checks that it fails.
+/// Runs a scenario at each level of detail. It must fail, and print its snapshot.
 fn check(scenario: &str) {
     for (module, depth) in [("plain", PLAIN), ("tracked", "tracked")] {
         let ended = child::run(&format!("{module}::scenarios::{scenario}"));
@@ -51,58 +51,58 @@ fn equal_leaks() {
 }
 
 #[test]
-fn a_chain_of_spawns() {
-    check("a_chain_of_spawns");
+fn spawn_chain() {
+    check("spawn_chain");
 }
 
 #[test]
-fn a_paused_clock() {
-    check("a_paused_clock");
+fn paused_clock() {
+    check("paused_clock");
 }
 
 #[test]
-fn a_test_that_returns_ok() {
-    check("a_test_that_returns_ok");
+fn leak_and_ok() {
+    check("leak_and_ok");
 }
 
 #[test]
-fn a_test_that_returns_an_error() {
-    check("a_test_that_returns_an_error");
+fn leak_and_error() {
+    check("leak_and_error");
 }
 
 #[test]
-fn a_test_that_panics() {
-    check("a_test_that_panics");
+fn leak_and_panic() {
+    check("leak_and_panic");
 }
 
 #[test]
-fn a_test_that_panics_as_it_should() {
-    check("a_test_that_panics_as_it_should");
+fn leak_and_expected_panic() {
+    check("leak_and_expected_panic");
 }
 
 #[test]
-fn a_test_that_should_panic_and_does_not() {
-    check("a_test_that_should_panic_and_does_not");
+fn leak_and_missing_panic() {
+    check("leak_and_missing_panic");
 }
 
 #[test]
-fn more_than_is_allowed() {
-    check("more_than_is_allowed");
+fn allowance_exceeded() {
+    check("allowance_exceeded");
 }
 
 #[test]
-fn a_test_that_hangs() {
-    check("a_test_that_hangs");
+fn hang() {
+    check("hang");
 }
 
 #[test]
-fn a_test_that_hangs_and_should_panic() {
-    check("a_test_that_hangs_and_should_panic");
+fn hang_and_should_panic() {
+    check("hang_and_should_panic");
 }
 
 #[test]
-fn a_leak_that_panics_when_it_is_dropped() {
-    check("a_leak_that_panics_when_it_is_dropped");
+fn leak_panics_in_drop() {
+    check("leak_panics_in_drop");
 }
 
 #[test]
@@ -111,23 +111,23 @@ fn blocking_work() {
 }
 
 #[test]
-fn blocking_work_of_several_places() {
-    check("blocking_work_of_several_places");
+fn blocking_work_at_several_places() {
+    check("blocking_work_at_several_places");
 }
 
 #[test]
-fn blocking_work_and_a_task_that_is_allowed() {
-    check("blocking_work_and_a_task_that_is_allowed");
+fn blocking_work_and_allowed_task() {
+    check("blocking_work_and_allowed_task");
 }
 
 #[test]
-fn a_leak_and_blocking_work() {
-    check("a_leak_and_blocking_work");
+fn leak_and_blocking_work() {
+    check("leak_and_blocking_work");
 }
 
 #[test]
-fn a_test_that_hangs_and_blocks() {
-    check("a_test_that_hangs_and_blocks");
+fn hang_and_blocking_work() {
+    check("hang_and_blocking_work");
 }
 
 #[test]
@@ -138,21 +138,21 @@ fn threads() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn all_that_can_be_left() {
-    check("all_that_can_be_left");
+fn every_kind_of_leak() {
+    check("every_kind_of_leak");
 }
 
 #[test]
-fn a_lock_that_is_forgotten() {
-    check("a_lock_that_is_forgotten");
+fn forgotten_lock() {
+    check("forgotten_lock");
 }
 
 #[test]
-fn a_lock_that_a_leaked_task_keeps() {
-    check("a_lock_that_a_leaked_task_keeps");
+fn lock_held_by_leaked_task() {
+    check("lock_held_by_leaked_task");
 }
 
 #[test]
-fn a_lock_that_is_acquired_twice() {
-    check("a_lock_that_is_acquired_twice");
+fn lock_acquired_twice() {
+    check("lock_acquired_twice");
 }

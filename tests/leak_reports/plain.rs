@@ -1,4 +1,4 @@
-//! The scenarios with tokio's own spawns.
+//! The scenarios, with spawns through tokio itself.
 
 use ::tokio;
 

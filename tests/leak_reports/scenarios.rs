@@ -1,11 +1,11 @@
-//! Tests that leave tasks behind. Their lines stand in the snapshots.
+//! Tests with findings. The snapshots contain their line numbers.
 
 use std::time::Duration;
 
 use super::tokio;
 use tokio::sync::oneshot;
 
-/// Waits for ever: nobody sends.
+/// Waits forever: the sender is leaked.
 async fn wait_for_an_answer() {
     let (sender, receiver) = oneshot::channel::<()>();
     Box::leak(Box::new(sender));
@@ -29,7 +29,7 @@ async fn equal_leaks() {
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn a_chain_of_spawns() {
+async fn spawn_chain() {
     let parent = tokio::spawn(async {
         tokio::spawn(async { drop(tokio::spawn(wait_for_an_answer())) });
     });
@@ -38,7 +38,7 @@ async fn a_chain_of_spawns() {
 
 #[straggler::test(grace = "20ms", start_paused = true)]
 #[ignore = "fails on purpose"]
-async fn a_paused_clock() {
+async fn paused_clock() {
     tokio::spawn(async {
         loop {
             tokio::time::sleep(Duration::from_secs(3600)).await;
@@ -48,21 +48,21 @@ async fn a_paused_clock() {
 
 #[straggler::test(grace = "20ms", flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "fails on purpose"]
-async fn a_test_that_returns_ok() -> Result<(), &'static str> {
+async fn leak_and_ok() -> Result<(), &'static str> {
     tokio::spawn(wait_for_an_answer());
     Ok(())
 }
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn a_test_that_returns_an_error() -> Result<(), &'static str> {
+async fn leak_and_error() -> Result<(), &'static str> {
     tokio::spawn(wait_for_an_answer());
     Err("no such account")
 }
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn a_test_that_panics() {
+async fn leak_and_panic() {
     tokio::spawn(wait_for_an_answer());
     panic!("no such account");
 }
@@ -70,7 +70,7 @@ async fn a_test_that_panics() {
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
 #[should_panic(expected = "no such account")]
-async fn a_test_that_panics_as_it_should() {
+async fn leak_and_expected_panic() {
     tokio::spawn(wait_for_an_answer());
     panic!("no such account");
 }
@@ -78,20 +78,20 @@ async fn a_test_that_panics_as_it_should() {
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
 #[should_panic(expected = "wait_for_an_answer")]
-async fn a_test_that_should_panic_and_does_not() {
+async fn leak_and_missing_panic() {
     tokio::spawn(wait_for_an_answer());
 }
 
 #[straggler::test(grace = "20ms", allow("tests/nowhere.rs", "src" = 2), allow = 1)]
 #[ignore = "fails on purpose"]
-async fn more_than_is_allowed() {
+async fn allowance_exceeded() {
     tokio::spawn(wait_for_an_answer());
     tokio::spawn(wait_for_an_answer());
 }
 
 #[straggler::test(timeout = "50ms")]
 #[ignore = "fails on purpose"]
-async fn a_test_that_hangs() {
+async fn hang() {
     tokio::spawn(wait_for_an_answer());
     let questions = [wait_for_an_answer(), wait_for_an_answer()];
     let asking = straggler::settle_all(questions).named(|index| ["ada", "bob"][index]);
@@ -101,13 +101,13 @@ async fn a_test_that_hangs() {
 #[straggler::test(timeout = "50ms", start_paused = true)]
 #[ignore = "fails on purpose"]
 #[should_panic(expected = "did not end")]
-async fn a_test_that_hangs_and_should_panic() {
+async fn hang_and_should_panic() {
     wait_for_an_answer().await;
 }
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn a_leak_that_panics_when_it_is_dropped() {
+async fn leak_panics_in_drop() {
     struct PanicsInDrop;
     impl Drop for PanicsInDrop {
         fn drop(&mut self) {
@@ -121,7 +121,7 @@ async fn a_leak_that_panics_when_it_is_dropped() {
     });
 }
 
-/// Blocks its thread for ever.
+/// Blocks its thread forever.
 fn block() {
     loop {
         std::thread::park();
@@ -136,7 +136,7 @@ async fn blocking_work() {
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn blocking_work_of_several_places() {
+async fn blocking_work_at_several_places() {
     let parent = tokio::spawn(async {
         for _ in 0..7 {
             tokio::task::spawn_blocking(block);
@@ -144,28 +144,28 @@ async fn blocking_work_of_several_places() {
     });
     parent.await.unwrap();
     tokio::task::spawn_blocking(block);
-    // Past straggler, in each depth.
+    // A closure spawned through a `Handle` is not tracked at any level of detail.
     tokio::runtime::Handle::current().spawn_blocking(block);
 }
 
 #[straggler::test(grace = "20ms", allow("tests/nowhere.rs"), allow = 1)]
 #[ignore = "fails on purpose"]
 #[should_panic(expected = "spawn_blocking")]
-async fn blocking_work_and_a_task_that_is_allowed() {
+async fn blocking_work_and_allowed_task() {
     tokio::spawn(wait_for_an_answer());
     tokio::task::spawn_blocking(block);
 }
 
 #[straggler::test(grace = "20ms", flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "fails on purpose"]
-async fn a_leak_and_blocking_work() {
+async fn leak_and_blocking_work() {
     tokio::spawn(wait_for_an_answer());
     tokio::task::spawn_blocking(block);
 }
 
 #[straggler::test(timeout = "50ms")]
 #[ignore = "fails on purpose"]
-async fn a_test_that_hangs_and_blocks() {
+async fn hang_and_blocking_work() {
     tokio::task::spawn_blocking(block).await.unwrap();
 }
 
@@ -180,7 +180,7 @@ async fn threads() {
 
 #[straggler::test(grace = "20ms", threads = "deny")]
 #[ignore = "fails on purpose"]
-async fn all_that_can_be_left() {
+async fn every_kind_of_leak() {
     tokio::spawn(wait_for_an_answer());
     tokio::task::spawn_blocking(block);
     std::thread::spawn(block);
@@ -188,13 +188,13 @@ async fn all_that_can_be_left() {
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn a_lock_that_is_forgotten() {
+async fn forgotten_lock() {
     std::mem::forget(straggler::Lock::new().acquire().await);
 }
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn a_lock_that_a_leaked_task_keeps() {
+async fn lock_held_by_leaked_task() {
     static LOCK: straggler::Lock = straggler::Lock::new();
     let (holds, held) = oneshot::channel();
     tokio::spawn(async {
@@ -207,7 +207,7 @@ async fn a_lock_that_a_leaked_task_keeps() {
 
 #[straggler::test(timeout = "50ms")]
 #[ignore = "fails on purpose"]
-async fn a_lock_that_is_acquired_twice() {
+async fn lock_acquired_twice() {
     let lock = straggler::Lock::new();
     let _guard = lock.acquire().await;
     drop(lock.acquire().await);

@@ -1,4 +1,4 @@
-//! The scenarios with tracked spawns.
+//! The scenarios, with tracked spawns.
 
 use straggler::tokio;
 
