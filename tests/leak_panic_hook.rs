@@ -65,7 +65,7 @@ fn hook_chained_once_and_replaceable() {
     assert_eq!(
         messages(&replaced),
         ["of straggler"],
-        "tracked ones are seen all the same"
+        "tracked panics need no hook"
     );
     assert_eq!((OWN.load(Ordering::SeqCst), called_meanwhile), (2, 4));
     assert_eq!(messages(&restored), messages(&first));
@@ -101,8 +101,8 @@ fn hook_reinstalled_after_being_dropped() {
     for (report, when) in [
         (first, "at first"),
         (silenced, "on top of the new one"),
-        (ended, "when the new one was thrown away too"),
-        (chained, "once, below one that calls it"),
+        (ended, "after the new one was dropped"),
+        (chained, "once, below a hook that calls it"),
     ] {
         assert_eq!(messages(&report), ["of tokio", "of straggler"], "{when}");
     }

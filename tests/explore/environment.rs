@@ -58,7 +58,7 @@ fn printed_command_replays_run() {
     let panics = again.stderr.matches("panicked at").count();
     assert_eq!(
         panics, 2,
-        "by the hook, and in the report: it ran once: {again:?}"
+        "once by the hook, and once in the report: {again:?}"
     );
     let plain = run_with("environment::race", &[("STRAGGLER_SEED", "plain")]);
     assert!(plain.passed && plain.stderr.is_empty(), "{plain:?}");
@@ -83,10 +83,7 @@ fn run_count_set_by_environment() {
     assert_eq!(runs(&[("STRAGGLER_SEED", "0x5")]), 1);
     let off = [("STRAGGLER", "off"), ("STRAGGLER_SEED", "0:1/0000")];
     let ended = run_with("environment::run_counter", &off);
-    assert_eq!(
-        ended.stderr, "a run\n",
-        "the plain order, in which no seed is looked at"
-    );
+    assert_eq!(ended.stderr, "a run\n", "off mode ignores the seed");
 }
 
 #[test]

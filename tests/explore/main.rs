@@ -445,7 +445,10 @@ fn missing_overlap_reported_when_required() {
     let says = "in 20 runs of the test `missing_overlap_reported_when_required`";
     assert!(text.contains(says), "{text}");
     assert!(text.contains("in flight at once"), "{text}");
-    assert!(!text.contains("nothing races"), "that is not known: {text}");
+    assert!(
+        !text.contains("nothing races"),
+        "the run does not show that: {text}"
+    );
 
     let explored = Explore::new().runs(1).require_overlap().find(one_by_one);
     let note = explored.unwrap().note().map(str::to_owned);
@@ -461,7 +464,10 @@ fn missing_overlap_reported_when_required() {
         }
     };
     let exploring = Explore::new().runs(20).require_overlap();
-    assert!(exploring.find(aborted).is_err(), "one came after the other");
+    assert!(
+        exploring.find(aborted).is_err(),
+        "the tasks ran one after the other"
+    );
 
     let tasks = || async {
         let tasks = [(); 2].map(|()| straggler::spawn(yield_now()));

@@ -73,7 +73,7 @@ fn replay_of_other_body_notes_divergence() {
         let _ = settle_all([yield_now(), yield_now(), yield_now()]).await;
     });
     let note = explored.unwrap().note().map(str::to_owned);
-    let note = note.expect("the course is another");
+    let note = note.expect("the replay diverged");
     assert!(note.contains("took another course than before"), "{note}");
 
     // A seed with decisions that the run does not have.
@@ -122,7 +122,7 @@ fn replay_notes_run_that_passes_now() {
     let seed = Explore::new().find(|| body(false)).unwrap_err();
     let exploring = Explore::new().replay(seed.seed().clone());
     let explored = exploring.find(|| body(true)).unwrap();
-    let note = explored.note().expect("it passes");
+    let note = explored.note().expect("the replay passes");
     assert!(
         note.contains("was printed for a run that failed; it passes now"),
         "{note}"
@@ -149,7 +149,7 @@ fn flaky_failure_distinguished_from_divergence() {
     assert!(text.contains("`biased;` helps"), "{text}");
     let exploring = Explore::new().replay(failure.seed().clone());
     let explored = exploring.find(once).unwrap();
-    let note = explored.note().expect("it passes");
+    let note = explored.note().expect("the replay passes");
     assert!(note.contains("it passes now: "), "{note}");
 
     // The same holds for a failure in the plain order, which has no decisions.
@@ -162,7 +162,7 @@ fn flaky_failure_distinguished_from_divergence() {
     assert_eq!(failure.run(), 1);
     let exploring = Explore::new().replay(failure.seed().clone());
     let explored = exploring.find(at_first).unwrap();
-    let note = explored.note().expect("it passes");
+    let note = explored.note().expect("the replay passes");
     assert!(note.contains("it passes now: "), "{note}");
     // A seed typed by hand has no failure to compare with.
     let exploring = Explore::new().replay("plain".parse().unwrap());

@@ -21,7 +21,7 @@ fn expect_deadlock<F: Future>(body: F) -> Report {
     let begun = Instant::now();
     let report = paused().timeout(Duration::from_secs(3600)).run(body);
     let Err(report) = report else {
-        panic!("it ended");
+        panic!("the body ended");
     };
     assert!(begun.elapsed() < Duration::from_secs(60));
     assert!(
@@ -96,7 +96,7 @@ fn deadlock_reported_without_timeout() {
         _ = sender.send(report);
     });
     let report = receiver.recv_timeout(Duration::from_secs(60));
-    let report = report.expect("it is seen").unwrap_err();
+    let report = report.expect("the deadlock is detected").unwrap_err();
     assert!(matches!(report.verdict(), Verdict::Deadlocked { .. }));
 }
 

@@ -21,7 +21,7 @@ fn only(report: &Report) -> &HeldLock {
 /// The holder of a lock.
 #[track_caller]
 fn holder(lock: &HeldLock) -> &LockUser {
-    lock.holder().expect("somebody holds it")
+    lock.holder().expect("the lock is held")
 }
 
 /// Acquires a lock, and returns the place it was acquired at.
@@ -47,7 +47,10 @@ fn forgotten_lock_reported_with_place() {
         let lock = only(&report);
         assert_eq!(*holder(lock).place(), held_at.unwrap().into());
         assert_eq!(holder(lock).by(), Some(&SpawnedBy::Test));
-        assert!(holder(lock).time().unwrap() >= SHORT, "it had the grace");
+        assert!(
+            holder(lock).time().unwrap() >= SHORT,
+            "held during the grace"
+        );
         assert!(lock.waiters().is_empty());
         let text = report.to_string();
         let first = "leak_check: 1 lock is still held at the end of the check at ";
@@ -77,7 +80,7 @@ fn static_guard_reported_and_releasable() {
     let hung = LeakCheck::new().timeout(SHORT).run(hangs).unwrap_err();
     let lock = only(&hung);
     assert_eq!(holder(lock).place(), holder(only(&report)).place());
-    assert_eq!(holder(lock).by(), None, "it is nobody of this test");
+    assert_eq!(holder(lock).by(), None, "no task of this test holds it");
     assert_eq!(lock.waiters()[0].by(), Some(&SpawnedBy::Test));
     let text = hung.to_string();
     assert!(text.contains(" outside of this test, held for "), "{text}");
@@ -104,7 +107,7 @@ fn lock_of_leaked_task_reported_beside_it() {
             held.await.unwrap();
         });
         let report = report.unwrap_err();
-        assert_eq!(*report.verdict(), Verdict::Leaked, "that ranks higher");
+        assert_eq!(*report.verdict(), Verdict::Leaked, "tasks rank higher");
         let by = holder(only(&report)).by();
         assert!(
             matches!(by, Some(SpawnedBy::Task { number: 1, .. })),

@@ -285,7 +285,7 @@ fn panic_resumed_by_join_ends_joining_task() {
     let panics = report.unwrap_err().panics().len();
     assert_eq!(
         panics, 3,
-        "the task, who unwraps its error, and who joins that"
+        "the task, the one that unwraps its error, and the one that joins it"
     );
 }
 

@@ -7,7 +7,7 @@ use super::*;
 fn expect_hang<F: Future>(mut body: impl FnMut() -> F) -> Wait {
     let [current, multi, local] = every_flavor().map(|check| {
         let Err(report) = check.timeout(SHORT).run(body()) else {
-            panic!("it ended");
+            panic!("the body ended");
         };
         match report.verdict() {
             Verdict::Hung {
@@ -168,7 +168,7 @@ fn join_beside(other: impl Future<Output = ()> + 'static) -> impl Future<Output 
 #[test]
 fn timeout_locates_only_pending_children() {
     let Wait::At(places) = expect_hang(|| join_beside(async {})) else {
-        panic!("one of them waits");
+        panic!("the body waits at a known place");
     };
     let [place] = &places[..] else {
         panic!("{places:?}");
