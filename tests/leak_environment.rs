@@ -10,7 +10,7 @@ use std::future::pending;
 use std::time::Duration;
 
 use straggler::LeakCheck;
-use straggler::leak::armed;
+use straggler::leak::self_test;
 
 /// Leaks a task for two seconds, which a longer grace would wait for.
 #[straggler::test]
@@ -216,26 +216,26 @@ fn attribute_grace_overrides_environment() {
 #[test]
 #[ignore = "run by another test"]
 fn self_test_outside_runtime() {
-    println!("{}", armed());
+    println!("{}", self_test());
 }
 
 #[straggler::test]
 #[ignore = "run by another test"]
 async fn self_test_in_checked_test() {
-    println!("{}", armed());
+    println!("{}", self_test());
 }
 
 #[tokio::test]
 #[ignore = "fails on purpose"]
 async fn self_test_in_unchecked_test() {
-    println!("{}", armed());
+    println!("{}", self_test());
 }
 
 #[tokio::test]
 #[ignore = "run by another test"]
 async fn self_test_in_watched_test() {
     let watch = LeakCheck::watch(&tokio::runtime::Handle::current());
-    println!("{}", armed());
+    println!("{}", self_test());
     watch.verify().await.unwrap();
 }
 

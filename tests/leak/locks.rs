@@ -1,18 +1,17 @@
 //! Locks still held when a test ends, and locks that a test hangs on.
 
 use std::mem;
-use std::panic::Location;
 use std::thread;
 
-use straggler::leak::{HeldLock, LockUser};
-use straggler::{Acquisition, Lock, LockGuard};
+use straggler::leak::{Acquisition, LockState, Place};
+use straggler::{Lock, LockGuard};
 
 use super::*;
 
 /// The only lock in the report.
 #[track_caller]
-fn only(report: &Report) -> &HeldLock {
-    let [lock] = report.held_locks() else {
+fn only(report: &Report) -> &LockState {
+    let [lock] = report.locks() else {
         panic!("{report}");
     };
     lock
@@ -20,15 +19,15 @@ fn only(report: &Report) -> &HeldLock {
 
 /// The holder of a lock.
 #[track_caller]
-fn holder(lock: &HeldLock) -> &LockUser {
+fn holder(lock: &LockState) -> &Acquisition {
     lock.holder().expect("the lock is held")
 }
 
 /// Acquires a lock, and returns the place it was acquired at.
-async fn acquire(lock: &Lock) -> (LockGuard<'_>, &'static Location<'static>) {
+async fn acquire(lock: &Lock) -> (LockGuard<'_>, Place) {
     let guard = lock.acquire().await;
-    let place = lock.holder().as_ref().map(Acquisition::place);
-    (guard, place.unwrap())
+    let place = lock.holder().unwrap().place().clone();
+    (guard, place)
 }
 
 #[test]
@@ -45,7 +44,7 @@ fn forgotten_lock_reported_with_place() {
         assert_eq!(*report.verdict(), Verdict::LocksHeld);
         assert_eq!((report.count(), report.blocking().len()), (0, 0));
         let lock = only(&report);
-        assert_eq!(*holder(lock).place(), held_at.unwrap().into());
+        assert_eq!(*holder(lock).place(), held_at.unwrap());
         assert_eq!(holder(lock).by(), Some(&SpawnedBy::Test));
         assert!(
             holder(lock).time().unwrap() >= SHORT,
@@ -190,7 +189,7 @@ fn locks_of_allowed_tasks_may_be_held() {
         check.allow(1).run(hold(is_tracked)).unwrap();
         let check = LeakCheck::new().grace(SHORT);
         let report = check.run(hold(is_tracked)).unwrap_err();
-        assert_eq!(report.held_locks().len(), 1);
+        assert_eq!(report.locks().len(), 1);
     }
     let check = LeakCheck::new().grace(SHORT).allow(1);
     let report = check.run(async {
@@ -199,11 +198,7 @@ fn locks_of_allowed_tasks_may_be_held() {
     });
     let report = report.unwrap_err();
     assert_eq!(*report.verdict(), Verdict::LocksHeld);
-    assert_eq!(
-        (report.count(), report.held_locks().len()),
-        (0, 1),
-        "{report}"
-    );
+    assert_eq!((report.count(), report.locks().len()), (0, 1), "{report}");
 }
 
 #[test]
@@ -217,7 +212,7 @@ fn held_locks_rank_below_other_findings() {
             body.await;
         });
         let report = report.unwrap_err();
-        assert_eq!(report.held_locks().len(), 1, "{report}");
+        assert_eq!(report.locks().len(), 1, "{report}");
         assert!(
             report
                 .to_string()
@@ -259,7 +254,7 @@ fn denied_threads_rank_above_held_locks() {
     drop(end);
     let report = report.unwrap_err();
     assert_eq!(*report.verdict(), Verdict::ThreadsLeaked);
-    assert_eq!(report.held_locks().len(), 1);
+    assert_eq!(report.locks().len(), 1);
 }
 
 #[test]
@@ -274,7 +269,7 @@ fn watch_charged_with_locks_acquired_since() {
         let guard = since.acquire().await;
         let report = watch.verify().await.unwrap_err();
         assert_eq!(holder(only(&report)).by(), Some(&SpawnedBy::NoTask));
-        assert_eq!(outer.verify().await.unwrap_err().held_locks().len(), 2);
+        assert_eq!(outer.verify().await.unwrap_err().locks().len(), 2);
         guard.release();
         watch.verify().await.unwrap();
     });
@@ -342,7 +337,7 @@ fn opposite_lock_order_reports_both() {
         matches!(report.verdict(), Verdict::Deadlocked { .. }),
         "{report}"
     );
-    let locks = report.held_locks();
+    let locks = report.locks();
     assert_eq!(locks.len(), 2, "{report}");
     for (lock, other) in [(&locks[0], &locks[1]), (&locks[1], &locks[0])] {
         assert_eq!(lock.waiters().len(), 1);

@@ -279,7 +279,7 @@ fn words(value: &Value, into: &mut BTreeSet<String>) {
 
 #[test]
 fn object_vocabulary_documented() {
-    let source = include_str!("../../src/leak/json.rs");
+    let source = include_str!("../../src/leak/render/json.rs");
     let documentation = source.lines().filter(|line| line.starts_with("//!"));
     let documentation = documentation.collect::<Vec<_>>().join("\n");
     let mut used = BTreeSet::new();

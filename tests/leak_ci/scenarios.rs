@@ -266,7 +266,7 @@ mod long {
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn held_locks() {
+async fn locks() {
     let (accounts, audit) = (straggler::Lock::new(), straggler::Lock::new());
     for lock in [&accounts, &audit] {
         std::mem::forget(lock.acquire().await);

@@ -139,7 +139,7 @@ fn spawn_inside_blocking_work_tracked() {
 
 #[tokio::test]
 async fn test_attribute_is_leak_check() {
-    straggler::leak::armed();
+    straggler::leak::self_test();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2, allow = 1)]
