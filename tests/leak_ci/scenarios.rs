@@ -266,7 +266,7 @@ mod long {
 
 #[straggler::test(grace = "20ms")]
 #[ignore = "fails on purpose"]
-async fn locks() {
+async fn held_locks() {
     let (accounts, audit) = (straggler::Lock::new(), straggler::Lock::new());
     for lock in [&accounts, &audit] {
         std::mem::forget(lock.acquire().await);
