@@ -19,7 +19,7 @@ async fn register(accounts: &RwLock<Vec<String>>, email: &str) -> Result<(), &'s
 
 #[straggler::test(explore = 500)]
 #[ignore = "fails on purpose"]
-async fn an_address_is_registered_twice() {
+async fn address_registered_once() {
     let accounts = RwLock::default();
     let registering = [(); 2].map(|()| register(&accounts, "eve@example.com"));
     let settled = settle_all(registering).await;
@@ -28,7 +28,7 @@ async fn an_address_is_registered_twice() {
 
 #[test]
 fn guide_shows_sample_and_its_report() {
-    let ended = child::run("an_address_is_registered_twice");
+    let ended = child::run("address_registered_once");
     assert!(!ended.passed, "{ended:?}");
     let (_, report) = ended
         .stderr
@@ -41,6 +41,6 @@ fn guide_shows_sample_and_its_report() {
 #[test]
 fn race_passes_in_plain_order() {
     let variables = [("STRAGGLER_SEED", "plain")];
-    let ended = child::run_with("an_address_is_registered_twice", &variables);
+    let ended = child::run_with("address_registered_once", &variables);
     assert!(ended.passed, "{ended:?}");
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, oneshot};
 /// A detached task panics.
 #[straggler::test]
 #[ignore = "fails on purpose"]
-async fn an_account_is_opened() {
+async fn account_opened() {
     tokio::spawn(async { panic!("no such table: accounts") });
     tokio::task::yield_now().await;
 }
@@ -27,7 +27,7 @@ async fn balance() -> u64 {
 
 #[straggler::test(timeout = "1s")]
 #[ignore = "fails on purpose"]
-async fn a_balance_is_asked_for() {
+async fn balance_requested() {
     assert_eq!(balance().await, 100);
 }
 
@@ -41,7 +41,7 @@ async fn transfer(from: &Mutex<u64>, to: &Mutex<u64>) {
 
 #[straggler::test(start_paused = true)]
 #[ignore = "fails on purpose"]
-async fn two_transfers_cross() {
+async fn transfers_cross() {
     let (ada, bob) = (Mutex::new(100), Mutex::new(100));
     straggler::settle!(transfer(&ada, &bob), transfer(&bob, &ada));
 }
@@ -49,7 +49,7 @@ async fn two_transfers_cross() {
 /// A blocking closure runs for as long as there is a sender.
 #[straggler::test]
 #[ignore = "fails on purpose"]
-async fn an_audit_log_is_written() {
+async fn audit_log_written() {
     let (log, lines) = std::sync::mpsc::channel();
     tokio::task::spawn_blocking(move || lines.into_iter().collect::<Vec<&str>>().join("\n"));
     log.send("ada was registered").unwrap();
@@ -68,18 +68,18 @@ async fn print_receipt(till: &straggler::Lock) {
 
 #[straggler::test(timeout = "1s")]
 #[ignore = "fails on purpose"]
-async fn an_invoice_is_paid() {
+async fn invoice_paid() {
     pay(&straggler::Lock::new()).await;
 }
 
 #[test]
 fn guide_shows_reports() {
     for test in [
-        "an_account_is_opened",
-        "a_balance_is_asked_for",
-        "two_transfers_cross",
-        "an_audit_log_is_written",
-        "an_invoice_is_paid",
+        "account_opened",
+        "balance_requested",
+        "transfers_cross",
+        "audit_log_written",
+        "invoice_paid",
     ] {
         let ended = child::run(test);
         assert!(!ended.passed, "{ended:?}");
