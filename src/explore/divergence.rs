@@ -1,69 +1,65 @@
-//! What is said of a body that depends on more than its schedule.
+//! Texts for replays that diverge: the body depends on more than its schedule.
 
 use std::fmt;
 
 use crate::schedule::seed::Seed;
 
-/// What no seed repeats.
-const UNSTEERED: &str = "a `select!` that draws its branches by chance (`biased;` helps), what a `static` \
-                         keeps from one run to the next, I/O, threads, real time, the order of a hash map";
+/// What a seed cannot reproduce.
+const NOT_REPLAYED: &str = "a `select!` that picks branches at random (add `biased;`), state that a `static` \
+                            keeps between runs, I/O, threads, real time, the iteration order of a hash map";
 
-/// Of a repeated run that was another.
-pub(crate) fn another_course(seed: &Seed) -> String {
+/// The note on a replay that diverged.
+pub(crate) fn diverged(seed: &Seed) -> String {
     format!(
-        "the run of the seed {seed} took another course than before: the body has changed, or depends \
-         on more than its schedule ({UNSTEERED})"
+        "the replay of the seed {seed} diverged from the recorded run: the body has changed, or depends \
+         on more than its schedule ({NOT_REPLAYED})"
     )
 }
 
-/// Of a repeated run that does not fail any more.
-pub(crate) fn passes_now(seed: &Seed, takes_another: bool) -> String {
-    let how = if takes_another {
-        ", and took another course than before"
+/// The note on a replay that passes although its seed was printed for a failing run.
+pub(crate) fn passes_now(seed: &Seed, has_diverged: bool) -> String {
+    let how = if has_diverged {
+        ", and diverged from the recorded run"
     } else {
         ""
     };
     format!(
-        "the seed {seed} was printed for a run that failed; it passes now{how}: what failed is repaired, or \
-         depends on more than the schedule ({UNSTEERED})"
+        "the seed {seed} was printed for a failing run, but it passes now{how}: the bug is fixed, or \
+         depends on more than the schedule ({NOT_REPLAYED})"
     )
 }
 
-/// What came of repeating a run that failed.
+/// The outcome of replaying a failed run.
 #[derive(Debug, Default)]
-pub(crate) struct Repeated {
-    /// How often it was repeated.
-    pub(crate) of: usize,
-    /// How often it failed in the same way.
-    pub(crate) failures: usize,
-    /// How often it took another course.
-    pub(crate) others: usize,
+pub(crate) struct Replays {
+    /// How many replays there were.
+    pub(crate) count: usize,
+    /// How many of them failed in the same way.
+    pub(crate) failed: usize,
+    /// How many of them diverged from the failed run.
+    pub(crate) diverged: usize,
 }
 
-impl fmt::Display for Repeated {
+impl fmt::Display for Replays {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            of,
-            failures,
-            others,
+            count,
+            failed,
+            diverged,
         } = self;
-        match others {
-            0 => f.write_str("the same seed took the same course")?,
-            _ if others == of => f.write_str("the same seed took another course")?,
-            others => write!(
-                f,
-                "the same seed took another course in {others} of {of} cases"
-            )?,
+        match diverged {
+            0 => f.write_str("replays of this seed took the same schedule")?,
+            _ if diverged == count => f.write_str("replays of this seed diverged")?,
+            diverged => write!(f, "{diverged} of {count} replays of this seed diverged")?,
         }
-        f.write_str(" when it was repeated, ")?;
-        match failures {
-            0 => f.write_str("but did not fail again")?,
-            failures if failures == of => f.write_str("and failed again")?,
-            failures => write!(f, "and failed again in {failures} of {of} cases")?,
+        match failed {
+            0 => f.write_str(", but none failed again")?,
+            _ if failed == count => f.write_str(", and all failed again")?,
+            failed => write!(f, ", and {failed} of {count} failed again")?,
         }
         write!(
             f,
-            ": the body depends on more than its schedule ({UNSTEERED})"
+            ": the body depends on more than its schedule ({NOT_REPLAYED})"
         )
     }
 }

@@ -1,87 +1,97 @@
-//! Exploring: an ordinary test is run many times, each time in another order of its steps.
+//! Exploration: runs an ordinary test many times, each time in a different schedule.
 //!
-//! [`Explore`] and `#[leak_check(explore = 500)]` do it. What fails is a [`Failure`] with its [`Schedule`]
-//! and the [`Seed`] that repeats it; [`checkpoint()`] marks a place where a run may yield.
+//! Use [`Explore`] or `#[straggler::test(explore = 500)]`. A failing run is a [`Failure`] with its
+//! [`Schedule`] and the [`Seed`] that replays it. [`checkpoint()`] adds a yield point.
 
+pub(crate) mod attempt;
 pub(crate) mod divergence;
 pub(crate) mod exploration;
+pub(crate) mod explored;
 pub(crate) mod failure;
 pub(crate) mod outcome;
 pub(crate) mod shrink;
+pub(crate) mod text;
 
-use std::panic::{Location, resume_unwind};
+use std::panic::Location;
 use std::time::Duration;
 
 use fastrand::Rng;
 
+use self::attempt::Subject;
 use self::exploration::Exploration;
 use self::failure::Cause;
 use crate::leak::LeakCheck;
-use crate::leak::render::emit::emit_as;
 use crate::leak::settings::environment::Mode;
 use crate::schedule::seed::Kind;
 use crate::trace::place::find_workspace;
 
-pub use self::failure::{Explored, Failure};
+pub use self::explored::Explored;
+pub use self::failure::Failure;
 pub use self::outcome::Outcome;
 pub use crate::schedule::checkpoint::checkpoint;
-pub use crate::schedule::recorder::{Schedule, Step};
 pub use crate::schedule::seed::{ParseSeedError, Seed};
+pub use crate::schedule::step::{Schedule, Step};
 
-/// How many runs there are, unless something else is said.
+/// The default number of runs.
 const RUNS: usize = 500;
 
-/// How long a run may take, unless something else is said: much longer than one that waits for
-/// nothing but itself.
+/// The default timeout of a run. A run on a paused clock takes milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The same of a run that is repeated by its seed, which may stand at a breakpoint. Not for ever: whoever
-/// repeats it without a debugger is told at last where it waits.
-const TIMEOUT_WHEN_SHOWN: Duration = Duration::from_secs(60 * 60);
+/// The default timeout of a replay, which may stop at a breakpoint. It is finite, so that a replay
+/// without a debugger still ends and reports where it waits.
+const REPLAY_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
-/// Runs a test in many orders of its steps, and fails with the first in which it fails.
+/// Runs a test in many schedules and fails with the first run that fails.
 ///
-/// A concurrent test usually takes one course: its children and tasks are polled in the order in which
-/// they were started, and an operation of tokio that could go on does so. A race that needs another
-/// order is found by accident or never. Here each run decides from a seed which child of a `settle_all`,
-/// `barrier`, [`settle!`](crate::settle!) or [`barrier!`](crate::barrier!) is polled next, and at which of
-/// tokio's operations the body, a child or a task has to yield first. Nothing in the code under test is
-/// replaced, and whatever runs concurrently may take each of these orders. Only what the combinators
-/// themselves promise, to poll their futures in the order of their wakes, is not kept: a test that rests
-/// on it fails here.
+/// A concurrent test usually takes the same path every time. tokio polls children and tasks in the order
+/// in which they started, and an operation that can proceed does. A race that needs another order shows
+/// up by accident or never.
 ///
-/// Each run has a current-thread runtime of its own and a paused clock, so that no sleep takes time, and
-/// is a [`LeakCheck`]. It fails if the body panics or returns an error, if a task panics or outlives
-/// it, if it hangs, or if nothing can go on any more: a deadlock. The first run has the plain order, as
-/// without any of this; after that a portfolio of strategies takes turns.
+/// `Explore` derives a schedule from a seed in each run. The schedule decides
+/// - the child that a `settle_all`, `barrier`, [`settle!`](crate::settle!) or
+///   [`barrier!`](crate::barrier!) polls next, and
+/// - the tokio operations at which the body, a child or a task yields first.
 ///
-/// What is steered:
-/// - the children of the combinators and macros of this crate: their order, and where they yield;
-/// - the body itself: where it yields, so that the branches of `tokio::join!`, `select!` and of other
-///   joins in it go on in other orders;
-/// - tasks that are spawned through `straggler` ([`straggler::spawn`](crate::spawn),
-///   [`straggler::tokio`](mod@crate::tokio)): where they yield, and whether they are put off. In a build
-///   with `--cfg tokio_unstable` all others yield, too;
+/// The code under test stays as it is, and every schedule is one that concurrent code must expect. One
+/// promise does not hold inside a run: the combinators do not poll their futures in wake order. A test
+/// that relies on it fails here.
+///
+/// Each run is a [`LeakCheck`] on its own current-thread runtime with a paused clock, so sleeps take no
+/// time. A run fails on a panic or an error of the body, a task that panics or outlives the test, a hang,
+/// and a deadlock. The first run uses the *plain order*, tokio's own, as without Straggler. After it a
+/// portfolio of strategies takes turns.
+///
+/// # What Straggler schedules
+///
+/// - Children of this crate's combinators and macros: their order, and where they yield.
+/// - The body: where it yields. This reorders branches of `tokio::join!`, `select!` and other joins in it.
+/// - Tasks spawned through `straggler` ([`straggler::spawn`](crate::spawn),
+///   [`straggler::tokio`](mod@crate::tokio)): where they yield, and whether they run later. With
+///   `--cfg tokio_unstable` all other tasks yield too.
 /// - [`checkpoint()`]s.
 ///
-/// tokio's locks, channels, timers, I/O and joins of tasks are where something can yield; `Notify`
-/// and the futures of other crates are not. Threads, and what runs on those for blocking work, are not
-/// steered, and neither are other runtimes that a body makes; what takes longer than a second to answer
-/// from there may be taken for a deadlock. `tokio::select!` draws its branches by chance, which no seed
-/// repeats, unless it is `biased` or the build has `--cfg tokio_unstable`.
+/// Yield points are tokio's locks, channels, timers, I/O and task joins.
 ///
-/// What is not as it seems, or not explored:
-/// - an operation that is polled once, as by `now_or_never` or `poll!`, may be refused though a lock is
-///   free or a message is there: it has no budget left, as can be in any task. Use `try_lock` or
-///   `try_recv`, or put it in `tokio::task::coop::unconstrained`;
-/// - a timer fires only when nothing else can run, so a timeout does not cancel something among
-///   siblings that run;
-/// - the clock is paused already: a body that calls `tokio::time::pause` panics.
+/// # Limits
+///
+/// - `Notify` and futures of other crates are not yield points. Add a [`checkpoint()`] next to them.
+/// - Threads, `spawn_blocking` closures and runtimes that the body creates are not scheduled. If one of
+///   them takes over a second to answer, the run may be reported as a deadlock. Replace it with a task
+///   or a fake in an explored test.
+/// - `tokio::select!` picks branches at random, so a seed may not replay it. Add `biased;` or build with
+///   `--cfg tokio_unstable`.
+/// - An operation polled only once, as by `now_or_never` or `poll!`, may be pending although a lock is
+///   free or a message is there: its task has no budget left, as can happen in any task. Use `try_lock`
+///   or `try_recv`, or wrap it in `tokio::task::coop::unconstrained`.
+/// - A timer fires only when nothing else can run, so a timeout never cancels a future while its
+///   siblings can run. Test a cancellation with a plain `abort` or `drop`.
+/// - The clock is already paused: a body that calls `tokio::time::pause` panics. Remove the call.
 ///
 /// # Examples
 ///
-/// Two registrations look up an address before they insert it. In the plain order the first is through
-/// before the second begins:
+/// Two registrations look up an address before they insert it. In the plain order the first one finishes
+/// before the second one starts:
 ///
 /// ```
 /// use straggler::{Explore, settle_all};
@@ -105,7 +115,7 @@ const TIMEOUT_WHEN_SHOWN: Duration = Duration::from_secs(60 * 60);
 /// println!("{failure}");
 /// ```
 #[derive(Debug)]
-#[must_use = "nothing is explored until it is run"]
+#[must_use = "an exploration does nothing until `run` or `find` is called"]
 pub struct Explore {
     check: LeakCheck,
     runs: usize,
@@ -115,9 +125,10 @@ pub struct Explore {
 }
 
 impl Explore {
-    /// Makes an exploration of 500 runs from the seed 0, each of them a [`LeakCheck`] with the
-    /// timeout that `STRAGGLER_TIMEOUT` says, or else of 10 seconds, and of an hour if a run is
-    /// [repeated](Self::replay).
+    /// Creates an exploration of 500 runs from seed 0.
+    ///
+    /// The timeout of each run is `STRAGGLER_TIMEOUT`, or 10 seconds by default. A
+    /// [replay](Self::replay) gets one hour.
     ///
     /// # Examples
     ///
@@ -141,8 +152,9 @@ impl Explore {
         }
     }
 
-    /// Sets how many runs there are at the most. By default it is what the environment variable
-    /// `STRAGGLER_RUNS` says, or else 500; the variable outranks this setting. With 0 there is one.
+    /// Sets the maximum number of runs. The default is 500, and 0 counts as 1.
+    ///
+    /// The environment variable `STRAGGLER_RUNS` overrides this setting.
     ///
     /// # Examples
     ///
@@ -157,8 +169,9 @@ impl Explore {
         self
     }
 
-    /// Sets the seed from which the seeds of the runs are drawn. By default it is 0, so that a test
-    /// does the same each time: with another one it sees other orders.
+    /// Sets the seed that all runs derive their seeds from. The default is 0.
+    ///
+    /// A test with the same seed explores the same schedules every time. Another seed explores others.
     ///
     /// # Examples
     ///
@@ -172,11 +185,12 @@ impl Explore {
         self
     }
 
-    /// Makes one run, which repeats one of before. The environment variable `STRAGGLER_SEED` does the
-    /// same, and outranks this setting.
+    /// Replays a single run by its seed instead of exploring.
     ///
-    /// The run may stand at a breakpoint for long: unless the check or `STRAGGLER_TIMEOUT` says how long a
-    /// run may take it has an hour. The failure of one whose time was up says with which timeout to repeat it.
+    /// The environment variable `STRAGGLER_SEED` does the same and overrides this setting.
+    ///
+    /// A replay may stop at a breakpoint, so it gets one hour unless the check or `STRAGGLER_TIMEOUT`
+    /// sets a timeout. The failure of a run that timed out prints the timeout to replay it with.
     ///
     /// # Examples
     ///
@@ -202,14 +216,17 @@ impl Explore {
         self
     }
 
-    /// Fails also if in no steered run two children of one combinator, or two tasks, were in flight at
-    /// the same time: started, and not at their end.
+    /// Fails the exploration if nothing ever overlaps: no two children of one combinator, and no two
+    /// tasks, are started and unfinished at the same time.
     ///
-    /// A test about a race in which nothing can race passes by accident. Tasks count if they are spawned
-    /// through `straggler`. The body does not count, which is always there, and branches of `tokio::join!`
-    /// and of other joins are not seen. The run with the plain order is not looked at:
-    /// where it is the only one, or a run is repeated, a note says so instead. In the attribute it is
-    /// `#[leak_check(explore = 500, require_overlap)]`.
+    /// Without this a test about a race passes even if nothing in it can race. In the attribute write
+    /// `#[straggler::test(explore = 500, require_overlap)]`.
+    ///
+    /// - Tasks count if they are spawned through `straggler`.
+    /// - The body does not count: it overlaps with everything.
+    /// - Branches of `tokio::join!` and other joins do not count.
+    /// - The run in the plain order does not count. If it is the only run, or in a replay, a
+    ///   [note](Explored::note) says so instead.
     ///
     /// # Examples
     ///
@@ -229,22 +246,26 @@ impl Explore {
         self
     }
 
-    /// Runs `body` again and again, until a run fails or all runs are made.
+    /// Runs `body` repeatedly until a run fails or the number of runs is reached.
     ///
-    /// `STRAGGLER=off` has one run made, in the plain order and unchecked; with `STRAGGLER=warn` what
-    /// the leak check finds is no failure, and is printed the first time. The output of the body, and
-    /// panics on threads for blocking work, are printed in each run.
+    /// With `STRAGGLER=off` there is a single run, in the plain order and without checks. With
+    /// `STRAGGLER=warn` findings of the leak check are not failures, and only the first report is printed.
+    /// Every run prints the body's own output, and panics on `spawn_blocking` threads.
     ///
     /// # Errors
     ///
-    /// The first run that failed, made as simple as could be in about 300 further runs or two seconds;
-    /// in twice that if tasks are left that need their grace to end. Or why there was no run: an environment variable that cannot be understood; a check with a
-    /// runtime of its own; a runtime around this call; a tokio whose budget for cooperation does not
-    /// do what this rests on.
+    /// Returns the first failing run, minimized. Minimizing takes up to 300 more runs or two seconds, and
+    /// twice that if the failure depends on the grace of leftover tasks.
+    ///
+    /// Also returns an error if no run is possible:
+    /// - an environment variable is invalid;
+    /// - the check has its own runtime builder;
+    /// - the call is inside a tokio runtime;
+    /// - this version of tokio has another cooperative budget than exploration needs.
     ///
     /// # Panics
     ///
-    /// Does not panic: a panic of `body` is a failure.
+    /// Never panics: a panic of `body` is a failure.
     ///
     /// # Examples
     ///
@@ -263,12 +284,12 @@ impl Explore {
         self.explore(None, Location::caller(), body)
     }
 
-    /// Runs `body` again and again as [`find`](Self::find) does, and fails the test if a run fails.
+    /// Runs `body` repeatedly as [`find`](Self::find) does, and fails the test if a run fails.
     ///
     /// # Panics
     ///
-    /// If a run fails, if none could be made, or if no [overlap](Self::require_overlap) was seen and one is
-    /// required: with the [`Failure`] in words, which is printed too.
+    /// Panics with the text of the [`Failure`], and prints it, if a run fails, if no run is possible, or if
+    /// a required [overlap](Self::require_overlap) is missing.
     ///
     /// # Examples
     ///
@@ -295,7 +316,7 @@ impl Explore {
         }
     }
 
-    /// Explores, for the test of this name.
+    /// Explores `body` for the test with this name.
     pub(crate) fn explore<F, R>(
         self,
         test: Option<&'static str>,
@@ -310,11 +331,13 @@ impl Explore {
         let (runtime, settings) = self.check.into_parts();
         let mut exploration = Exploration {
             has_runtime: runtime.is_some(),
-            settings,
-            test,
-            place,
-            body,
             runs: self.runs.max(1),
+            subject: Subject {
+                settings,
+                test,
+                place,
+                body,
+            },
         };
         let environment = exploration.ready().map_err(|reason| {
             let seed = Seed::new(Kind::Plain);
@@ -331,15 +354,17 @@ impl Explore {
             seed = None;
         }
         match seed {
-            Some(seed) => exploration.repeat(seed, requires_overlap),
+            Some(seed) => exploration.replay(seed, requires_overlap),
             None => exploration.search(Rng::with_seed(self.seed), requires_overlap),
         }
     }
 }
 
 impl LeakCheck {
-    /// Explores: makes many runs of a test, each a check like this one. It makes the runtimes of the
-    /// runs itself.
+    /// Turns the check into an exploration: many runs, each with the settings of this check.
+    ///
+    /// Every run creates its own runtime. If the check has a runtime builder, [`Explore::find`] returns an
+    /// error.
     ///
     /// # Examples
     ///
@@ -359,22 +384,5 @@ impl LeakCheck {
 impl Default for Explore {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Explored {
-    pub(crate) fn print_note(&self) {
-        if let Some(note) = &self.note {
-            eprintln!("explore: note: {note}");
-        }
-    }
-}
-
-impl Failure {
-    /// Fails the test of this thread, which has this name if it has the attribute. Not by `panic!`, whose
-    /// own message would name this line.
-    pub(crate) fn fail(self, test: Option<&'static str>) -> ! {
-        emit_as(&self, &self.summary(test));
-        resume_unwind(Box::new(self.to_string()))
     }
 }

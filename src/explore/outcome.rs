@@ -1,15 +1,26 @@
-//! What the body of a run may return.
+//! The return types of an explored body.
 
 use std::fmt;
 
-/// What the body of a run of [`Explore`](crate::Explore) may return: `()`, or a `Result` whose error has
-/// `Debug`. An `Err` is a failing run.
+/// The return type of a body that [`Explore`](crate::Explore) runs: `()`, or a `Result` whose error
+/// implements `Debug`.
+///
+/// A run that returns `Err` fails.
+///
+/// # Examples
+///
+/// ```
+/// use straggler::Explore;
+///
+/// let failure = Explore::new().find(|| async { Err::<(), _>("disk full") }).unwrap_err();
+/// assert_eq!(failure.message(), Some("\"disk full\""));
+/// ```
 #[diagnostic::on_unimplemented(
-    message = "a body that is explored cannot return `{Self}`",
-    note = "it returns `()`, or a `Result` whose error implements `Debug`"
+    message = "an explored body cannot return `{Self}`",
+    note = "return `()`, or a `Result` whose error implements `Debug`"
 )]
 pub trait Outcome {
-    /// The error, in words.
+    /// The `Debug` text of the error.
     #[doc(hidden)]
     fn error(self) -> Option<String>;
 }

@@ -1,16 +1,16 @@
-//! Makes a failing schedule simpler: fewer forced yields, fewer switches.
+//! Minimizes a failing schedule: fewer forced yields, fewer switches.
 
 use std::time::{Duration, Instant};
 
-/// How many runs this may take, and how long: what remains then is the simplest that was found.
+/// The limits on runs and time. When one is reached, the smallest schedule so far is the result.
 const RUNS: usize = 300;
 const TIME: Duration = Duration::from_secs(2);
 
-/// Returns the fewest of these changes to the plain order with which a run still fails, as far as they
-/// are found in time. `fails` makes a run with some of them, and returns those that it made if it fails.
+/// Removes changes to the plain order for as long as the run still fails, and returns the rest. `fails`
+/// makes a run with the given changes. If the run fails, it returns the changes that the run made.
 ///
-/// It leaves out ever smaller parts, as in Zeller and Hildebrandt, Simplifying and Isolating
-/// Failure-Inducing Input (2002).
+/// Removes ever smaller parts, as in Zeller and Hildebrandt, Simplifying and Isolating Failure-Inducing
+/// Input (2002).
 pub(crate) fn shrink<C: Clone>(
     changes: Vec<C>,
     mut fails: impl FnMut(Vec<C>) -> Option<Vec<C>>,
@@ -30,6 +30,7 @@ pub(crate) fn shrink<C: Clone>(
             let end = (begin + part).min(fewest.len());
             let without = [&fewest[..begin], &fewest[end..]].concat();
             match fails(without) {
+                // A run may make fewer changes than it was given, if their positions are gone.
                 Some(made) if made.len() < fewest.len() => {
                     fewest = made;
                     is_fewer = true;
@@ -37,7 +38,7 @@ pub(crate) fn shrink<C: Clone>(
                 _ => begin = end,
             }
         }
-        // Once more with single ones as long as that helps: without one another may be needless.
+        // Repeat single removals while they help: without one change another may be needless too.
         part = if part == 1 && is_fewer { 1 } else { part / 2 };
     }
     fewest
@@ -48,7 +49,7 @@ mod tests {
     use super::{RUNS, shrink};
 
     #[test]
-    fn only_what_is_needed_is_left() {
+    fn shrink_keeps_needed_changes() {
         let needs = |changes: Vec<u32>| {
             let fails = changes.contains(&3) && changes.contains(&17);
             fails.then_some(changes)
@@ -57,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn if_nothing_is_needed_nothing_is_left() {
+    fn shrink_removes_all_needless_changes() {
         let mut runs = 0;
         let fails = |changes: Vec<u32>| {
             runs += 1;
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_made_counts_and_not_what_was_asked_for() {
+    fn shrink_uses_changes_the_run_made() {
         // Without the first change the others cannot be made.
         let fails = |changes: Vec<u32>| {
             let made = if changes.contains(&0) {
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn it_comes_to_an_end_however_long_a_schedule_is() {
+    fn shrink_stops_at_run_limit() {
         let mut runs = 0;
         let fails = |_| {
             runs += 1;

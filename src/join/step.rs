@@ -61,11 +61,11 @@ impl Schedule for Step<'_> {
         slot: Pin<&mut Slot<F>>,
         context: &mut Context<'_>,
     ) -> Poll<()> {
-        let who = |told: &Recorder| {
+        let actor = |recorder: &Recorder| {
             let label = format!("child {}", self.names.label(index));
-            told.child(label, self.combinator)
+            recorder.child(label, self.combinator)
         };
-        steering::told(who, context, |context| slot.poll(context))
+        steering::record_poll(actor, context, |context| slot.poll(context))
     }
 
     fn polled(&mut self, _: bool) {

@@ -1,10 +1,10 @@
-//! tokio's cooperative budget as a lever: a task with little of it left has to yield at the next
-//! operation of tokio's, as it may at any time.
+//! Forces yields through tokio's cooperative budget: a task without budget yields at its next tokio
+//! operation. Any task may run out of budget, so the forced yield is one that tokio allows too.
 //!
-//! Each poll of a task begins with 128 units, of which each operation that can go on takes one
-//! (`Budget::initial` in tokio's `task::coop`). At zero the operation returns `Pending` and has its
-//! task woken after a turn for others. An acquisition of a lock takes its permit first and asks for
-//! budget then: at zero it yields while it holds the lock.
+//! Each poll of a task starts with 128 units, and each operation that makes progress takes one
+//! (`Budget::initial` in tokio's `task::coop`). At zero the operation returns `Pending` and wakes its
+//! task after other tasks have run. A lock acquisition takes its permit first and checks the budget
+//! afterwards: at zero it yields while it holds the lock.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -15,10 +15,10 @@ use tokio::runtime::Builder;
 use tokio::sync::Mutex;
 use tokio::task::coop::{has_budget_remaining, poll_proceed};
 
-/// More units than a budget can have. One without an end cannot be spent.
+/// More units than any budget has. An unlimited budget never runs out.
 const ENDLESS: usize = 10_000;
 
-/// Spends the budget of the task that is being polled until `left` units remain. It has to be whole.
+/// Spends the budget of the current poll until `left` units remain. Call it while the budget is full.
 pub(crate) fn to(left: usize, context: &mut Context<'_>) {
     let size = size().unwrap_or_default();
     for _ in left..size {
@@ -30,7 +30,7 @@ pub(crate) fn to(left: usize, context: &mut Context<'_>) {
 
 /// Spends one unit, or returns `false` if there is none.
 fn spend(context: &mut Context<'_>) -> bool {
-    // Without budget it would have the task woken.
+    // With no budget left, `poll_proceed` would wake the task.
     if !has_budget_remaining() {
         return false;
     }
@@ -40,11 +40,11 @@ fn spend(context: &mut Context<'_>) -> bool {
     true
 }
 
-/// How many units the budget of a poll has, found out once in a process.
+/// The units in the budget of a poll, measured once per process.
 ///
 /// # Errors
 ///
-/// If the budget does not do what exploring rests on: then tokio has changed.
+/// If the budget does not work as exploration needs it: tokio has changed.
 pub(crate) fn size() -> Result<usize, String> {
     static SIZE: OnceLock<Result<usize, String>> = OnceLock::new();
     SIZE.get_or_init(probe).clone()
@@ -52,7 +52,7 @@ pub(crate) fn size() -> Result<usize, String> {
 
 fn probe() -> Result<usize, String> {
     let runtime = Builder::new_current_thread().build();
-    let runtime = runtime.map_err(|error| format!("a runtime could not be made: {error}"))?;
+    let runtime = runtime.map_err(|error| format!("cannot build a runtime: {error}"))?;
     let mutex = Mutex::new(());
     let mut locks = pin!(mutex.lock());
     let (size, yields) = runtime.block_on(poll_fn(|context| {
@@ -61,10 +61,13 @@ fn probe() -> Result<usize, String> {
         Poll::Ready((size, yields))
     }));
     if size == 0 || size == ENDLESS {
-        return Err("a poll has no budget, or one without an end".to_owned());
+        return Err("a poll has no cooperative budget, or an unlimited one".to_owned());
     }
+    // The lock must yield with its permit taken: races between "acquired" and "continues" depend on it.
     if !yields || mutex.try_lock().is_ok() {
-        return Err("a lock is not acquired as expected when the budget is spent".to_owned());
+        return Err(
+            "acquiring a lock without budget does not yield while it holds the lock".to_owned(),
+        );
     }
     Ok(size)
 }
@@ -77,7 +80,7 @@ mod tests {
     use super::{ENDLESS, size, spend, to};
 
     #[test]
-    fn so_much_is_left_as_was_asked_for() {
+    fn spending_leaves_requested_units() {
         size().unwrap();
         for left in [0, 1, 3] {
             let spent = tokio_test::block_on(poll_fn(|context| {
@@ -89,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_budget_of_this_tokio_is_known() {
+    fn budget_size_is_128() {
         assert_eq!(size(), Ok(128));
     }
 }

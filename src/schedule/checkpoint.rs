@@ -1,20 +1,22 @@
-//! A place of one's own where a schedule may yield.
+//! An explicit yield point for [`Explore`](crate::Explore).
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::schedule::steering;
 
-/// Marks a place where a schedule of [`Explore`](crate::Explore) may let others go first.
+/// Marks a point where a run of [`Explore`](crate::Explore) may yield to other children and tasks.
 ///
-/// tokio's own operations (locks, channels, timers, joins of tasks and so on) are such places already.
-/// Code that awaits none of them between two steps of a race, or that uses futures of other crates, can
-/// be given more: each is another chance for a bug to show. Outside of a run of `Explore` it is ready at
-/// once and costs a look at an atomic. `name` stands in the schedule of a failing run.
+/// tokio's own operations (locks, channels, timers, joins and so on) are yield points already. Add a
+/// checkpoint between two steps of a race without such an operation, or around a future from another
+/// crate. Each checkpoint is one more chance to expose a bug. The schedule of a failing run shows
+/// `name`.
+///
+/// Outside a run of `Explore` a checkpoint is ready at once. It costs one atomic load.
 ///
 /// # Cancel safety
 ///
-/// Cancel safe: it has no effect but to yield.
+/// This function is cancel safe: its only effect is to yield.
 ///
 /// # Examples
 ///
@@ -43,6 +45,10 @@ pub fn checkpoint(name: &'static str) -> Checkpoint {
 }
 
 /// Future for the [`checkpoint`] function.
+///
+/// # Cancel safety
+///
+/// Cancel safe: its only effect is to yield.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Checkpoint {
@@ -57,6 +63,7 @@ impl Future for Checkpoint {
         if self.is_passed || !steering::is_on() {
             return Poll::Ready(());
         }
+        // At most one yield per checkpoint, so that a poll loop makes progress.
         self.is_passed = true;
         if !steering::stops_at(self.name) {
             return Poll::Ready(());

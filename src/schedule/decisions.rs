@@ -1,4 +1,4 @@
-//! The decisions of one run: drawn by a strategy, or as they were in an earlier run.
+//! The decisions of one run: drawn by a strategy, or replayed from a seed.
 
 use std::hash::{Hash, Hasher};
 
@@ -7,10 +7,11 @@ use rustc_hash::FxHasher;
 use crate::schedule::seed::{Kind, length};
 use crate::schedule::strategy::{Poll, Strategy};
 
-/// After so many decisions a run goes on in the plain order, so that it comes to an end.
+/// After this many decisions a run continues in the plain order, so that it ends even if the strategy
+/// would yield forever.
 const LIMIT: usize = 20_000;
 
-/// The ways to poll a task. The first is the plain one.
+/// The ways to poll a task. The plain one comes first: decision 0 is always the plain one.
 const POLLS: [Poll; 6] = [
     Poll::Plainly,
     Poll::With(0),
@@ -20,11 +21,11 @@ const POLLS: [Poll; 6] = [
     Poll::Later,
 ];
 
-/// What the decisions of a run are made by.
+/// Where the decisions of a run come from.
 #[derive(Debug)]
 enum Guide {
     Strategy(Strategy),
-    /// The decisions that are not the plain ones, by their positions, the last first.
+    /// The replayed decisions other than the plain ones, by position, the last first.
     Changes(Vec<(usize, u32)>),
 }
 
@@ -32,16 +33,16 @@ enum Guide {
 #[derive(Debug)]
 pub(crate) struct Decisions {
     guide: Guide,
-    /// What was decided: 0 is what the plain order has.
+    /// The decisions so far. 0 is the plain order's.
     made: Vec<u32>,
-    /// Of everything that there was to decide, and between what.
-    course: u64,
-    /// Whether a decision of an earlier run could not be made again.
-    do_not_fit: bool,
+    /// A hash of every question the run asked so far, with the alternatives.
+    fingerprint: u64,
+    /// Whether a replayed decision named an alternative that this run did not have.
+    is_out_of_range: bool,
 }
 
 impl Decisions {
-    /// Those of a run, or none if nothing is decided in it.
+    /// The decisions of a run of this kind, or `None` for a plain run, which decides nothing.
     pub(crate) fn of(kind: &Kind) -> Option<Self> {
         let guide = match kind {
             Kind::Plain => return None,
@@ -51,20 +52,20 @@ impl Decisions {
         Some(Self {
             guide,
             made: Vec::new(),
-            course: 0,
-            do_not_fit: false,
+            fingerprint: 0,
+            is_out_of_range: false,
         })
     }
 
-    /// Decides which of the children of a combinator that could be polled is. There is at least one.
+    /// Picks the position in `ready` of the child that the combinator polls next. `ready` is not empty.
     pub(crate) fn choose(&mut self, combinator: u32, ready: &[u32]) -> usize {
-        self.meet((combinator, ready));
+        self.note_question((combinator, ready));
         self.decide(ready.len(), |strategy| strategy.choose(combinator, ready))
     }
 
-    /// Decides how the task of this number is polled.
+    /// Decides how to poll the task with this number.
     pub(crate) fn poll(&mut self, task: usize) -> Poll {
-        self.meet(task);
+        self.note_question(task);
         let decided = self.decide(POLLS.len(), |strategy| {
             let drawn = strategy.poll(task);
             POLLS.iter().position(|poll| *poll == drawn).unwrap_or(0)
@@ -72,20 +73,20 @@ impl Decisions {
         POLLS[decided]
     }
 
-    /// Decides whether something happens that happens in no plain order.
+    /// Decides whether the run deviates from the plain order in the way that `what` names.
     pub(crate) fn deviates(&mut self, what: &str) -> bool {
-        self.meet(what);
+        self.note_question(what);
         self.decide(2, |strategy| usize::from(strategy.deviates())) == 1
     }
 
-    /// Adds to the course what there is to decide about.
-    fn meet(&mut self, about: impl Hash) {
-        let mut course = FxHasher::default();
-        (self.course, about).hash(&mut course);
-        self.course = course.finish();
+    /// Adds a question to the fingerprint.
+    fn note_question(&mut self, question: impl Hash) {
+        let mut hasher = FxHasher::default();
+        (self.fingerprint, question).hash(&mut hasher);
+        self.fingerprint = hasher.finish();
     }
 
-    fn decide(&mut self, among: usize, draw: impl FnOnce(&mut Strategy) -> usize) -> usize {
+    fn decide(&mut self, alternatives: usize, draw: impl FnOnce(&mut Strategy) -> usize) -> usize {
         let position = self.made.len();
         if position == LIMIT {
             return 0;
@@ -95,8 +96,9 @@ impl Decisions {
             Guide::Changes(changes) => match changes.last().copied() {
                 Some((at, to)) if at == position => {
                     changes.pop();
-                    let fits = (to as usize) < among;
-                    self.do_not_fit |= !fits;
+                    // The body may have changed since the seed was printed: note it and carry on.
+                    let fits = (to as usize) < alternatives;
+                    self.is_out_of_range |= !fits;
                     if fits { to as usize } else { 0 }
                 }
                 _ => 0,
@@ -106,26 +108,26 @@ impl Decisions {
         decided
     }
 
-    /// How many there were.
+    /// The number of decisions so far.
     pub(crate) fn len(&self) -> usize {
         self.made.len()
     }
 
-    /// A number that two runs have in common if they had the same to decide, all the way.
-    pub(crate) fn course(&self) -> u64 {
-        self.course
+    /// A hash of all questions of the run. Two runs with the same questions have the same fingerprint.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
-    /// Whether those of an earlier run could all be made again.
+    /// Whether the run could replay all decisions of its seed.
     pub(crate) fn fit(&self) -> bool {
         let all_made = match &self.guide {
             Guide::Strategy(_) => true,
             Guide::Changes(changes) => changes.is_empty(),
         };
-        all_made && !self.do_not_fit
+        all_made && !self.is_out_of_range
     }
 
-    /// Those that are not the plain ones, with their positions.
+    /// The decisions other than the plain ones, with their positions.
     pub(crate) fn changes(&self) -> Vec<(usize, u32)> {
         let made = self.made.iter().copied().enumerate();
         made.filter(|(_, decided)| *decided != 0).collect()

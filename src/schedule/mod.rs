@@ -1,6 +1,6 @@
-//! What a poll asks of a schedule: whom to poll next, and how much it may do.
+//! Decides what runs next: which child a combinator polls, and how much budget a poll gets.
 //!
-//! [`crate::explore`] makes the runs; here is what steers one of them.
+//! [`crate::explore`] makes the runs. This room schedules a single run.
 
 pub(crate) mod budget;
 pub(crate) mod checkpoint;
@@ -8,4 +8,5 @@ pub(crate) mod decisions;
 pub(crate) mod recorder;
 pub(crate) mod seed;
 pub(crate) mod steering;
+pub(crate) mod step;
 pub(crate) mod strategy;

@@ -3,20 +3,22 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// How many bits of a seed say how long a run is taken to be.
+/// How many low bits of a drawn seed hold the expected length of its run.
 const LENGTH_BITS: u32 = 4;
 
-/// What one run of [`Explore`](crate::Explore) can be repeated by.
+/// Identifies one run of [`Explore`](crate::Explore), so that it can be replayed.
 ///
-/// It is written as
-/// - `plain`: the order that a runtime of tokio has without any of this;
-/// - `0x3f9c20a1b7d4e680`: all decisions of the run are drawn from this number;
-/// - `12:1,15:3`: the decisions that differ from those of the plain order, in a failing run that was
-///   made simpler: the position of each, and what is decided (`stepped` if there is none, and the
-///   children are merely polled one at a time).
+/// `Display` and `FromStr` use these forms:
+/// - `plain`: tokio's own order. Straggler reorders nothing.
+/// - `0x3f9c20a1b7d4e680`: the run draws all its decisions from this number.
+/// - `12:1,15:3`: a minimized run. Decision 12 picks alternative 1 and decision 15 picks alternative 3;
+///   all others keep the plain order.
+/// - `stepped`: a minimized run without forced reorderings. Each join polls one child at a time.
 ///
-/// A `/` and four digits may follow, by which it is seen whether the run takes the same course again.
-/// A seed holds for one body and one version of `straggler` and tokio: elsewhere it is another run.
+/// The part after `/`, four hexadecimal digits, is a checksum: a replay warns if the run diverges.
+///
+/// A seed is valid for one body and one version of `straggler` and tokio. After a change to any of
+/// them it stands for another run.
 ///
 /// # Examples
 ///
@@ -30,28 +32,31 @@ const LENGTH_BITS: u32 = 4;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Seed {
     pub(crate) kind: Kind,
-    /// Some bits of the course of the run.
-    pub(crate) course: Option<u16>,
+    /// The top bits of the run's fingerprint. Only the seed of a failed run has them.
+    pub(crate) checksum: Option<u16>,
 }
 
-/// What the decisions of a run are.
+/// Where the decisions of a run come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
-    /// None: nothing is steered.
+    /// The run decides nothing.
     Plain,
-    /// Drawn from this number. Its last bits say how long the run is taken to be, as a power of two:
-    /// some strategies spread what they do over that length.
+    /// Drawn from this number. Its last bits hold the expected length of the run as a power of two:
+    /// some strategies spread their changes over that length.
     Drawn(u64),
-    /// The plain ones but for these, in the order of their positions.
+    /// The plain decisions except for these, sorted by position.
     Changes(Vec<(usize, u32)>),
 }
 
 impl Seed {
     pub(crate) fn new(kind: Kind) -> Self {
-        Self { kind, course: None }
+        Self {
+            kind,
+            checksum: None,
+        }
     }
 
-    /// A run whose decisions are drawn from `bits`, and that is about `length` decisions long.
+    /// A seed that draws its decisions from `bits`, for a run of about `length` decisions.
     pub(crate) fn drawn(bits: u64, length: usize) -> Self {
         let power = length.max(1).ilog2() + 1;
         let longest = (1 << LENGTH_BITS) - 1;
@@ -59,25 +64,32 @@ impl Seed {
         Self::new(Kind::Drawn(bits))
     }
 
-    /// The same with the course that the run took.
-    pub(crate) fn with_course(self, course: u64) -> Self {
+    /// The same seed with the checksum of a run's fingerprint.
+    pub(crate) fn with_checksum(self, fingerprint: u64) -> Self {
         Self {
-            course: Some((course >> 48) as u16),
+            checksum: Some((fingerprint >> 48) as u16),
             ..self
         }
     }
 }
 
-/// How many decisions long the run of a number is taken to be.
+/// The expected number of decisions of the run drawn from this number.
 pub(crate) fn length(drawn: u64) -> usize {
     1 << (drawn & ((1 << LENGTH_BITS) - 1))
 }
 
-/// A text that is no [`Seed`].
+/// The error for a text that is not a valid [`Seed`].
+///
+/// # Examples
+///
+/// ```
+/// use straggler::explore::Seed;
+///
+/// let error = "tomorrow".parse::<Seed>().unwrap_err();
+/// assert!(error.to_string().starts_with("invalid seed `tomorrow`"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is no seed of a run: one is written `0x3f9c20a1b7d4e680`, or `12:1,15:3`, or `plain`"
-)]
+#[error("invalid seed `{0}`: expected `0x..`, `12:1,15:3` or `plain`")]
 pub struct ParseSeedError(String);
 
 impl fmt::Display for Seed {
@@ -93,8 +105,8 @@ impl fmt::Display for Seed {
                 }
             }
         }
-        match self.course {
-            Some(course) => write!(f, "/{course:04x}"),
+        match self.checksum {
+            Some(checksum) => write!(f, "/{checksum:04x}"),
             None => Ok(()),
         }
     }
@@ -109,8 +121,8 @@ impl FromStr for Seed {
 }
 
 fn parse(text: &str) -> Option<Seed> {
-    let (kind, course) = match text.split_once('/') {
-        Some((kind, course)) => (kind, Some(u16::from_str_radix(course, 16).ok()?)),
+    let (kind, checksum) = match text.split_once('/') {
+        Some((kind, checksum)) => (kind, Some(u16::from_str_radix(checksum, 16).ok()?)),
         None => (text, None),
     };
     let kind = match kind {
@@ -121,7 +133,7 @@ fn parse(text: &str) -> Option<Seed> {
             None => Kind::Changes(parse_changes(kind)?),
         },
     };
-    Some(Seed { kind, course })
+    Some(Seed { kind, checksum })
 }
 
 fn parse_changes(text: &str) -> Option<Vec<(usize, u32)>> {
@@ -130,6 +142,7 @@ fn parse_changes(text: &str) -> Option<Vec<(usize, u32)>> {
         Some((position.parse().ok()?, decided.parse().ok()?))
     };
     let changes: Vec<(usize, u32)> = text.split(',').map(change).collect::<Option<_>>()?;
+    // Each position can have one decision only, and a replay takes them in order.
     changes
         .is_sorted_by(|(one, _), (other, _)| one < other)
         .then_some(changes)
@@ -140,14 +153,14 @@ mod tests {
     use super::{Kind, Seed, length};
 
     #[test]
-    fn a_seed_is_read_as_it_is_written() {
+    fn seed_round_trips_through_text() {
         let seeds = [
             Seed::new(Kind::Plain),
             Seed::drawn(0x1234_5678, 40),
-            Seed::drawn(u64::MAX, 1).with_course(u64::MAX / 3),
+            Seed::drawn(u64::MAX, 1).with_checksum(u64::MAX / 3),
             Seed::new(Kind::Changes(Vec::new())),
             Seed::new(Kind::Changes(vec![(3, 1)])),
-            Seed::new(Kind::Changes(vec![(0, 1), (12, 5)])).with_course(1),
+            Seed::new(Kind::Changes(vec![(0, 1), (12, 5)])).with_checksum(1),
         ];
         for seed in seeds {
             assert_eq!(seed.to_string().parse(), Ok(seed));
@@ -155,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_seed_is_an_error_that_shows_how_one_is_written() {
+    fn invalid_seed_error_shows_valid_forms() {
         for text in [
             "",
             "0x",
@@ -170,7 +183,7 @@ mod tests {
         ] {
             let error = text.parse::<Seed>().unwrap_err().to_string();
             assert!(
-                error.starts_with(&format!("`{text}` is no seed")),
+                error.starts_with(&format!("invalid seed `{text}`")),
                 "{error}"
             );
             assert!(error.contains("`12:1,15:3`"), "{error}");
@@ -178,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_is_in_the_seed() {
+    fn drawn_seed_holds_run_length() {
         for (long, taken) in [
             (0, 2),
             (1, 2),
@@ -188,7 +201,7 @@ mod tests {
             (usize::MAX, 1 << 15),
         ] {
             let Kind::Drawn(bits) = Seed::drawn(u64::MAX, long).kind else {
-                unreachable!("it is drawn");
+                unreachable!("`drawn` returns a drawn seed");
             };
             assert_eq!(length(bits), taken, "{long}");
         }

@@ -1,8 +1,8 @@
-//! The run that this thread explores: what is asked before each poll of a task, and at each step of a
-//! combinator, while its body runs.
+//! The run that this thread explores. It decides before each poll of a task and at each step of a
+//! combinator, while the body runs.
 //!
-//! A combinator polls one child a poll while it is steered, and its task squeezes the budget before: so
-//! the budget of a task is that of one child.
+//! In such a run a combinator polls a single child per poll, and its task has its budget cut just
+//! before: the budget of the task is the budget of that child.
 
 use std::cell::RefCell;
 use std::mem;
@@ -20,34 +20,34 @@ use crate::schedule::recorder::{Action, Actor, Recorder};
 use crate::schedule::strategy;
 use crate::trace::waker;
 
-/// A run that is followed.
+/// A run and its state.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) decisions: Decisions,
-    /// What happened, if that is to be told. It takes long.
-    pub(crate) told: Option<Recorder>,
+    /// Records the steps. `None` in most runs of a search, since tracing each poll is slow.
+    pub(crate) recorder: Option<Recorder>,
     /// Whether two children of one combinator, or two tasks, were ever in flight at once.
     pub(crate) has_overlap: bool,
-    /// The children of each combinator, by its number, that were polled and have not ended; and the
-    /// tasks, as if they were those of number 0.
+    /// The started and pending children of each combinator, by its number. Tasks are children of
+    /// number 0.
     in_flight: FxHashMap<u32, FxHashSet<usize>>,
-    /// The checkpoint at which the poll that is made was made to yield.
+    /// The checkpoint at which the current poll was made to yield.
     stopped_at: Option<&'static str>,
-    /// How many combinators were polled so far.
+    /// The number of combinators polled so far.
     combinators: u32,
-    /// How often one of them was.
+    /// The number of polls of combinators so far.
     turns: u64,
-    /// Whether nothing is steered for now.
+    /// Whether the run decides nothing for now.
     is_suspended: bool,
-    /// Whether the body has ended, and so nothing is steered any more.
+    /// Whether the body has ended. After that the run decides nothing.
     has_ended: bool,
 }
 
 impl Run {
-    pub(crate) fn new(decisions: Decisions, tells: bool) -> Self {
+    pub(crate) fn new(decisions: Decisions, is_recorded: bool) -> Self {
         Self {
             decisions,
-            told: tells.then(Recorder::default),
+            recorder: is_recorded.then(Recorder::default),
             has_overlap: false,
             in_flight: FxHashMap::default(),
             stopped_at: None,
@@ -58,7 +58,7 @@ impl Run {
         }
     }
 
-    /// Notes that a child of a combinator, or a task, was polled.
+    /// Notes a poll of a child of a combinator, or of a task.
     pub(crate) fn note_polled(&mut self, combinator: u32, index: usize, is_pending: bool) {
         let in_flight = self.in_flight.entry(combinator).or_default();
         in_flight.remove(&index);
@@ -73,32 +73,33 @@ thread_local! {
     static RUN: RefCell<Option<Run>> = const { RefCell::new(None) };
 }
 
-/// What stands for the tasks among the combinators, which have numbers from 1 on.
+/// The number that stands for the tasks. Combinators have numbers from 1.
 const TASKS: u32 = 0;
 
-/// How many threads follow a run, so that nobody need look at `RUN` while there is none.
-static FOLLOWED: AtomicUsize = AtomicUsize::new(0);
+/// How many threads steer a run. While it is 0 no poll needs to look at `RUN`.
+static STEERING: AtomicUsize = AtomicUsize::new(0);
 
-/// Follows a run while `body` is run, or until its body has ended.
-pub(crate) fn follow<R>(run: Run, body: impl FnOnce() -> R) -> (R, Run) {
-    struct Followed;
-    impl Drop for Followed {
+/// Steers `run` on this thread while `body` runs, up to the end of the run's own body.
+pub(crate) fn steer<R>(run: Run, body: impl FnOnce() -> R) -> (R, Run) {
+    struct Steered;
+    impl Drop for Steered {
         fn drop(&mut self) {
-            FOLLOWED.fetch_sub(1, Relaxed);
+            STEERING.fetch_sub(1, Relaxed);
             RUN.set(None);
         }
     }
 
-    FOLLOWED.fetch_add(1, Relaxed);
+    STEERING.fetch_add(1, Relaxed);
     RUN.set(Some(run));
-    let followed = Followed;
+    // Also when `body` unwinds.
+    let steered = Steered;
     let outcome = body();
-    let run = RUN.take().expect("nobody else takes it");
-    drop(followed);
+    let run = RUN.take().expect("nobody else takes the run");
+    drop(steered);
     (outcome, run)
 }
 
-/// Steers until the returned value is dropped, when the body has come to its end.
+/// Ends the steering once the returned guard is dropped, which happens when the body ends.
 #[must_use]
 pub(crate) fn until_dropped() -> impl Drop {
     struct Stop;
@@ -114,11 +115,7 @@ pub(crate) fn until_dropped() -> impl Drop {
     Stop
 }
 
-fn stop() {
-    with_run(|run| run.is_suspended = true);
-}
-
-/// Steers nothing while `run` runs.
+/// Suspends the steering while `run` runs.
 pub(crate) fn suspended<R>(run: impl FnOnce() -> R) -> R {
     struct Resume(bool);
     impl Drop for Resume {
@@ -133,26 +130,27 @@ pub(crate) fn suspended<R>(run: impl FnOnce() -> R) -> R {
         }
     }
 
+    // An outer call resumes, if this one is nested.
     let was_on = is_on();
-    stop();
+    with_run(|run| run.is_suspended = true);
     let _resume = Resume(was_on);
     run()
 }
 
-/// Whether this thread steers.
+/// Whether this thread steers a run.
 #[inline]
 pub(crate) fn is_on() -> bool {
-    FOLLOWED.load(Relaxed) != 0 && with_run(|_| ()).is_some()
+    STEERING.load(Relaxed) != 0 && with_run(|_| ()).is_some()
 }
 
-/// The run that is steered, if there is one.
+/// The run of this thread, unless it is suspended or its body has ended.
 pub(crate) fn with_run<R>(with: impl FnOnce(&mut Run) -> R) -> Option<R> {
     with_unsuspended(|run| (!run.has_ended).then(|| with(run))).flatten()
 }
 
-/// The run of this thread, if there is one, and it is steered or its body has ended.
+/// The run of this thread, unless it is suspended.
 fn with_unsuspended<R>(with: impl FnOnce(&mut Run) -> R) -> Option<R> {
-    // Gone at the thread's end.
+    // A waker may call this while the thread exits, when the thread local is gone.
     let with = |run: &RefCell<Option<Run>>| {
         let mut run = run.try_borrow_mut().ok()?;
         run.as_mut().filter(|run| !run.is_suspended).map(with)
@@ -160,8 +158,7 @@ fn with_unsuspended<R>(with: impl FnOnce(&mut Run) -> R) -> Option<R> {
     RUN.try_with(with).ok().flatten()
 }
 
-/// Polls the task of this number, or the body, which is number 0: now or later, with little budget or
-/// all of it.
+/// Polls a task, or the body as number 0. The run decides when, and with how much budget.
 #[inline]
 pub(crate) fn poll<T>(
     number: usize,
@@ -187,42 +184,42 @@ fn poll_steered<T>(
         strategy::Poll::Plainly => {}
         strategy::Poll::With(left) => budget::to(left, context),
         strategy::Poll::Later => {
-            // After those that yield, too: woken at once it would be polled again and again before
-            // the runtime came to them.
+            // tokio wakes a task that yields after all others had a turn. A direct wake would have the
+            // runtime poll this task again before them.
             let _ = pin!(yield_now()).poll(context);
-            tell_of_task(label, || Action::IsPutOff);
+            record_task(label, || Action::RunsLater);
             return Poll::Pending;
         }
     }
-    told(|_| Recorder::task(label()), context, poll)
+    record_poll(|_| Recorder::task(label()), context, poll)
 }
 
-/// Notes that a task other than the body was polled, and whether it goes on.
+/// Notes a poll of a task other than the body, and whether the task is still pending.
 #[inline]
 pub(crate) fn note_task(number: usize, is_pending: bool) {
-    if FOLLOWED.load(Relaxed) != 0 {
+    if STEERING.load(Relaxed) != 0 {
         with_run(|run| run.note_polled(TASKS, number, is_pending));
     }
 }
 
-/// Notes that a task has ended, also if nobody has polled it to its end.
+/// Notes that a task is gone: it completed, or it was dropped before.
 #[inline]
 pub(crate) fn forget_task(number: usize, label: impl FnOnce() -> String) {
-    if FOLLOWED.load(Relaxed) == 0 {
+    if STEERING.load(Relaxed) == 0 {
         return;
     }
     with_run(|run| {
         run.in_flight.entry(TASKS).or_default().remove(&number);
-        if let Some(told) = &mut run.told {
+        if let Some(recorder) = &mut run.recorder {
             let label = label();
-            if !told.has_ended(&label) {
-                told.push(&Recorder::task(label), Action::IsCancelled);
+            if !recorder.has_ended(&label) {
+                recorder.push(&Recorder::task(label), Action::IsCancelled);
             }
         }
     });
 }
 
-/// Whether the run yields at a checkpoint.
+/// Decides whether to yield at a checkpoint.
 pub(crate) fn stops_at(name: &'static str) -> bool {
     let stops = with_run(|run| {
         let stops = run.decisions.deviates(name);
@@ -232,92 +229,94 @@ pub(crate) fn stops_at(name: &'static str) -> bool {
     stops.unwrap_or(false)
 }
 
-/// Squeezes the budget of a task that the runtime is about to poll, and that is not polled by
+/// Cuts the budget of an untracked task that the runtime is about to poll. Tracked tasks go through
 /// [`poll`].
 #[cfg(tokio_unstable)]
 pub(crate) fn before_poll(number: usize) {
     let how = with_run(|run| run.decisions.poll(number));
     if let Some(strategy::Poll::With(left)) = how {
-        tell_of_task(|| format!("task #{number}"), || Action::MayDo(left));
+        record_task(|| format!("task #{number}"), || Action::HasBudget(left));
         budget::to(left, &mut Context::from_waker(std::task::Waker::noop()));
     }
 }
 
-/// Tells of a task, or the body, in a run that is to be told.
-fn tell_of_task(label: impl FnOnce() -> String, does: impl FnOnce() -> Action) {
-    with_told(|told| told.push(&Recorder::task(label()), does()));
+/// Records a step of a task or the body, in a recorded run.
+fn record_task(label: impl FnOnce() -> String, action: impl FnOnce() -> Action) {
+    with_recorder(|recorder| recorder.push(&Recorder::task(label()), action()));
 }
 
-/// Polls, and tells what came of it in a run that is to be told.
-pub(crate) fn told<T>(
-    who: impl FnOnce(&Recorder) -> Rc<Actor>,
+/// Polls, and records the outcome in a recorded run.
+pub(crate) fn record_poll<T>(
+    actor: impl FnOnce(&Recorder) -> Rc<Actor>,
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
-    /// Is polled until this is dropped, which tells of a poll that does not return.
+    /// Restores the outer actor. If the poll unwinds, it also records the panic.
     struct Polled {
-        who: Rc<Actor>,
-        before: Option<Rc<Actor>>,
+        actor: Rc<Actor>,
+        outer: Option<Rc<Actor>>,
         has_returned: bool,
     }
     impl Drop for Polled {
         fn drop(&mut self) {
-            with_told(|told| {
-                told.set_polled(self.before.take());
+            with_recorder(|recorder| {
+                recorder.set_polled(self.outer.take());
                 if !self.has_returned {
-                    told.push(&self.who, Action::Panics);
+                    recorder.push(&self.actor, Action::Panics);
                 }
             });
         }
     }
 
-    let begin = |told: &mut Recorder| {
-        let who = who(told);
-        let before = told.set_polled(Some(Rc::clone(&who)));
-        (who, before, told.count())
+    let begin = |recorder: &mut Recorder| {
+        let actor = actor(recorder);
+        let outer = recorder.set_polled(Some(Rc::clone(&actor)));
+        (actor, outer, recorder.count())
     };
-    let Some((who, before, told_before)) = with_told(begin) else {
+    let Some((actor, outer, count_before)) = with_recorder(begin) else {
         return poll(context);
     };
-    let mut of_poll = Polled {
-        who: Rc::clone(&who),
-        before,
+    let mut guard = Polled {
+        actor: Rc::clone(&actor),
+        outer,
         has_returned: false,
     };
-    let tell = |does| with_told(|told| told.push(&who, does));
     let turns = || with_run(|run| run.turns);
     let turns_before = turns();
-    // What it is polled within may have stopped before.
-    let outer = with_run(|run| run.stopped_at.take()).flatten();
+    // The checkpoint of the outer poll must not count as one of this poll.
+    let outer_stop = with_run(|run| run.stopped_at.take()).flatten();
     let (polled, trace) = waker::poll(context.waker(), poll);
-    let stopped_at = with_run(|run| mem::replace(&mut run.stopped_at, outer)).flatten();
-    of_poll.has_returned = true;
-    let told_within = with_told(|told| told.count()).unwrap_or_default() > told_before;
-    let does = match polled {
+    let stopped_at = with_run(|run| mem::replace(&mut run.stopped_at, outer_stop)).flatten();
+    guard.has_returned = true;
+    let count = with_recorder(|recorder| recorder.count()).unwrap_or_default();
+    let has_inner_steps = count > count_before;
+    let action = match polled {
         Poll::Ready(_) => Some(Action::Ends),
-        // What only polls others is told of by what these do.
-        Poll::Pending if told_within && trace.captures.is_empty() => None,
+        // It only polled children, and their own steps say all there is to say.
+        Poll::Pending if has_inner_steps && trace.captures.is_empty() => None,
         Poll::Pending if trace.captures.is_empty() && turns() != turns_before => {
             Some(Action::WaitsForChildren)
         }
         Poll::Pending => Some(stopped_at.map_or(Action::Waits(trace), Action::StopsAt)),
     };
-    does.map(tell);
+    if let Some(action) = action {
+        with_recorder(|recorder| recorder.push(&actor, action));
+    }
     polled
 }
 
-/// What is told, also of the poll in which the body comes to its end, after which nothing is steered.
-fn with_told<R>(with: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
-    let with = |run: &mut Run| run.told.as_mut().map(with);
+/// The recorder of a recorded run. Unlike [`with_run`] it also works in the poll in which the body ends.
+fn with_recorder<R>(with: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
+    let with = |run: &mut Run| run.recorder.as_mut().map(with);
     with_unsuspended(with).flatten()
 }
 
-/// Notes that a combinator is polled.
+/// Counts a poll of a combinator.
 pub(crate) fn note_turn() {
     with_run(|run| run.turns += 1);
 }
 
-/// The number of a combinator that is polled for the first time.
+/// The number for a combinator at its first poll.
 pub(crate) fn next_combinator() -> u32 {
     let next = with_run(|run| {
         run.combinators += 1;

@@ -1,80 +1,79 @@
-//! The strategies by which the schedules of the runs are drawn, each from the seed of its run.
+//! The strategies that draw schedules. Each run draws its strategy from its seed.
 //!
-//! No single one finds every bug: a few forced yields in the right places are found by chance, and
-//! long runs of one child with a single switch are not. So each run draws one of a portfolio.
+//! No single strategy finds every bug. Uniform choice finds a few forced yields in the right places, but
+//! hardly ever a long run of one child with a single switch. So each run draws one of a portfolio.
 
 use fastrand::Rng;
 use rustc_hash::FxHashMap;
 
-/// How often a child may be preferred to the same others before it is passed over: it may
-/// wait in a loop for what they do.
+/// How often in a row a strategy may prefer one child to the other ready ones. A child may spin until
+/// another one makes progress, so after that the choice is uniform.
 const IN_A_ROW: usize = 64;
 
-/// How many of its polls a task may be held back for at the most.
+/// The most polls for which a strategy holds a task back.
 const HELD: usize = 64;
 
-/// How a task is polled.
+/// How to poll a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Poll {
-    /// As ever.
+    /// With its full budget, as without Straggler.
     Plainly,
-    /// With so many units of budget.
+    /// With this many units of budget.
     With(usize),
-    /// Later: it goes to the end of the queue.
+    /// Later: the task moves to the end of the run queue.
     Later,
 }
 
-/// How a strategy chooses among the children that could be polled.
+/// How a strategy chooses among the ready children.
 #[derive(Debug)]
 enum Choice {
-    /// Any of them, with the same probability.
+    /// Each with the same probability.
     Uniform,
-    /// Mostly the one that was polled before.
+    /// Mostly the child polled last.
     LongRuns,
-    /// That of the highest priority. It is lowered at a few points in time, drawn beforehand.
+    /// The child with the highest priority. At a few decisions, drawn in advance, its priority drops.
     ///
     /// Burckhardt, Kothari, Musuvathi, Nagarakatte: A Randomized Scheduler with Probabilistic
     /// Guarantees of Finding Bugs (ASPLOS 2010).
     Priorities {
-        /// Of children, by the numbers of their combinators and their indices.
+        /// The priority of each child, by combinator and index.
         of: FxHashMap<(u32, u32), u64>,
-        /// The decisions at which it is lowered, the last first.
+        /// The decisions at which a priority drops, the last first.
         change_points: Vec<usize>,
     },
 }
 
-/// How a strategy holds tasks back, each for so many of its polls that others can come far ahead. That
-/// it is put off once in a while at random does not do that.
+/// Holds tasks back for many polls in a row, so that others get far ahead. Random single delays do not
+/// achieve that.
 #[derive(Debug)]
 struct Holds {
-    /// For how many polls at the most.
+    /// The longest hold, in polls.
     longest: usize,
-    /// For how many more polls each task is held back that was polled.
+    /// The remaining polls of each task's hold.
     left: FxHashMap<usize, usize>,
-    /// The decisions at which a task is held back anew, the last first.
+    /// The decisions at which a new hold starts, the last first.
     change_points: Vec<usize>,
 }
 
-/// A strategy with what it has drawn so far.
+/// A strategy and its state.
 #[derive(Debug)]
 pub(crate) struct Strategy {
     rng: Rng,
     choice: Choice,
-    /// How likely a poll of a task gets its whole budget, and how likely none, in sixteenths.
+    /// The probabilities that a task's poll gets its full budget or none, in sixteenths.
     whole: u32,
     none: u32,
-    /// How likely it is put off, in sixteenths.
+    /// The probability that a task runs later, in sixteenths.
     later: u32,
-    /// `None` if no task is held back for longer.
+    /// `None` if the strategy never holds a task back.
     holds: Option<Holds>,
     decisions: usize,
-    /// The child of each combinator that was polled last, and how often in a row while others could
-    /// have been.
+    /// The child that each combinator polled last, and how often in a row while others were ready.
     last: FxHashMap<u32, (u32, usize)>,
 }
 
 impl Strategy {
-    /// Draws a strategy for a run that is about `length` decisions long.
+    /// Draws a strategy for a run of about `length` decisions.
     pub(crate) fn draw(seed: u64, length: usize) -> Self {
         let mut rng = Rng::with_seed(seed);
         let (choice, whole, none, later) = match rng.u32(..16) {
@@ -105,7 +104,7 @@ impl Strategy {
         }
     }
 
-    /// Chooses one of the children of a combinator that could be polled, of which there is at least one.
+    /// Chooses a ready child of a combinator, by position. `ready` is not empty.
     pub(crate) fn choose(&mut self, combinator: u32, ready: &[u32]) -> usize {
         self.decisions += 1;
         let last = self.last.get(&combinator).copied();
@@ -116,6 +115,7 @@ impl Strategy {
             ready.iter().position(|&child| is_last(child)),
         );
         let in_a_row = last.map_or(0, |(_, in_a_row)| in_a_row);
+        // Without this a child that spins until another one runs would never end.
         if in_a_row >= IN_A_ROW && is_last(ready[chosen]) {
             chosen = self.rng.usize(..ready.len());
         }
@@ -149,7 +149,7 @@ impl Strategy {
                 if !is_due {
                     return chosen;
                 }
-                // Each is lowered below all that were lowered before.
+                // Below every drawn priority (from 1 << 32) and every earlier drop.
                 of.insert((combinator, ready[chosen]), change_points.len() as u64);
                 change_points.pop();
                 highest(of, rng)
@@ -157,7 +157,7 @@ impl Strategy {
         }
     }
 
-    /// Decides how the task of this number is polled. The body is number 0.
+    /// Decides how to poll the task with this number. The body is number 0.
     pub(crate) fn poll(&mut self, task: usize) -> Poll {
         self.decisions += 1;
         let holds = self.holds.as_mut();
@@ -176,7 +176,7 @@ impl Strategy {
         }
     }
 
-    /// Decides whether something happens that happens in no plain order, every other time.
+    /// Decides whether to deviate from the plain order, with probability one half.
     pub(crate) fn deviates(&mut self) -> bool {
         self.decisions += 1;
         self.rng.bool()
@@ -192,14 +192,15 @@ impl Holds {
         }
     }
 
-    /// Whether a task is held back at this poll.
+    /// Whether to hold a task back at this poll.
     fn hold(&mut self, task: usize, decisions: usize, rng: &mut Rng) -> bool {
         let longest = self.longest.max(1);
-        // Without the body there is nothing to be ahead of at first.
+        // The body starts at once: it spawns the tasks that can get ahead of others.
         let drawn = || if task == 0 { 0 } else { rng.usize(..longest) };
         let others = self.left.len() - usize::from(self.left.contains_key(&task));
         let left = self.left.entry(task).or_insert_with(drawn);
         if others == 0 {
+            // Nothing else could run meanwhile.
             return false;
         }
         let due = self.change_points.last();
@@ -213,7 +214,7 @@ impl Holds {
     }
 }
 
-/// The decisions at which something changes, the last first.
+/// Draws the decisions at which a strategy changes, the last first.
 fn draw_change_points(rng: &mut Rng, count: usize, length: usize) -> Vec<usize> {
     let mut change_points: Vec<_> = (0..count).map(|_| rng.usize(..length.max(1))).collect();
     change_points.sort_unstable_by(|one, other| other.cmp(one));
@@ -221,8 +222,8 @@ fn draw_change_points(rng: &mut Rng, count: usize, length: usize) -> Vec<usize> 
 }
 
 impl Choice {
-    /// Priorities that are lowered `depth - 1` times, so that bugs of this depth can be found: those
-    /// that need so many orders between two events.
+    /// Priorities that drop `depth - 1` times. They find bugs of this depth: bugs that need that many
+    /// ordering constraints between events.
     fn priorities(rng: &mut Rng, depth: usize, length: usize) -> Self {
         Self::Priorities {
             of: FxHashMap::default(),

@@ -1,0 +1,164 @@
+//! One run of the body under test, in one schedule.
+
+use std::panic::Location;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+
+use crate::explore::failure::Cause;
+use crate::explore::outcome::Outcome;
+use crate::explore::{REPLAY_TIMEOUT, TIMEOUT};
+use crate::leak;
+use crate::leak::check::body::Body;
+use crate::leak::check::run::Checked;
+use crate::leak::record::panic_hook::capture_panics;
+use crate::leak::settings::Settings;
+use crate::schedule::decisions::Decisions;
+use crate::schedule::seed::Seed;
+use crate::schedule::steering::{self, Run};
+
+/// The fingerprint of a run in the plain order, which decides nothing.
+pub(crate) const PLAIN_FINGERPRINT: u64 = 0;
+
+/// The body under test and how to check it.
+pub(crate) struct Subject<F> {
+    pub(crate) settings: Settings,
+    /// The path of the test, if it has the attribute.
+    pub(crate) test: Option<&'static str>,
+    pub(crate) place: &'static Location<'static>,
+    pub(crate) body: F,
+}
+
+/// A finished run.
+pub(crate) struct Attempt {
+    /// `None` if the run passed.
+    pub(crate) cause: Option<Cause>,
+    /// `None` for the plain order.
+    pub(crate) run: Option<Run>,
+}
+
+/// Why a run is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To find a failure. The run prints its panics. A deadlock counts only after some real time
+    /// without a wake-up, since a thread of the body might still send one.
+    Find { grace: Grace },
+    /// To show a recorded run, perhaps under a debugger. The run may stand still for any time.
+    Replay,
+    /// To see a known failure again. Its panics have been printed already. A known deadlock needs no
+    /// waiting: the run ends as soon as nothing can run.
+    Confirm { is_deadlock: bool, grace: Grace },
+}
+
+/// How long leftovers of a run get to finish.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grace {
+    /// The grace of the check. Every printed report comes from such a run.
+    Usual,
+    /// None. Otherwise each run that leaks takes the whole grace.
+    None,
+}
+
+impl Attempt {
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let run = self.run.as_ref();
+        run.map_or(PLAIN_FINGERPRINT, |run| run.decisions.fingerprint())
+    }
+
+    /// The decisions other than the plain ones.
+    pub(crate) fn changes(&self) -> Vec<(usize, u32)> {
+        let run = self.run.as_ref();
+        run.map_or(Vec::new(), |run| run.decisions.changes())
+    }
+
+    pub(crate) fn fails_like(&self, cause: &Cause) -> bool {
+        self.cause.as_ref().is_some_and(|own| own.is_like(cause))
+    }
+}
+
+impl<F, R> Subject<F>
+where
+    F: FnMut() -> R,
+    R: Future<Output: Outcome>,
+{
+    /// Runs the body once, and records the steps if `is_recorded`.
+    pub(crate) fn attempt(&mut self, seed: &Seed, is_recorded: bool, purpose: Purpose) -> Attempt {
+        let mut builder = Builder::new_current_thread();
+        builder.enable_all().start_paused(true);
+        // Otherwise `select!` draws its branches anew in each runtime.
+        #[cfg(tokio_unstable)]
+        builder.rng_seed(tokio::runtime::RngSeed::from_bytes(b"straggler"));
+        let mut run = Decisions::of(&seed.kind).map(|decisions| Run::new(decisions, is_recorded));
+        if let Some(run) = &mut run {
+            // By default tokio wakes a task that yields only once no other task is ready.
+            if run.decisions.deviates("each task lets others go first") {
+                builder.event_interval(1);
+            }
+        }
+        let is_plain = run.is_none();
+        let (is_quiet, ends_when_idle, grace) = match purpose {
+            Purpose::Find { grace } => (false, false, grace),
+            Purpose::Replay => (false, false, Grace::Usual),
+            Purpose::Confirm { is_deadlock, grace } => (true, is_deadlock, grace),
+        };
+        let settings = Settings {
+            grace: match grace {
+                Grace::Usual => self.settings.grace,
+                Grace::None => Some(Duration::ZERO),
+            },
+            default_timeout: match purpose {
+                Purpose::Replay => REPLAY_TIMEOUT,
+                Purpose::Find { .. } | Purpose::Confirm { .. } => TIMEOUT,
+            },
+            // One note per exploration is enough, and every search starts with the plain order.
+            notes_unused_rules: is_plain,
+            ends_when_idle,
+            ..self.settings.clone()
+        };
+        let body = &mut self.body;
+        let (test, place) = (self.test, self.place);
+        let check = || {
+            let body = pin!(Body::new(async {
+                // What runs after the body, such as the drain of leftovers, is not steered.
+                let _steered = steering::until_dropped();
+                body().await
+            }));
+            leak::check::run::run(Some(builder), settings, test, place, body)
+        };
+        let ((checked, run), captured) = capture_panics(is_quiet, || match run {
+            None => (check(), None),
+            Some(run) => {
+                let (checked, run) = steering::steer(run, check);
+                (checked, Some(run))
+            }
+        });
+        let cause = match checked {
+            Checked::Failed(report) => Some(Cause::Found(report)),
+            Checked::Run {
+                outcome: Err(panic),
+                report,
+                ..
+            } => {
+                // The last captured panic may be a task's rather than the body's.
+                let is_same =
+                    |(message, _): &(Option<String>, _)| message.as_deref() == panic.message();
+                let place = captured.filter(is_same).map(|(_, place)| place);
+                Some(Cause::Panicked {
+                    panic,
+                    place,
+                    report,
+                })
+            }
+            Checked::Run {
+                outcome: Ok(output),
+                report,
+                ..
+            } => match (output.error(), report) {
+                (Some(error), report) => Some(Cause::ReturnedError { error, report }),
+                (None, report) => report.map(Cause::Found),
+            },
+        };
+        Attempt { cause, run }
+    }
+}

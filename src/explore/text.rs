@@ -1,0 +1,142 @@
+//! The text of a failure: what failed, in which schedule, and how to replay it.
+
+use std::fmt;
+
+use crate::explore::failure::{Cause, Failed, Failure, Reorderings};
+use crate::leak::report::Report;
+use crate::leak::report::verdict::Verdict;
+use crate::trace::place::Place;
+use crate::wording::count;
+
+/// A failure as text for people.
+pub(crate) struct Text<'a>(pub(crate) &'a Failure);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let failed = self.0.failed();
+        let place = Place::from(failed.place);
+        let test = match &failed.test {
+            Some(test) => format!("the test `{test}` ({place})"),
+            None => format!("the exploration at {place}"),
+        };
+        match &failed.cause {
+            Cause::NotRun(reason) => return write!(f, "explore: {test} was not run: {reason}"),
+            Cause::NoOverlap => return write_no_overlap(f, &test, failed.runs),
+            Cause::Panicked { .. } | Cause::ReturnedError { .. } | Cause::Found(_) => {}
+        }
+        write!(f, "explore: {test} failed")?;
+        // A replay makes a single run, and its number would say nothing.
+        if failed.runs > 1 {
+            write!(f, " in run {} of {}", failed.run, failed.runs)?;
+        }
+        f.write_str("\n\n  ")?;
+        let report = self.0.report();
+        write_cause(f, &failed.cause, report)?;
+        write_schedule(f, failed)?;
+        if let Some(note) = &failed.note {
+            write!(f, "\n\nnote: {note}")?;
+        }
+        let verdict = report.map(Report::verdict);
+        if matches!(verdict, Some(Verdict::Hung { .. })) {
+            f.write_str(
+                "\n\nnote: this may be a deadlock. Straggler detects deadlocks only if all tasks are spawned \
+                 through straggler, the build has debug information, and no timer keeps firing (an \
+                 `interval`, or a `sleep` in a loop)",
+            )?;
+        }
+        write_replay(f, failed, verdict)
+    }
+}
+
+fn write_no_overlap(f: &mut fmt::Formatter<'_>, test: &str, runs: usize) -> fmt::Result {
+    write!(
+        f,
+        "explore: no two children of a join and no two tasks were in flight at once in {runs} runs of \
+         {test}\n\n\
+         Straggler sees the children of `settle_all`, `barrier` and their macros, and tasks spawned through \
+         straggler. What to do:\n  \
+         start everything that should race before the first of it ends\n  \
+         if the body, branches of another join or untracked tasks race, make them children or tracked \
+         tasks\n  \
+         if nothing should race, remove `require_overlap`"
+    )
+}
+
+fn write_cause(f: &mut fmt::Formatter<'_>, cause: &Cause, report: Option<&Report>) -> fmt::Result {
+    let mut before_report = "\n\n  also ";
+    match cause {
+        Cause::Panicked { panic, place, .. } => {
+            f.write_str("the body panicked")?;
+            if let Some(place) = place {
+                write!(f, " at {place}")?;
+            }
+            let message = panic.message().unwrap_or("(the payload is not a string)");
+            write!(f, ": {}", message.replace('\n', "\n  "))?;
+        }
+        Cause::ReturnedError { error, .. } => {
+            let error = error.replace('\n', "\n  ");
+            write!(f, "the body returned an error: {error}")?;
+        }
+        Cause::Found(_) | Cause::NoOverlap | Cause::NotRun(_) => before_report = "",
+    }
+    match report {
+        Some(report) => {
+            let report = report.to_string().replace('\n', "\n  ");
+            write!(f, "{before_report}{report}")
+        }
+        None => Ok(()),
+    }
+}
+
+fn write_schedule(f: &mut fmt::Formatter<'_>, failed: &Failed) -> fmt::Result {
+    let Some(Reorderings { found, shown }) = failed.reorderings else {
+        return f.write_str("\n\nThe run used the plain order, without forced reorderings.");
+    };
+    let steps = failed.schedule.steps().len() + failed.schedule.omitted();
+    if steps == 0 {
+        return f.write_str("\n\nThe steps were not recorded: replay the run to see them.");
+    }
+    // Only a run that shrank is known to need all that is left.
+    let minimal = if found > shown { "minimal " } else { "" };
+    write!(
+        f,
+        "\n\n{minimal}failing schedule: {}, ",
+        count(steps, "step")
+    )?;
+    match shown {
+        0 => f.write_str("one child at a time, no forced reordering")?,
+        _ => f.write_str(&count(shown, "forced reordering"))?,
+    }
+    if found > shown {
+        write!(f, " (reduced from {found})")?;
+    }
+    let schedule = failed.schedule.to_string().replace('\n', "\n  ");
+    write!(f, ":\n\n  {schedule}")
+}
+
+fn write_replay(
+    f: &mut fmt::Formatter<'_>,
+    failed: &Failed,
+    verdict: Option<&Verdict>,
+) -> fmt::Result {
+    write!(f, "\n\nTo replay this run, also in a debugger:\n  ")?;
+    // By default a replay has an hour: the run might end within it, or hang for all of it.
+    let timeout = match verdict {
+        Some(Verdict::Hung { timeout, .. } | Verdict::Late { timeout, .. }) => {
+            let timeout = humantime::format_duration(*timeout).to_string();
+            format!("STRAGGLER_TIMEOUT={} ", timeout.replace(' ', ""))
+        }
+        _ => String::new(),
+    };
+    let seed = &failed.seed;
+    match &failed.test {
+        Some(test) => write!(
+            f,
+            "{timeout}STRAGGLER_SEED={seed} cargo test {test} -- --exact"
+        ),
+        None => write!(
+            f,
+            "`.replay(\"{seed}\".parse().unwrap())`, or {timeout}STRAGGLER_SEED={seed}"
+        ),
+    }
+}
