@@ -1,4 +1,4 @@
-//! Where a future waits: a waker that notes who clones it, and names for the places it was cloned at.
+//! Finds where a future waits: a waker that captures each clone, and names for the captured places.
 
 pub(crate) mod place;
 pub(crate) mod symbols;

@@ -1,4 +1,4 @@
-//! Places in source code, as people want to read them.
+//! Places in source code, shortened for reports.
 
 use std::env;
 use std::fmt;
@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 
 /// A line of source code.
 ///
-/// Its [`file`](Self::file) is short: from the root of the workspace on, or, in a dependency, from
-/// the name and version of its package on, as in `axum-0.8.9/src/serve/mod.rs`. `Display` writes
+/// The [`file`](Self::file) is relative to the root of the workspace. In a dependency it starts with the
+/// package's name and version, such as `axum-0.8.9/src/serve/mod.rs`. `Display` writes
 /// `file:line:column`.
 ///
 /// # Examples
@@ -45,24 +45,24 @@ impl Place {
         }
     }
 
-    /// Whether it belongs to a dependency or to the standard library.
+    /// Whether the place is in a dependency or the standard library.
     pub(crate) fn is_foreign(&self) -> bool {
         self.is_foreign
     }
 
-    /// Returns the file, shortened.
+    /// Returns the shortened path of the file.
     #[must_use]
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// Returns the line, from 1 on.
+    /// Returns the line, counted from 1.
     #[must_use]
     pub fn line(&self) -> u32 {
         self.line
     }
 
-    /// Returns the column, from 1 on, if it is known.
+    /// Returns the column, counted from 1, or `None` if it is unknown.
     #[must_use]
     pub fn column(&self) -> Option<u32> {
         self.column
@@ -85,11 +85,11 @@ impl fmt::Display for Place {
     }
 }
 
-/// Folders that stand before the packages that cargo fetched, each with how many folders below
-/// it stand before the name of a package.
+/// Folders of packages that cargo fetched. The number is how many folders lie between them and the
+/// package.
 const FETCHED: [(&str, usize); 2] = [("/registry/src/", 1), ("/git/checkouts/", 0)];
 
-/// Folders that stand before the sources of the standard library.
+/// Folders of the standard library's sources.
 const STANDARD: [&str; 2] = ["/rustc/", "/lib/rustlib/src/rust/"];
 
 /// Whether a file belongs to a dependency or to the standard library.
@@ -99,15 +99,15 @@ pub(crate) fn is_foreign(file: &str) -> bool {
     folders.any(|folder| file.contains(folder))
 }
 
-/// Whether a file belongs to the standard library, as far as its folder tells.
+/// Whether a file belongs to the standard library, judging by its folder.
 pub(crate) fn is_standard(file: &str) -> bool {
     let file = file.replace('\\', "/");
     STANDARD.iter().any(|folder| file.contains(folder))
 }
 
-/// Whether a file belongs to the part of tokio that runs a task and catches its panic. A package that
-/// is no copy of the registry's stands in a folder without a version.
-pub(crate) fn is_of_tokios_tasks(file: &str) -> bool {
+/// Whether a file belongs to tokio's task harness, which runs a task and catches its panic. The folder
+/// of a git checkout or a vendored copy has no version.
+pub(crate) fn is_tokio_task_file(file: &str) -> bool {
     let file = file.replace('\\', "/");
     file.split_once("/src/runtime/task/")
         .is_some_and(|(package, _)| {
@@ -116,7 +116,7 @@ pub(crate) fn is_of_tokios_tasks(file: &str) -> bool {
         })
 }
 
-/// Shortens the path of a file to what tells it apart.
+/// Shortens a path to the part that identifies the file.
 fn shorten(file: &str) -> String {
     let file = file.replace('\\', "/");
     for (folder, above) in FETCHED {
@@ -141,12 +141,12 @@ fn shorten(file: &str) -> String {
     }
 }
 
-/// The root of the workspace, from which cargo has the compiler called.
+/// The root of the workspace. cargo calls the compiler there, so paths in debug information start at it.
 static WORKSPACE: OnceLock<Option<String>> = OnceLock::new();
 
-/// Finds the root of the workspace: the folder from which `known`, a file of it, is named.
+/// Finds the root of the workspace: the folder that the path of `known` is relative to.
 ///
-/// Tests run in the folder of their package, which is the root or lies below it.
+/// Tests run in the folder of their package, so the root is that folder or one above it.
 pub(crate) fn find_workspace(known: &Location<'_>) {
     WORKSPACE.get_or_init(|| {
         let here = env::current_dir().ok()?;
@@ -156,36 +156,36 @@ pub(crate) fn find_workspace(known: &Location<'_>) {
     });
 }
 
-/// The root of the workspace, if it was found.
+/// The root of the workspace, once [`find_workspace`] found it.
 pub(crate) fn workspace() -> Option<&'static Path> {
     WORKSPACE.get()?.as_deref().map(Path::new)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_foreign, is_of_tokios_tasks, is_standard, shorten};
+    use super::{is_foreign, is_standard, is_tokio_task_file, shorten};
 
     #[test]
-    fn files_of_the_tasks_of_tokio_are_told_in_every_copy_of_it() {
+    fn tokio_task_files_recognized_in_any_copy() {
         for file in [
             "/users/ada/.cargo/registry/src/index-0a1b/tokio-1.54.1/src/runtime/task/harness.rs",
             r"C:\ada\.cargo\git\checkouts\tokio-0a1b\c2d3\tokio\src\runtime\task\harness.rs",
             "vendor/tokio/src/runtime/task/harness.rs",
         ] {
-            assert!(is_of_tokios_tasks(file) && !is_standard(file), "{file}");
+            assert!(is_tokio_task_file(file) && !is_standard(file), "{file}");
         }
         for file in [
             "/users/ada/.cargo/registry/src/index-0a1b/tokio-1.54.1/src/task/local.rs",
             "/users/ada/.cargo/registry/src/index-0a1b/other-1.0.0/src/runtime/task/harness.rs",
             "src/runtime/task/harness.rs",
         ] {
-            assert!(!is_of_tokios_tasks(file), "{file}");
+            assert!(!is_tokio_task_file(file), "{file}");
         }
         assert!(is_standard("/rustc/0a1b2c/library/std/src/panicking.rs"));
     }
 
     #[test]
-    fn files_of_dependencies_begin_with_their_package() {
+    fn dependency_paths_start_at_package() {
         let fetched = "/users/ada/.cargo/registry/src/index-0a1b/axum-0.8.9/src/serve/mod.rs";
         assert_eq!(shorten(fetched), "axum-0.8.9/src/serve/mod.rs");
         assert!(is_foreign(fetched));
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_the_standard_library_begin_with_library() {
+    fn std_paths_start_at_library() {
         for file in [
             "/rustc/59807616e/library/core/src/future/mod.rs",
             "/toolchain/lib/rustlib/src/rust/library/core/src/future/mod.rs",
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_ones_own_are_not_foreign() {
+    fn workspace_files_are_not_foreign() {
         assert_eq!(shorten("./src/lib.rs"), "src/lib.rs");
         assert_eq!(shorten("examples/tests/all.rs"), "examples/tests/all.rs");
         assert!(!is_foreign("src/registry/src.rs"));

@@ -1,4 +1,4 @@
-//! The lines of the user's code in a backtrace.
+//! Finds the lines of the user's code in a backtrace.
 
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -7,9 +7,9 @@ use std::path::Path;
 
 use backtrace::{Backtrace, BacktraceFrame};
 
-use crate::trace::place::{Place, is_foreign, is_of_tokios_tasks, is_standard};
+use crate::trace::place::{Place, is_foreign, is_standard, is_tokio_task_file};
 
-/// A function of the user's code on the way to where something happened.
+/// A call of a function in the user's code, taken from a backtrace.
 ///
 /// # Examples
 ///
@@ -40,14 +40,15 @@ pub struct Call {
 }
 
 impl Call {
-    /// Returns the path of the function. It is empty in a build whose debug information is
-    /// `line-tables-only`.
+    /// Returns the path of the function.
+    ///
+    /// It is empty in a build with `debug = "line-tables-only"`.
     #[must_use]
     pub fn function(&self) -> &str {
         &self.function
     }
 
-    /// Returns the line, or `None` in a build without debug information.
+    /// Returns the place of the call, or `None` in a build without debug information.
     #[must_use]
     pub fn place(&self) -> Option<&Place> {
         self.place.as_ref()
@@ -64,40 +65,39 @@ impl fmt::Display for Call {
     }
 }
 
-/// A frame of a backtrace, or a function that was inlined into one.
+/// A frame of a backtrace, or a function inlined into one.
 #[derive(Clone, Debug)]
 struct Frame {
-    /// Without hashes.
+    /// Without the hash suffix.
     name: String,
     file: Option<String>,
     line: Option<u32>,
     column: Option<u32>,
 }
 
-/// The frames at the addresses that were looked up so far: many tasks wait at few places, and a
-/// look into the debug information takes long.
+/// Resolves addresses to frames and caches them: many tasks wait at few places, and debug information is
+/// slow to read.
 #[derive(Debug, Default)]
 pub(crate) struct Symbols {
     frames: HashMap<usize, Vec<Frame>>,
-    /// What came of the clones of wakers with these addresses.
+    /// The waits found so far, by the addresses of their backtraces.
     waits: HashMap<Vec<usize>, Waits>,
 }
 
-/// What came of one clone of a waker.
+/// A wait, as a backtrace of one clone of a waker shows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Waits {
-    /// The calls of the user's code that wait, the innermost first.
+    /// The waiting calls in the user's code, the innermost first.
     pub(crate) calls: Vec<Call>,
-    /// What the innermost of them awaits, if it belongs to a dependency.
+    /// The future of a dependency that the innermost call awaits.
     pub(crate) on: Option<String>,
-    /// Whether it was tokio that cloned it to wake it by itself, after a turn for others: the task
-    /// yields, because it wants to or because it has done enough.
+    /// Whether tokio kept the clone to wake the task after others had a turn: the task yields, by
+    /// itself or because its budget is spent.
     pub(crate) is_yield: bool,
 }
 
 impl Symbols {
-    /// The calls of the user's code from the poll that is traced down to the clone of a waker, the
-    /// innermost first; and what that one awaits, if it belongs to a dependency.
+    /// The wait that a backtrace of a waker's clone shows.
     pub(crate) fn waits(&mut self, clone: &Backtrace) -> Waits {
         let addresses = clone.frames().iter().map(BacktraceFrame::ip);
         let key: Vec<usize> = addresses.clone().map(<*mut c_void>::addr).collect();
@@ -110,6 +110,7 @@ impl Symbols {
     }
 
     fn look_up(&mut self, addresses: impl Iterator<Item = *mut c_void>) -> Waits {
+        // Below `capture` is the clone, above `poll` is whoever traces: only what is between waits.
         let frames: Vec<Frame> = addresses
             .flat_map(|address| self.at(address).to_vec())
             .skip_while(|frame| !frame.name.ends_with("trace::waker::capture"))
@@ -119,7 +120,7 @@ impl Symbols {
         let calls: Vec<Call> = frames.iter().filter_map(Frame::call).collect();
         let innermost = frames.iter().position(Frame::is_users);
         let awaited = &frames[..innermost.unwrap_or(frames.len())];
-        // Closures of tokio's `select!` and `join!` have the path of the function they stand in.
+        // Closures of tokio's `select!` and `join!` carry the path of the function around them.
         let is_own = |path: &String| calls.first().is_some_and(|call| call.function == *path);
         let mut paths = awaited.iter().rev().filter_map(Frame::awaited);
         Waits {
@@ -129,8 +130,8 @@ impl Symbols {
         }
     }
 
-    /// The call of the user's code that led to a spawn at `spawned_at` in a dependency. One of
-    /// the workspace comes before one in a dependency that lies elsewhere on this machine.
+    /// The call in the user's code that led to a spawn at `spawned_at` in a dependency. A call in the
+    /// workspace is better than one in a path dependency elsewhere on this machine.
     pub(crate) fn caller(&mut self, spawn: &Backtrace, spawned_at: &Place) -> Option<Call> {
         let addresses = spawn.frames().iter().map(BacktraceFrame::ip);
         let calls: Vec<Call> = addresses
@@ -146,15 +147,15 @@ impl Symbols {
         nearest.cloned()
     }
 
-    /// Whether a panic with these calls ends the task that it is in: the innermost call that catches
-    /// panics is tokio's own around the task. Where tokio has no debug information it is not known,
-    /// since functions that catch panics may be inlined there, and the panic is taken for caught.
+    /// Whether a panic with this backtrace ends its task: the innermost `catch_unwind` is tokio's own
+    /// around the task. Without debug information for tokio that is unknown, since functions with a
+    /// `catch_unwind` may be inlined there. The panic then counts as caught.
     pub(crate) fn end_a_task(&mut self, panic: &Backtrace) -> bool {
         let addresses = panic.frames().iter().map(BacktraceFrame::ip);
         ends_a_task(addresses.flat_map(|address| self.at(address).to_vec()))
     }
 
-    /// Whether the lines are known of the file from which this is called.
+    /// Whether debug information has the lines of the caller's file.
     pub(crate) fn have_lines_of(&mut self, caller: &Place) -> bool {
         let backtrace = Backtrace::new_unresolved();
         let mut addresses = backtrace.frames().iter().map(BacktraceFrame::ip);
@@ -186,65 +187,66 @@ impl Symbols {
     }
 }
 
-/// Whether a panic with these frames, the innermost first, ends the task that it is in.
+/// Whether a panic with these frames, the innermost first, ends its task.
 fn ends_a_task(frames: impl Iterator<Item = Frame>) -> bool {
     let mut catching = frames.skip_while(|frame| !frame.catches_panics());
     let catches = catching.find(|frame| !frame.is_unknown() && !frame.is_standard());
     catches.is_some_and(|frame| frame.runs_a_task())
 }
 
-/// With line tables alone the path of a function that was inlined is not known, but its last segment.
-/// So frames are told by their files too.
+/// With line tables alone an inlined function has only the last segment of its path. So most of these
+/// look at the file too.
 impl Frame {
+    /// Whether there is neither a file nor a name.
     fn is_unknown(&self) -> bool {
         self.file.is_none() && function_path(&self.name).is_empty()
     }
 
-    /// Whether it is of the standard library.
+    /// Whether the frame is in the standard library.
     fn is_standard(&self) -> bool {
         let path = function_path(&self.name);
         let own = ["std::", "core::", "alloc::", "__rust"];
         self.file.as_deref().is_some_and(is_standard) || own.iter().any(|own| path.starts_with(own))
     }
 
-    /// Whether it is where tokio runs a task, and is known well enough for that what it calls is known.
+    /// Whether tokio runs a task here. Requires a file: only then are functions inlined here known too.
     fn runs_a_task(&self) -> bool {
         let path = function_path(&self.name);
         self.file.as_deref().is_some_and(|file| {
-            path.starts_with("tokio::runtime::task::") || is_of_tokios_tasks(file)
+            path.starts_with("tokio::runtime::task::") || is_tokio_task_file(file)
         })
     }
 
-    /// Whether it is of the user's own code.
+    /// Whether the frame is in the user's code.
     fn is_users(&self) -> bool {
         let path = function_path(&self.name);
         match &self.file {
             _ if path.starts_with("straggler::") => false,
-            // With line tables alone, paths of functions are not known.
+            // With line tables alone the path is unknown, but the file is there.
             Some(file) => !is_foreign(file) && !file.starts_with(OWN_FILES),
-            // Without debug information there is the name alone.
+            // Without debug information there is only the name.
             None => !LIBRARIES.iter().any(|library| path.starts_with(library)),
         }
     }
 
-    /// What is awaited where this frame is called, unless it only hands polls on.
+    /// The path that a report shows as awaited, or `None` if the frame only forwards polls.
     fn awaited(&self) -> Option<String> {
         let path = function_path(&self.name);
         let own_file = self
             .file
             .as_ref()
             .and_then(|file| file.strip_prefix(OWN_FILES));
-        let own = WAITED_FOR
+        let own = OWN_WAITS
             .iter()
             .find(|(module, file, _)| path.starts_with(module) || own_file == Some(file));
         if let Some((_, _, awaited)) = own {
             return Some((*awaited).to_owned());
         }
-        // A last segment says nothing to people.
+        // A last segment alone means nothing to the reader.
         if own_file.is_some() || !path.contains("::") {
             return None;
         }
-        let hands_on = [
+        let forwarding = [
             "__rust",
             "alloc::",
             "core::",
@@ -252,11 +254,11 @@ impl Frame {
             "straggler::",
             "tokio::future::",
         ];
-        let hands_on = hands_on.iter().any(|library| path.starts_with(library));
-        (!hands_on).then_some(path)
+        let forwards = forwarding.iter().any(|library| path.starts_with(library));
+        (!forwards).then_some(path)
     }
 
-    /// Whether it is where std catches panics.
+    /// Whether std catches panics here.
     fn catches_panics(&self) -> bool {
         let path = function_path(&self.name);
         path == "__rust_try"
@@ -266,13 +268,13 @@ impl Frame {
             || self.is_standard() && ["catch_unwind", "try"].contains(&path.as_str())
     }
 
-    /// Whether it is where tokio puts off the wake of a task that yields.
+    /// Whether tokio defers the wake of a task that yields here.
     fn defers(&self) -> bool {
         let path = function_path(&self.name);
         path.starts_with("tokio::runtime::") && path.ends_with("::defer")
     }
 
-    /// What a report says of the frame, if it is of the user's own code.
+    /// The call that a report shows, or `None` if the frame is not in the user's code.
     fn call(&self) -> Option<Call> {
         let place = self.file.as_ref().zip(self.line);
         let place = place.map(|(file, line)| Place::new(file, line, self.column));
@@ -283,8 +285,8 @@ impl Frame {
     }
 }
 
-/// What of this crate is waited for, by the modules and the files that it stands in.
-const WAITED_FOR: [(&str, &str, &str); 2] = [
+/// The waits inside this crate: module, file and the name that a report shows.
+const OWN_WAITS: [(&str, &str, &str); 2] = [
     (
         "straggler::sync::lock::",
         "sync/lock.rs",
@@ -297,20 +299,20 @@ const WAITED_FOR: [(&str, &str, &str); 2] = [
     ),
 ];
 
-/// Where the files of this crate are.
+/// The folder of this crate's sources.
 const OWN_FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
 
-/// The crates that are told from the user's own where there is no debug information.
+/// Crates that are not the user's, for builds without debug information.
 const LIBRARIES: [&str; 6] = ["__rust", "alloc::", "core::", "futures", "std::", "tokio"];
 
 /// The path of a function without generic arguments, closures and the names of traits:
 /// `<a::B<T> as core::future::future::Future>::poll` is `a::B`, `a::f::{{closure}}` is `a::f`.
 fn function_path(name: &str) -> String {
-    // As in `&core::task::wake::Waker::clone`.
+    // Some names start with it, such as `&core::task::wake::Waker::clone`.
     let name = name.trim_start_matches('&');
     if let Some(end) = name.starts_with('<').then(|| closing(name)).flatten() {
         let (of_type, rest) = (&name[1..end], &name[end + 1..]);
-        // The ` as ` of the outermost type, not of one inside of it.
+        // Skip a type in front: its own ` as ` is not the one to split at.
         let inner = of_type.starts_with('<').then(|| closing(of_type)).flatten();
         let (inner, outer) = of_type.split_at(inner.unwrap_or(0));
         let (outer, of_trait) = outer.split_once(" as ").unwrap_or((outer, ""));
@@ -322,14 +324,14 @@ fn function_path(name: &str) -> String {
     without_generics(name)
 }
 
-/// Where the `<` closes that `name` begins with.
+/// The position of the `>` that closes the `<` at the start of `name`.
 fn closing(name: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let mut before = ' ';
     for (at, character) in name.char_indices() {
         match character {
             '<' => depth += 1,
-            // Not the arrow of a function type.
+            // `->` of a function type closes nothing.
             '>' if before != '-' => depth -= 1,
             _ => {}
         }
@@ -371,7 +373,7 @@ mod tests {
     );
     const OF_USER: (&str, &str) = ("transfer", "src/bank.rs");
 
-    /// Whether a panic in `OF_USER` ends its task, below which these frames are, with their files.
+    /// Whether a panic in `OF_USER` ends its task. `frames` are its callers, as name and file.
     fn ends(frames: &[(&str, &str)]) -> bool {
         let panics = ("{closure#0}", "/rustc/0a1b2c/library/std/src/panicking.rs");
         let frames = [panics, OF_USER].into_iter().chain(frames.iter().copied());
@@ -384,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn with_line_tables_alone_it_is_told_by_files_who_catches_a_panic() {
+    fn line_tables_tell_who_catches_panic() {
         assert!(ends(&[CATCHES, CATCHES, OF_TOKIO]));
         assert!(ends(&[("__rust_try", ""), CATCHES, OF_TOKIO]));
         assert!(!ends(&[CATCHES, OF_USER, CATCHES, OF_TOKIO]));
@@ -400,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn with_line_tables_alone_what_is_awaited_is_told_by_its_path_or_by_an_own_file() {
+    fn line_tables_tell_awaited_path() {
         let awaited = |name: &str, file: &str| {
             let (name, file) = (name.to_owned(), Some(file.to_owned()));
             let (line, column) = (None, None);
@@ -426,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn without_files_it_is_told_by_paths_and_tokio_has_to_have_one() {
+    fn paths_tell_who_catches_panic_without_files() {
         let catches = ("std::panicking::catch_unwind::<A, B>", "");
         let of_tokio = ("tokio::runtime::task::harness::poll_future", "");
         assert!(ends(&[catches, (of_tokio.0, "tokio/task.rs")]));
@@ -436,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_functions_are_cut_to_what_people_wrote() {
+    fn function_path_drops_compiler_noise() {
         for (name, path) in [
             ("bank::transfer::{{closure}}::{{closure}}", "bank::transfer"),
             ("bank::transfer::{async_fn#0}", "bank::transfer"),

@@ -1,4 +1,4 @@
-//! What a task waits for, in words.
+//! What a task waits for.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,33 +7,35 @@ use crate::trace::symbols::{Call, Symbols, Waits};
 use crate::trace::waker::Trace;
 use crate::wording::Age;
 
-/// How many of the places where a task waits are listed before the others are counted.
+/// How many wait places a report lists. It counts the rest.
 const LISTED: usize = 10;
 
-/// What a task was doing that outlived its test, or was alive when the test was given up.
+/// What a leftover task was doing: a task that outlived its test, or was alive when the test hung.
+///
+/// `Display` writes the text of a report, such as `waits at src/users.rs:20:5 in users::listen`. Each
+/// outer call and each further place is on a line of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Wait {
-    /// It waits to be woken, from each of these places.
+    /// The task waits for a wake-up at each of these places.
     At(Vec<WaitPlace>),
-    /// It wakes itself, again and again, at these places.
+    /// The task keeps waking itself at these places.
     Busy(Vec<WaitPlace>),
-    /// It is pending, and kept no waker when it was polled again. Unless it is one that does so at
-    /// its first poll alone, nothing can ever wake it.
+    /// The task is pending but kept no waker when Straggler polled it again. Nothing can wake it, unless
+    /// it keeps the waker of its first poll only.
     Unwakeable,
-    /// It is inside of one poll for this long, and was all the while that it was asked: it blocks its
-    /// thread.
+    /// The task blocks its thread: one poll has been running for this long.
     Blocks(Duration),
-    /// It was never polled.
+    /// Nothing has ever polled the task.
     Unstarted,
-    /// It did not say so in time, since nothing polled it: its thread was busy with something else,
-    /// or its `LocalSet` is not run any more.
+    /// Straggler asked, but nothing polled the task in time: its thread is busy with something else, or
+    /// its `LocalSet` no longer runs.
     Unanswered,
-    /// It cannot be known: the task was not spawned through `straggler`, and so is not polled by it.
+    /// Straggler cannot tell: the task was not spawned through `straggler`.
     Unknown,
 }
 
-/// One of the places at which a task waits.
+/// A place at which a task waits.
 ///
 /// # Examples
 ///
@@ -62,30 +64,33 @@ pub enum Wait {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WaitPlace {
-    /// The innermost first. Those of the user's own code.
+    /// The calls in the user's code, the innermost first.
     calls: Vec<Call>,
     on: Option<String>,
     children: Vec<String>,
 }
 
 impl WaitPlace {
-    /// Returns the functions that wait, the innermost first: each awaits the one before it.
+    /// Returns the waiting calls, the innermost first: each awaits the one before it.
     ///
-    /// Only those of the user's own code, none of the standard library and of dependencies.
+    /// The list has calls in the user's code only, not in dependencies or the standard library. It may be
+    /// empty.
     #[must_use]
     pub fn calls(&self) -> &[Call] {
         &self.calls
     }
 
-    /// Returns what the innermost of them awaits, as in `tokio::sync::oneshot::Receiver`, if it
-    /// belongs to a dependency.
+    /// Returns the future of a dependency that the innermost call awaits, such as
+    /// `tokio::sync::oneshot::Receiver`, or `None` if it is unknown.
     #[must_use]
     pub fn on(&self) -> Option<&str> {
         self.on.as_deref()
     }
 
-    /// Returns which children of `settle_all`, `barrier` and their macros the place lies in, the
-    /// outermost first: each as in ``#0 `ada` of the join at src/users.rs:20:5``.
+    /// Returns the children of joins around the place, the outermost first: each as in
+    /// ``#0 `ada` of the join at src/users.rs:20:5``.
+    ///
+    /// Joins are `settle_all`, `barrier` and their macros. Outside of them the list is empty.
     #[must_use]
     pub fn children(&self) -> &[String] {
         &self.children
@@ -93,7 +98,7 @@ impl WaitPlace {
 }
 
 impl Wait {
-    /// Says in words what a traced poll showed.
+    /// Resolves what a traced poll captured.
     pub(crate) fn of(trace: Trace, symbols: &mut Symbols) -> Self {
         let (mut waits, mut wakes) = (Vec::new(), Vec::new());
         for capture in trace.captures {
@@ -112,11 +117,12 @@ impl Wait {
                 on,
                 children: capture.children,
             };
-            // One thing that is waited for may keep several clones.
+            // One wait may keep several clones of the waker.
             if !places.contains(&place) {
                 places.push(place);
             }
         }
+        // A task that wakes itself is busy, whatever else it waits for.
         match (waits.is_empty(), wakes.is_empty()) {
             (_, false) => Self::Busy(wakes),
             (false, true) => Self::At(waits),
@@ -126,9 +132,10 @@ impl Wait {
 }
 
 impl Wait {
-    /// Whether it is known that only another task can end the wait: it is for a lock, a channel or a
-    /// task, or for nothing at all.
+    /// Whether only another task can end the wait: the task waits for a lock, a channel, a task, or for
+    /// nothing at all. A deadlock consists of such waits.
     pub(crate) fn is_for_tasks(&self) -> bool {
+        // Timers and I/O are missing on purpose: they complete without another task.
         let on_tasks = [
             "futures_channel::",
             "straggler::",
@@ -150,28 +157,28 @@ impl Wait {
 }
 
 impl fmt::Display for WaitPlace {
-    /// Writes the innermost call on one line, and each of the others on a line below it.
+    /// Writes the innermost call first, and each outer one on its own line below.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut calls = self.calls.iter();
         match (calls.next(), &self.on) {
             (Some(call), Some(on)) => write!(f, "{call}, on {on}")?,
             (Some(call), None) => write!(f, "{call}")?,
             (None, Some(on)) => write!(f, "{on}")?,
-            (None, None) => f.write_str("a place that is not known")?,
+            (None, None) => f.write_str("an unknown place")?,
         }
         for call in calls {
             write!(f, "\n  awaited at {call}")?;
         }
         if !self.children.is_empty() {
-            write!(f, "\n  as child {}", self.children.join(", in it "))?;
+            write!(f, "\n  as child {}", self.children.join(", within it "))?;
         }
         Ok(())
     }
 }
 
-fn write_places(f: &mut fmt::Formatter<'_>, does: &str, places: &[WaitPlace]) -> fmt::Result {
+fn write_places(f: &mut fmt::Formatter<'_>, verb: &str, places: &[WaitPlace]) -> fmt::Result {
     for (index, place) in places.iter().take(LISTED).enumerate() {
-        let before = if index == 0 { does } else { "\nand at" };
+        let before = if index == 0 { verb } else { "\nand at" };
         write!(f, "{before} {place}")?;
     }
     match places.len().saturating_sub(LISTED) {
@@ -184,22 +191,20 @@ impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::At(places) => write_places(f, "waits at", places),
-            Self::Busy(places) => write_places(f, "is busy, and wakes itself at", places),
+            Self::Busy(places) => write_places(f, "is busy: it wakes itself at", places),
             Self::Unwakeable => f.write_str(
-                "waits for what can never wake it: its last poll kept no waker (unless one from before is \
-                 still held)",
+                "can never be woken: its last poll kept no waker (unless something still holds an earlier one)",
             ),
             Self::Blocks(time) => write!(
                 f,
-                "blocks its thread: it is inside of one poll for {}, and does not return",
+                "blocks its thread: one poll has been running for {} and has not returned",
                 Age(*time)
             ),
             Self::Unstarted => f.write_str("was never polled"),
             Self::Unanswered => f.write_str(
-                "did not say where it waits: nothing polled it, since its thread is busy or its \
-                 `LocalSet` is not run any more",
+                "did not report where it waits: its thread is busy, or its `LocalSet` no longer runs",
             ),
-            Self::Unknown => f.write_str("waits at a place that is not known"),
+            Self::Unknown => f.write_str("waits at an unknown place"),
         }
     }
 }

@@ -1,16 +1,19 @@
-//! Where a future waits: found out by polling it once with a waker that notes who clones it.
+//! Finds where a future waits: polls it once with a waker that captures a backtrace at each clone.
 //!
-//! Whoever waits for something keeps a clone of the waker of its poll. So the places from which it
-//! is cloned are the places where the future waits, one for each thing it waits for. A clone is one
-//! of the original waker, so wakes go their normal way, also those of clones that outlive this.
+//! A future that waits keeps a clone of the waker from its poll. So the places that clone it are the
+//! places where the future waits. The tracing waker hands out clones of the original waker, so wake-ups
+//! work as usual, even after the trace.
 //!
 //! # Invariants
 //!
-//! 1. The data of a tracing waker is a pointer to the original `Waker`, which lives while the
-//!    tracing waker does: both live in the frame of [`lend`], which lends a reference to the
-//!    tracing waker out and never drops it. What is cloned from it is not a tracing waker.
+//! 1. The data of a tracing waker is a pointer to the original `Waker`, and the original outlives the
+//!    tracing waker: [`lend`] borrows the original for the whole call, lends out a reference to the
+//!    tracing waker and never drops it. A clone of a tracing waker is a clone of the original.
 
-#![expect(unsafe_code, reason = "only a waker of one's own notes who clones it")]
+#![expect(
+    unsafe_code,
+    reason = "a custom waker is the only way to see its clones"
+)]
 
 use std::cell::RefCell;
 use std::mem::{self, ManuallyDrop};
@@ -19,28 +22,28 @@ use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
 use backtrace::Backtrace;
 
-/// What one traced poll showed.
+/// The captures of one traced poll.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trace {
     pub(crate) captures: Vec<Capture>,
 }
 
-/// What was seen when the waker was cloned: a place where the future waits.
+/// One clone of the waker: a place where the future waits.
 #[derive(Clone, Debug)]
 pub(crate) struct Capture {
     pub(crate) backtrace: Backtrace,
-    /// Whether it was not cloned but woken, by the poll itself.
+    /// Whether the poll woke the waker instead of cloning it.
     pub(crate) is_wake: bool,
-    /// The children of combinators it was cloned in, the outermost first.
+    /// The labels of the children around the clone, the outermost first.
     pub(crate) children: Vec<String>,
 }
 
-/// The traced poll that this thread is in.
+/// The traced poll that runs on this thread.
 #[derive(Default)]
 struct Current {
     trace: Trace,
     children: Vec<String>,
-    /// Whether clones are not noted, because a combinator makes them for its children.
+    /// Whether to ignore clones, because a combinator makes them for its own bookkeeping.
     is_muted: bool,
 }
 
@@ -48,11 +51,11 @@ thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
 }
 
-/// How many threads are in a traced poll, so that combinators need not look at `CURRENT` while
-/// there is none.
+/// How many traced polls run. While it is 0 no combinator needs to look at `CURRENT`.
 static TRACING: AtomicUsize = AtomicUsize::new(0);
 
-/// Polls with a waker that notes who clones it.
+/// Polls with a tracing waker in front of `waker`.
+// Never inlined: `Symbols` finds the end of the user's frames by the name of this function.
 #[inline(never)]
 pub(crate) fn poll<R>(waker: &Waker, poll: impl FnOnce(&mut Context<'_>) -> R) -> (R, Trace) {
     struct Restore(Option<Current>);
@@ -70,19 +73,19 @@ pub(crate) fn poll<R>(waker: &Waker, poll: impl FnOnce(&mut Context<'_>) -> R) -
     (polled, trace.unwrap_or_default())
 }
 
-/// Whether this thread is in a traced poll.
+/// Whether a traced poll runs on this thread.
 #[inline]
 pub(crate) fn is_on() -> bool {
     TRACING.load(Ordering::Relaxed) != 0 && with_current(|_| ()).is_some()
 }
 
-/// Runs what clones the waker for other reasons than to wait for something.
+/// Runs code that clones the waker without waiting for anything.
 pub(crate) fn muted<R>(run: impl FnOnce() -> R) -> R {
     let _restore = Muted::set(true);
     run()
 }
 
-/// Polls a child of a combinator, whose waker is one of its own.
+/// Polls a child of a combinator. Each child has its own waker, so the trace has to wrap that one too.
 pub(crate) fn child<R>(
     label: impl FnOnce() -> String,
     context: &mut Context<'_>,
@@ -101,7 +104,7 @@ pub(crate) fn child<R>(
     lend(context.waker(), poll)
 }
 
-/// Restores what was before, also while a poll unwinds.
+/// Restores the previous `is_muted`, even if a poll unwinds.
 struct Muted(bool);
 
 impl Muted {
@@ -118,7 +121,7 @@ impl Drop for Muted {
 }
 
 fn with_current<R>(run: impl FnOnce(&mut Current) -> R) -> Option<R> {
-    // It may be borrowed already, by a waker whose clone panics; or gone, at the thread's end.
+    // A waker may get here while `CURRENT` is borrowed, if a clone panics, or while the thread exits.
     let run = |current: &RefCell<Option<Current>>| {
         let mut current = current.try_borrow_mut().ok()?;
         current.as_mut().map(run)
@@ -126,10 +129,10 @@ fn with_current<R>(run: impl FnOnce(&mut Current) -> R) -> Option<R> {
     CURRENT.try_with(run).ok().flatten()
 }
 
-/// Lends a tracing waker in front of `original`.
+/// Calls `poll` with a tracing waker in front of `original`.
 fn lend<R>(original: &Waker, poll: impl FnOnce(&mut Context<'_>) -> R) -> R {
-    // SAFETY: the functions of the table keep the contract of wakers, and the data is what they
-    // expect (invariant 1).
+    // SAFETY: the functions in the table follow the contract of `RawWakerVTable`, and the data is the
+    // pointer they expect (invariant 1).
     let tracing = unsafe { Waker::new((&raw const *original).cast(), &TRACING_WAKER) };
     let tracing = ManuallyDrop::new(tracing);
     poll(&mut Context::from_waker(&tracing))
@@ -139,9 +142,9 @@ static TRACING_WAKER: RawWakerVTable = RawWakerVTable::new(clone, wake_by_ref, w
 
 /// # Safety
 ///
-/// As of the function below: `original` is the data of a tracing waker that lives.
+/// `original` is the data of a live tracing waker. The same holds for [`wake_by_ref`].
 unsafe fn clone(original: *const ()) -> RawWaker {
-    // SAFETY: the original lives while the tracing waker does (invariant 1).
+    // SAFETY: the original outlives the tracing waker (invariant 1).
     let original = unsafe { &*original.cast::<Waker>() };
     capture(false);
     let clone = ManuallyDrop::new(original.clone());
@@ -149,13 +152,13 @@ unsafe fn clone(original: *const ()) -> RawWaker {
 }
 
 unsafe fn wake_by_ref(original: *const ()) {
-    // SAFETY: the original lives while the tracing waker does (invariant 1).
+    // SAFETY: the original outlives the tracing waker (invariant 1).
     let original = unsafe { &*original.cast::<Waker>() };
     capture(true);
     original.wake_by_ref();
 }
 
-// Not inlined, since its frame is what marks the end of the others.
+// Never inlined: `Symbols` finds the start of the waiting frames by the name of this function.
 #[inline(never)]
 fn capture(is_wake: bool) {
     with_current(|current| {
@@ -195,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clone_is_noted_and_wakes_the_original_also_later() {
+    fn clone_is_captured_and_wakes_original() {
         let count = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&count));
         let (kept, trace) = poll(&waker, |context| context.waker().clone());
@@ -208,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_wakes_itself_is_told_from_one_that_waits() {
+    fn self_wake_differs_from_wait() {
         let count = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&count));
         let ((), trace) = poll(&waker, |context| context.waker().wake_by_ref());
@@ -217,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clones_of_a_child_carry_its_label() {
+    fn clones_of_child_carry_its_label() {
         let waker = Waker::noop();
         let ((), trace) = poll(waker, |outer| {
             muted(|| {
@@ -237,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_poll_that_panics_leaves_no_trace_behind() {
+    fn panicking_poll_restores_outer_trace() {
         let waker = Waker::noop();
         let ((), outer) = poll(waker, |context| {
             let inner = || poll(waker, |_| panic!("in the inner poll"));
