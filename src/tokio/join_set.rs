@@ -1,4 +1,4 @@
-//! tokio's `JoinSet` with the methods that spawn replaced by tracked ones.
+//! tokio's `JoinSet` with tracked spawns.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -11,11 +11,10 @@ use crate::leak::record::session::Session;
 use crate::leak::record::spawn::{track, track_blocking, track_on};
 use crate::leak::record::task::Kind;
 
-/// A [`tokio::task::JoinSet`] whose tasks are tracked.
+/// A [`tokio::task::JoinSet`] that tracks its tasks.
 ///
-/// It has all methods of tokio's, by `Deref`, and those that spawn or take the set by value as its
-/// own. Dropping it aborts its tasks, as with tokio's. Where a dependency wants or makes one of
-/// tokio's, `into()` turns the one into the other.
+/// It derefs to tokio's set, so all methods of tokio's set work. Dropping the set aborts its tasks, as
+/// tokio's does. `into()` converts to and from tokio's set, for dependencies that take or return one.
 ///
 /// # Examples
 ///
@@ -35,7 +34,7 @@ use crate::leak::record::task::Kind;
 pub struct JoinSet<T>(::tokio::task::JoinSet<T>);
 
 impl<T> JoinSet<T> {
-    /// Makes an empty set.
+    /// Creates an empty set.
     #[must_use]
     pub fn new() -> Self {
         Self(::tokio::task::JoinSet::new())
@@ -43,11 +42,13 @@ impl<T> JoinSet<T> {
 }
 
 impl<T: 'static> JoinSet<T> {
-    /// Spawns a task in the set, as tokio's does, and tracks it.
+    /// Spawns a tracked task in the set.
+    ///
+    /// See [`tokio::task::JoinSet::spawn`].
     ///
     /// # Panics
     ///
-    /// If it is called outside of a tokio runtime.
+    /// Panics if called outside a tokio runtime.
     #[track_caller]
     pub fn spawn<F>(&mut self, future: F) -> AbortHandle
     where
@@ -58,7 +59,9 @@ impl<T: 'static> JoinSet<T> {
         self.0.spawn(tracked)
     }
 
-    /// Spawns a task in the set and in another runtime, as tokio's does, and tracks it.
+    /// Spawns a tracked task in the set, on the runtime of `handle`.
+    ///
+    /// See [`tokio::task::JoinSet::spawn_on`].
     #[track_caller]
     pub fn spawn_on<F>(&mut self, future: F, handle: &Handle) -> AbortHandle
     where
@@ -69,11 +72,13 @@ impl<T: 'static> JoinSet<T> {
         self.0.spawn_on(tracked, handle)
     }
 
-    /// Spawns a task in the set and on this thread, as tokio's does, and tracks it.
+    /// Spawns a tracked task in the set, on this thread.
+    ///
+    /// See [`tokio::task::JoinSet::spawn_local`].
     ///
     /// # Panics
     ///
-    /// If it is called outside of a `LocalSet` and of a `LocalRuntime`.
+    /// Panics if called outside a `LocalSet` and a `LocalRuntime`.
     #[track_caller]
     pub fn spawn_local<F>(&mut self, future: F) -> AbortHandle
     where
@@ -83,8 +88,9 @@ impl<T: 'static> JoinSet<T> {
         self.0.spawn_local(tracked)
     }
 
-    /// Spawns a task in the set and in a `LocalSet`, as tokio's does, and tracks it if there is a
-    /// runtime.
+    /// Spawns a task in the set, on `local_set`. The task is tracked if the call is inside a tokio runtime.
+    ///
+    /// See [`tokio::task::JoinSet::spawn_local_on`].
     #[track_caller]
     pub fn spawn_local_on<F>(&mut self, future: F, local_set: &LocalSet) -> AbortHandle
     where
@@ -94,11 +100,13 @@ impl<T: 'static> JoinSet<T> {
         self.0.spawn_local_on(tracked, local_set)
     }
 
-    /// Runs a closure on a thread for blocking work, as tokio's does.
+    /// Runs a tracked closure on the blocking pool.
+    ///
+    /// See [`tokio::task::JoinSet::spawn_blocking`].
     ///
     /// # Panics
     ///
-    /// If it is called outside of a tokio runtime.
+    /// Panics if called outside a tokio runtime.
     #[track_caller]
     pub fn spawn_blocking<F>(&mut self, run: F) -> AbortHandle
     where
@@ -109,7 +117,9 @@ impl<T: 'static> JoinSet<T> {
         self.0.spawn_blocking(run)
     }
 
-    /// Runs a closure on a thread for blocking work of another runtime, as tokio's does.
+    /// Runs a tracked closure on the blocking pool of the runtime of `handle`.
+    ///
+    /// See [`tokio::task::JoinSet::spawn_blocking_on`].
     #[track_caller]
     pub fn spawn_blocking_on<F>(&mut self, run: F, handle: &Handle) -> AbortHandle
     where
@@ -120,15 +130,19 @@ impl<T: 'static> JoinSet<T> {
         self.0.spawn_blocking_on(run, handle)
     }
 
-    /// Waits for all tasks and returns their outputs in the order of completion, as tokio's does.
+    /// Waits for all tasks and returns their outputs in completion order. An empty set returns an empty
+    /// vector.
+    ///
+    /// See [`tokio::task::JoinSet::join_all`].
     ///
     /// # Panics
     ///
-    /// If a task panicked or was aborted. The others are aborted then.
+    /// Panics if a task panicked or was aborted, and aborts the remaining tasks.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: dropping the returned future aborts the tasks.
+    /// This method is not cancel safe: dropping the returned future aborts the tasks and loses their
+    /// outputs.
     pub async fn join_all(self) -> Vec<T> {
         self.0.join_all().await
     }
@@ -179,7 +193,7 @@ where
 {
     #[track_caller]
     fn extend<I: IntoIterator<Item = F>>(&mut self, futures: I) {
-        // Not by `for_each`, whose closure would hide the caller.
+        // Not `for_each`: inside its closure `#[track_caller]` would report this line.
         for future in futures {
             self.spawn(future);
         }

@@ -1,35 +1,41 @@
-//! tokio with the functions that spawn replaced by tracked ones.
+//! tokio with tracked spawn functions.
 //!
-//! Everything of tokio is here under its own name, so that it can stand in for `tokio` in a module:
+//! The module re-exports everything from tokio under its own name. So it can replace `tokio` in a module:
 //!
 //! ```
 //! use straggler::tokio;
 //!
 //! # let report = straggler::LeakCheck::new().run(async {
-//! // Tracked: a leak check says where this was spawned and where it waits.
+//! // Tracked: a leak report names the place of the spawn and the place where the task waits.
 //! let task = tokio::spawn(async { tokio::task::yield_now().await });
 //! # task.await.unwrap();
 //! # });
 //! # assert!(report.is_ok());
 //! ```
 //!
-//! or, by the crate `straggler-tokio`, in a whole crate with one line at its root, with no other
-//! edit: at the top of `tests/it.rs`, or in a `lib.rs` for its unit tests:
+//! To track a whole crate, add the crate `straggler-tokio` and one line at the crate root, such as the top
+//! of `tests/it.rs`, or `lib.rs` for its unit tests:
 //!
 //! ```text
 //! #[cfg(test)]
 //! extern crate straggler_tokio as tokio;
 //! ```
 //!
-//! Tests in `tests/` link the library as it is without `cfg(test)`. To track it there too, make
-//! `straggler-tokio` an optional dependency, and put the line behind its feature instead.
+//! Integration tests build your library without `cfg(test)`, so use a feature: make `straggler-tokio` an
+//! optional dependency, and replace `#[cfg(test)]` by the feature's `cfg`.
 //!
-//! `spawn`, `task::{spawn, spawn_local, spawn_blocking, JoinSet}` are those of `straggler`. They
-//! return tokio's own types, and outside of a leak check do just what tokio's do. `test` is
-//! `#[leak_check]`, so `#[tokio::test]` checks too; it needs `straggler` itself among the dependencies.
+//! # What differs from tokio
 //!
-//! Not tracked, and so only counted, are spawns by methods: `Handle::spawn`, `Runtime::spawn`, their
-//! `spawn_blocking` and `LocalSet::spawn_local`; and those of dependencies.
+//! - `spawn`, `task::{spawn, spawn_local, spawn_blocking, JoinSet}` are the tracked versions of
+//!   `straggler`. They return tokio's own types. Outside a leak check they do exactly what tokio's do.
+//! - `test` is `#[straggler::test]`, so `#[tokio::test]` checks for leaks too. It needs `straggler` itself
+//!   among the dependencies.
+//!
+//! # Limits
+//!
+//! - Spawns through methods (`Handle::spawn`, `Runtime::spawn`, their `spawn_blocking`,
+//!   `LocalSet::spawn_local`) are counted but not tracked. Use the functions above instead.
+//! - Spawns in dependencies are counted but not tracked.
 
 mod join_set;
 
@@ -40,7 +46,7 @@ pub use crate::leak::record::spawn::spawn;
 pub use straggler_macros::leak_check as test;
 
 pub mod task {
-    //! `tokio::task` with the functions that spawn replaced by tracked ones.
+    //! `tokio::task` with tracked spawn functions.
 
     pub use ::tokio::task::*;
 
