@@ -1,5 +1,6 @@
 //! Finds where a future waits: a waker that captures each clone, and names for the captured places.
 
+pub(crate) mod function_path;
 pub(crate) mod place;
 pub(crate) mod symbols;
 pub(crate) mod wait;

@@ -193,7 +193,8 @@ impl fmt::Display for Wait {
             Self::At(places) => write_places(f, "waits at", places),
             Self::Busy(places) => write_places(f, "is busy: it wakes itself at", places),
             Self::Unwakeable => f.write_str(
-                "can never be woken: its last poll kept no waker (unless something still holds an earlier one)",
+                "can never be woken: its last poll kept no waker (unless something still holds an \
+                 earlier one)",
             ),
             Self::Blocks(time) => write!(
                 f,
