@@ -47,7 +47,7 @@ fn printed_command_replays_run() {
     assert_eq!(test, "environment::race -- --exact");
     let again = run_with("environment::race", &[("STRAGGLER_SEED", seed)]);
     assert!(
-        !again.passed && again.stderr.contains("explore: the run of"),
+        !again.passed && again.stderr.contains("explore: the test"),
         "{again:?}"
     );
     let schedule = |text: &str| {
@@ -92,7 +92,7 @@ fn invalid_variable_error_names_valid_form() {
         (
             "STRAGGLER_SEED",
             "tomorrow",
-            "`tomorrow` is no seed of a run: one is written `0x",
+            "invalid seed `tomorrow`: expected `0x",
         ),
         (
             "STRAGGLER_RUNS",

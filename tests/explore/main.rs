@@ -76,13 +76,10 @@ fn race_found_with_schedule() {
             .action()
             .starts_with("waits at tests/explore/main.rs:")
     );
-    assert_eq!(steps[4].action(), "comes to its end");
+    assert_eq!(steps[4].action(), "ends");
     assert_eq!(steps[5].action(), "panics");
     let text = failure.to_string();
-    assert!(
-        text.contains("differs from the plain order in 1 decision"),
-        "{text}"
-    );
+    assert!(text.contains("steps, 1 forced reordering"), "{text}");
     assert!(text.contains("STRAGGLER_SEED=1:1/"), "{text}");
     let command = "cargo test race_found_with_schedule -- --exact";
     assert!(text.ends_with(command), "{text}");
@@ -452,7 +449,7 @@ fn missing_overlap_reported_when_required() {
 
     let explored = Explore::new().runs(1).require_overlap().find(one_by_one);
     let note = explored.unwrap().note().map(str::to_owned);
-    assert!(note.is_some_and(|note| note.contains("was not looked at")));
+    assert!(note.is_some_and(|note| note.contains("was not checked")));
 
     let aborted = || async {
         straggler::background(pending::<()>());
@@ -522,7 +519,7 @@ fn unsupported_exploration_says_why() {
     let explored = tokio_test::block_on(async { Explore::new().find(|| async {}) });
     let text = explored.unwrap_err().to_string();
     assert!(
-        text.contains("was not run: it is inside of a tokio runtime"),
+        text.contains("was not run: it was called inside a tokio runtime"),
         "{text}"
     );
 
@@ -532,7 +529,7 @@ fn unsupported_exploration_says_why() {
         .explore()
         .find(|| async {});
     let text = explored.unwrap_err().to_string();
-    assert!(text.contains("leave `runtime` out"), "{text}");
+    assert!(text.contains("remove `runtime`"), "{text}");
 }
 
 #[test]

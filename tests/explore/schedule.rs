@@ -25,7 +25,7 @@ fn last_step_of_body_recorded() {
     assert!(!failure.to_string().contains("not recorded"), "{failure}");
 
     let failure = exploring().find(|| async { Err::<(), _>("disk full") });
-    assert_eq!(steps(&failure.unwrap_err()), ["the body comes to its end"]);
+    assert_eq!(steps(&failure.unwrap_err()), ["the body ends"]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn aborted_task_recorded() {
         .iter()
         .filter(|step| step.starts_with("task"))
         .collect();
-    let ends = ["task #2 comes to its end", "task #1 is cancelled"];
+    let ends = ["task #2 ends", "task #1 is cancelled"];
     assert_eq!(of_tasks[1..], ends, "{steps:?}");
 }
 
@@ -121,7 +121,7 @@ fn long_schedule_keeps_start_and_end() {
     let schedule = failure.schedule();
     assert_eq!((schedule.steps().len(), schedule.omitted()), (250, 751));
     let text = failure.to_string();
-    assert!(text.contains("in this schedule of 1001 steps"), "{text}");
+    assert!(text.contains("failing schedule: 1001 steps"), "{text}");
     assert!(text.contains("\n      .. 751 more\n"), "{text}");
     assert!(text.contains("\n  1001. the body panics\n"), "{text}");
 }

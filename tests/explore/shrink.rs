@@ -22,10 +22,10 @@ async fn leaks_after_two_races() {
 /// The number of decisions in which the reported run differs from the plain order.
 fn decisions(failure: &Failure) -> usize {
     let text = failure.to_string();
-    let Some((_, number)) = text.split_once("differs from the plain order in ") else {
+    let Some((before, _)) = text.split_once(" forced reordering") else {
         return 0;
     };
-    let (number, _) = number.split_once(' ').unwrap();
+    let (_, number) = before.rsplit_once(' ').unwrap();
     number.parse().unwrap()
 }
 
