@@ -5,14 +5,14 @@ use std::fmt;
 use crate::join::names::Names;
 use crate::wording::{list, text};
 
-/// Every error of a set of futures, in completion order.
+/// Every error of a set of futures, in completion order. There is at least one.
 ///
-/// Returned by [`Settled::into_result_all`](crate::Settled::into_result_all). There is always at least one. `Display` and `Debug`
-/// both list them, a line each with index and name, since tests `unwrap()`; of more than 20
-/// errors they list the first 20 and say how many there are more. `Display` writes each error as
-/// `{:#}` does, with its causes if that is how it shows them (as `anyhow`'s errors do).
+/// [`Settled::into_result_all`](crate::Settled::into_result_all) returns it. It implements `Error` if
+/// `E` is `Debug` and `Display`.
 ///
-/// It is an `Error` if `E` is `Debug` and `Display`.
+/// `Display` and `Debug` print one line per error with its index and name, because tests `unwrap()`
+/// it. They print the first 20 errors, and how many more there are. `Display` formats each error with
+/// `{:#}`, so an `anyhow` error prints its causes.
 ///
 /// # Examples
 ///
@@ -44,7 +44,7 @@ impl<E> AggregateError<E> {
         }
     }
 
-    /// Returns the error that was first in time.
+    /// Returns the first error in time.
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! `barrier`: waits for every future, then goes on with the values or the first error.
+//! `barrier`: waits for every future, then returns the values or the first error.
 
 use std::fmt;
 use std::pin::Pin;
@@ -6,40 +6,39 @@ use std::task::{Context, Poll, ready};
 
 use crate::join::settle_all::{SettleAll, settle_all};
 
-/// Waits for every future to come to its end, then returns every value in input order or the
-/// error that was first in time.
+/// Waits for every future, then returns all values in input order or the first error in time.
 ///
-/// It waits as JavaScript's `Promise.allSettled` does, and then fails as `Promise.all` does: nothing passes
-/// until all are through. It is not a rendezvous point for tasks, as [`std::sync::Barrier`] and `tokio::sync::Barrier` are.
+/// It replaces `futures::future::try_join_all`, whose output has the same type. `try_join_all`
+/// returns at the first error: it drops the other futures halfway and leaves their tasks running.
+/// `barrier` returns the same error, but only after every future has finished.
 ///
-/// Its result has the same type as that of `futures::future::try_join_all`, which it can replace:
-/// where that one returns at the first error, and drops the other futures half-way or leaves the
-/// tasks behind them running, `barrier` returns the same error when nothing is at work any more.
+/// - `barrier(futures)` is [`settle_all(futures)`](settle_all) followed by
+///   [`into_result`](crate::Settled::into_result). Order, wake-ups and fairness are those of
+///   `settle_all`.
+/// - Without futures it returns `Ok` with an empty `Vec` at the first poll.
+/// - If one future waits for another that has failed, both hang. Use
+///   `settle_all(futures).timeout(after).await?.into_result()` instead: the error names the futures
+///   that hang. That form also takes a limit and names.
+/// - For futures of different types use [`barrier!`](crate::barrier!).
 ///
-/// - Of no futures it is ready at once, with `Ok` of an empty `Vec`.
-/// - It is [`settle_all`] with [`into_result`](crate::Settled::into_result) behind it: order, wakes
-///   and fairness are described there.
-/// - A future that waits for one that has failed may wait for ever, and `barrier` with it. To be
-///   told who hangs, write the two apart with a deadline between them:
-///   `settle_all(futures).timeout(after).await?.into_result()`. So the futures can be limited and
-///   named too, and the values kept beside an error.
-///
-/// For futures of different types there is [`barrier!`](crate::barrier!).
+/// It is not a meeting point of tasks, as [`std::sync::Barrier`] is: for that use
+/// [`Rendezvous`](crate::Rendezvous).
 ///
 /// # Errors
 ///
-/// The returned future's output is the error that was first in time, if any future returned one.
-/// The values and the other errors are dropped.
+/// The returned future's output is the first error in time, if any future returned one. The values
+/// and the later errors are dropped.
 ///
 /// # Panics
 ///
-/// As [`settle_all`]: a panic of one of the futures outranks every error, whichever was first.
-/// If a value or an error that is not returned panics when it is dropped, all are dropped, and the
-/// first of these panics goes on.
+/// The returned future panics as that of [`settle_all`] does. A panic outranks every error, even an
+/// earlier one. It also panics if dropping a value or a later error panics: all of them are dropped,
+/// then the first of these panics resumes.
 ///
 /// # Cancel safety
 ///
-/// Not cancel safe, as [`settle_all`].
+/// Not cancel safe: dropping the returned future drops every pending future and every result, see
+/// [`settle_all`].
 ///
 /// # Examples
 ///
@@ -63,17 +62,35 @@ use crate::join::settle_all::{SettleAll, settle_all};
 /// .await;
 ///
 /// assert_eq!(result, Err("disk full"));
-/// assert!(written.get(), "the second future was driven to its end");
+/// assert!(written.get(), "the second future finished too");
 /// # });
 /// ```
 #[track_caller]
 pub fn barrier<I, T, E>(futures: I) -> Barrier<<I::Item as IntoFuture>::IntoFuture>
 where
     I: IntoIterator,
-    I::Item: IntoFuture<Output = Result<T, E>>,
+    I::Item: FallibleFuture<T, E>,
 {
     Barrier(settle_all(futures))
 }
+
+/// Stands for `IntoFuture<Output = Result<T, E>>`.
+///
+/// Every such type implements it. It exists for the compile error, which says what to return.
+#[diagnostic::on_unimplemented(
+    message = "`barrier` needs futures that return `Result<_, {E}>`",
+    label = "this does not return `Result<_, {E}>`",
+    note = "every future of a `barrier` returns a `Result`, and all have the same error type",
+    note = "end the future with `Ok(..)`, convert its error, or use `settle_all` or `settle!` if it cannot fail"
+)]
+#[expect(unnameable_types, reason = "no caller writes it")]
+pub trait FallibleFuture<T, E>: IntoFuture<Output = Result<T, E>> {}
+
+// Without the attribute the compiler reports the bound of this impl, a bare E0271, and not the
+// message above. A bound on the output alone would report it too, but breaks type inference for
+// futures that only panic.
+#[diagnostic::do_not_recommend]
+impl<F, T, E> FallibleFuture<T, E> for F where F: IntoFuture<Output = Result<T, E>> {}
 
 /// Future for the [`barrier`] function.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
@@ -93,5 +110,18 @@ where
 impl<F: Future> fmt::Debug for Barrier<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Barrier").field(&self.0).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::barrier;
+
+    // A bound that knows of `Result` only through a trait fails this: the compiler then takes the
+    // output of a future that only panics to be `!`.
+    #[test]
+    fn barrier_infers_result_of_diverging_future() {
+        let joined = barrier([async { panic!("never polled") }]);
+        let _: Box<dyn Future<Output = Result<Vec<u8>, String>>> = Box::new(joined);
     }
 }

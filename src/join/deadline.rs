@@ -1,4 +1,4 @@
-//! A `settle_all` that gives up when a future of the caller's choice is ready.
+//! `deadline` and `timeout`: give up on the futures that have not settled in time.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use crate::join::settle_all::SettleAll;
 use crate::join::settled::Settled;
 use crate::join::unsettled::Unsettled;
 
-/// Future for the [`deadline`](SettleAll::deadline) and `timeout` methods.
+/// Future for the [`deadline`](SettleAll::deadline) and `timeout` methods of [`SettleAll`].
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 #[pin_project]
 pub struct Deadline<F: Future, D, P = Resume> {
@@ -23,32 +23,35 @@ pub struct Deadline<F: Future, D, P = Resume> {
 }
 
 impl<F: Future, P: OnPanic> SettleAll<F, P> {
-    /// Gives up when `give_up` is ready: returns [`Unsettled`] if not all futures have settled by
-    /// then.
+    /// Gives up when `give_up` is ready, and returns [`Unsettled`] if some future has not settled.
     ///
-    /// It comes last, after the other settings. Any future may be the clock: a timer of any
-    /// runtime, a channel, a counter. Every future
-    /// that was woken before `give_up` was ready is polled once more before it counts as
-    /// unsettled, so a future that is done in the same poll is done in time, and with a deadline
-    /// that is already over each future still gets its first poll. But a future that
-    /// [`limit`](Self::limit) holds back when `give_up` is ready is not started any more.
+    /// Any future can be the clock: a timer of any runtime, a channel, a counter. Call this last,
+    /// after the other settings.
+    ///
+    /// - When `give_up` is ready, Straggler polls each future that was woken before once more. So a
+    ///   future that finishes in the same poll is in time, and a deadline that has already passed
+    ///   still gives each future its first poll.
+    /// - A future held back by a [`limit`](Self::limit) at that moment is never started.
+    /// - Without futures it returns `Ok` at the first poll.
     ///
     /// # Errors
     ///
-    /// The returned future's output is [`Unsettled`] if the deadline passed: it keeps the outputs
-    /// of the futures that did settle, and says of each other one how far it came. Those are
-    /// dropped before it is returned.
+    /// The returned future's output is [`Unsettled`] if the deadline passed. It keeps the outputs of
+    /// the futures that settled and describes each of the others, which are dropped first.
     ///
     /// # Panics
     ///
-    /// As [`settle_all`](crate::settle_all) does. A panic outranks a deadline that passed: if one of the futures has
-    /// panicked by then, the others are dropped and the first panic goes on. To learn of both call
-    /// [`catch_unwind`](SettleAll::catch_unwind) first: then the panic is among the outputs that
-    /// `Unsettled` keeps. A panic of `give_up` itself is not contained.
+    /// The returned future panics
+    /// - as that of [`settle_all`](crate::settle_all()) does. A panic outranks the deadline: if a
+    ///   future has panicked when it passes, the pending futures are dropped and the first panic
+    ///   resumes. To get both, call [`catch_unwind`](SettleAll::catch_unwind) first: `Unsettled` then
+    ///   keeps the panic among its outputs.
+    /// - if `give_up` panics. This panic is not contained.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe, as [`settle_all`](crate::settle_all).
+    /// Not cancel safe: dropping the returned future drops every pending future and every output, see
+    /// [`settle_all`](crate::settle_all()).
     ///
     /// # Examples
     ///
@@ -66,13 +69,15 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         Deadline::new(self, give_up)
     }
 
-    /// Gives up after a time, counted on tokio's clock from this call on.
+    /// Gives up after a time on tokio's clock, counted from this call.
     ///
     /// Needs the feature `tokio`, which is on by default. It is [`deadline`](Self::deadline) with
-    /// [`tokio::time::sleep`]. On a paused clock, as in
-    /// `#[tokio::test(start_paused = true)]`, a set of futures that hang times out at once, in no
-    /// real time. A future that blocks its thread cannot be timed out: nothing else is polled
-    /// meanwhile.
+    /// [`tokio::time::sleep`].
+    ///
+    /// - On a paused clock, as in `#[straggler::test(start_paused = true)]`, futures that hang time
+    ///   out at once, in no real time.
+    /// - A future that blocks its thread does not time out, because nothing else is polled meanwhile.
+    ///   Move blocking work to `spawn_blocking`.
     ///
     /// # Errors
     ///
@@ -80,12 +85,12 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     ///
     /// # Panics
     ///
-    /// As [`tokio::time::sleep`], at once: if there is no tokio runtime, or none with timers. The
-    /// returned future panics as that of [`deadline`](Self::deadline).
+    /// As [`tokio::time::sleep`], at the call: if there is no tokio runtime, or its timers are off.
+    /// The returned future panics as that of [`deadline`](Self::deadline).
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe, as [`settle_all`](crate::settle_all).
+    /// Not cancel safe, as [`deadline`](Self::deadline).
     ///
     /// # Examples
     ///
@@ -120,15 +125,15 @@ impl<F: Future, D: Future, P: OnPanic> Future for Deadline<F, D, P> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // The clock comes first: behind futures that use up tokio's budget, turn after turn, a
-        // tokio timer would never get to say that its time has come.
+        // The clock is polled first: after futures that use up tokio's budget in every turn, a
+        // tokio timer would never report that it has expired.
         if !*this.passed && this.give_up.poll(context).is_ready() {
             *this.passed = true;
             this.settling.begin_last_batch();
         }
         match this.settling.turn(context) {
             Turn::Settled => Poll::Ready(Ok(this.settling.settled())),
-            // Each future that was woken before the deadline passed has had its poll.
+            // The last batch is over: each future woken before the deadline has had its poll.
             Turn::Waiting if *this.passed => Poll::Ready(this.settling.give_up()),
             Turn::Waiting | Turn::Paused => Poll::Pending,
         }

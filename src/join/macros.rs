@@ -9,29 +9,32 @@ use pin_project::pin_project;
 
 use crate::children::{Children, End, Link, Links, Row, Slot, Turn};
 use crate::contain::FirstPanic;
+use crate::join::barrier::FallibleFuture;
 use crate::join::names::{Named, Names};
 use crate::join::turn::turn;
 
-/// Waits for every future to come to its end, and returns a tuple of every output.
+/// Waits for every future, then returns a tuple of every output.
 ///
-/// It is [`settle_all`](crate::settle_all) for futures of different types, awaited in place, as
-/// `tokio::join!` is; so it can only be used in async functions, closures and blocks. What
-/// `settle_all` says of order, wakes, fairness and panics holds here too.
+/// It is [`settle_all`](crate::settle_all) for futures of different types. Like `tokio::join!` it
+/// awaits in place, so it works only in async functions, closures and blocks. Order, wake-ups and
+/// fairness are those of `settle_all`.
 ///
-/// The futures are any expressions that are [`IntoFuture`], also borrowed ones, evaluated from
-/// left to right before the first is polled. Temporary values in an expression are dropped before
-/// anything is polled: what a future borrows has to be in a variable. There may be as many as the
-/// compiler's recursion limit allows, which is 100 and a few by default.
-///
-/// Of no futures it is `()`.
+/// - Each argument is an expression that is [`IntoFuture`], borrowed ones included. Straggler
+///   evaluates all of them, left to right, before it polls the first future.
+/// - Temporaries in an argument are dropped before the first poll. Bind what a future borrows to a
+///   variable.
+/// - Without arguments the result is `()`.
+/// - The number of arguments is bounded by the compiler's recursion limit: somewhat over 100 by
+///   default. For more, set `#![recursion_limit]` or use `settle_all`.
 ///
 /// # Panics
 ///
-/// As [`settle_all`](crate::settle_all).
+/// As [`settle_all`](crate::settle_all): after every future has settled, the first panic resumes.
 ///
 /// # Cancel safety
 ///
-/// Not cancel safe, as [`settle_all`](crate::settle_all).
+/// Not cancel safe: dropping the async block that runs this macro drops every pending future, see
+/// [`settle_all`](crate::settle_all).
 ///
 /// # Examples
 ///
@@ -50,28 +53,26 @@ macro_rules! settle {
     }};
 }
 
-/// Waits for every future to come to its end, then returns a tuple of every value, or the error
-/// that was first in time.
+/// Waits for every future, then returns a tuple of every value or the first error in time.
 ///
-/// It is [`barrier`](crate::barrier()) for futures of different types, awaited in place, as
-/// `tokio::try_join!` is, and has the same result: `Ok` with a tuple, or `Err`. The values may
-/// differ in type, the errors may not. How the futures are written is described at
-/// [`settle!`](crate::settle!).
+/// It is [`barrier`](crate::barrier()) for futures of different types. Like `tokio::try_join!` it
+/// awaits in place and returns `Ok` with a tuple, or `Err`. The types of the values may differ; all
+/// futures have the same error type. [`settle!`](crate::settle!) describes the arguments.
 ///
-/// Of no futures it is `Ok(())`.
+/// Without arguments the result is `Ok(())`.
 ///
 /// # Errors
 ///
-/// The error that was first in time, if any future returned one. The values and the other errors
-/// are dropped.
+/// The first error in time, if any future returned one. The values and the later errors are dropped.
 ///
 /// # Panics
 ///
-/// As [`barrier`](crate::barrier()).
+/// As [`barrier`](crate::barrier()): a panic outranks every error.
 ///
 /// # Cancel safety
 ///
-/// Not cancel safe, as [`settle_all`](crate::settle_all).
+/// Not cancel safe: dropping the async block that runs this macro drops every pending future, see
+/// [`settle_all`](crate::settle_all).
 ///
 /// # Examples
 ///
@@ -104,8 +105,8 @@ macro_rules! barrier {
 
 /// Makes the future that `settle!` awaits.
 ///
-/// A statement of its own, so that temporary values in the expressions are gone before anything
-/// is awaited: a lock guard among them would hold up the other futures for ever.
+/// A separate statement, so that temporaries in the arguments are dropped before the await: a lock
+/// guard among them would block the other futures forever.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __settling {
@@ -117,8 +118,8 @@ macro_rules! __settling {
     };
 }
 
-/// Makes `(a, b, c)` of `((((), a), b), c)`. Each step adds a variable `output` of its own, which
-/// macro hygiene keeps apart from the others.
+/// Turns `((((), a), b), c)` into `(a, b, c)`. Each step adds a variable `output`; macro hygiene
+/// keeps the variables apart.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __flatten {
@@ -131,7 +132,9 @@ macro_rules! __flatten {
     };
 }
 
-/// Makes the slot of one of the futures of `settle!`: an error points at the one that is none.
+/// Makes the slot of one argument of `settle!`.
+///
+/// A function of its own, so that the compiler points at the argument that is not a future.
 #[inline]
 pub fn slot<F: IntoFuture>(future: F) -> Slot<F::IntoFuture> {
     Slot::new(future.into_future())
@@ -146,23 +149,26 @@ pub fn settle<L: Outputs>(row: Row<L>, names: &'static [&'static str]) -> Settle
     }
 }
 
-/// The error type of a `barrier!`: an error points at the future that has another, or none.
+/// The error type of a `barrier!`, which all its futures share.
 #[derive(Debug)]
 pub struct Errors<E>(PhantomData<fn() -> E>);
 
 impl<E> Errors<E> {
-    /// Makes the type that the first future decides on.
+    /// Leaves the type to inference: the first future decides on it.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "only the macro makes one")]
     pub fn new() -> Self {
         Self(PhantomData)
     }
 
-    /// Makes the slot of one of the futures of `barrier!`.
+    /// Makes the slot of one argument of `barrier!`.
+    ///
+    /// A function of its own, so that the compiler points at the argument that does not return a
+    /// `Result<_, E>`.
     #[inline]
     pub fn slot<F, T>(&self, future: F) -> Slot<F::IntoFuture>
     where
-        F: IntoFuture<Output = Result<T, E>>,
+        F: FallibleFuture<T, E>,
     {
         Slot::new(future.into_future())
     }
@@ -198,7 +204,7 @@ pub struct BarrierRow<L: Links, E> {
 }
 
 impl<L: Links> SettleRow<L> {
-    /// Ready when all have settled and none has panicked.
+    /// Polls the children. Ready once all have settled; resumes the first panic then.
     #[inline]
     fn poll_settled(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
@@ -236,7 +242,7 @@ impl<L: Results<E>, E> Future for BarrierRow<L, E> {
 }
 
 impl<L: Links> Children<Row<L>> {
-    /// The values, or the error that was first in time. All have settled, none by a panic.
+    /// Takes the values, or the first error in time. Every child has settled without a panic.
     fn into_result<E>(mut self: Pin<&mut Self>) -> Result<L::Values, E>
     where
         L: Results<E>,
@@ -249,6 +255,7 @@ impl<L: Links> Children<Row<L>> {
         let Some(error) = first_error else {
             return Ok(self.slots_mut().links().take_values());
         };
+        // The values are dropped here, one by one, so that one that panics spares the others.
         let mut panics = FirstPanic::default();
         self.clear(&mut panics);
         Err(panics.or_resume(error))
@@ -271,12 +278,12 @@ impl<L: Links, E> fmt::Debug for BarrierRow<L, E> {
     }
 }
 
-/// Futures whose outputs can be taken all at once.
+/// The futures of a `settle!`, whose outputs can be taken all at once.
 pub trait Outputs: Links {
     /// The outputs, nested: `((((), A), B), C)`.
     type Outputs;
 
-    /// Takes the outputs. All have settled, none by a panic.
+    /// Takes the outputs. Every future has settled without a panic.
     fn take_outputs(self: Pin<&mut Self>) -> Self::Outputs;
 }
 
@@ -294,13 +301,13 @@ impl<Init: Outputs, F: Future> Outputs for Link<Init, F> {
         let this = self.project();
         let outputs = this.init.take_outputs();
         let Some(Ok(output)) = this.last.take_outcome() else {
-            unreachable!("the future has settled, and not by a panic");
+            unreachable!("the future has settled without a panic");
         };
         (outputs, output)
     }
 }
 
-/// Futures that all return a `Result` with the error type `E`.
+/// The futures of a `barrier!`, which all return a `Result` with the error type `E`.
 pub trait Results<E>: Outputs {
     /// The values, nested: `((((), A), B), C)`.
     type Values;
@@ -308,7 +315,7 @@ pub trait Results<E>: Outputs {
     /// Takes the error of future `index`, if it returned one.
     fn take_error(self: Pin<&mut Self>, index: usize) -> Option<E>;
 
-    /// Takes the values. All have settled, none by a panic or with an error.
+    /// Takes the values. Every future has settled with `Ok`.
     fn take_values(self: Pin<&mut Self>) -> Self::Values;
 }
 
@@ -344,7 +351,7 @@ where
         let this = self.project();
         let values = this.init.take_values();
         let Some(Ok(Ok(value))) = this.last.take_outcome() else {
-            unreachable!("the future has settled, and returned `Ok`");
+            unreachable!("the future has settled with `Ok`");
         };
         (values, value)
     }
@@ -354,9 +361,9 @@ where
 mod tests {
     use std::future::{pending, ready};
 
-    // The names show in reports only; `settle!` and `barrier!` await at once.
+    // Names show only in reports: `settle!` and `barrier!` await at once and hand out no future.
     #[test]
-    fn each_future_is_named_by_its_source_text() {
+    fn settle_macro_names_futures_by_source() {
         let settling = crate::__settling!(ready(1 + 1), pending::<()>());
         assert_eq!(
             format!("{settling:?}"),
