@@ -1,4 +1,4 @@
-//! `joined`: waits for a task that returns a `Result`, and for nothing that has to be unwrapped twice.
+//! `joined`: waits for a task that returns a `Result`, without a `Result` in a `Result`.
 
 use std::fmt;
 use std::pin::Pin;
@@ -8,30 +8,27 @@ use tokio::task::JoinHandle;
 
 use crate::panic::Panic;
 
-/// Waits for a task that returns a `Result`, and returns that.
+/// Waits for a task that returns a `Result`, and returns that `Result`.
 ///
-/// A handle of such a task returns a `Result` in a `Result`, of which
-/// [`barrier`](crate::barrier()) and [`Settled`](crate::Settled) see the outer one alone: an error of
-/// the task would count as a value, and its panic as an error. Through `joined` an error is an error
-/// and a panic a panic:
+/// The task's handle returns a `Result` in a `Result`. [`barrier`](crate::barrier()) and
+/// [`Settled`](crate::Settled) see only the outer one: they would count the task's error as a value
+/// and its panic as an error. `joined` keeps them apart:
 ///
-/// | the task | returns |
+/// | the task | the output of `joined` |
 /// |---|---|
 /// | returned `Ok` | its value |
-/// | returned `Err` | [`JoinedError::Task`], with its error |
-/// | panicked | nothing: the panic goes on here, with its original payload |
+/// | returned `Err` | [`JoinedError::Task`] with its error |
+/// | panicked | none: the panic resumes here, with its original payload |
 /// | was cancelled | [`JoinedError::Cancelled`] |
 ///
-/// It is for tasks that are spawned already, also by others, and for blocking work
-/// (`spawn_blocking`). A [`limit`](crate::future::SettleAll::limit) cannot hold those back, and a deadline
-/// does not stop them. If the futures are still at hand, [`spawned`](crate::future::SettleAll::spawned) has
-/// them run on tasks, too, and needs no `joined`.
+/// Use it for tasks that are already spawned, and for `spawn_blocking`.
 ///
-/// The handle of a task that returns a plain value needs no `joined` either: it is a future of one
-/// `Result`, so `barrier(handles)` returns the values or the first
-/// [`JoinError`](tokio::task::JoinError). Only that a panic counts as an error there. For it to be a
-/// panic let the task return a `Result` whose error cannot be:
-/// `Ok::<_, std::convert::Infallible>(value)`.
+/// - A [`limit`](crate::future::SettleAll::limit) does not hold these tasks back, and a deadline does
+///   not stop them. If you have the futures, use [`spawned`](crate::future::SettleAll::spawned)
+///   instead: it runs them on tasks and needs no `joined`.
+/// - The handle of a task that returns a plain value needs no `joined`: `barrier(handles)` returns the
+///   values or the first [`JoinError`](tokio::task::JoinError). A panic is an error there. To get the
+///   panic, let the task return `Ok::<_, std::convert::Infallible>(value)` and use `joined`.
 ///
 /// # Errors
 ///
@@ -41,15 +38,15 @@ use crate::panic::Panic;
 ///
 /// The returned future panics when polled
 /// - if the task panicked, with the original payload. In [`settle_all`](crate::settle_all()) and
-///   [`barrier`](crate::barrier()) it so becomes the panic of that child, and the others are driven to
-///   their ends. The panic hook ran once, in the task.
+///   [`barrier`](crate::barrier()) this is the panic of that child: the other children still run to
+///   completion. The panic hook ran once, in the task.
 /// - if it is polled again after it was ready.
 ///
 /// # Cancel safety
 ///
-/// Cancel safe: passed as `&mut` it can be gone on with. Dropping the returned future leaves the task
-/// running, as dropping its handle does, and what the task returns is lost. To stop it, keep an
-/// [`abort_handle`](JoinHandle::abort_handle).
+/// Cancel safe: pass `&mut` to it, and you can resume it later. Dropping the returned future detaches
+/// the task, as dropping its handle does: the task keeps running and its result is lost. To stop it,
+/// keep an [`abort_handle`](JoinHandle::abort_handle).
 ///
 /// # Examples
 ///
@@ -98,9 +95,10 @@ impl<T, E> fmt::Debug for Joined<T, E> {
     }
 }
 
-/// Why a task that was [`joined`] has no value.
+/// The error of a task that was [`joined`].
 ///
-/// It is an `Error` if `E` is one, whose text it tells, so that it has no source besides.
+/// It implements `Error` if `E` does. Its text includes that of the task's error, so it has no
+/// `source`.
 ///
 /// # Examples
 ///
@@ -118,7 +116,7 @@ impl<T, E> fmt::Debug for Joined<T, E> {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JoinedError<E> {
-    /// The task ended with this error.
+    /// The task returned this error.
     #[error("the task returned an error: {0:#}")]
     Task(E),
     /// The task was aborted, or its runtime was shut down, before it ended.

@@ -1,4 +1,4 @@
-//! Joins: they wait for every future, keep every result, and say which came first.
+//! The joins: wait for every future, keep every result, and record which came first.
 
 pub(crate) mod aggregate_error;
 pub(crate) mod barrier;

@@ -1,4 +1,4 @@
-//! What the children of a combinator are called.
+//! The names of a combinator's children.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ pub(crate) enum Names {
     None,
     /// The source text of each future, from a macro.
     Source(&'static [&'static str]),
-    /// Given by `named`.
+    /// Set by `named`.
     Given(Vec<Cow<'static, str>>),
 }
 
@@ -27,7 +27,7 @@ impl Names {
         }
     }
 
-    /// How child `index` is called in a report.
+    /// The label of child `index` in a report: index and name.
     pub(crate) fn label(&self, index: usize) -> Label<'_> {
         Label {
             index,
@@ -36,7 +36,7 @@ impl Names {
     }
 }
 
-/// The children of a combinator by name, and how things stand with each, for `Debug`.
+/// Prints the label and the state of each child, for `Debug`.
 pub(crate) struct Named<'a, S: Slots> {
     pub(crate) children: &'a Children<S>,
     pub(crate) names: &'a Names,

@@ -1,22 +1,26 @@
-//! What becomes of a panic in one of the futures of a [`SettleAll`](crate::future::SettleAll).
+//! What a [`SettleAll`](crate::future::SettleAll) does with a panic in a future: resume or catch it.
 
 use crate::panic::Panic;
 
-/// Says what becomes of a panic in one of the futures of a [`SettleAll`](crate::future::SettleAll).
+/// Decides what a [`SettleAll`](crate::future::SettleAll) does with a panic in a future.
+///
+/// Sealed: [`Resume`] and [`Catch`] are the only implementations.
 pub trait OnPanic: sealed::Sealed {
-    /// What is kept of a future that returned an `O`.
+    /// The output of the combinator for a future that returns an `O`.
     type Output<O>;
 
-    /// Makes the output of a future. A panic that is not turned into an output goes on.
+    /// Turns the outcome of a future into its output, or resumes the panic.
     #[doc(hidden)]
     fn output<O>(outcome: Result<O, Box<Panic>>) -> Self::Output<O>;
 }
 
-/// Lets the first panic go on when all futures have settled, as [`settle_all`](crate::settle_all) does.
+/// Resumes the first panic after all futures have settled: the default of
+/// [`settle_all`](crate::settle_all).
 #[derive(Clone, Copy, Debug)]
 pub enum Resume {}
 
-/// Keeps panics as values, as [`SettleAll::catch_unwind`](crate::future::SettleAll::catch_unwind) asks for.
+/// Turns panics into outputs, see
+/// [`SettleAll::catch_unwind`](crate::future::SettleAll::catch_unwind).
 #[derive(Clone, Copy, Debug)]
 pub enum Catch {}
 

@@ -1,22 +1,22 @@
-//! Where a combinator was made, and how.
+//! Where a combinator was created, and with which settings.
 
 use std::panic::Location;
 
 use crate::join::names::Names;
 
-/// What a combinator knows of itself besides its children, for reports and panics.
+/// The data of a combinator that reports and panic messages need, apart from its children.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
     pub(crate) names: Names,
     pub(crate) place: &'static Location<'static>,
-    /// Whether each future runs on a task of its own.
+    /// Whether each future runs on its own task.
     pub(crate) is_spawned: bool,
-    /// Whether no future starts before all can.
+    /// Whether the futures start together.
     pub(crate) starts_together: bool,
 }
 
 impl Origin {
-    /// A combinator that was made here, of futures without names.
+    /// The origin of a combinator created at `place`, with default settings.
     pub(crate) fn new(place: &'static Location<'static>) -> Self {
         Self {
             names: Names::None,

@@ -1,4 +1,4 @@
-//! `settle_all`: waits for every future, whatever becomes of the others, and keeps every output.
+//! `settle_all`: waits for every future, even if others fail or panic, and keeps every output.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,55 +17,51 @@ use crate::join::settled::Settled;
 use crate::join::turn::turn;
 use crate::join::unsettled::{Pending, Unsettled};
 
-/// Waits for every future to come to its end, and returns every output in input order.
+/// Waits for every future and returns every output, in input order.
 ///
-/// No future is dropped half-way because of another: an `Err` is an output like any other, and a
-/// panic goes on only when all have settled. So when `settle_all` is done, nothing that it was
-/// given is still at work.
+/// An error or a panic in one future does not drop the others: `Err` is an output like any other,
+/// and a panic resumes only after all futures have settled. When `settle_all` returns, none of its
+/// futures is still running.
 ///
-/// - Of no futures it is ready at once, with no outputs.
-/// - The futures run concurrently on the task that awaits them (`spawned` gives each a task of its
-///   own), and start at the first poll. Each is polled once, in input order; from then on only those
-///   that were woken are polled, in the order in which they were woken. Each is dropped as soon as it
-///   is done.
-/// - "First" means first in time: [`Settled::completion_order`], [`Settled::first_error`] and
-///   [`Settled::into_result`] go by the order in which the futures came to their ends.
-/// - One poll polls at most 128 of the futures before it lets the executor go on, and each of
-///   them once; with the feature `tokio` it also ends when tokio's cooperative budget is spent.
-///   So neither a future that wakes itself for ever nor one that uses up the budget starves the
-///   others.
-/// - A future that returns `Poll::Pending` and never wakes its waker keeps `settle_all` waiting,
-///   as it would keep anybody waiting who awaits it; [`deadline`](SettleAll::deadline) and
-///   `timeout` end that and say which one it was.
+/// - Without futures it returns an empty [`Settled`] at the first poll.
+/// - The futures run concurrently on the task that awaits them. `spawned` runs each on its own task.
+/// - The first poll starts them in input order. After that, only woken futures are polled, in the
+///   order of their wake-ups. Each future is dropped as soon as it finishes.
+/// - "First" means first in time. [`Settled::completion_order`], [`Settled::first_error`] and
+///   [`Settled::into_result`] use the order in which the futures finished.
+/// - One poll of `settle_all` polls at most 128 futures, each at most once, then yields to the
+///   executor. With the feature `tokio` it also yields when tokio's cooperative budget is used up.
+///   So a future that wakes itself in a loop or uses up the budget does not starve the others.
+/// - A future that returns `Poll::Pending` and never wakes its waker makes `settle_all` hang.
+///   [`deadline`](SettleAll::deadline) or `timeout` gives up and names that future.
 ///
-/// The items of the input may be anything that is [`IntoFuture`], also borrowed. They have one
-/// type; for futures of different types there is [`settle!`](crate::settle!), or box each of them.
-/// To go on with the values alone, or the first error, there is [`barrier`](crate::barrier()).
+/// The items are anything that is [`IntoFuture`], borrowed futures included, and all have one type.
+/// For different types use [`settle!`](crate::settle!), or box the futures. For the values alone or
+/// the first error use [`barrier`](crate::barrier()).
 ///
-/// The output is a [`Settled`], which is no `Result`: for `?` and `unwrap` call
+/// The output is a [`Settled`], not a `Result`. For `?` and `unwrap` call
 /// [`into_result`](Settled::into_result) on it.
 ///
 /// # Panics
 ///
-/// `settle_all` itself panics only if the iterator does, or the `into_future` of an item; the
-/// futures that are there by then are dropped, unpolled.
+/// `settle_all` itself panics only if the iterator or an item's `into_future` panics. It drops the
+/// futures collected so far, unpolled.
 ///
 /// The returned future panics when polled
-/// - if one of the futures panicked, while it was polled or while it was dropped: after all have
-///   settled, the panic that was first in time goes on with its original payload. The panic hook
-///   ran once, when it happened. The outputs of the others are dropped.
-///   [`catch_unwind`](SettleAll::catch_unwind) turns panics into values instead.
+/// - if a future panicked, while it was polled or dropped. After all have settled, the first panic in
+///   time resumes with its original payload, and the other outputs are dropped. The panic hook ran
+///   once, when the panic happened. [`catch_unwind`](SettleAll::catch_unwind) turns panics into
+///   outputs instead.
 /// - if it is polled again after it was ready.
 ///
-/// With `panic = "abort"` no panic can be contained: the process aborts at the first.
+/// With `panic = "abort"` the process aborts at the first panic: nothing can contain it.
 ///
 /// # Cancel safety
 ///
-/// Not cancel safe: dropping the returned future drops every future that is still pending, and
-/// the outputs of those that are done. All of them are dropped, also if some panic in `drop`. The
-/// first panic goes on, be it one of these or one that was held back until all had settled, unless
-/// the thread unwinds already. A future that is kept elsewhere and passed as `&mut` can be gone on
-/// with.
+/// Not cancel safe: dropping the returned future drops every pending future and every output. All of
+/// them are dropped, even if some panic in `drop`. Then the first panic resumes, be it one of these or
+/// an earlier one that was held back, unless the thread is already unwinding. To resume later, keep
+/// the future and pass `&mut` to it.
 ///
 /// # Examples
 ///
@@ -101,25 +97,25 @@ where
 /// Future for the [`settle_all`] function.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct SettleAll<F: Future, P = Resume> {
-    /// `None` once the future was ready.
+    /// `None` once the output was returned.
     children: Option<Children<List<F>>>,
     pub(crate) origin: Origin,
     on_panic: PhantomData<fn() -> P>,
 }
 
-/// Future for the [`catch_unwind`](SettleAll::catch_unwind) method: a [`SettleAll`] whose outputs
-/// are `Result<F::Output, Panic>`.
+/// Future for the [`catch_unwind`](SettleAll::catch_unwind) method.
+///
+/// It is a [`SettleAll`] whose outputs are `Result<F::Output, Panic>`.
 pub type CatchUnwind<F> = SettleAll<F, Catch>;
 
 impl<F: Future> SettleAll<F> {
-    /// Turns a panic in one of the futures into an output: `Err` with the [`Panic`](crate::Panic).
+    /// Turns a panic in a future into an output: `Err` with the [`Panic`](crate::Panic).
     ///
-    /// A future counts as panicked also if it was done and then panicked when it was dropped; its
-    /// output is dropped.
+    /// A future that finishes and then panics when dropped counts as panicked. Its output is dropped.
     ///
-    /// If the futures return `Result`s the outputs are nested, and
-    /// [`err_count`](Settled::err_count), [`first_error`](Settled::first_error) and
-    /// [`into_result`](Settled::into_result) go by the panics alone.
+    /// If the futures return `Result`s, the outputs are nested. [`err_count`](Settled::err_count),
+    /// [`first_error`](Settled::first_error) and [`into_result`](Settled::into_result) then see only
+    /// the panics.
     ///
     /// # Examples
     ///
@@ -147,16 +143,15 @@ impl<F: Future> SettleAll<F> {
 }
 
 impl<F: Future, P: OnPanic> SettleAll<F, P> {
-    /// Lets at most `at_most` futures be in flight at once: started and not at their end.
+    /// Limits how many futures are in flight at once: started and not finished.
     ///
-    /// They are started in input order, the next one as soon as one has ended. By default all are
-    /// started at the first poll, and so they are if `at_most` is not below their number. A task
-    /// that was spawned before is in flight already: a limit does not hold it back, as it does those
-    /// of `spawned`.
+    /// They start in input order, the next one as soon as one finishes. By default, and with a limit
+    /// of at least the number of futures, all start at the first poll. The limit holds back the tasks
+    /// of `spawned`, but not tasks that you spawned before.
     ///
     /// # Panics
     ///
-    /// If they are to [start together](Self::start_together), and `at_most` is below their number. They
+    /// If the futures [start together](Self::start_together) and `at_most` is below their number. They
     /// are dropped, unpolled.
     ///
     /// # Examples
@@ -187,31 +182,31 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         self
     }
 
-    /// Panics if the futures are to start together, and may not all be in flight at once.
+    /// Panics if the futures start together but a limit keeps some of them from starting.
     #[track_caller]
     pub(crate) fn assert_may_start_together(&self) {
         let is_limited = self.children.as_ref().is_some_and(Children::is_limited);
         assert!(
             !(self.origin.starts_together && is_limited),
-            "the futures of the `settle_all` at {} cannot start together: its `limit` lets only some of \
-             them be in flight",
+            "the futures of the `settle_all` at {} cannot start together: its `limit` is below \
+             their number",
             self.origin.place
         );
     }
 
-    /// How many futures there are.
+    /// How many futures there are, or 0 once the output was returned.
     pub(crate) fn len(&self) -> usize {
         self.children.as_ref().map_or(0, Children::len)
     }
 
-    /// Gives each future a name for reports, by its index.
+    /// Names each future for reports, by its index.
     ///
-    /// The names are made at once, and kept: of a list of `String`s return a clone. By default
-    /// there are none, and reports tell the futures apart by their indices.
+    /// Calls `name` at once for each future and keeps what it returns: a `&'static str` or a `String`.
+    /// Without names, reports show indices only.
     ///
     /// # Panics
     ///
-    /// If `name` does. The futures are dropped, unpolled.
+    /// If `name` panics. The futures are dropped, unpolled.
     ///
     /// # Examples
     ///
@@ -232,8 +227,8 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         self
     }
 
-    /// The same with the futures that `wrap` makes of these, by their names. If one of them was polled
-    /// there is no such thing, and they are dropped.
+    /// Replaces each future by what `wrap` makes of it and its name. Returns `None`, and drops the
+    /// futures, if one of them was polled: a polled future must not move.
     pub(crate) fn wrap<G: Future>(
         self,
         mut wrap: impl FnMut(F, Option<&str>) -> G,
@@ -252,15 +247,15 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         self.origin.place
     }
 
-    /// Makes the next turn begin a batch of all futures that are woken by then, and of those that may
-    /// start by now. From here on no other future may.
+    /// Makes the next turn begin a batch: every future woken so far, and those that may start now.
+    /// No other future starts after that.
     pub(crate) fn begin_last_batch(&mut self) {
         if let Some(children) = &mut self.children {
             children.begin_last_batch();
         }
     }
 
-    /// Gives each woken future a poll.
+    /// Polls the woken futures, as far as one turn goes.
     pub(crate) fn turn(&mut self, context: &mut Context<'_>) -> Turn {
         let Some(children) = &mut self.children else {
             panic!(
@@ -276,7 +271,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         )
     }
 
-    /// What came out of the futures, all of which have settled.
+    /// Takes the outputs. Every future has settled.
     pub(crate) fn settled(&mut self) -> Settled<P::Output<F::Output>> {
         let names = mem::take(&mut self.origin.names);
         self.end(|children| {
@@ -286,12 +281,13 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         })
     }
 
-    /// What came out of the futures so far. Those that have not settled are dropped, unless this
-    /// settles them: by a panic in `drop`.
+    /// Takes the outputs so far and drops the pending futures. Returns `Ok` if these drops settle the
+    /// rest: a future that panics in `drop` has settled by that panic.
     pub(crate) fn give_up(&mut self) -> Deadlined<F, P> {
         let mut pending = Vec::new();
         if let Some(children) = &mut self.children {
-            // First the report: dropping a future lets go of the wakers it holds.
+            // Describe them before they are dropped: a drop releases the wakers a future holds, and
+            // another one would look as if nothing could wake it.
             pending.extend((0..children.len()).filter_map(|index| {
                 let state = children.state(index);
                 let polls = children.polls(index);
@@ -321,11 +317,11 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         })
     }
 
-    /// Takes the last output out of the children, which are gone then. A panic that outranks it
-    /// goes on here.
+    /// Takes the output out of the children and drops them. Resumes the panic that outranks it, if
+    /// there is one.
     #[inline]
     fn end<R>(&mut self, take: impl FnOnce(&mut Children<List<F>>) -> R) -> R {
-        /// Sees to it that the children are gone also if a panic goes on.
+        /// Drops the children, even if a panic resumes.
         struct Last<'a, C>(&'a mut Option<C>);
         impl<C> Drop for Last<'_, C> {
             fn drop(&mut self) {
@@ -335,14 +331,14 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
 
         let last = Last(&mut self.children);
         let Some(children) = last.0 else {
-            unreachable!("a turn was made just before");
+            unreachable!("the turn before found the children");
         };
         Pin::new(&mut *children).first_panic().resume();
         take(children)
     }
 }
 
-/// What comes out of a [`Deadline`].
+/// The output of a [`Deadline`](crate::future::Deadline).
 pub(crate) type Deadlined<F, P> = Result<
     Settled<<P as OnPanic>::Output<<F as Future>::Output>>,
     Unsettled<<P as OnPanic>::Output<<F as Future>::Output>>,

@@ -1,4 +1,4 @@
-//! What came out of a combinator whose every future has come to its end.
+//! `Settled`: the outputs of a combinator after every future has settled.
 
 use std::fmt;
 use std::ops::Deref;
@@ -10,14 +10,14 @@ use crate::contain::FirstPanic;
 use crate::join::aggregate_error::AggregateError;
 use crate::join::names::Names;
 
-/// The outputs of [`settle_all`](crate::settle_all): one for each future, in input order.
+/// The outputs of [`settle_all`](crate::settle_all): one per future, in input order.
 ///
-/// It is a slice of outputs to read (`settled[0]`, `*settled == [1, 2]`), an iterator to take apart,
-/// and remembers in which order the futures came to their ends. Where the outputs are [`Result`]s
-/// there is more: what went right, what went wrong, and what went wrong first.
+/// It dereferences to a slice (`settled[0]`, `*settled == [1, 2]`), iterates by value and by
+/// reference, and keeps the order in which the futures finished. Where the outputs are [`Result`]s,
+/// further methods count, list and split them.
 ///
-/// It is no `Result` itself. For `?` and `unwrap` call [`into_result`](Self::into_result), which
-/// has the first error, or [`into_result_all`](Self::into_result_all), which has every error.
+/// It is not a `Result`. For `?` and `unwrap` call [`into_result`](Self::into_result), which returns
+/// the first error, or [`into_result_all`](Self::into_result_all), which returns every error.
 ///
 /// # Examples
 ///
@@ -64,10 +64,9 @@ impl<O> Settled<O> {
         self.outputs
     }
 
-    /// Returns the index of each future, in the order in which they came to their ends.
+    /// Returns the index of each future, in the order in which they finished.
     ///
-    /// Of two futures that ended within one poll of the combinator, the one that was polled first
-    /// comes first.
+    /// Futures that finish within one poll of the combinator are in the order in which it polled them.
     ///
     /// # Examples
     ///
@@ -89,8 +88,9 @@ impl<O> Settled<O> {
         self.order.indices()
     }
 
-    /// Returns the name that [`named`](crate::future::SettleAll::named) gave to future `index`, or `None`
-    /// if there are no names or not so many futures.
+    /// Returns the name of future `index`, set by [`named`](crate::future::SettleAll::named).
+    ///
+    /// Returns `None` if the futures have no names, or `index` is out of range.
     ///
     /// # Examples
     ///
@@ -153,8 +153,7 @@ impl<T, E> Settled<Result<T, E>> {
             .filter_map(|(index, output)| Some((index, output.as_ref().ok()?)))
     }
 
-    /// Returns the errors, each with the index of its future, in completion order: the first in
-    /// time comes first.
+    /// Returns the errors, each with the index of its future, in completion order.
     ///
     /// # Examples
     ///
@@ -169,9 +168,9 @@ impl<T, E> Settled<Result<T, E>> {
             .filter_map(|(index, output)| Some((index, output.as_ref().err()?)))
     }
 
-    /// Returns the error that was first in time, or `None` if there is none.
+    /// Returns the first error in time, or `None` if every future returned `Ok`.
     ///
-    /// Its index is in [`errors`](Self::errors).
+    /// For its index use [`errors`](Self::errors).
     ///
     /// # Examples
     ///
@@ -186,19 +185,19 @@ impl<T, E> Settled<Result<T, E>> {
         self.errors().next().map(|(_, error)| error)
     }
 
-    /// Returns every value in input order, or the error that was first in time.
+    /// Returns every value in input order, or the first error in time.
     ///
-    /// Nothing to settle is no error: of no futures it returns `Ok` with an empty `Vec`.
+    /// Without futures it returns `Ok` with an empty `Vec`.
     ///
     /// # Errors
     ///
-    /// If any future returned `Err`. The other outputs are dropped; to keep all errors call
-    /// [`into_result_all`](Self::into_result_all).
+    /// The first error, if any future returned `Err`. The other outputs are dropped; to keep every
+    /// error call [`into_result_all`](Self::into_result_all).
     ///
     /// # Panics
     ///
-    /// If it returns an error and one of the other outputs panics when it is dropped. All of them
-    /// are dropped in any case, and the first of their panics goes on.
+    /// If it returns an error and dropping another output panics. All of them are dropped, then the
+    /// first of these panics resumes.
     ///
     /// # Examples
     ///
@@ -221,24 +220,24 @@ impl<T, E> Settled<Result<T, E>> {
             }
         }
         let Some(first_error) = panics.or_resume(first_error) else {
-            unreachable!("it was found above");
+            unreachable!("`first` is the index of an error");
         };
         Err(first_error)
     }
 
     /// Returns every value in input order, or every error in completion order.
     ///
-    /// Nothing to settle is no error: of no futures it returns `Ok` with an empty `Vec`.
+    /// Without futures it returns `Ok` with an empty `Vec`.
     ///
     /// # Errors
     ///
-    /// If any future returned `Err`. The values of the others are dropped; to keep them too call
+    /// Every error, if any future returned `Err`. The values are dropped; to keep them call
     /// [`partition`](Self::partition).
     ///
     /// # Panics
     ///
-    /// If it returns an error and one of the values panics when it is dropped. All of them are
-    /// dropped in any case, and the first of their panics goes on.
+    /// If it returns an error and dropping a value panics. All values are dropped, then the first of
+    /// these panics resumes.
     ///
     /// # Examples
     ///
@@ -259,6 +258,7 @@ impl<T, E> Settled<Result<T, E>> {
         let (oks, mut errors, names) = self.split();
         let mut panics = FirstPanic::default();
         panics.drop_each(oks);
+        // No error is returned then, so each is dropped here, contained as the values are.
         if panics.is_some() {
             panics.drop_each(errors.drain(..));
         }
@@ -286,7 +286,7 @@ impl<T, E> Settled<Result<T, E>> {
         self.order.iter().map(|index| (index, &self.outputs[index]))
     }
 
-    /// The values in input order, the errors with their indices in completion order.
+    /// Splits off the values in input order, and the errors with their indices in completion order.
     fn split(self) -> (Vec<T>, Vec<(usize, E)>, Names) {
         let mut oks = Vec::new();
         let mut errors: Vec<_> = self.outputs.iter().map(|_| None).collect();
@@ -305,7 +305,7 @@ impl<T, E> Settled<Result<T, E>> {
     }
 }
 
-/// Two are equal if their outputs are: the order of completion may differ from run to run.
+/// Compares the outputs only: the completion order may differ from run to run.
 impl<O: PartialEq> PartialEq for Settled<O> {
     fn eq(&self, other: &Self) -> bool {
         self.outputs == other.outputs

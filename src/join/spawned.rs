@@ -1,4 +1,4 @@
-//! A `settle_all` that runs each of its futures on a task of its own.
+//! `spawned`: runs each future of a `settle_all` on its own task.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,44 +15,42 @@ use crate::leak::record::spawn::track_claimed;
 use crate::panic::Panic;
 
 impl<F: Future, P: OnPanic> SettleAll<F, P> {
-    /// Runs each future on a task of its own, so that they run in parallel where the runtime has
-    /// several threads.
+    /// Runs each future on its own task, in parallel if the runtime has several threads.
     ///
-    /// Needs the feature `tokio`, which is on by default. Everything else is as before: every future
-    /// is driven to its end, outputs come in input order, an error is an output, and of no futures
-    /// it is ready at once. The other settings may stand before or behind it, and hold for the tasks:
+    /// Needs the feature `tokio`, which is on by default. Everything else stays as it was: every future
+    /// runs to completion, outputs are in input order, an error is an output, and without futures it
+    /// is ready at the first poll. The other settings can come before or after.
     ///
-    /// - A future's task is spawned when the future would have been polled for the first time, so a
-    ///   [`limit`](Self::limit) holds tasks back.
-    /// - "First" goes by the order in which the tasks were seen to end.
-    /// - It is ready only when every task has terminated: its future is dropped by then, and all that
-    ///   the future owned, also if it panicked.
-    /// - The tasks are tracked as those of [`straggler::spawn`](crate::spawn) are. In the report of a
-    ///   [`LeakCheck`](crate::LeakCheck) they were spawned where this method was called, and have the
-    ///   names that [`named`](Self::named) gave to the futures before. That a task panicked is no
-    ///   finding of its own there, since it is the panic of this combinator, or one of its values. It is
-    ///   one if the combinator was dropped, or gave up, before it took the task's result.
-    ///
-    /// A report of a [`deadline`](Self::deadline) knows of a task only that it had not ended: how often
-    /// it was polled, and whether anything could wake it, is not seen from outside. Where it waits a
-    /// `LeakCheck` with a timeout says.
+    /// - A future's task is spawned at the future's first poll, so a [`limit`](Self::limit) holds
+    ///   tasks back.
+    /// - "First" is the order in which the combinator sees the tasks finish.
+    /// - It is ready only after every task has terminated: the task's future and all that it owned are
+    ///   dropped by then, even if it panicked.
+    /// - The tasks are tracked like those of [`straggler::spawn`](crate::spawn). A
+    ///   [`LeakCheck`](crate::LeakCheck) reports this call as the place of the spawn, and the names
+    ///   that [`named`](Self::named) set before this call.
+    /// - A task's panic is not a separate finding of a `LeakCheck`: it is the panic of this combinator,
+    ///   or one of its outputs. It becomes a finding if the combinator is dropped, or gives up, before
+    ///   it takes the task's result.
+    /// - The report of a [`deadline`](Self::deadline) says of a task only that it was still running. To
+    ///   see where it waits, use a `LeakCheck` with a timeout.
     ///
     /// # Panics
     ///
-    /// If it was polled before. The futures are dropped then.
+    /// If it was polled before. The futures are dropped.
     ///
-    /// The returned future panics as that of [`settle_all`](crate::settle_all()) does: a panic in a
-    /// task is that future's panic, with its original payload, and [`catch_unwind`](Self::catch_unwind)
-    /// turns it into a value. A future counts as panicked, too,
-    /// - if there is no tokio runtime where its task is to be spawned;
-    /// - if its task was cancelled, which happens when the runtime is shut down that it was spawned in
-    ///   while the returned future is polled elsewhere.
+    /// The returned future panics as that of [`settle_all`](crate::settle_all()) does. A panic in a
+    /// task counts as a panic of its future: it resumes with its original payload, or
+    /// [`catch_unwind`](Self::catch_unwind) turns it into an output. A future also counts as panicked
+    /// - if there is no tokio runtime when its task is spawned.
+    /// - if its task is cancelled, because its runtime shut down while another executor polls the
+    ///   returned future.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: dropping the returned future aborts all tasks that have not ended, and so does
-    /// a deadline that passes. It does not wait for them. An aborted task ends where it next yields, so
-    /// it may end a moment later, and one that never yields runs on to its end.
+    /// Not cancel safe: dropping the returned future, or passing a deadline, aborts every task that has
+    /// not finished, and does not wait for it. An aborted task ends at its next yield; a task that
+    /// never yields runs to completion.
     ///
     /// # Examples
     ///
@@ -61,7 +59,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     ///
     /// # #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
     /// # async fn main() {
-    /// // Each blocks its thread until the other is there: one thread alone would never get through.
+    /// // Each blocks its thread until the other arrives: a single thread would deadlock.
     /// static BOTH: Barrier = Barrier::new(2);
     /// let settled = straggler::settle_all([1, 2].map(|number| async move {
     ///     BOTH.wait();
@@ -95,19 +93,17 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     }
 }
 
-/// One of the futures of a [`SettleAll`] that runs each on a task of its own, by
-/// [`spawned`](SettleAll::spawned).
-///
-/// Its output is that of the future in the task.
+/// Future of one task of [`spawned`](SettleAll::spawned). Its output is that of the task.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Spawned<F: Future> {
-    /// `None` once it was spawned.
+    /// `None` once the task was spawned.
     future: Option<F>,
     name: Option<String>,
     task: Option<JoinHandle<F::Output>>,
-    /// What leaves a panic of the task to a leak check, if this is dropped before the result was taken.
+    /// Claims the task's panic for this combinator. Dropped unfulfilled, it leaves the panic to the leak
+    /// check.
     claim: Option<Claim>,
-    /// Where it was spawned, as reports say it.
+    /// The call of `spawned`, which reports show as the place of the spawn.
     place: &'static Location<'static>,
 }
 
@@ -127,9 +123,10 @@ where
             this.task = Some(tokio::spawn(tracked));
         }
         let Some(task) = &mut this.task else {
+            // `tokio::spawn` panicked: there is no runtime.
             unreachable!("a future that panicked is not polled again");
         };
-        // The handle is ready only when tokio has dropped the task's future.
+        // Tokio completes the handle only after it has dropped the task's future.
         let ended = ready!(Pin::new(task).poll(context));
         if let Some(claim) = this.claim.take() {
             claim.fulfil();
@@ -148,12 +145,12 @@ where
     }
 }
 
-/// Nobody relies on where it lies: its future is pinned only in the task.
+/// The future is pinned only once it has moved into its task.
 impl<F: Future> Unpin for Spawned<F> {}
 
 impl<F: Future> Drop for Spawned<F> {
     fn drop(&mut self) {
-        // Of a task that has ended this is nothing.
+        // Does nothing to a task that has finished.
         if let Some(task) = &self.task {
             task.abort();
         }

@@ -1,4 +1,4 @@
-//! A `settle_all` whose futures start together: none before all are at the start line.
+//! `start_together`: no future of a `settle_all` starts before all can.
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,32 +11,34 @@ use crate::join::settle_all::SettleAll;
 use crate::sync::rendezvous::{Participant, Rendezvous};
 
 impl<F: Future, P: OnPanic> SettleAll<F, P> {
-    /// Lets the futures start together: none is polled before all are at the start line.
+    /// Starts the futures together: polls none of them until all are at the start line.
     ///
-    /// Each future is put behind a [`Rendezvous`] of all of them, and is polled for the first time only
-    /// when each of the others is about to be. What that means depends on where they run:
+    /// Each future waits at a [`Rendezvous`] until each of the others is about to be polled for the
+    /// first time. The effect depends on where they run:
     ///
-    /// - With `spawned` behind it, each task is at the start line, on its thread if there are enough,
-    ///   before any goes on. So tasks do not start one after the other as they are spawned, of which
-    ///   the first is often through when the last begins: this is for tests that want a race.
-    /// - On the task of the combinator they start in input order, in one go after all were at the line,
-    ///   as they would without. It makes a difference only where there are more of them than one turn
-    ///   polls, which is 128: then none starts before the last has been reached.
+    /// - With `spawned` after it, every task reaches the start line before any goes on, on its own
+    ///   thread if there are enough. Otherwise the first task has often finished before the last one
+    ///   is spawned. Use this in tests that want a race.
+    /// - On the combinator's own task they start in input order, as they would without it. It makes a
+    ///   difference only for more than 128 futures, which is what one poll of the combinator polls:
+    ///   none starts before the last has been reached.
     ///
-    /// One that goes away before it is at the line, because its task could not be spawned or was
-    /// cancelled, holds nobody up: from then on each of the others starts as soon as it is polled, and
-    /// no longer together. In reports the polls count that bring a future to the line.
+    /// A future that is dropped before the start line, because its task could not be spawned or was
+    /// cancelled, does not block the others. Each of them then starts when it is polled, no longer
+    /// together. Reports count the poll that brings a future to the start line.
     ///
     /// # Panics
     ///
-    /// If it was polled before; or if it was `spawned` before, since the tasks are what
-    /// is to start together: call this first. The futures are dropped then. Also if there is a
-    /// [`limit`](Self::limit) below the number of futures, which keeps them from it: those that start
-    /// are in flight together.
+    /// The futures are dropped in each case:
+    /// - if it was polled before.
+    /// - if it was `spawned` before: call `start_together` first, because it is the tasks that start
+    ///   together.
+    /// - if a [`limit`](Self::limit) is below the number of futures.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe, as [`settle_all`](crate::settle_all()).
+    /// Not cancel safe: dropping the returned future drops every pending future and every output, see
+    /// [`settle_all`](crate::settle_all()).
     ///
     /// # Examples
     ///
@@ -48,10 +50,10 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     /// # async fn main() {
     /// use tokio::runtime::Handle;
     ///
-    /// // Each counts the tasks that are there when it starts, and is through at once.
+    /// // Each counts the live tasks when it starts, and finishes at once.
     /// let runners = (0..10).map(|_| async { Handle::current().metrics().num_alive_tasks() });
     /// let settled = straggler::settle_all(runners).start_together().spawned().await;
-    /// assert_eq!(settled.iter().max(), Some(&10), "nobody was through before all were there");
+    /// assert_eq!(settled.iter().max(), Some(&10), "none finished before all had started");
     /// # }
     /// ```
     #[track_caller]
@@ -77,10 +79,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     }
 }
 
-/// One of the futures of a [`SettleAll`] that start together, by
-/// [`start_together`](SettleAll::start_together).
-///
-/// Its output is that of the future.
+/// Future for each future of [`start_together`](SettleAll::start_together). Its output is the same.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 #[pin_project]
 pub struct Together<F> {
@@ -89,10 +88,10 @@ pub struct Together<F> {
     start: Start,
 }
 
-/// How far a future is.
+/// Whether a future has started.
 #[derive(Debug)]
 enum Start {
-    /// It waits at the line, or has not come to it.
+    /// It waits at the start line, or has not reached it.
     Before(Participant),
     /// It has started.
     Over,
@@ -106,7 +105,8 @@ impl<F: Future> Future for Together<F> {
         if let Start::Before(participant) = this.start {
             let arrival = ready!(participant.poll_arrive(context));
             *this.start = Start::Over;
-            // The last at the line lets those go first who were there before it.
+            // The leader arrived last. It yields once, so that the futures that arrived before it
+            // start first, in input order.
             if arrival.is_ok_and(|arrival| arrival.is_leader()) {
                 context.waker().wake_by_ref();
                 return Poll::Pending;

@@ -1,4 +1,4 @@
-//! One step of a combinator in a run that is explored: one of its children is polled.
+//! One step of a combinator in an explored run: it polls one child.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,7 +9,7 @@ use crate::schedule::recorder::Recorder;
 use crate::schedule::steering::{self, Run};
 use crate::trace::waker;
 
-/// Polls one child, which the run chooses among those that could be polled.
+/// Polls the one child that the run chooses among those that can make progress.
 #[cold]
 pub(crate) fn step<S: Slots>(
     mut children: Pin<&mut Children<S>>,
@@ -25,14 +25,13 @@ pub(crate) fn step<S: Slots>(
         chosen = Some(ready[at] as usize);
         at
     };
-    let is_done = false;
-    // That the combinator itself waits for its children, or yields between them, is not to be told of
-    // what polls it; of the children each has a trace of its own.
+    // Whatever polls the combinator must not record that it waits or yields between its children:
+    // each child has its own trace.
     let turn = waker::muted(|| {
         let mut one = Step {
             names,
             combinator,
-            is_done,
+            is_done: false,
         };
         children.as_mut().step(context, choose, &mut one)
     });
@@ -43,7 +42,7 @@ pub(crate) fn step<S: Slots>(
     turn
 }
 
-/// A turn of a single poll.
+/// The schedule of a turn of one poll.
 struct Step<'a> {
     names: &'a Names,
     combinator: u32,
@@ -65,7 +64,7 @@ impl Schedule for Step<'_> {
             let label = format!("child {}", self.names.label(index));
             recorder.child(label, self.combinator)
         };
-        steering::record_poll(actor, context, |context| slot.poll(context))
+        steering::told(actor, context, |context| slot.poll(context))
     }
 
     fn polled(&mut self, _: bool) {

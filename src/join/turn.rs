@@ -19,15 +19,17 @@ use crate::trace::place::Place;
 #[cfg(feature = "tokio")]
 use crate::trace::waker;
 
-/// How many children one poll of a combinator polls at the most. It is as many operations as
-/// tokio lets a task do before the task has to yield (`Budget::initial` in tokio's `task::coop`).
+/// How many children one poll of a combinator polls at most.
+///
+/// It equals tokio's own budget: the number of operations after which a task has to yield
+/// (`Budget::initial` in tokio's `task::coop`).
 const CHILDREN_PER_POLL: u32 = 128;
 
-/// Polls the children of a combinator as far as its executor's patience goes.
+/// Makes one turn of a combinator: polls its woken children, within the executor's fair share.
 ///
-/// Where the run of this thread is explored that is one of them, which the run chooses.
-/// Where somebody traces what the combinator waits for, every child that is pending is polled, and
-/// traced by its name; `place` is that of the combinator, if it is known.
+/// In an explored run it polls only the child that the run chooses. While somebody traces what the
+/// combinator waits for, it polls every pending child and traces it by its label; `place` is where the
+/// combinator was created, if known.
 #[inline]
 pub(crate) fn turn<S: Slots>(
     children: Pin<&mut Children<S>>,
@@ -47,14 +49,14 @@ pub(crate) fn turn<S: Slots>(
     children.turn(context, &mut FairShare::default())
 }
 
-/// Leaves the executor its share: a turn ends after [`CHILDREN_PER_POLL`] children, or when tokio's
-/// cooperative budget is spent.
+/// Ends a turn after [`CHILDREN_PER_POLL`] children, or when tokio's cooperative budget is used up.
 ///
-/// Without a budget every tokio operation of the children that follow would be refused, and those
-/// would be queued behind the one that spent it, turn after turn.
+/// With the budget used up, tokio would refuse every operation of the children that follow. They would
+/// line up again behind the child that used it up, turn after turn.
 struct FairShare {
     polls_left: u32,
-    /// Whether the last child has ended. If it spent the budget, the next one is refused, once.
+    /// Whether the last child has finished. A finished child cannot use up the budget again, so the
+    /// turn goes on: at worst tokio refuses the next child once.
     has_ended: bool,
 }
 
@@ -62,7 +64,7 @@ impl Default for FairShare {
     fn default() -> Self {
         Self {
             polls_left: CHILDREN_PER_POLL,
-            // None has spent the budget yet: without any left the first one is refused.
+            // Polls the first child even without budget, so that every turn makes progress.
             has_ended: true,
         }
     }
@@ -91,7 +93,7 @@ fn has_budget_remaining() -> bool {
     true
 }
 
-/// Traces where each child waits: all of them in one turn, since there is only one.
+/// Traces where each child waits. It polls all of them in one turn, because a trace gets only one.
 #[cfg(feature = "tokio")]
 struct Traced<'a> {
     names: &'a Names,
@@ -109,7 +111,7 @@ impl<'a> Traced<'a> {
     ) -> Turn {
         children.as_mut().wake_pending();
         let mut traced = Self { names, place };
-        // The combinator itself waits for its children, which the trace shows.
+        // The trace shows the children, so the combinator itself stays out of it.
         waker::muted(|| children.turn(context, &mut traced))
     }
 }

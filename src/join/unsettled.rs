@@ -1,4 +1,4 @@
-//! What came out of a combinator whose deadline passed before every future had come to its end.
+//! `Unsettled`: the error of a deadline that passed before every future had settled.
 
 use std::fmt;
 use std::panic::Location;
@@ -7,15 +7,16 @@ use crate::children::State;
 use crate::join::names::Names;
 use crate::wording::{Label, list, polled, text};
 
-/// The error of a set of futures that had not all settled when the deadline passed.
+/// The error of futures that did not all settle before the deadline.
 ///
-/// It keeps the outputs of those that did settle, and says of each other one how far it came.
-/// Those were dropped. Where they waited it does not say, since that takes a poll of one that was not
-/// woken: a `LeakCheck` with a timeout does. `Display` and `Debug` both tell all of this, since tests `unwrap()`; of
-/// more than 20 futures, pending or settled, they list the first 20 and say how many there are
-/// more.
+/// It keeps the outputs of the settled futures and describes each pending one: index, name, polls,
+/// and whether anything can still wake it. The pending futures have been dropped.
 ///
-/// It is an `Error`, and can be unwrapped, if `O` is `Debug`.
+/// `Display` and `Debug` print all of this, because tests `unwrap()` it. Of the pending futures and
+/// of the settled ones they print the first 20, and how many more there are. They do not say where a
+/// future waits: a `LeakCheck` with a timeout does.
+///
+/// It implements `Error` if `O` is `Debug`.
 ///
 /// # Examples
 ///
@@ -67,8 +68,7 @@ impl<O> Unsettled<O> {
         }
     }
 
-    /// Returns the outputs of the futures that did settle, each with its index, in completion
-    /// order.
+    /// Returns the outputs of the settled futures, each with its index, in completion order.
     ///
     /// # Examples
     ///
@@ -85,8 +85,7 @@ impl<O> Unsettled<O> {
         &self.settled
     }
 
-    /// Returns the outputs of the futures that did settle by value, each with its index, in
-    /// completion order.
+    /// Returns the outputs of the settled futures by value, each with its index, in completion order.
     ///
     /// # Examples
     ///
@@ -103,7 +102,7 @@ impl<O> Unsettled<O> {
         self.settled
     }
 
-    /// Returns what is known of the futures that did not settle, in input order.
+    /// Returns the futures that did not settle, in input order. There is at least one.
     ///
     /// # Examples
     ///
@@ -136,7 +135,7 @@ impl<O: fmt::Debug> fmt::Display for Unsettled<O> {
         if self.settled.is_empty() {
             return Ok(());
         }
-        write!(f, "\nthese did, in this order:")?;
+        write!(f, "\nthese settled, in this order:")?;
         let lines = self.settled.iter();
         list(
             f,
@@ -153,7 +152,7 @@ impl<O: fmt::Debug> fmt::Debug for Unsettled<O> {
     }
 }
 
-/// What is known of a future that had not come to its end when the deadline passed.
+/// A future that had not settled when the deadline passed: who it is, and how far it got.
 ///
 /// # Examples
 ///
@@ -176,7 +175,7 @@ pub struct Pending {
     name: Option<String>,
     polls: usize,
     state: State,
-    /// Whether it is what awaits a task, of which it says nothing.
+    /// Whether it runs on a task of its own. Its polls and wakers then say nothing of the task.
     is_task: bool,
 }
 
@@ -191,7 +190,7 @@ impl Pending {
         }
     }
 
-    /// Returns the future's place in the input, counted from 0.
+    /// Returns the index of the future in the input, from 0.
     ///
     /// # Examples
     ///
@@ -208,7 +207,7 @@ impl Pending {
         self.index
     }
 
-    /// Returns the name that [`named`](crate::future::SettleAll::named) gave to the future, if any.
+    /// Returns the name of the future, set by [`named`](crate::future::SettleAll::named), if any.
     ///
     /// # Examples
     ///
@@ -225,9 +224,10 @@ impl Pending {
         self.name.as_deref()
     }
 
-    /// Returns how often the future was polled. It is 0 for one that was never started, because
-    /// of a [`limit`](crate::future::SettleAll::limit). Of a `spawned` future it is
-    /// how often the end of its task was asked for.
+    /// Returns how often the future was polled.
+    ///
+    /// It is 0 if a [`limit`](crate::future::SettleAll::limit) kept the future from starting. For a
+    /// `spawned` future it counts the polls of the task's handle, not of the task.
     ///
     /// # Examples
     ///
@@ -244,12 +244,12 @@ impl Pending {
         self.polls
     }
 
-    /// Returns whether the future could still have gone on: it was woken already, or something
-    /// held its waker, or it was not started yet.
+    /// Returns whether anything could still have woken the future.
     ///
-    /// `false` is certain: the future returned `Poll::Pending` and nothing held its waker any
-    /// more, so that nothing could ever have woken it. `true` is not: what holds a waker may never
-    /// use it, and of a `spawned` future it says nothing.
+    /// - `false` is certain: the future returned `Poll::Pending` and nothing held its waker, so it
+    ///   would have hung forever.
+    /// - `true` is a guess: the future was already woken, was not started, or something held its
+    ///   waker, which may never use it. For a `spawned` future it says nothing.
     ///
     /// # Examples
     ///
@@ -273,11 +273,11 @@ impl Pending {
         }
     }
 
-    /// How far the future came, in words.
+    /// How far the future got, in words.
     fn progress(&self) -> String {
         let then = match self.state {
-            _ if self.polls == 0 => ": the limit left it no turn",
-            _ if self.is_task => return "its task had not ended".to_owned(),
+            _ if self.polls == 0 => ": held back by the limit",
+            _ if self.is_task => return "its task was still running".to_owned(),
             State::Woken => " and woken again: it was busy, not stuck",
             State::Unwakeable => ", then nothing held its waker: nothing could ever wake it",
             _ => ", then waited to be woken",
