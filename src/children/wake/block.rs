@@ -13,26 +13,18 @@ use std::process;
 use std::ptr::{self, NonNull};
 
 use super::entry::Entry;
-use super::parent::{Parent, Which};
+use super::parent::Parent;
 #[cfg(straggler_loom)]
 use super::sync::UnsafeCell;
 use super::sync::{self, AtomicU32, AtomicUsize, Ordering};
-
-/// The end of a list of entries.
-pub(super) const NONE: u32 = u32::MAX;
-
-/// How many children there may be: the other values of an index have a meaning of their own.
-pub(super) const MOST: u32 = u32::MAX - 5;
-
-/// The top of a stack that nobody takes any more. No index is that large.
-pub(super) const CLOSED: u32 = MOST;
+use super::top::{CLOSED, MOST, NONE, sleeper};
 
 /// The header of a block.
 #[repr(C)]
 pub(super) struct Block {
     pub(super) references: AtomicUsize,
     len: u32,
-    /// The entry that was woken last, or [`NONE`], or what [`asleep`] makes, or [`CLOSED`].
+    /// The [top](super::top) of the stack of woken entries.
     pub(super) top: AtomicU32,
     pub(super) parents: [Parent; 2],
     /// Shows loom who uses the block, which it does not see by itself.
@@ -40,21 +32,6 @@ pub(super) struct Block {
     pub(super) used: UnsafeCell<()>,
     /// Here the entries begin, and behind them the order.
     entries: [Entry; 0],
-}
-
-/// The top of an empty stack while the parent in place `which` waits to be woken, or a clone of it.
-pub(super) fn asleep(which: Which, clones: bool) -> u32 {
-    MOST + 1 + u32::from(which) + 2 * u32::from(clones)
-}
-
-/// What [`asleep`] was given, if it made this top.
-#[inline]
-pub(super) fn sleeper(top: u32) -> Option<(Which, bool)> {
-    if top <= MOST || top == NONE {
-        return None;
-    }
-    let bits = top - MOST - 1;
-    Some((Which::from(bits & 1 == 1), bits & 2 != 0))
 }
 
 /// A counted reference to a block.

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::ptr;
 
-use super::block::NONE;
 use super::sync::{self, AtomicBool, AtomicU32, Ordering};
+use super::top::NONE;
 
 /// More wakers of one child than any sane program has, with room for those that threads add at the
 /// same time: they were leaked, and the count must not start again at zero.

@@ -24,13 +24,13 @@
 //!    gives it a reference of its own, which the last of the wakers drops. An entry's count leaves
 //!    zero by the lent waker alone, so never again after that. A waker that is used up by a wake
 //!    may leave its share of the count to the owner, which gives it back when it takes the stack:
-//!    before it lets go it has taken it for the last time, and [closed](block::CLOSED) it.
+//!    before it lets go it has taken it for the last time, and [closed](top::CLOSED) it.
 //! 2. An entry is on the stack at most once: a wake pushes it only if it finds `queued` unset, and
 //!    sets it. The owner unsets it just before it polls the child, so that a wake during the poll is
 //!    kept, and only if it has taken the child from the stack since the last time. It sets it
 //!    for good when the child has ended, unless nobody holds a waker of it then, who might look. `next` belongs to whoever has set `queued`, and to the owner
 //!    from the moment it takes the stack.
-//! 3. `top` is that of a [sleeper](block::asleep) only while the parent's waker is in the place that
+//! 3. `top` is that of a [sleeper](top::asleep) only while the parent's waker is in the place that
 //!    it names. The one push that replaces it is *granted* this place: it wakes the parent by the
 //!    waker there, or by a clone of it, and then has finished. The owner changes a waker only in a
 //!    place that nobody is granted, or whose grant has finished, and that `top` does not name; who is
@@ -50,6 +50,7 @@ mod entry;
 mod order;
 mod owner;
 mod parent;
+mod top;
 mod waker;
 
 pub(crate) use self::order::CompletionOrder;

@@ -5,12 +5,13 @@
 use std::mem;
 use std::task::{Context, Waker};
 
-use super::block::{CLOSED, MOST, NONE, Reference, asleep, sleeper};
+use super::block::Reference;
 use super::cell::BlockCell;
 use super::entry::LEFT;
 use super::order::CompletionOrder;
 use super::parent::Parents;
 use super::sync::Ordering;
+use super::top::{CLOSED, MOST, NONE, asleep, sleeper};
 use super::waker::lend;
 
 /// The combinator's end of a block.
