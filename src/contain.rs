@@ -1,5 +1,5 @@
-//! What this crate does with foreign code that may panic: contain it, and drop values one by one so
-//! that a panic in one `drop` spares the others.
+//! Contains the panics of foreign code, and drops values one by one, so that a panic in one `drop`
+//! spares the others.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,16 +9,16 @@ use crate::panic::Panic;
 
 /// Runs foreign code and turns its panic into a value.
 ///
-/// Unwind safety is asserted: every caller either drops what `foreign` may have left
-/// half-changed without looking into it, or lets the panic go on.
+/// Asserts unwind safety: each caller either drops unseen what `foreign` may have left half-changed,
+/// or resumes the panic.
 pub(crate) fn contain<R>(foreign: impl FnOnce() -> R) -> Result<R, Panic> {
     catch_unwind(AssertUnwindSafe(foreign)).map_err(Panic::new)
 }
 
-/// Drops a panic that is outranked by an earlier one.
+/// Drops a panic that an earlier one outranks.
 ///
-/// A payload is foreign code too: if its `drop` panics, that panic's own payload is leaked, since
-/// there is no end to payloads that panic when dropped.
+/// If dropping its payload panics, it leaks the payload of that panic: dropping that one could panic
+/// again, without end.
 pub(crate) fn discard(panic: Panic) {
     if let Err(another) = contain(|| drop(panic)) {
         mem::forget(another.into_payload());
@@ -30,7 +30,7 @@ pub(crate) fn discard(panic: Panic) {
 pub(crate) struct FirstPanic(Option<Panic>);
 
 impl FirstPanic {
-    /// Keeps `panic` if it is the first, else [`discard`]s it.
+    /// Keeps `panic` if it is the first, or else [`discard`]s it.
     pub(crate) fn note(&mut self, panic: Panic) {
         match self.0 {
             None => self.0 = Some(panic),
@@ -38,19 +38,19 @@ impl FirstPanic {
         }
     }
 
-    /// Runs foreign code and keeps the panic this causes.
+    /// Runs foreign code and notes its panic.
     pub(crate) fn run(&mut self, foreign: impl FnOnce()) {
         if let Err(panic) = contain(foreign) {
             self.note(panic);
         }
     }
 
-    /// Drops `value` and keeps the panic this causes.
+    /// Drops `value` and notes its panic.
     pub(crate) fn drop_value<T>(&mut self, value: T) {
         self.run(|| drop(value));
     }
 
-    /// Drops every value, whichever of them panic, and keeps the first panic.
+    /// Drops every value, even if some panic, and notes their panics.
     pub(crate) fn drop_each<T>(&mut self, values: impl IntoIterator<Item = T>) {
         for value in values {
             self.drop_value(value);
@@ -62,7 +62,7 @@ impl FirstPanic {
         self.0.is_some()
     }
 
-    /// Lets the panic go on, if there was one.
+    /// Resumes the first panic, if any.
     #[inline]
     pub(crate) fn resume(self) {
         if let Some(panic) = self.0 {
@@ -70,7 +70,7 @@ impl FirstPanic {
         }
     }
 
-    /// Returns `value` if there was no panic; else drops it too and lets the panic go on.
+    /// Returns `value`. If there was a panic, drops `value` and resumes the panic instead.
     pub(crate) fn or_resume<T>(self, value: T) -> T {
         let Some(panic) = self.0 else {
             return value;
@@ -81,8 +81,10 @@ impl FirstPanic {
         panic.resume()
     }
 
-    /// Lets the panic of a destructor go on, if there was one. A thread that already unwinds is
-    /// left to do so: a second panic would abort the process and hide the first.
+    /// Resumes the first panic, if any, from a destructor.
+    ///
+    /// Discards it if the thread is already unwinding: a second panic would abort the process and hide
+    /// the first.
     #[inline]
     pub(crate) fn resume_in_drop(self) {
         match self.0 {

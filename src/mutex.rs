@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks a mutex whose poison means nothing.
+/// Locks a mutex and ignores poison.
 ///
-/// Only for critical sections that run no foreign code and leave nothing half-changed: a thread
-/// that panics while it holds such a lock panics between two consistent states.
+/// Use it only for critical sections that run no foreign code and leave nothing half-changed. If a
+/// thread panics in one, the value is consistent all the same.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

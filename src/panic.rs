@@ -7,13 +7,12 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// A panic that was caught while a future was polled or dropped.
 ///
-/// The panic hook ran once, when the panic happened: its message and its place are already in
-/// the output of the test. This value carries the original payload, so that
-/// [`resume`](Self::resume) lets the panic go on as if it had never been caught, and
-/// `#[should_panic(expected = "..")]` still matches.
+/// [`SettleAll::catch_unwind`](crate::future::SettleAll::catch_unwind) returns it as the output of a
+/// future that panicked. The panic hook ran when the panic happened, so the test's output already
+/// shows the message and the place.
 ///
-/// [`SettleAll::catch_unwind`](crate::future::SettleAll::catch_unwind) returns it in place of the
-/// output of a child that panicked.
+/// It keeps the original payload: [`resume`](Self::resume) continues the panic as if nothing had
+/// caught it, and `#[should_panic(expected = "..")]` still matches.
 ///
 /// # Examples
 ///
@@ -31,8 +30,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 #[error("panicked: {}", self.message().unwrap_or("(the payload is not a string)"))]
 pub struct Panic {
     message: Option<String>,
-    /// The lock is never waited for: it makes the payload, which is `Send` only, `Sync` too, so
-    /// that `?` can turn a `Panic` into a `Box<dyn Error + Send + Sync>`.
+    /// The payload is `Send` only. The mutex makes it `Sync`, so that `?` can turn a `Panic` into a
+    /// `Box<dyn Error + Send + Sync>`. Nothing ever locks it.
     payload: Mutex<Box<dyn Any + Send>>,
 }
 
@@ -62,7 +61,7 @@ impl Panic {
         self.message.as_deref()
     }
 
-    /// Returns the payload the panic was started with.
+    /// Returns the original payload of the panic.
     ///
     /// # Examples
     ///
@@ -82,11 +81,11 @@ impl Panic {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the panic go on with its original payload, without a second run of the panic hook.
+    /// Resumes the panic with its original payload. The panic hook does not run again.
     ///
     /// # Panics
     ///
-    /// Always: that is what it is for.
+    /// Always.
     ///
     /// # Examples
     ///
@@ -102,7 +101,7 @@ impl Panic {
     /// ```
     pub fn resume(self) -> ! {
         let payload = self.into_payload();
-        // No panic hook runs for a panic that is resumed.
+        // `resume_unwind` runs no panic hook, so a leak check learns of it here.
         if let Some(observe) = RESUME_OBSERVER.get() {
             observe(&*payload);
         }
@@ -110,11 +109,12 @@ impl Panic {
     }
 }
 
-/// What is called with the payload of each panic that is resumed.
+/// The function to call with the payload of each resumed panic. `leak` sets it, so that this module
+/// need not import it.
 static RESUME_OBSERVER: OnceLock<fn(&(dyn Any + Send))> = OnceLock::new();
 
-/// Has `observe` called with the payload of each panic that this crate resumes from here on. Only
-/// the first observer of a process is kept.
+/// Calls `observe` with the payload of each panic that this crate resumes from now on. A process keeps
+/// its first observer.
 #[cfg(feature = "tokio")]
 pub(crate) fn observe_resumed(observe: fn(&(dyn Any + Send))) {
     RESUME_OBSERVER.get_or_init(|| observe);

@@ -1,4 +1,5 @@
-//! The words that reports share: labels, counts, durations, and values whose `Display` may panic.
+//! What reports share: labels, lists, counts, durations, and the text of values whose `Display` may
+//! panic.
 
 use std::fmt;
 #[cfg(feature = "tokio")]
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use crate::contain::{contain, discard};
 
-/// A child in a report: `` #3 `name` ``, or `#3`.
+/// The label of a child in a report: `` #3 `name` ``, or `#3` without a name.
 pub(crate) struct Label<'a> {
     pub(crate) index: usize,
     pub(crate) name: Option<&'a str>,
@@ -22,26 +23,26 @@ impl fmt::Display for Label<'_> {
     }
 }
 
-/// Writes the text of a foreign value, or what its `Display` or `Debug` panicked with.
+/// Formats a foreign value. If its `Display` or `Debug` panics, returns the panic message instead.
 pub(crate) fn text(value: fmt::Arguments<'_>) -> String {
     contain(|| value.to_string()).unwrap_or_else(|panic| {
-        let text = format!("(cannot be shown: writing it {panic})");
+        let text = format!("(cannot be shown: formatting it {panic})");
         discard(panic);
         text
     })
 }
 
-/// How many children a report lists before it says how many there are more.
+/// How many children a report lists. For the rest it prints only their number.
 pub(crate) const LISTED: usize = 20;
 
-/// Writes one line a child, each on a line of its own below what was written so far.
+/// Writes one line per child, each on a new line, and the number of those left out.
 pub(crate) fn list<'a>(
     f: &mut fmt::Formatter<'_>,
     lines: impl ExactSizeIterator<Item = (Label<'a>, String)>,
 ) -> fmt::Result {
     let more = lines.len().saturating_sub(LISTED);
     for (label, line) in lines.take(LISTED) {
-        // Further lines of a text stay below the child they belong to.
+        // Indents the further lines of a text, so that they stay below their child.
         write!(f, "\n  {label}: {}", line.replace('\n', "\n      "))?;
     }
     if more > 0 {
@@ -78,7 +79,7 @@ pub(crate) fn is_or_are(number: usize) -> &'static str {
     }
 }
 
-/// A time as people read it, in milliseconds.
+/// A duration in whole milliseconds, for people to read.
 #[cfg(feature = "tokio")]
 pub(crate) struct Age(pub(crate) Duration);
 

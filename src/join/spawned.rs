@@ -77,7 +77,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         F: Send + 'static,
         F::Output: Send + 'static,
     {
-        let (made_at, place) = (self.place(), Location::caller());
+        let (created_at, place) = (self.place(), Location::caller());
         let spawned = self.wrap(|future, name| Spawned {
             future: Some(future),
             name: name.map(str::to_owned),
@@ -86,7 +86,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
             place,
         });
         let Some(mut spawned) = spawned else {
-            panic!("the `settle_all` at {made_at} was polled already when `spawned` was called");
+            panic!("the `settle_all` at {created_at} was polled already when `spawned` was called");
         };
         spawned.origin.is_spawned = true;
         spawned

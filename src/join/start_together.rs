@@ -58,10 +58,10 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     /// ```
     #[track_caller]
     pub fn start_together(self) -> SettleAll<Together<F>, P> {
-        let made_at = self.place();
+        let created_at = self.place();
         assert!(
             !self.origin.is_spawned,
-            "the `settle_all` at {made_at} was `spawned` already: call `start_together` before that"
+            "the `settle_all` at {created_at} was `spawned` already: call `start_together` before that"
         );
         let line = Rendezvous::new(self.len());
         let together = self.wrap(|future, _| Together {
@@ -70,7 +70,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         });
         let Some(mut together) = together else {
             panic!(
-                "the `settle_all` at {made_at} was polled already when `start_together` was called"
+                "the `settle_all` at {created_at} was polled already when `start_together` was called"
             );
         };
         together.origin.starts_together = true;

@@ -1,4 +1,4 @@
-//! `Lock`: keeps all but one out, in the order in which they came, and knows who holds it.
+//! `Lock`: a FIFO lock without a value, which knows where it is held and waited for.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -14,33 +14,38 @@ use crate::leak::record::locks::{Holding, LockRecord, User};
 use crate::leak::record::session::Session;
 use crate::leak::report::acquisition::Acquisition;
 
-/// A lock that is acquired, and released by its guard: one at a time holds it.
+/// An async lock without a value: a guard holds it, and one at a time.
 ///
-/// It is `tokio::sync::Mutex` without a value, for what is no value: a look-up and an insert that
-/// must not be interrupted, a file, a device. There is no way to lose it or to release it twice:
+/// It is a `tokio::sync::Mutex<()>` that knows its holder. Use it to protect what is not a value: a
+/// lookup followed by an insert, a file, a device. Needs the feature `tokio`, and works on every
+/// executor.
 ///
-/// - Who acquires it gets a [`LockGuard`], and has nothing else to release it by. It is released when
-///   the guard is dropped: at the end of a block, by an early return, by `?`, by a panic, and by the
-///   drop of a future that holds it, as when the client of a request hangs up.
+/// - [`acquire`](Self::acquire) returns a [`LockGuard`]. Dropping the guard releases the lock: at the
+///   end of a block, on an early return, on `?`, on a panic, and when the future that holds it is
+///   dropped.
 /// - A panic does not poison it.
-/// - It is handed on strictly in the order in which [`acquire`](Self::acquire) was polled first.
-///   Nobody overtakes, and [`try_acquire`](Self::try_acquire) does not either. (A task that has spent
-///   tokio's cooperative budget comes to the queue in its next turn.)
-/// - It knows where it was acquired, and where it is waited for: [`holder`](Self::holder) and
-///   [`waiters`](Self::waiters).
+/// - It is fair: waiters get it in the order of their first poll, and neither `acquire` nor
+///   [`try_acquire`](Self::try_acquire) overtakes them. (A task that has used up tokio's cooperative
+///   budget joins the queue at its next poll.)
+/// - [`holder`](Self::holder) and [`waiters`](Self::waiters) return an
+///   [`Acquisition`](crate::leak::Acquisition) each: where it was acquired and, in a leak check, by
+///   which test or task and how long ago.
+/// - It is not reentrant: a task that acquires it twice deadlocks.
+/// - Each acquisition counts against tokio's cooperative budget, as that of tokio's own locks does.
 ///
-/// It is not reentrant: a task that holds it and acquires it again waits for itself, for ever.
+/// # In a leak check
 ///
-/// In a [`LeakCheck`](crate::LeakCheck) a lock that is still held when the test has ended is a finding:
-/// its guard was forgotten, is in a static, or is kept by what else is left behind. (One that is
-/// acquired on a thread outside of the runtime is not seen. One that is held by a task or closure that may
-/// remain may be held; no rule allows a lock by itself.) A report
-/// of a test that hangs names who holds the locks of the test, and who waits for them; children of one
-/// join are one task there. Outside of a check this is a semaphore of tokio with one permit, and a note
-/// of the place.
+/// In a [`LeakCheck`](crate::LeakCheck), a lock that is still held when the test has ended is a
+/// finding: its guard was forgotten, is in a static, or belongs to a leaked task.
 ///
-/// It works on every executor. In a task of tokio each acquisition counts against the task's cooperative
-/// budget, as those of tokio's own locks do. It needs the feature `tokio`.
+/// - When the test hangs, the report names the holder and the waiters of each lock. The children of
+///   one join count as one task there.
+/// - A lock held by a task or closure that an `allow` rule covers is not a finding. No rule allows a
+///   lock by itself: drop its guard before the test ends.
+/// - A lock acquired on a thread outside the runtime is not seen. Acquire it in a task or in
+///   `spawn_blocking`.
+///
+/// Outside of a check it costs as much as a tokio semaphore with one permit, and a note of the place.
 ///
 /// # Examples
 ///
@@ -52,8 +57,8 @@ use crate::leak::report::acquisition::Acquisition;
 /// let (lock, stock) = (Lock::new(), Cell::new(1_u32));
 /// let sell = async || {
 ///     let _guard = lock.acquire().await;
-///     let left = stock.get().checked_sub(1).ok_or("sold out")?; // releases the lock, too
-///     tokio::task::yield_now().await; // the warehouse is at work
+///     let left = stock.get().checked_sub(1).ok_or("sold out")?; // also releases the lock
+///     tokio::task::yield_now().await; // the warehouse works
 ///     stock.set(left);
 ///     Ok(())
 /// };
@@ -67,7 +72,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Makes a lock that nobody holds.
+    /// Creates an unlocked lock. It is `const`, so a static can hold it.
     ///
     /// # Examples
     ///
@@ -88,11 +93,11 @@ impl Lock {
         }
     }
 
-    /// Waits until the lock can be acquired, and acquires it.
+    /// Acquires the lock; waits while another holds it.
     ///
-    /// The place of this call is what reports and [`holder`](Self::holder) show. A future that was
-    /// polled has its place in the queue until it is dropped; one that is handed the lock and not
-    /// polled any more keeps it from everybody else.
+    /// Reports, and [`holder`](Self::holder), show the place of this call. The returned future joins
+    /// the queue at its first poll and leaves it when dropped. A future that is handed the lock but
+    /// not polled again keeps everyone else waiting.
     ///
     /// # Panics
     ///
@@ -100,8 +105,8 @@ impl Lock {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: a future that is dropped gives up its place in the queue, and if the lock was
-    /// handed to it already it goes to the next. Who calls this again stands at the end of the queue.
+    /// Cancel safe: dropping the returned future gives up its place in the queue, and passes the lock
+    /// on if it was handed over already. Another call starts at the end of the queue.
     ///
     /// # Examples
     ///
@@ -119,7 +124,7 @@ impl Lock {
     pub fn acquire(&self) -> impl Future<Output = LockGuard<'_>> {
         let at = Location::caller();
         async move {
-            // As every operation of tokio does, so that a loop of them lets others run.
+            // Like every tokio operation, so that a loop of acquisitions lets other tasks run.
             coop::consume_budget().await;
             let permit = match self.semaphore.try_acquire() {
                 Ok(permit) => permit,
@@ -129,9 +134,9 @@ impl Lock {
         }
     }
 
-    /// Acquires the lock if nobody holds it, or returns `None`.
+    /// Acquires the lock if it is free, or returns `None`. Never waits.
     ///
-    /// It does not overtake: while somebody waits the lock is held, or has been handed on.
+    /// It does not overtake waiters: while there are any, the lock is held or has been handed over.
     ///
     /// # Examples
     ///
@@ -148,7 +153,7 @@ impl Lock {
         Some(self.guard(permit, at))
     }
 
-    /// Returns whether somebody holds the lock, or it has been handed to somebody who waits.
+    /// Returns whether the lock is held, or was handed over to a waiter.
     ///
     /// # Examples
     ///
@@ -160,8 +165,9 @@ impl Lock {
         self.semaphore.available_permits() == 0
     }
 
-    /// Returns who holds the lock, or `None` if nobody does, or if it was handed to somebody who was
-    /// not polled since.
+    /// Returns the acquisition that holds the lock.
+    ///
+    /// Returns `None` if the lock is free, or was handed over to a waiter not polled since.
     ///
     /// # Examples
     ///
@@ -179,8 +185,10 @@ impl Lock {
         Some(Acquisition::new(&users.holder?, None, Instant::now()))
     }
 
-    /// Returns who waits for the lock, in the order in which they began to, which is that in which
-    /// they get it. (Of two that begin at the same moment on two threads it may be the other one.)
+    /// Returns the acquisitions that wait for the lock, in the order in which they will get it.
+    ///
+    /// Returns an empty `Vec` if none waits. Two that begin to wait at the same moment, on two threads,
+    /// may be listed in the wrong order.
     ///
     /// # Examples
     ///
@@ -203,10 +211,10 @@ impl Lock {
         })
     }
 
-    /// Stands in the queue, and is on record as long as it does.
+    /// Waits in the queue, and records that for as long as it does.
     async fn wait(&self, at: &'static Location<'static>) -> SemaphorePermit<'_> {
-        // It has its budget already. So that it is pending means that it stands in the queue: some
-        // versions of tokio turn away who has none, and some do not.
+        // The budget is already paid. Without `unconstrained` some versions of tokio would return
+        // `Pending` for lack of budget; here `Pending` has to mean that this waits in the queue.
         let mut acquiring = pin!(coop::unconstrained(self.semaphore.acquire()));
         let mut waiting = None;
         let acquired = poll_fn(|context| {
@@ -238,6 +246,7 @@ impl Lock {
         }
     }
 
+    /// The record of this lock, created at its first acquisition: `new` is `const`.
     fn record(&self) -> &Arc<LockRecord> {
         self.record.get_or_init(Arc::default)
     }
@@ -259,16 +268,18 @@ impl fmt::Debug for Lock {
     }
 }
 
-/// Holds a [`Lock`], and releases it when it is dropped.
+/// Holds a [`Lock`] and releases it when dropped.
+///
+/// [`Lock::acquire`] and [`Lock::try_acquire`] return it.
 #[must_use = "the lock is released at once if the guard is not kept: `let _guard = ..`"]
 pub struct LockGuard<'a> {
-    // The note goes first: once the permit is given back the lock may be somebody else's.
+    // Dropped before the permit: once that is back, another may hold the lock and be recorded.
     holding: Holding<'a>,
     _permit: SemaphorePermit<'a>,
 }
 
 impl LockGuard<'_> {
-    /// Releases the lock, as `drop` does. It goes to who waits first.
+    /// Releases the lock, as dropping the guard does. The first waiter gets it.
     ///
     /// # Examples
     ///

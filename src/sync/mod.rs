@@ -1,4 +1,4 @@
-//! Companions of the joins: a lock and a rendezvous that say who holds and who waits.
+//! Companions of the joins: a lock that knows its holder, and a rendezvous that knows who left.
 
 #[cfg(feature = "tokio")]
 pub(crate) mod lock;

@@ -1,4 +1,4 @@
-//! `Rendezvous`: a meeting point of n, which breaks instead of hanging when one of them goes away.
+//! `Rendezvous`: a barrier of n participants that breaks, instead of hanging, when one of them leaves.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,24 +12,22 @@ use std::thread;
 use crate::contain::FirstPanic;
 use crate::mutex::lock;
 
-/// A point at which n participants wait for one another, round after round.
+/// A barrier at which n participants wait for one another, round after round.
 ///
-/// It is the classic barrier, as [`std::sync::Barrier`] and `tokio::sync::Barrier` are, but it knows
-/// its participants. Each [joins](Self::join), and then [arrives](Participant::wait) in each round:
-/// nobody goes on before all n have arrived, and exactly one of them is the
-/// [leader](Arrival::is_leader) of the round. When a participant goes away the others cannot meet any
-/// more. They are not left waiting: each gets [`Broken`], which says who it was.
+/// It works like [`std::sync::Barrier`] and `tokio::sync::Barrier`, but it knows its participants. Each
+/// one [joins](Self::join) once, then [arrives](Participant::wait) in each round. A round completes
+/// when all n have arrived; exactly one of them is its [leader](Arrival::is_leader). If a participant
+/// leaves, the others do not hang: each gets [`Broken`], which names the one that left.
 ///
-/// - A participant goes away when its [`Participant`] is dropped: because it has returned early, was
-///   cancelled, or panicked. A round in which all had arrived by then is complete, also for those who
-///   have not been polled since.
-/// - Dropping the rendezvous before n have joined breaks it, too: nobody can join any more. One that is
-///   kept, and in which fewer than n ever join, is waited at for ever: drop it when the last has joined.
-/// - Once it is broken it stays so. Make another one to go on with.
-/// - Of no participants there is nobody to wait; it can be made, and nobody can join.
+/// - A participant leaves when its [`Participant`] is dropped: by an early return, a cancellation or a
+///   panic. A round in which all had arrived stays complete, even for those not polled since.
+/// - Dropping the rendezvous before all have joined breaks it too: nobody else can join. If you keep
+///   it and fewer than n ever join, the others hang. Drop it after the last `join`.
+/// - A broken rendezvous stays broken. Create another one to continue.
+/// - With `n == 0` nobody can join.
 ///
-/// It works on every executor, across several of them, and without features. Like every future that
-/// waits for others it must not be the only one that its executor polls: all n have to make progress.
+/// It works without features, on every executor and across several. All n participants must be able
+/// to make progress concurrently: awaited one after the other on one task, they deadlock.
 ///
 /// # Examples
 ///
@@ -42,10 +40,10 @@ use crate::mutex::lock;
 ///     let mut participant = rendezvous.join();
 ///     async move {
 ///         if number == 2 {
-///             return Err("the config is missing".to_owned()); // goes away
+///             return Err("the config is missing".to_owned()); // leaves
 ///         }
 ///         participant.wait().await.map_err(|broken| broken.to_string())?;
-///         Ok("started with all others")
+///         Ok("started together")
 ///     }
 /// });
 /// let settled = settle_all(workers).await;
@@ -58,29 +56,29 @@ pub struct Rendezvous {
     shared: Arc<Shared>,
 }
 
-/// What the participants share.
+/// The state that the rendezvous shares with its participants.
 #[derive(Debug)]
 struct Shared {
-    /// How many participants there are.
-    of: usize,
-    made_at: &'static Location<'static>,
+    /// How many participants it is for.
+    n: usize,
+    created_at: &'static Location<'static>,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
     joined: usize,
-    /// The round in which they arrive now.
+    /// The current round.
     round: usize,
-    /// How many have arrived in it, and wait.
+    /// How many participants have arrived in it, and wait.
     arrived: usize,
-    /// How to wake those, by their numbers.
+    /// The wakers of those, by the number of the participant.
     wakers: Vec<Option<Waker>>,
     broken: Option<Broken>,
 }
 
 impl Rendezvous {
-    /// Makes a rendezvous of `of` participants, of which none has joined.
+    /// Creates a rendezvous for `n` participants, none of which has joined.
     ///
     /// # Examples
     ///
@@ -92,11 +90,11 @@ impl Rendezvous {
     /// ```
     #[must_use]
     #[track_caller]
-    pub fn new(of: usize) -> Self {
+    pub fn new(n: usize) -> Self {
         Self {
             shared: Arc::new(Shared {
-                of,
-                made_at: Location::caller(),
+                n,
+                created_at: Location::caller(),
                 state: Mutex::new(State {
                     joined: 0,
                     round: 0,
@@ -108,15 +106,15 @@ impl Rendezvous {
         }
     }
 
-    /// Joins as the next participant. The first is number 0.
+    /// Joins as the next participant. The first one is number 0.
     ///
-    /// The place of this call is what [`Broken`] shows if the participant goes away. That is so from
-    /// here on: join before the work begins, and have the participant owned by who does the work. One
-    /// that joins a broken rendezvous finds it broken.
+    /// [`Broken`] shows the place of this call if the participant leaves. Join before the work starts,
+    /// and move the participant into the future that does the work: from now on, dropping it breaks
+    /// the rendezvous. Joining a broken rendezvous succeeds; its `wait` returns [`Broken`].
     ///
     /// # Panics
     ///
-    /// If all participants have joined already.
+    /// If all n participants have already joined.
     ///
     /// # Examples
     ///
@@ -130,11 +128,11 @@ impl Rendezvous {
         self.join_as(None, Location::caller())
     }
 
-    /// Joins as [`join`](Self::join) does, with a name that [`Broken`] shows.
+    /// Joins like [`join`](Self::join), with a name that [`Broken`] shows.
     ///
     /// # Panics
     ///
-    /// If all participants have joined already.
+    /// If all n participants have already joined.
     ///
     /// # Examples
     ///
@@ -156,12 +154,15 @@ impl Rendezvous {
         name: Option<Cow<'static, str>>,
         place: &'static Location<'static>,
     ) -> Participant {
-        let of = self.shared.of;
+        let n = self.shared.n;
         let mut state = self.shared.state();
-        if state.joined == of {
+        if state.joined == n {
+            // Unlocked first: the panic hook is foreign code.
             drop(state);
-            let made_at = self.shared.made_at;
-            panic!("all {of} participants of the rendezvous made at {made_at} have joined already");
+            let created_at = self.shared.created_at;
+            panic!(
+                "all {n} participants of the rendezvous created at {created_at} have already joined"
+            );
         }
         let number = state.joined;
         state.joined += 1;
@@ -180,11 +181,11 @@ impl Rendezvous {
 impl Drop for Rendezvous {
     fn drop(&mut self) {
         self.shared.break_if(
-            |state, of| state.joined < of,
+            |state, n| state.joined < n,
             |state| Broken {
-                gone: None,
+                left: None,
                 round: state.round,
-                place: self.shared.made_at,
+                place: self.shared.created_at,
             },
         );
     }
@@ -194,8 +195,8 @@ impl fmt::Debug for Rendezvous {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.shared.state();
         f.debug_struct("Rendezvous")
-            .field("made_at", &format_args!("{}", self.shared.made_at))
-            .field("of", &self.shared.of)
+            .field("created_at", &format_args!("{}", self.shared.created_at))
+            .field("n", &self.shared.n)
             .field("joined", &state.joined)
             .field("round", &state.round)
             .field("arrived", &state.arrived)
@@ -205,18 +206,20 @@ impl fmt::Debug for Rendezvous {
 }
 
 impl Shared {
-    /// Breaks the rendezvous, unless it is broken, and wakes those who wait.
+    /// Breaks the rendezvous if `condition` holds and it is not broken yet, and wakes the waiters.
     fn break_if(
         &self,
-        is_so: impl FnOnce(&State, usize) -> bool,
-        by: impl FnOnce(&State) -> Broken,
+        condition: impl FnOnce(&State, usize) -> bool,
+        error: impl FnOnce(&State) -> Broken,
     ) {
         let mut state = self.state();
-        if state.broken.is_some() || !is_so(&state, self.of) {
+        // The first cause is the one that is reported.
+        if state.broken.is_some() || !condition(&state, self.n) {
             return;
         }
-        state.broken = Some(by(&state));
+        state.broken = Some(error(&state));
         let waiting = state.take_wakers();
+        // Unlocked before the wake-ups: a waker may poll a participant on the spot.
         drop(state);
         wake(waiting).resume_in_drop();
     }
@@ -227,26 +230,26 @@ impl Shared {
 }
 
 impl State {
-    /// Those who wait, in the order of their numbers.
+    /// Takes the wakers of the waiting participants, in the order of their numbers.
     fn take_wakers(&mut self) -> Vec<Waker> {
         let wakers = self.wakers.iter_mut();
         wakers.filter_map(Option::take).collect()
     }
 }
 
-/// Wakes all of them, also if one panics.
+/// Wakes all of them, even if one panics.
 fn wake(wakers: Vec<Waker>) -> FirstPanic {
     let mut panics = FirstPanic::default();
     for waker in wakers {
-        // To wake a waker drops it.
+        // `wake` also drops the waker, so both panics are contained here.
         panics.run(|| waker.wake());
     }
     panics
 }
 
-/// One of those who wait for one another at a [`Rendezvous`].
+/// A participant of a [`Rendezvous`].
 ///
-/// It goes away when it is dropped, which breaks the rendezvous for the others.
+/// Dropping it breaks the rendezvous for the others.
 ///
 /// # Examples
 ///
@@ -265,36 +268,37 @@ fn wake(wakers: Vec<Waker>) -> FirstPanic {
 /// assert_eq!(ada.wait().await.unwrap_err().number(), Some(1));
 /// # });
 /// ```
-#[must_use = "a participant that is dropped breaks the rendezvous for the others"]
+#[must_use = "dropping a participant breaks the rendezvous for the others"]
 pub struct Participant {
     shared: Arc<Shared>,
     number: usize,
     name: Option<Cow<'static, str>>,
     place: &'static Location<'static>,
-    /// The round in which it has arrived, if it has not seen what came of it.
+    /// The round in which it has arrived, until it has seen the outcome of that round.
     arrived_in: Option<usize>,
 }
 
 impl Participant {
-    /// Arrives, and waits until all participants have.
+    /// Arrives at the rendezvous and waits until all participants have arrived.
     ///
-    /// The last to arrive does not wait: it is the leader. The others are woken in the order of
-    /// their numbers.
+    /// The last one to arrive does not wait: it is the leader. It wakes the others in the order of
+    /// their numbers. With a single participant, `wait` is ready at once.
     ///
     /// # Errors
     ///
-    /// [`Broken`], if a participant has gone away before it arrived in this round, or if the rendezvous
-    /// was dropped before all had joined. So it is in each later round.
+    /// [`Broken`] if a participant left before it arrived in this round, or if the rendezvous was
+    /// dropped before all had joined. Every later round returns it too.
     ///
     /// # Panics
     ///
-    /// The returned future panics if it is polled again after it was ready.
+    /// The returned future panics if it is polled again after it was ready. The future of the leader
+    /// also panics if the waker of another participant does; all of them are woken first.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: if the returned future is dropped the participant has not arrived, and the others
-    /// go on waiting for it. It has not gone away: call this again. If all had arrived by then, the
-    /// next call is ready at once, with what came of that round.
+    /// Cancel safe: dropping the returned future withdraws the arrival, and the others keep waiting.
+    /// The participant has not left: call `wait` again. If all had arrived before the drop, the next
+    /// call is ready at once with the outcome of that round.
     ///
     /// # Examples
     ///
@@ -315,7 +319,7 @@ impl Participant {
         }
     }
 
-    /// Returns the number of the participant: how many had joined before it.
+    /// Returns the number of the participant: how many joined before it.
     ///
     /// # Examples
     ///
@@ -327,7 +331,7 @@ impl Participant {
         self.number
     }
 
-    /// Arrives if it has not, and says what has come of the round.
+    /// Arrives in the current round unless it has, and polls the outcome of that round.
     pub(crate) fn poll_arrive(
         &mut self,
         context: &mut Context<'_>,
@@ -337,7 +341,7 @@ impl Participant {
             state.arrived += usize::from(state.broken.is_none());
             state.round
         });
-        // A round that was complete before it broke is complete.
+        // The round completed, perhaps before the rendezvous broke: that does not undo it.
         if state.round > round {
             self.arrived_in = None;
             return Poll::Ready(Ok(Arrival {
@@ -349,12 +353,15 @@ impl Participant {
             self.arrived_in = None;
             return Poll::Ready(Err(broken.clone()));
         }
-        if state.arrived < self.shared.of {
-            let before = state.wakers[self.number].replace(context.waker().clone());
+        if state.arrived < self.shared.n {
+            let earlier = state.wakers[self.number].replace(context.waker().clone());
+            // Unlocked before the earlier waker is dropped, which is foreign code.
             drop(state);
-            drop(before);
+            drop(earlier);
             return Poll::Pending;
         }
+        // This is the leader: it opens the next round before it wakes the others, so that they find
+        // the round complete.
         state.arrived = 0;
         state.round += 1;
         self.arrived_in = None;
@@ -367,7 +374,7 @@ impl Participant {
         }))
     }
 
-    /// Takes back its arrival, unless all have arrived.
+    /// Withdraws the arrival, unless the round is complete.
     fn withdraw(&mut self) {
         let mut state = self.shared.state();
         if self.arrived_in != Some(state.round) {
@@ -386,12 +393,12 @@ impl Drop for Participant {
         self.shared.break_if(
             |_, _| true,
             |state| Broken {
-                gone: Some(Gone {
+                left: Some(Left {
                     number: self.number,
                     name: mem::take(&mut self.name),
                     has_panicked: thread::panicking(),
                 }),
-                // In which it would have arrived next.
+                // The round in which it would have arrived next.
                 round: state.round,
                 place: self.place,
             },
@@ -410,7 +417,7 @@ impl fmt::Debug for Participant {
     }
 }
 
-/// Future for the [`wait`](Participant::wait) method.
+/// Future for the [`wait`](Participant::wait) method of [`Participant`].
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 #[derive(Debug)]
 pub struct Waiting<'a> {
@@ -438,7 +445,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// All participants have arrived.
+/// The outcome of a complete round of a [`Rendezvous`]: all participants have arrived.
 ///
 /// # Examples
 ///
@@ -463,24 +470,25 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// Returns whether the participant is the leader of the round: the one that arrived last. There
-    /// is exactly one.
+    /// Returns whether this participant is the leader of the round: the last one to arrive. Each round
+    /// has exactly one.
     #[must_use]
     pub fn is_leader(&self) -> bool {
         self.is_leader
     }
 
-    /// Returns the number of the round, which is 0 of the first.
+    /// Returns the number of the round, from 0.
     #[must_use]
     pub fn round(&self) -> usize {
         self.round
     }
 }
 
-/// A participant of a [`Rendezvous`] has gone away, or the rendezvous before all had joined, so that the
-/// others cannot meet any more.
+/// The error of a broken [`Rendezvous`]: a participant left, or the rendezvous was dropped before all
+/// had joined.
 ///
-/// If several have it is the first in time. `Debug` tells the same as `Display`, since tests `unwrap()`.
+/// If several participants left, it names the first in time. `Debug` prints the same as `Display`,
+/// because tests `unwrap()` it.
 ///
 /// # Examples
 ///
@@ -498,75 +506,78 @@ impl Arrival {
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Broken {
-    /// `None` if the rendezvous was dropped before all had joined.
-    gone: Option<Gone>,
+    /// The participant that left, or `None` if the rendezvous was dropped before all had joined.
+    left: Option<Left>,
     round: usize,
     place: &'static Location<'static>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Gone {
+struct Left {
     number: usize,
     name: Option<Cow<'static, str>>,
     has_panicked: bool,
 }
 
 impl Broken {
-    /// Returns the number of the participant that has gone away, or `None` if none has: the rendezvous
-    /// was dropped before all had joined.
+    /// Returns the number of the participant that left, or `None` if the rendezvous was dropped before
+    /// all had joined.
     #[must_use]
     pub fn number(&self) -> Option<usize> {
-        self.gone.as_ref().map(|gone| gone.number)
+        self.left.as_ref().map(|left| left.number)
     }
 
-    /// Returns the name of the participant that has gone away, if it [has](Rendezvous::join_named) one.
+    /// Returns the name of the participant that left, set by [`join_named`](Rendezvous::join_named), if
+    /// any.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.gone.as_ref()?.name.as_deref()
+        self.left.as_ref()?.name.as_deref()
     }
 
-    /// Returns where the participant joined that has gone away, or where the rendezvous was made if it
-    /// was dropped before all had joined.
+    /// Returns where the participant that left had joined.
+    ///
+    /// If the rendezvous was dropped before all had joined, returns where it was created.
     #[must_use]
     pub fn place(&self) -> &'static Location<'static> {
         self.place
     }
 
-    /// Returns the number of the round that can never be complete.
+    /// Returns the number of the round that can no longer complete, from 0.
     #[must_use]
     pub fn round(&self) -> usize {
         self.round
     }
 
-    /// Returns whether the participant was dropped while its thread unwound: by a panic of its own, or of
-    /// something beside it in the same task.
+    /// Returns whether the participant was dropped by a panic: its thread was unwinding.
+    ///
+    /// The panic may be its own, or that of another future in the same task.
     #[must_use]
     pub fn has_panicked(&self) -> bool {
-        self.gone.as_ref().is_some_and(|gone| gone.has_panicked)
+        self.left.as_ref().is_some_and(|left| left.has_panicked)
     }
 }
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { gone, round, place } = self;
-        let Some(gone) = gone else {
+        let Self { left, round, place } = self;
+        let Some(left) = left else {
             return write!(
                 f,
-                "the rendezvous made at {place} was dropped before all of its participants had joined"
+                "the rendezvous created at {place} was dropped before all of its participants had joined"
             );
         };
-        write!(f, "participant #{}", gone.number)?;
-        if let Some(name) = &gone.name {
+        write!(f, "participant #{}", left.number)?;
+        if let Some(name) = &left.name {
             write!(f, " `{name}`")?;
         }
-        let did = if gone.has_panicked {
+        let cause = if left.has_panicked {
             "was dropped by a panic"
         } else {
-            "went away: it returned early, or was cancelled,"
+            "left (by an early return or a cancellation)"
         };
         write!(
             f,
-            " of the rendezvous (joined at {place}) {did} before it arrived in round {round}"
+            " of the rendezvous (joined at {place}) {cause} before it arrived in round {round}"
         )
     }
 }
