@@ -1,5 +1,5 @@
-//! The line in which the children stand to be polled: those that were woken, in the order of their
-//! wakes, then those that may start.
+//! The queue of the children to poll: first the woken ones, in the order of their wake-ups, then those
+//! that may start.
 
 use std::mem;
 use std::pin::Pin;
@@ -9,27 +9,27 @@ use super::slots::{Holds, Slots};
 use super::wake::{CompletionOrder, WakeQueue};
 use super::woken::Woken;
 
-/// Who is polled next, when, and until when.
+/// Decides which child is polled next, and when a batch ends.
 ///
-/// The methods that take `slots` are to be given those of the same children.
+/// Pass the slots of the same children to each method that takes `slots`.
 #[derive(Debug)]
 pub(super) struct Line {
     wakes: WakeQueue,
     woken: Woken,
-    /// How many polls are left of the batch: of the children that were woken before it began. A
-    /// batch may take several turns but has an end, even if children wake themselves for ever.
+    /// How many polls are left in the batch, one for each child woken before it began. A batch may take
+    /// several turns, but it ends even if children wake themselves forever.
     batch: u32,
-    /// How many children have had their first poll, in the order of their indices.
+    /// How many children have had their first poll. They start in the order of their indices.
     started: u32,
-    /// How many children may have had it by the end of the batch.
+    /// How many children may have started by the end of the batch.
     admitted: u32,
     limit: u32,
-    /// Whether the next turn begins a batch, though it may not have come to the end of the last.
+    /// Whether the next turn begins a batch, even if the last one is not over.
     begins_batch: bool,
     /// Whether the [last batch](Self::begin_last_batch) was begun.
     #[cfg(feature = "tokio")]
     is_last_batch: bool,
-    /// What tells these children from others where somebody chooses among them, or 0.
+    /// The number of the combinator in an explored run, or 0.
     #[cfg(feature = "tokio")]
     number: u32,
 }
@@ -52,22 +52,22 @@ impl Line {
         }
     }
 
-    /// Lets at most `at_most` children be in flight at once: started and not at their end.
+    /// Limits how many children are in flight at once: started and not finished.
     pub(super) fn limit(&mut self, at_most: usize) {
         self.limit = u32::try_from(at_most).unwrap_or(u32::MAX);
     }
 
-    /// Whether fewer than `len` may be in flight at once.
+    /// Whether the limit is below `len`.
     pub(super) fn limit_below(&self, len: usize) -> bool {
         (self.limit as usize) < len
     }
 
-    /// Makes the next turn begin a batch of all children that are woken by then.
+    /// Makes the next turn begin a batch: every child woken by then.
     pub(super) fn begin_batch(&mut self) {
         self.begins_batch = true;
     }
 
-    /// As [`begin_batch`](Self::begin_batch). From here on no child is let in any more.
+    /// Like [`begin_batch`](Self::begin_batch), but no other child is admitted after it.
     pub(super) fn begin_last_batch(&mut self) {
         self.admit();
         self.limit = 0;
@@ -78,11 +78,11 @@ impl Line {
         }
     }
 
-    /// Begins a turn, and with it a batch if it is time for one.
+    /// Begins a turn, and a batch if the last one is over.
     ///
-    /// Mostly the parent can be put to sleep at once. Not if a child woke itself: by its poll other
-    /// wakes of it are answered too, for which the parent would be woken for nothing. And not if a
-    /// single child is in flight, with which all may come to its end.
+    /// In most cases it can put the parent to sleep in the same step. Not after a child woke itself: the
+    /// next poll of that child also answers its other wake-ups, which would wake the parent for
+    /// nothing. And not while a single child is in flight, because the turn may finish it.
     #[inline]
     pub(super) fn begin_turn(&mut self, slots: Pin<&mut impl Slots>, parent: &Waker) {
         self.admit();
@@ -93,9 +93,8 @@ impl Line {
         }
     }
 
-    /// Begins a turn in which one child is polled: the one that `choose` picks among all that are woken
-    /// or may start, if there is one. Of the [last batch](Self::begin_last_batch) each is polled
-    /// once.
+    /// Begins a turn of one poll: of the child that `choose` picks among those that are woken or may
+    /// start, if any. In the [last batch](Self::begin_last_batch) each child is polled once.
     #[cfg(feature = "tokio")]
     pub(super) fn begin_step(
         &mut self,
@@ -117,7 +116,7 @@ impl Line {
         }
     }
 
-    /// The number of these children, which is made if they have none.
+    /// Returns the number of the combinator, which `new` makes at the first call.
     #[cfg(feature = "tokio")]
     pub(super) fn number(&mut self, new: impl FnOnce() -> u32) -> u32 {
         if self.number == 0 {
@@ -126,7 +125,7 @@ impl Line {
         self.number
     }
 
-    /// Takes the child that is polled next out of the line, if `should_continue`.
+    /// Takes the next child out of the queue, unless the batch is over or `should_continue` says no.
     #[inline]
     pub(super) fn next(
         &mut self,
@@ -148,8 +147,8 @@ impl Line {
         Some(self.started - 1)
     }
 
-    /// Takes also the wakes of the child that is first in line from the stack: by its next poll they
-    /// are answered, too. They can be there if the child is in line because it woke itself.
+    /// Takes the wake-ups of the first child off the stack, because its next poll answers them. There
+    /// can be some if the child is in the queue because it woke itself.
     #[inline]
     fn take_wakes_of_first(&mut self, slots: Pin<&mut impl Slots>) {
         let first = self.woken.first();
@@ -158,19 +157,19 @@ impl Line {
         }
     }
 
-    /// Lets as many of the next children in as the limit has room for.
+    /// Admits as many of the next children as the limit allows.
     #[inline]
     fn admit(&mut self) {
         let rest = self.wakes.len() - self.admitted;
         if rest > 0 {
-            // Those that are given up may end before they start.
+            // Saturating, because children that are abandoned may finish before they start.
             let in_flight = self.admitted.saturating_sub(self.wakes.ended());
             self.admitted += self.limit.saturating_sub(in_flight).min(rest);
         }
     }
 
-    /// Lends child `index` a waker for a poll. Returns also whether the child woke itself: if it
-    /// has not ended it is to be [put in line](Self::put) again.
+    /// Lends child `index` a waker for a poll. Also returns whether the child woke itself: unless it
+    /// has finished, [`put`](Self::put) it in the queue again.
     #[inline]
     pub(super) fn lend<R>(
         &self,
@@ -180,13 +179,13 @@ impl Line {
         self.wakes.lend(index, poll)
     }
 
-    /// Puts a child that woke itself in line.
+    /// Puts a child that woke itself in the queue.
     #[inline]
     pub(super) fn put(&mut self, slots: Pin<&mut impl Slots>, index: u32) {
         self.woken.push(slots, index);
     }
 
-    /// Puts every child in line that was started and is pending.
+    /// Puts every started, pending child in the queue.
     #[cfg(feature = "tokio")]
     pub(super) fn put_pending(&mut self, mut slots: Pin<&mut impl Slots>) {
         self.take_woken(slots.as_mut(), None);
@@ -198,22 +197,21 @@ impl Line {
         }
     }
 
-    /// Notes that child `index` has ended, which makes way for the next one.
+    /// Notes that child `index` has finished, and admits the next one.
     #[inline]
     pub(super) fn end(&mut self, index: u32) {
         self.wakes.end(index);
         self.admit();
     }
 
-    /// Whether every child has ended.
+    /// Whether every child has finished.
     #[inline]
     pub(super) fn have_all_ended(&self) -> bool {
         self.wakes.ended() == self.wakes.len()
     }
 
-    /// Ends a turn after which a child is still pending: lets the next wake wake the parent, or
-    /// wakes it if there is something to do already, or may be. Returns whether the batch has come
-    /// to its end.
+    /// Ends a turn that leaves a child pending. Puts the parent to sleep until the next wake-up, or
+    /// wakes it if there is, or may be, something to do already. Returns whether the batch is over.
     #[inline]
     pub(super) fn end_turn(&mut self, slots: Pin<&mut impl Slots>, parent: &Waker) -> bool {
         if !self.sleep(slots, parent) {
@@ -231,40 +229,42 @@ impl Line {
         if self.wakes.sleep(parent) {
             return true;
         }
-        // Perhaps it was just a wake of one that has ended.
+        // The wake-up may be that of a finished child, which needs no poll. Try once more.
         self.take_woken(slots, None);
         self.woken.len() == 0 && self.wakes.sleep(parent)
     }
 
-    /// Lets no wake wake the parent any more. No turn is to follow.
+    /// Stops every wake-up of the parent. No turn may follow.
     #[inline]
     pub(super) fn leave_parent_alone(&mut self) {
         self.wakes.close();
     }
 
-    /// Whether child `index` was woken since its last poll began, and whether anything outside of
-    /// the engine holds its waker. Where nothing does, whoever did has made all its wakes.
+    /// Returns whether child `index` was woken after its last poll began, and whether anything outside
+    /// the engine holds its waker. If nothing does, no other wake-up of it can come.
     pub(super) fn wakes_of(&self, slots: &impl Slots, index: u32) -> (bool, bool) {
-        // First: the last holder may be about to wake and let go.
+        // In this order: the last holder may be about to wake the child and drop its waker. The other
+        // way round would miss both.
         let is_held = self.wakes.is_held(index);
         let is_woken = slots.note(index as usize).is_linked() || self.wakes.is_queued(index);
         (is_woken, is_held)
     }
 
-    /// Lets go of all wakers, and returns the order in which the children ended.
+    /// Releases all wakers and returns the order in which the children finished.
     #[inline]
     pub(super) fn take_order(&mut self) -> CompletionOrder {
         self.wakes.take_order()
     }
 
-    /// Puts the children in line that were woken since the last time, and are not in line. Lets
-    /// `parent` sleep, if there is one and it [can](WakeQueue::take_and_sleep) at no further cost.
+    /// Moves the children woken since the last call into the queue, unless they are in it. Puts
+    /// `parent` to sleep, if given and if that [costs nothing more](WakeQueue::take_and_sleep).
     #[inline]
     fn take_woken(&mut self, mut slots: Pin<&mut impl Slots>, parent: Option<&Waker>) {
+        // The stack hands over the last wake-up first, so this list is built from its end.
         let mut part = Woken::new();
         let put = |index| {
             let note = slots.as_mut().note_mut(index as usize);
-            // One that has ended since its wake has nothing to poll.
+            // A child that has finished since its wake-up has nothing to poll.
             if note.holds() == Holds::Future && !note.is_linked() {
                 part.push_front(slots.as_mut(), index);
             }

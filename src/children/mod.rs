@@ -1,8 +1,8 @@
-//! The engine: n pinned children in one place, each polled only when it was woken, in the order
-//! of the wakes, its panics contained.
+//! The engine of the joins: polls n pinned children, each only after it was woken, in the order of the
+//! wake-ups, and contains their panics.
 //!
-//! The combinators stand on [`Children`] and know nothing of wakers; the engine knows nothing of
-//! runtimes, names or errors. What comes from above is a [`Schedule`].
+//! The combinators use [`Children`] and do not deal with wakers. The engine does not know of
+//! runtimes, names or errors; a [`Schedule`] from above decides when a turn ends.
 
 mod line;
 mod slots;
@@ -23,11 +23,11 @@ pub(crate) use self::slots::{Holds, List, Visit};
 pub(crate) use self::wake::CompletionOrder;
 use crate::contain::{FirstPanic, contain};
 
-/// Decides when a turn ends, and stands by at each poll.
+/// Decides when a turn ends, and makes each poll of it.
 ///
 /// One value serves one turn, which is one poll of the combinator.
 pub(crate) trait Schedule {
-    /// Whether one more child is polled in this turn. If not the rest stays for the next one.
+    /// Whether to poll one more child in this turn. If not, the rest waits for the next turn.
     fn should_continue(&self) -> bool;
 
     /// Polls child `index`.
@@ -42,42 +42,42 @@ pub(crate) trait Schedule {
         slot.poll(context)
     }
 
-    /// Notes that a child was polled, and whether it ended.
+    /// Notes that a child was polled, and whether it finished.
     fn polled(&mut self, has_ended: bool);
 }
 
-/// What a turn came to. Where there is more to do the parent was woken, or will be.
+/// The result of a turn. If there is more to do, the parent was woken or will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// Every child has settled.
     Settled,
-    /// The batch is at its end: each child that was woken before it began has been polled.
+    /// The batch is over: each child that was woken before it began has been polled.
     Waiting,
-    /// The schedule ended the turn before the batch was at its end.
+    /// The schedule ended the turn before the batch was over.
     Paused,
 }
 
-/// How things stand with one child.
+/// The state of one child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// It was never polled.
     Unstarted,
-    /// It was woken since its last poll began.
+    /// It was woken after its last poll began.
     Woken,
     /// It was not woken, and something holds its waker.
     Waiting,
-    /// It was not woken, and nothing holds its waker: it will never be polled again.
+    /// It was not woken and nothing holds its waker, so it will never be polled again.
     Unwakeable,
-    /// It is done.
+    /// It has returned its output.
     Done,
     /// It has panicked.
     Panicked,
-    /// It was given up, or what it came to was taken.
+    /// It was abandoned, or its outcome was taken.
     Gone,
 }
 
 impl State {
-    /// Whether the child came to its end by itself.
+    /// Whether the child finished by itself, with an output or a panic.
     pub(crate) fn is_settled(self) -> bool {
         matches!(self, Self::Done | Self::Panicked)
     }
@@ -91,8 +91,8 @@ pub(crate) struct Children<S: Slots> {
     line: Line,
     /// Whether a child has panicked.
     has_panicked: bool,
-    /// Whether a panic of a child goes on in the end. If not it is an output like any other.
-    panics_go_on: bool,
+    /// Whether the first panic resumes after all have settled. If not, panics are outputs.
+    resumes_panics: bool,
 }
 
 impl<S: Slots> Children<S> {
@@ -102,21 +102,21 @@ impl<S: Slots> Children<S> {
             line: Line::new(slots.count()),
             slots,
             has_panicked: false,
-            panics_go_on: true,
+            resumes_panics: true,
         }
     }
 
-    /// Lets at most `at_most` children be in flight at once: started and not at their end.
+    /// Limits how many children are in flight at once: started and not finished.
     pub(crate) fn limit(&mut self, at_most: usize) {
         self.line.limit(at_most);
     }
 
-    /// Makes panics outputs like any other.
+    /// Keeps panics as outputs, and resumes none.
     pub(crate) fn catch_panics(&mut self) {
-        self.panics_go_on = false;
+        self.resumes_panics = false;
     }
 
-    /// Whether not all children may be in flight at once.
+    /// Whether a limit is below the number of children.
     pub(crate) fn is_limited(&self) -> bool {
         self.line.limit_below(self.len())
     }
@@ -125,24 +125,24 @@ impl<S: Slots> Children<S> {
         self.slots.count()
     }
 
-    /// Lets go of all wakers, and returns the order in which the children ended.
+    /// Releases all wakers and returns the order in which the children finished.
     #[inline]
     pub(crate) fn take_order(self: Pin<&mut Self>) -> CompletionOrder {
         self.project().line.take_order()
     }
 
-    /// The slots, for what their own type knows.
+    /// The slots, by their own type.
     pub(crate) fn slots_mut(self: Pin<&mut Self>) -> Pin<&mut S> {
         self.project().slots
     }
 
-    /// Makes the next turn begin a batch of all children that are woken by then, and of those that
-    /// may start by now. From here on no other child may.
+    /// Makes the next turn begin a batch: every child woken so far, and those that may start now. No
+    /// other child starts after that.
     pub(crate) fn begin_last_batch(&mut self) {
         self.line.begin_last_batch();
     }
 
-    /// Wakes every child that was started and is pending, and makes the next turn begin a batch.
+    /// Wakes every started, pending child, and makes the next turn begin a batch.
     #[cfg(feature = "tokio")]
     pub(crate) fn wake_pending(self: Pin<&mut Self>) {
         let this = self.project();
@@ -150,9 +150,9 @@ impl<S: Slots> Children<S> {
         this.line.begin_batch();
     }
 
-    /// Gives each child of the batch one poll, as far as `schedule` lets it: those that were woken,
-    /// in the order of their wakes, then those that may start. If the last turn came to the end of
-    /// its batch, begins the next.
+    /// Polls each child of the batch once, until `schedule` ends the turn: first the woken children, in
+    /// the order of their wake-ups, then those that may start. Begins a new batch if the last one is
+    /// over.
     #[inline]
     pub(crate) fn turn(
         mut self: Pin<&mut Self>,
@@ -164,8 +164,8 @@ impl<S: Slots> Children<S> {
         self.polls_of_turn(context, schedule)
     }
 
-    /// Gives one child a poll: the one that `choose` picks among the children that are woken or may
-    /// start, if there are any. `schedule` is to end the turn then.
+    /// Polls one child, picked by `choose` among those that are woken or may start, if there are any.
+    /// `schedule` has to end the turn after that poll.
     #[cfg(feature = "tokio")]
     pub(crate) fn step(
         mut self: Pin<&mut Self>,
@@ -178,19 +178,19 @@ impl<S: Slots> Children<S> {
         self.polls_of_turn(context, schedule)
     }
 
-    /// The number by which somebody who chooses among children knows these.
+    /// The number that identifies this combinator in an explored run.
     #[cfg(feature = "tokio")]
     pub(crate) fn number(self: Pin<&mut Self>, new: impl FnOnce() -> u32) -> u32 {
         self.project().line.number(new)
     }
 
-    /// Whether child `index` has not ended.
+    /// Whether child `index` has not finished.
     #[cfg(feature = "tokio")]
     pub(crate) fn is_pending(&self, index: usize) -> bool {
         self.slots.note(index).holds() == Holds::Future
     }
 
-    /// Makes the polls of a turn that has begun.
+    /// Makes the polls of a turn that [`Line`] has begun.
     #[inline]
     fn polls_of_turn(
         self: Pin<&mut Self>,
@@ -199,13 +199,12 @@ impl<S: Slots> Children<S> {
     ) -> Turn {
         let mut this = self.project();
         let mut polling = 0;
-        // All polls are made in one go, which only a panic interrupts.
+        // One `contain` around all polls, not one for each: it is set up again only after a panic.
         while let Err(panic) = contain(|| {
             let slots = this.slots.as_mut();
             poll_each(slots, this.line, schedule, &mut polling);
         }) {
-            // First, since it may be woken when it is dropped, which is nothing that the parent has to
-            // come for.
+            // Before the drop in `end_with`: a child that wakes itself there must not wake the parent.
             this.line.end(polling);
             let slot = this.slots.as_mut().slot_mut(polling as usize);
             slot.end_with(panic);
@@ -221,7 +220,7 @@ impl<S: Slots> Children<S> {
         }
     }
 
-    /// Says how things stand with child `index`.
+    /// Returns the state of child `index`.
     pub(crate) fn state(&self, index: usize) -> State {
         match self.slots.note(index).holds() {
             Holds::Output => State::Done,
@@ -241,8 +240,8 @@ impl<S: Slots> Children<S> {
         self.slots.note(index).polls() as usize
     }
 
-    /// Drops every child that has not ended, in the order of their indices. One whose drop panics
-    /// has ended thereby.
+    /// Drops every pending child, in the order of their indices. A child that panics in `drop` has
+    /// settled by that panic.
     pub(crate) fn abandon(self: Pin<&mut Self>) {
         let mut this = self.project();
         this.line.leave_parent_alone();
@@ -258,11 +257,11 @@ impl<S: Slots> Children<S> {
         }
     }
 
-    /// Takes the panic that was first in time, after everything else was dropped. There is none if
-    /// no child has panicked, or if panics are outputs.
+    /// Drops everything and takes the first panic in time, if a child has panicked and panics resume.
+    /// Otherwise does nothing.
     #[inline]
     pub(crate) fn first_panic(self: Pin<&mut Self>) -> FirstPanic {
-        if self.has_panicked && self.panics_go_on {
+        if self.has_panicked && self.resumes_panics {
             self.take_first_panic()
         } else {
             FirstPanic::default()
@@ -284,8 +283,7 @@ impl<S: Slots> Children<S> {
         panics
     }
 
-    /// Drops whatever is left of each child, in the order of their indices, and keeps the first
-    /// panic.
+    /// Drops what each slot still holds, in the order of their indices, and notes the panics.
     pub(crate) fn clear(self: Pin<&mut Self>, panics: &mut FirstPanic) {
         let mut this = self.project();
         for index in 0..this.slots.count() {
@@ -297,8 +295,8 @@ impl<S: Slots> Children<S> {
 }
 
 impl<F: Future> Children<List<F>> {
-    /// The same children with the futures that `wrap` makes of theirs, by their indices. If one of
-    /// them was polled there is no such thing, and they are dropped.
+    /// Replaces each future by what `wrap` makes of it and its index. Returns `None`, and drops the
+    /// futures, if one of them was polled.
     pub(crate) fn wrap<G: Future>(
         mut self,
         wrap: impl FnMut((usize, F)) -> G,
@@ -308,13 +306,14 @@ impl<F: Future> Children<List<F>> {
             slots: List::collect(futures.enumerate().map(wrap)),
             line: mem::replace(&mut self.line, Line::new(0)),
             has_panicked: self.has_panicked,
-            panics_go_on: self.panics_go_on,
+            resumes_panics: self.resumes_panics,
         })
     }
 }
 
-/// Polls one child after the other, until the batch or the schedule ends. A panic of child `polling`
-/// comes out of it, and it can be gone on with.
+/// Polls one child after the other, until the batch or the schedule ends.
+///
+/// Unwinds if a child panics: `polling` is its index then, and another call resumes after it.
 fn poll_each(
     mut slots: Pin<&mut impl Slots>,
     line: &mut Line,
@@ -340,7 +339,7 @@ fn poll_each(
     }
 }
 
-/// Has a schedule poll the child whose slot is visited.
+/// Lets the schedule poll the child in the visited slot.
 struct PollBy<'a, 'c, S> {
     index: usize,
     context: &'a mut Context<'c>,
@@ -356,7 +355,7 @@ impl<S: Schedule> Visit for PollBy<'_, '_, S> {
     }
 }
 
-/// The number by which wakers know child `index`.
+/// The index of a child, as wakers store it.
 fn to_u32(index: usize) -> u32 {
     u32::try_from(index).expect("an index is below the number of children")
 }
@@ -365,10 +364,9 @@ fn to_u32(index: usize) -> u32 {
 impl<S: Slots> PinnedDrop for Children<S> {
     #[inline]
     fn drop(mut self: Pin<&mut Self>) {
-        // One that is dropped may wake another, and nobody is to come and look any more.
+        // A child that is dropped may wake another; that must not wake the parent any more.
         self.as_mut().project().line.leave_parent_alone();
-        // Given up half-way, a panic that was held back is not swallowed. What else there is to
-        // drop the slots drop.
+        // A panic held back until all had settled is not swallowed. The slots drop the rest.
         self.first_panic().resume_in_drop();
     }
 }

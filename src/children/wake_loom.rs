@@ -1,4 +1,4 @@
-//! Models of the wake protocol, run by loom in every order that its memory model allows.
+//! Models of the wake protocol. Loom runs them in every order that its memory model allows.
 //!
 //! `RUSTFLAGS="--cfg straggler_loom" cargo test -p straggler --lib --release wake_loom`
 
@@ -14,8 +14,8 @@ use loom::thread;
 
 use super::wake::WakeQueue;
 
-/// Checks every order with up to three preemptions, which is as far as three threads can be taken in
-/// a minute. `LOOM_MAX_PREEMPTIONS` sets another bound.
+/// Checks every order with up to three preemptions: with three threads, more takes over a minute.
+/// `LOOM_MAX_PREEMPTIONS` sets another bound.
 fn model(run: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(3));
@@ -27,7 +27,7 @@ fn waker(queue: &WakeQueue, index: u32) -> Waker {
     queue.lend(index, |context| context.waker().clone()).0
 }
 
-/// Takes the children that were woken, and polls each of them.
+/// Takes the woken children and polls each of them.
 fn poll_woken(queue: &mut WakeQueue) -> Vec<u32> {
     let mut woken = Vec::new();
     queue.take(|index| woken.push(index));
@@ -38,18 +38,18 @@ fn poll_woken(queue: &mut WakeQueue) -> Vec<u32> {
     woken
 }
 
-/// As the end of a turn.
+/// Puts the parent to sleep, as the end of a turn does.
 fn go_to_sleep(queue: &mut WakeQueue, context: &mut Context<'_>) {
     if !queue.sleep(context.waker()) {
         context.waker().wake_by_ref();
-        // A turn may have to wait for another thread to return from waking an earlier parent, as
-        // which loom's wakers count: no two of them are the same.
+        // A turn may have to wait until another thread has woken an earlier parent. Loom's wakers
+        // count as such, because no two of them are the same.
         thread::yield_now();
     }
 }
 
-/// Runs turns until `count` woken children were polled, and returns them. If a wake is lost this
-/// never ends, which loom reports.
+/// Runs turns until `count` woken children were polled, and returns them. If a wake-up is lost it never
+/// ends, and loom reports that.
 fn poll_all(queue: &mut WakeQueue, count: usize) -> Vec<u32> {
     let mut polled = Vec::new();
     block_on(poll_fn(|context| {
@@ -63,7 +63,7 @@ fn poll_all(queue: &mut WakeQueue, count: usize) -> Vec<u32> {
     polled
 }
 
-/// A parent that counts its wakes outside of the model, and tells whether its waker is leaked.
+/// A parent that counts its wake-ups outside the model. Its strong count shows a leaked waker.
 #[derive(Default)]
 struct Parent(StdAtomicUsize);
 
@@ -78,7 +78,7 @@ impl Wake for Parent {
 }
 
 #[test]
-fn a_wake_reaches_a_poll_with_all_that_was_done_before_it() {
+fn wake_publishes_writes_to_poll() {
     model(|| {
         let mut queue = WakeQueue::new(1);
         let waker = waker(&queue, 0);
@@ -97,7 +97,7 @@ fn a_wake_reaches_a_poll_with_all_that_was_done_before_it() {
 }
 
 #[test]
-fn wakes_of_two_children_from_two_threads_both_arrive() {
+fn wakes_of_two_threads_both_arrive() {
     model(|| {
         let mut queue = WakeQueue::new(2);
         let others = [0, 1].map(|index| {
@@ -114,7 +114,7 @@ fn wakes_of_two_children_from_two_threads_both_arrive() {
 }
 
 #[test]
-fn two_wakers_of_one_child_are_one_wake_or_two_and_none_is_lost() {
+fn wakes_of_one_child_are_not_lost() {
     model(|| {
         let mut queue = WakeQueue::new(1);
         let done = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
@@ -126,7 +126,7 @@ fn two_wakers_of_one_child_are_one_wake_or_two_and_none_is_lost() {
                 waker.wake();
             })
         });
-        // As a child that polls what its wakers have done, until both have done it.
+        // Like a child that looks at each poll whether both wakers have done their work.
         block_on(poll_fn(|context| {
             let was_woken = !poll_woken(&mut queue).is_empty();
             if was_woken && done.iter().all(|done| done.load(Ordering::Relaxed)) {
@@ -142,7 +142,7 @@ fn two_wakers_of_one_child_are_one_wake_or_two_and_none_is_lost() {
 }
 
 #[test]
-fn a_wake_while_the_child_ends_is_harmless() {
+fn wake_while_child_finishes_is_harmless() {
     model(|| {
         let mut queue = WakeQueue::new(2);
         let wakers = [waker(&queue, 0), waker(&queue, 1)];
@@ -164,7 +164,7 @@ fn a_wake_while_the_child_ends_is_harmless() {
 }
 
 #[test]
-fn the_queue_may_be_dropped_while_it_is_woken_and_leaves_no_parent_behind() {
+fn queue_dropped_during_wake_frees_parent() {
     model(|| {
         let parent = StdArc::new(Parent::default());
         let mut queue = WakeQueue::new(2);
@@ -181,7 +181,7 @@ fn the_queue_may_be_dropped_while_it_is_woken_and_leaves_no_parent_behind() {
 }
 
 #[test]
-fn the_parent_may_change_while_it_is_woken() {
+fn parent_changes_while_woken() {
     model(|| {
         let parents = [
             StdArc::new(Parent::default()),
@@ -198,7 +198,7 @@ fn the_parent_may_change_while_it_is_woken() {
         }
         woken += poll_woken(&mut queue).len();
         assert_eq!(woken, 2);
-        // Whoever slept with wakes still to come was woken.
+        // If a parent slept while wake-ups were still to come, one was woken.
         let parents_woken = parents
             .each_ref()
             .map(|parent| parent.0.load(StdOrdering::SeqCst));
@@ -213,7 +213,7 @@ fn the_parent_may_change_while_it_is_woken() {
 }
 
 #[test]
-fn the_last_waker_may_be_dropped_on_another_thread() {
+fn last_waker_dropped_on_other_thread() {
     model(|| {
         let queue = WakeQueue::new(1);
         let first = waker(&queue, 0);
@@ -230,7 +230,7 @@ fn the_last_waker_may_be_dropped_on_another_thread() {
 }
 
 #[test]
-fn two_grants_of_the_same_parent_may_overlap_and_outlive_the_queue() {
+fn grants_overlap_and_outlive_queue() {
     model(|| {
         let parent = StdArc::new(Parent::default());
         let same = Waker::from(StdArc::clone(&parent));
@@ -251,7 +251,7 @@ fn two_grants_of_the_same_parent_may_overlap_and_outlive_the_queue() {
 }
 
 #[test]
-fn a_child_may_wake_itself_while_it_is_woken() {
+fn child_wakes_itself_while_woken() {
     model(|| {
         let mut queue = WakeQueue::new(1);
         let done = Arc::new(AtomicBool::new(false));
@@ -265,7 +265,7 @@ fn a_child_may_wake_itself_while_it_is_woken() {
             })
         });
         assert!(woke_itself);
-        // As the poll that answers, and with it the other wake if that is on the stack by now.
+        // Like the poll that answers this wake-up, and the other one too if it is on the stack by now.
         let mut is_taken = false;
         if queue.is_to_be_taken(0) {
             queue.take(|_| is_taken = true);
@@ -282,7 +282,7 @@ fn a_child_may_wake_itself_while_it_is_woken() {
 }
 
 #[test]
-fn a_child_that_wakes_itself_in_two_ways_is_woken_once() {
+fn child_waking_itself_twice_is_woken_once() {
     model(|| {
         let mut queue = WakeQueue::new(2);
         let sibling = waker(&queue, 1);
@@ -291,7 +291,7 @@ fn a_child_that_wakes_itself_in_two_ways_is_woken_once() {
             context.waker().wake_by_ref();
             context.waker().clone().wake();
         });
-        // Not if the sibling was woken first: then the child went the way of all wakes.
+        // No flag if the sibling was woken first: then the child is on the stack too.
         other.join().unwrap();
         let woken = poll_woken(&mut queue).len() + usize::from(woke_itself);
         assert_eq!(woken, 2);
@@ -299,7 +299,7 @@ fn a_child_that_wakes_itself_in_two_ways_is_woken_once() {
 }
 
 #[test]
-fn a_parent_is_left_to_nobody_though_a_waker_of_a_child_stays() {
+fn parent_freed_while_child_waker_stays() {
     model(|| {
         let parent = StdArc::new(Parent::default());
         let mut queue = WakeQueue::new(2);
@@ -314,7 +314,7 @@ fn a_parent_is_left_to_nobody_though_a_waker_of_a_child_stays() {
 }
 
 #[test]
-fn a_parent_that_was_replaced_is_let_go_though_it_was_being_woken() {
+fn replaced_parent_freed_while_woken() {
     model(|| {
         let parents = [
             StdArc::new(Parent::default()),
@@ -336,7 +336,7 @@ fn a_parent_that_was_replaced_is_let_go_though_it_was_being_woken() {
 }
 
 #[test]
-fn a_queue_whose_two_earlier_parents_are_being_woken_does_not_sleep_or_loses_no_wake() {
+fn third_parent_loses_no_wake() {
     model(|| {
         let parents = [(); 3].map(|()| StdArc::new(Parent::default()));
         let waker_of = |nth: usize| Waker::from(StdArc::clone(&parents[nth]));
@@ -345,14 +345,14 @@ fn a_queue_whose_two_earlier_parents_are_being_woken_does_not_sleep_or_loses_no_
         let mut woken = 0;
         let mut others = Vec::new();
         for (nth, waker) in wakers.into_iter().enumerate() {
-            // A wake that was made by now is answered; then it sleeps, since one place is free.
+            // Answers the wake-ups so far. Then it sleeps, because one place is free.
             woken += poll_woken(&mut queue).len();
             if !queue.sleep(&waker_of(nth)) {
                 woken += poll_woken(&mut queue).len();
                 assert!(queue.sleep(&waker_of(nth)));
             }
             others.push(thread::spawn(move || waker.wake()));
-            // So that to be in the midst of both wakes takes no more preemptions than there are.
+            // Saves a preemption, so that loom reaches the state amid both wake-ups.
             thread::yield_now();
         }
         woken += poll_woken(&mut queue).len();
@@ -374,7 +374,7 @@ fn a_queue_whose_two_earlier_parents_are_being_woken_does_not_sleep_or_loses_no_
 }
 
 #[test]
-fn a_waker_that_is_used_up_leaves_nothing_behind() {
+fn used_up_waker_frees_block() {
     // Loom reports a block that is not freed.
     model(|| {
         let queue = WakeQueue::new(1);
@@ -387,7 +387,7 @@ fn a_waker_that_is_used_up_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_wake_reaches_a_parent_that_sleeps_since_the_beginning_of_its_turn() {
+fn wake_reaches_parent_asleep_since_turn_began() {
     model(|| {
         let mut queue = WakeQueue::new(2);
         let others = [0, 1].map(|index| {
@@ -418,11 +418,11 @@ fn a_wake_reaches_a_parent_that_sleeps_since_the_beginning_of_its_turn() {
 }
 
 #[test]
-fn the_queue_may_be_dropped_when_it_has_taken_what_a_waker_was_used_up_for() {
+fn queue_dropped_after_taking_used_up_wakers() {
     model(|| {
         let mut queue = WakeQueue::new(2);
         let (first, second) = (waker(&queue, 0), waker(&queue, 1));
-        // Nobody sleeps, so that both are handed over.
+        // No parent sleeps, so both wakers are handed over.
         let others = [first, second].map(|waker| thread::spawn(move || waker.wake()));
         poll_woken(&mut queue);
         drop(queue);
@@ -433,7 +433,7 @@ fn the_queue_may_be_dropped_when_it_has_taken_what_a_waker_was_used_up_for() {
 }
 
 #[test]
-fn a_waker_that_was_handed_over_is_none_any_more_when_it_was_taken() {
+fn handed_over_waker_not_held_after_take() {
     model(|| {
         let mut queue = WakeQueue::new(1);
         let (first, second) = (waker(&queue, 0), waker(&queue, 0));

@@ -1,19 +1,19 @@
-//! The woken children: a list in the order of their wakes, linked through their slots.
+//! The woken children: a list in the order of their wake-ups, linked through their slots.
 
 use std::mem;
 use std::pin::Pin;
 
 use super::slots::Slots;
 
-/// The link of a child that is not on the list, which is what a new slot has.
+/// The link of a child that is not on the list. A new slot has this link.
 pub(super) const UNLINKED: u32 = u32::MAX;
 
 /// The link of the last child on the list.
 const LAST: u32 = u32::MAX - 1;
 
-/// The children that are to be polled because they were woken, in the order of their wakes.
+/// The children to poll because they were woken, in the order of their wake-ups.
 ///
-/// The first is polled next. Who wants another to be brings it to the front.
+/// The first one is polled next; [`bring_to_front`](Self::bring_to_front) makes another one the first.
 #[derive(Debug)]
 pub(super) struct Woken {
     first: u32,
@@ -36,13 +36,13 @@ impl Woken {
         self.len
     }
 
-    /// The child that was woken first.
+    /// Returns the child that was woken first.
     #[inline]
     pub(super) fn first(&self) -> Option<u32> {
         (self.len > 0).then_some(self.first)
     }
 
-    /// Adds child `index`, which is not on the list, at the end.
+    /// Adds child `index`, which must not be on the list, at the end.
     #[inline]
     pub(super) fn push(&mut self, mut slots: Pin<&mut impl Slots>, index: u32) {
         slots.as_mut().note_mut(index as usize).link = LAST;
@@ -55,7 +55,7 @@ impl Woken {
         self.len += 1;
     }
 
-    /// Adds child `index`, which is on no list, at the front.
+    /// Adds child `index`, which must not be on any list, at the front.
     #[inline]
     pub(super) fn push_front(&mut self, slots: Pin<&mut impl Slots>, index: u32) {
         slots.note_mut(index as usize).link = self.first;
@@ -81,7 +81,7 @@ impl Woken {
         self.len += later.len;
     }
 
-    /// The first children of the list, `count` of them or all that there are.
+    /// Returns the first `count` children of the list, or all if there are fewer.
     #[cfg(feature = "tokio")]
     pub(super) fn first_of(&self, slots: &impl Slots, count: u32) -> Vec<u32> {
         let mut next = self.first;
@@ -93,7 +93,7 @@ impl Woken {
         children.collect()
     }
 
-    /// Makes child `index`, which is on the list, the first of it.
+    /// Moves child `index`, which must be on the list, to the front.
     #[cfg(feature = "tokio")]
     pub(super) fn bring_to_front(&mut self, mut slots: Pin<&mut impl Slots>, index: u32) {
         if index == self.first {
@@ -114,7 +114,7 @@ impl Woken {
         self.first = index;
     }
 
-    /// Takes out the child that was woken first.
+    /// Removes and returns the child that was woken first.
     #[inline]
     pub(super) fn pop(&mut self, slots: Pin<&mut impl Slots>) -> Option<u32> {
         if self.len == 0 {

@@ -121,7 +121,8 @@ mod tests {
     // output of a future that only panics to be `!`.
     #[test]
     fn barrier_infers_result_of_diverging_future() {
-        let joined = barrier([async { panic!("never polled") }]);
-        let _: Box<dyn Future<Output = Result<Vec<u8>, String>>> = Box::new(joined);
+        let joined: Box<dyn Future<Output = Result<Vec<u8>, String>>> =
+            Box::new(barrier([async { panic!("never polled") }]));
+        drop(joined);
     }
 }

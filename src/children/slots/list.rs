@@ -11,7 +11,7 @@ use std::pin::Pin;
 use super::slot::{Holds, Note, Outcome, Slot};
 use super::{Slots, Visit};
 
-/// How many times the room that they need outputs may keep, where the slots have lain.
+/// The outputs reuse the allocation of the slots if it is at most this many times as large as needed.
 const ROOM_KEPT: usize = 4;
 
 /// Any number of futures of one type, on the heap.
@@ -20,8 +20,9 @@ pub(crate) struct List<F: Future>(Pin<Box<[Slot<F>]>>);
 impl<F: Future> List<F> {
     /// Collects the futures.
     ///
-    /// If the iterator panics, or an item's `into_future`, the futures that are there by then are
-    /// dropped and the panic goes on.
+    /// # Panics
+    ///
+    /// If the iterator or an item's `into_future` panics. The futures collected so far are dropped.
     pub(crate) fn collect<I>(futures: I) -> Self
     where
         I: IntoIterator,
@@ -30,8 +31,8 @@ impl<F: Future> List<F> {
         let futures = futures.into_iter();
         let slot = |future: I::Item| Slot::new(future.into_future());
         let mut slots = Vec::new();
-        // Only a hint: room that cannot be had is no error yet, and room that was reserved for
-        // nothing is given back below.
+        // The size is only a hint. A failed reservation is no error here, and `into_boxed_slice`
+        // returns what was reserved in vain.
         match futures.size_hint() {
             (lower, Some(upper)) if lower == upper && slots.try_reserve_exact(lower).is_ok() => {
                 slots.extend(futures.map(slot));
@@ -43,12 +44,12 @@ impl<F: Future> List<F> {
 }
 
 impl<F: Future> List<F> {
-    /// Takes all outcomes, in the order of their indices, once every future has come to its end.
-    /// They may lie where the slots have lain: then nothing is allocated.
+    /// Takes all outcomes, in the order of their indices, after every future has finished. Reuses the
+    /// allocation of the slots if it is not much too large.
     ///
     /// # Panics
     ///
-    /// If a slot holds a future still, or if `output` panics.
+    /// If a slot still holds a future, or if `output` panics.
     pub(crate) fn take_all<O>(
         self: Pin<&mut Self>,
         output: impl Fn(Outcome<F::Output>) -> O,
@@ -58,7 +59,7 @@ impl<F: Future> List<F> {
             list.0
                 .iter()
                 .all(|slot| slot.note().holds() != Holds::Future),
-            "every future has come to its end"
+            "every future has finished"
         );
         let slots = mem::replace(&mut list.0, Box::into_pin(Box::default()));
         // SAFETY: no future is left in them (invariant 2).
@@ -69,7 +70,7 @@ impl<F: Future> List<F> {
             .filter_map(Slot::into_outcome)
             .map(output);
         if size_of::<Slot<F>>() <= ROOM_KEPT * size_of::<O>() {
-            // In place, which leaves the vector with room that is not used.
+            // Collects in place: no allocation, but some unused capacity.
             outputs.collect()
         } else {
             let mut exact = Vec::with_capacity(outputs.size_hint().1.unwrap_or(0));
@@ -78,7 +79,7 @@ impl<F: Future> List<F> {
         }
     }
 
-    /// Takes all futures, in the order of their indices, if none of them was polled.
+    /// Takes all futures, in the order of their indices, or returns `None` if one was polled.
     pub(crate) fn take_unpolled(
         self: Pin<&mut Self>,
     ) -> Option<impl ExactSizeIterator<Item = F> + use<F>> {

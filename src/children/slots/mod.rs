@@ -1,24 +1,24 @@
-//! Where the children live: a [`Slot`] for each, which holds first the future and then what came
-//! out of it, in one place that does not move.
+//! Where the children live: one [`Slot`] each, which holds the future first and then its outcome, and
+//! does not move.
 //!
-//! There are two ways to lay slots out, [`List`] for any number of futures of one type and
-//! [`Row`] for a fixed number of futures of different types. Above this file they are the same.
+//! There are two layouts: [`List`] for any number of futures of one type, and [`Row`] for a fixed
+//! number of futures of different types. The code above this module treats both alike.
 //!
 //! # Invariants
 //!
-//! 1. A future of a `List` is pinned by its first poll, and by nothing else: its slot is pinned in
-//!    name as soon as it is collected, but no foreign code has seen where a future lies that was
-//!    never polled. `Note::polls` tells, which `Slot::poll` alone writes, before it polls.
-//! 2. The slots of a `List` are not moved while one of them holds a future that was polled: nothing
-//!    here hands out a `&mut [Slot<F>]` or a `&mut Slot<F>`, only `Pin<&mut Slot<F>>`, and slots are
-//!    moved out of a list only by `take_all`, when none holds a future, and by `take_unpolled`, when
-//!    none was polled. A slot drops its future where it lies.
-//! 3. `Note::holds` says which field of the content is initialized; if it says `Nothing` none is.
-//!    It is changed to `Nothing` before what it named is dropped or taken, and to anything else
-//!    after that was put in its place.
-//! 4. What is in the cell of a slot is read and changed by who has the slot as `Pin<&mut Slot<F>>`,
-//!    and so alone; only an output is lent to who has the slot as `&Slot<F>`. A reference to
-//!    the future is made while it is polled or dropped, and at no other time.
+//! 1. The first poll pins a future of a `List`, and nothing else does. Its slot is nominally pinned
+//!    as soon as it is collected, but no foreign code has seen the address of a future that was never
+//!    polled. `Note::polls` records the polls. Only `Slot::poll` writes it, before it polls.
+//! 2. The slots of a `List` do not move while one of them holds a polled future. This module hands
+//!    out `Pin<&mut Slot<F>>`, never `&mut [Slot<F>]` or `&mut Slot<F>`. Only two functions move slots
+//!    out of a list: `take_all`, when no slot holds a future, and `take_unpolled`, when no future was
+//!    polled. A slot drops its future in place.
+//! 3. `Note::holds` says which field of the content is initialized; with `Nothing`, none is. It
+//!    becomes `Nothing` before the content is dropped or taken, and anything else only after that
+//!    content was written.
+//! 4. Whoever has a slot as `Pin<&mut Slot<F>>` reads and changes its cell, exclusively. Through
+//!    `&Slot<F>` only an output can be borrowed. A reference to the future exists only while the
+//!    future is polled or dropped.
 
 mod list;
 mod row;
@@ -33,8 +33,8 @@ pub use self::slot::{Seat, Slot};
 
 /// A fixed layout of slots, reached by the index of their child.
 pub trait Slots {
-    /// What the engine knows of one slot: its own type where all are alike, so that calls are
-    /// direct, else a trait object.
+    /// The slot type that the engine sees: the concrete type if all slots are alike, so that calls are
+    /// direct, or else a trait object.
     type Slot<'a>: Seat + ?Sized
     where
         Self: 'a;
@@ -48,10 +48,10 @@ pub trait Slots {
     /// Visits the slot of child `index`, which is below `count`, by its own type.
     fn visit<V: Visit>(self: Pin<&mut Self>, index: usize, visit: V) -> V::Output;
 
-    /// What is noted of child `index`, which is below `count`.
+    /// The record of child `index`, which is below `count`.
     fn note(&self, index: usize) -> &Note;
 
-    /// As [`note`](Self::note), to change it.
+    /// The record of child `index`, which is below `count`, to change it.
     fn note_mut(self: Pin<&mut Self>, index: usize) -> &mut Note;
 }
 

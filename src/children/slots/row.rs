@@ -1,4 +1,4 @@
-//! Slots of different types, in line.
+//! `Row`: slots of different types, one after the other.
 
 use std::pin::Pin;
 
@@ -7,16 +7,16 @@ use pin_project::pin_project;
 use super::slot::{Note, Seat, Slot};
 use super::{Slots, Visit};
 
-/// A fixed number of futures of different types, in line.
+/// A fixed number of futures of different types.
 ///
-/// A macro builds it without recursion, and with the futures evaluated in the order in which they
-/// were written: `Row::empty().and(first).and(second)`.
+/// A macro builds it without recursion, `Row::empty().and(first).and(second)`, which also evaluates the
+/// futures in the order in which they are written.
 #[derive(Debug)]
 #[pin_project]
 pub struct Row<L>(#[pin] L);
 
 impl Row<End> {
-    /// Makes a row without futures.
+    /// Creates a row without futures.
     #[must_use]
     #[inline]
     pub fn empty() -> Self {
@@ -35,7 +35,7 @@ impl<L: Links> Row<L> {
         })
     }
 
-    /// The links of the row, for what their own types know.
+    /// The links of the row, by their own types.
     pub(crate) fn links(self: Pin<&mut Self>) -> Pin<&mut L> {
         self.project().0
     }
@@ -75,10 +75,10 @@ impl<L: Links> Slots for Row<L> {
 #[derive(Debug)]
 pub struct End;
 
-/// The links before, and one slot more. The first future is the innermost.
+/// One slot, after the links before it. The first future is the innermost.
 ///
-/// It is never `Unpin`, so that the compiler need not look into all links to know: it would reach
-/// its recursion limit at about 60.
+/// It is never `Unpin`. If it could be, the compiler would look into all links to find out, and reach
+/// its recursion limit at about 60 futures.
 #[derive(Debug)]
 #[pin_project(!Unpin)]
 pub struct Link<Init, F: Future> {
@@ -90,8 +90,8 @@ pub struct Link<Init, F: Future> {
 
 /// The slots of a [`Row`], reached by the index of their child.
 ///
-/// It stands beside [`Slots`] because a bound on the slot type of `Init`, for every lifetime,
-/// would demand `'static` futures.
+/// A trait apart from [`Slots`], because a bound on `Init`'s slot type for every lifetime would require
+/// `'static` futures.
 pub trait Links {
     /// How many links there are.
     const COUNT: usize;
@@ -102,10 +102,10 @@ pub trait Links {
     /// Visits the slot of link `index`, which is below `COUNT`, by its own type.
     fn visit<V: Visit>(self: Pin<&mut Self>, index: usize, visit: V) -> V::Output;
 
-    /// What is noted of link `index`, which is below `COUNT`.
+    /// The record of link `index`, which is below `COUNT`.
     fn note(&self, index: usize) -> &Note;
 
-    /// As [`note`](Self::note), to change it.
+    /// The record of link `index`, which is below `COUNT`, to change it.
     fn note_mut(self: Pin<&mut Self>, index: usize) -> &mut Note;
 }
 

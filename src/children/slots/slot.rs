@@ -1,4 +1,4 @@
-//! The place of one child, which holds first the future and then what came out of it.
+//! The slot of one child: it holds the future first, then its output or panic.
 
 #![expect(
     unsafe_code,
@@ -16,25 +16,25 @@ use super::super::woken::UNLINKED;
 use crate::contain::{FirstPanic, contain, discard};
 use crate::panic::Panic;
 
-/// The place of one child.
+/// The slot of one child.
 ///
-/// Dropping it drops what it holds, and discards a panic that it holds. Of several slots whose
-/// contents panic when they are dropped, the first such panic goes on and the others are discarded:
-/// so each is dropped, however slots are laid out, and none aborts the process.
+/// Dropping it drops its content, and discards a panic that it holds. If the contents of several slots
+/// panic when dropped, the first panic resumes and the others are discarded. So each is dropped,
+/// however the slots are laid out, and the process does not abort.
 pub struct Slot<F: Future> {
     note: Note,
-    /// In a cell, so that a reference to the slot is none to the future, which may have references
-    /// to itself that are the only ones to what they point to (invariant 4).
+    /// In a cell, so that a reference to the slot is not one to the future: a future may hold unique
+    /// references into itself (invariant 4).
     content: UnsafeCell<Content<F>>,
 }
 
-/// What the engine notes of a child. It is neither copied nor moved from child to child.
+/// What the engine records about a child. It stays with its child: never copied, never moved.
 #[derive(Debug)]
 #[expect(unnameable_types, reason = "the engine alone meets it")]
 pub struct Note {
     /// How often the future was polled (invariant 1).
     polls: u32,
-    /// The child's place in the list of the [woken](super::super::woken::Woken) ones.
+    /// The child's link in the list of the [woken](super::super::woken::Woken) children.
     pub(in super::super) link: u32,
     /// What the slot holds (invariant 3).
     holds: Holds,
@@ -47,7 +47,7 @@ impl Note {
         self.polls
     }
 
-    /// Whether the child is on the list of the woken ones.
+    /// Whether the child is on the list of the woken children.
     #[inline]
     pub(in super::super) fn is_linked(&self) -> bool {
         self.link != UNLINKED
@@ -60,23 +60,24 @@ impl Note {
     }
 }
 
-/// What came out of a future. A panic is in a box, since it is large, and there is none as a rule.
+/// The outcome of a future. The panic is boxed, because it is large and rare.
 pub(crate) type Outcome<O> = Result<O, Box<Panic>>;
 
 /// What a slot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holds {
-    /// A future that has not come to its end.
+    /// A future that has not finished.
     Future,
-    /// The output of a future that has.
+    /// The output of a finished future.
     Output,
-    /// The panic that a future ended with.
+    /// The panic of a future.
     Panic,
-    /// Nothing any more.
+    /// Nothing: it was dropped or taken.
     Nothing,
 }
 
-/// Which of these it is `Note::holds` tells: no byte of the future does, as one of an enum might.
+/// `Note::holds` says which field is initialized. An enum would not do: its tag may lie in a byte of
+/// the future, and reading it would access the pinned future (invariant 4).
 union Content<F: Future> {
     future: ManuallyDrop<F>,
     output: ManuallyDrop<F::Output>,
@@ -89,18 +90,18 @@ unsafe impl<F: Future + Sync> Sync for Slot<F> where F::Output: Sync {}
 // The cell changes behind no shared reference.
 impl<F: Future + RefUnwindSafe> RefUnwindSafe for Slot<F> where F::Output: RefUnwindSafe {}
 
-/// What the engine does with a slot whose future's type it does not know.
+/// The operations on a slot that do not need the type of its future.
 pub trait Seat {
-    /// Drops the future, if the slot holds one, and keeps the panic in its place.
+    /// Drops the future, if the slot holds one, and holds `panic` instead.
     fn end_with(self: Pin<&mut Self>, panic: Panic);
 
-    /// Drops the future, if the slot holds one. If that panics, the slot holds the panic.
+    /// Drops the future, if the slot holds one. If the drop panics, the slot holds that panic.
     fn abandon(self: Pin<&mut Self>);
 
     /// Takes the panic out of the slot, if it holds one.
     fn take_panic(self: Pin<&mut Self>) -> Option<Panic>;
 
-    /// Drops whatever the slot holds; a panic that it held, or that this causes, is returned.
+    /// Drops the content. Returns the panic that the slot held, or that the drop caused.
     fn clear(self: Pin<&mut Self>) -> Option<Panic>;
 }
 
@@ -119,32 +120,32 @@ impl<F: Future> Slot<F> {
         }
     }
 
-    /// What is noted of the child.
+    /// The record of the child.
     #[inline]
     pub(super) fn note(&self) -> &Note {
         &self.note
     }
 
-    /// As [`note`](Self::note), to change it.
+    /// The record of the child, to change it.
     #[inline]
     pub(super) fn note_mut(self: Pin<&mut Self>) -> &mut Note {
         // SAFETY: the note is not pinned.
         unsafe { &mut self.get_unchecked_mut().note }
     }
 
-    /// Polls the future. It is dropped as soon as it is done.
+    /// Polls the future, and drops it as soon as it is ready.
     ///
     /// # Panics
     ///
-    /// If the future does, in its poll or when it is dropped: then [`end_with`](Seat::end_with) is to
-    /// be called. And if the slot holds no future.
+    /// If the future panics, in its poll or its drop: the caller then calls
+    /// [`end_with`](Seat::end_with). Also if the slot holds no future.
     #[inline]
     pub(crate) fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         // SAFETY: a future that the slot holds is not moved (invariant 2).
         let this = unsafe { self.get_unchecked_mut() };
         assert!(
             this.note.holds == Holds::Future,
-            "only a child that is pending is polled"
+            "polls only a pending child"
         );
         this.note.polls = this.note.polls.saturating_add(1);
         // SAFETY: the slot holds a future (invariant 3).
@@ -153,6 +154,7 @@ impl<F: Future> Slot<F> {
         let Poll::Ready(output) = unsafe { Pin::new_unchecked(future) }.poll(context) else {
             return Poll::Pending;
         };
+        // Guards the output: if dropping the future panics, the output is dropped too.
         let output = Finished(ManuallyDrop::new(output));
         this.drop_future();
         this.content.get_mut().output = output.into_inner();
@@ -160,7 +162,7 @@ impl<F: Future> Slot<F> {
         Poll::Ready(())
     }
 
-    /// Drops the future, which the slot holds, and which leaves it empty also when that panics.
+    /// Drops the future that the slot holds. The slot is empty afterwards, even if the drop panics.
     #[inline]
     fn drop_future(&mut self) {
         debug_assert!(self.note.holds == Holds::Future, "there is a future");
@@ -171,7 +173,7 @@ impl<F: Future> Slot<F> {
         unsafe { ManuallyDrop::drop(future) };
     }
 
-    /// Makes the slot, which holds nothing, hold a panic.
+    /// Puts a panic into the empty slot.
     fn put_panic(&mut self, panic: Panic) {
         self.content.get_mut().panic = ManuallyDrop::new(Box::new(panic));
         self.note.holds = Holds::Panic;
@@ -188,20 +190,20 @@ impl<F: Future> Slot<F> {
         Some(unsafe { &content.output })
     }
 
-    /// Takes what came out of the future, if it has come to its end.
+    /// Takes the outcome of the future, if it has finished.
     #[inline]
     pub(crate) fn take_outcome(self: Pin<&mut Self>) -> Option<Outcome<F::Output>> {
         // SAFETY: a future that the slot holds is not moved (invariant 2).
         unsafe { self.get_unchecked_mut() }.take()
     }
 
-    /// What came out of the future, if it has come to its end.
+    /// Returns the outcome of the future, if it has finished.
     #[inline]
     pub(super) fn into_outcome(mut self) -> Option<Outcome<F::Output>> {
         self.take()
     }
 
-    /// Takes what came out of the future, if it has come to its end. A future stays where it is.
+    /// Takes the outcome of the future, if it has finished. A pending future stays in place.
     #[inline]
     fn take(&mut self) -> Option<Outcome<F::Output>> {
         let content = self.content.get_mut();
@@ -220,7 +222,7 @@ impl<F: Future> Slot<F> {
         Some(taken)
     }
 
-    /// The future, if it has not come to its end.
+    /// Returns the future, if it has not finished.
     ///
     /// # Safety
     ///
@@ -237,8 +239,8 @@ impl<F: Future> Slot<F> {
     }
 }
 
-/// An output whose future is being dropped. If that panics the output is dropped too, and a panic of
-/// its own is discarded.
+/// Guards an output while its future is dropped. If that drop panics, the guard drops the output too,
+/// and discards a panic of its own.
 struct Finished<O>(ManuallyDrop<O>);
 
 impl<O> Finished<O> {

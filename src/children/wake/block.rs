@@ -27,10 +27,10 @@ pub(super) struct Block {
     /// The [top](super::top) of the stack of woken entries.
     pub(super) top: AtomicU32,
     pub(super) parents: [Parent; 2],
-    /// Shows loom who uses the block, which it does not see by itself.
+    /// Shows loom the uses of the block, which it cannot see by itself.
     #[cfg(straggler_loom)]
     pub(super) used: UnsafeCell<()>,
-    /// Here the entries begin, and behind them the order.
+    /// The entries start here, and the order follows them.
     entries: [Entry; 0],
 }
 
@@ -53,7 +53,7 @@ const _: () = assert!(
 );
 
 impl Reference {
-    /// Makes a block. `len` is not zero.
+    /// Creates a block of `len` entries, which must not be zero.
     pub(super) fn new(len: u32) -> Self {
         assert!(len > 0, "there is a child to wake");
         let (layout, _) = Block::layout(len);
@@ -83,7 +83,7 @@ impl Reference {
         this
     }
 
-    /// Leaves the reference to whoever has the pointer.
+    /// Turns the reference into a pointer that stands for it.
     pub(super) fn into_pointer(self) -> NonNull<Block> {
         ManuallyDrop::new(self).0
     }
@@ -119,27 +119,27 @@ impl Reference {
         unsafe { &*self.entry_pointer(index) }
     }
 
-    /// Where the order begins, which has room for `len` indices.
+    /// Returns where the order starts. It has room for `len` indices.
     pub(super) fn order(&self) -> NonNull<usize> {
         let (_, order) = Block::layout(self.header().len);
         // SAFETY: the order lies at that offset in the same allocation.
         unsafe { self.0.byte_add(order) }.cast()
     }
 
-    /// Writes which child was the one to end when `at` others had.
+    /// Records that child `index` finished after `at` others.
     ///
     /// # Safety
     ///
     /// The caller is the owner (invariant 4).
     pub(super) unsafe fn write_order(&self, at: u32, index: u32) {
-        assert!(at < self.header().len, "each child ends once");
+        assert!(at < self.header().len, "each child finishes once");
         // SAFETY: there is room for `len` indices.
         let place = unsafe { self.order().add(at as usize) };
         // SAFETY: nobody else uses it, as the caller says.
         unsafe { place.write(index as usize) };
     }
 
-    /// The entry with this pointer, and its block.
+    /// Returns the entry behind this pointer, and its block.
     ///
     /// # Safety
     ///
@@ -162,7 +162,7 @@ impl Reference {
 
 impl Clone for Reference {
     fn clone(&self) -> Self {
-        // Nothing has to be seen by anybody: who clones has a reference already.
+        // Relaxed is enough, as in `Arc`: the caller already has a reference.
         let before = self.header().references.fetch_add(1, Ordering::Relaxed);
         if before > usize::MAX / 2 {
             process::abort();
@@ -173,9 +173,9 @@ impl Clone for Reference {
 
 impl Drop for Reference {
     fn drop(&mut self) {
-        // What was done under this reference happens before the block is freed: whoever frees it
-        // acquires what each of the others has released. This load is as a fence would be, but seen
-        // by the thread sanitizer too; and who has the last reference needs no more than that.
+        // Everything done under this reference happens before the block is freed: whoever frees it
+        // acquires what each of the others has released. A load does what a fence would, and the
+        // thread sanitizer understands it. The last reference needs no more than that load.
         let references = &self.header().references;
         if references.load(Ordering::Acquire) != 1 {
             if references.fetch_sub(1, Ordering::Release) != 1 {
@@ -197,7 +197,7 @@ impl Drop for Reference {
 }
 
 impl Block {
-    /// The layout of a block, and where the order begins in it.
+    /// Returns the layout of a block, and the offset of the order in it.
     fn layout(len: u32) -> (Layout, usize) {
         let len = len as usize;
         let with_order = || {
@@ -210,25 +210,25 @@ impl Block {
         with_order().expect("the futures themselves take more memory than their block")
     }
 
-    /// Wakes the child of `entry`. A waker that is `used_up` thereby may be handed over to the owner:
-    /// then returns `true`, and the block may be gone.
+    /// Wakes the child of `entry`. `is_used_up` says that this call consumes the waker. If it returns
+    /// `true`, the owner has taken over the waker's share of the count, and the block may be gone.
     pub(super) fn wake(&self, entry: &Entry, is_used_up: bool) -> bool {
         let mut top = self.top.load(Ordering::Relaxed);
-        // In its own poll the owner will look. With nothing on the stack that keeps the order of
-        // the wakes.
+        // In its own poll a flag is enough: the owner looks at it afterwards. Only with an empty stack,
+        // or this wake-up would overtake those on it.
         if top > MOST && entry.wakes_itself() {
             return false;
         }
         if entry.queued.swap(true, Ordering::AcqRel) {
             return false;
         }
-        // Releases what was done before the wake to the poll that takes the stack; acquires the
-        // parent's waker where the push is granted it.
+        // The exchange releases what was done before the wake-up to the poll that takes the stack, and
+        // acquires the parent's waker if the push is granted it.
         while top != CLOSED {
             let sleeper = sleeper(top);
             let below = if sleeper.is_some() { NONE } else { top };
             entry.next.store(below, Ordering::Relaxed);
-            // Who is granted the parent needs the block for longer.
+            // A push that is granted the parent still needs the block, so it keeps its waker.
             let hands_over = is_used_up && sleeper.is_none();
             entry.is_handed_over.store(hands_over, Ordering::Relaxed);
             let pushed = self.top.compare_exchange_weak(

@@ -1,4 +1,4 @@
-//! Where the block is once there is one.
+//! The owner's reference to the block, created on demand.
 
 #![expect(
     unsafe_code,
@@ -14,10 +14,10 @@ use std::ptr::{self, NonNull};
 use super::block::{Block, Reference};
 use super::sync::{AtomicPtr, Ordering};
 
-/// The owner's reference to the block, which is made when it is needed.
+/// The owner's reference to the block, or nothing yet.
 ///
-/// As a `OnceLock` would be, but without a lock: of two threads that make a block at once, one
-/// throws its block away.
+/// Like a `OnceLock`, but without a lock: if two threads create a block at once, one of them drops its
+/// block.
 #[derive(Debug)]
 pub(super) struct BlockCell(AtomicPtr<Block>);
 
@@ -71,7 +71,7 @@ impl BlockCell {
         Some(unsafe { Lent::of(self, block) })
     }
 
-    /// Makes a block of `len` entries if there is none.
+    /// Returns the block. Creates one of `len` entries if there is none.
     #[inline]
     pub(super) fn get_or_make(&self, len: u32) -> Lent<'_> {
         self.get().unwrap_or_else(|| self.make(len))
@@ -95,7 +95,7 @@ impl BlockCell {
         unsafe { Lent::of(self, earlier.unwrap_or(new)) }
     }
 
-    /// Takes the reference out of the cell.
+    /// Takes the reference out of the cell, if there is a block.
     #[inline]
     pub(super) fn take(&mut self) -> Option<Reference> {
         let block = NonNull::new(self.0.load(Ordering::Acquire))?;
@@ -114,7 +114,7 @@ mod tests {
     use super::BlockCell;
 
     #[test]
-    fn two_threads_that_make_a_block_get_the_same_one() {
+    fn block_is_shared_when_two_threads_create_it() {
         loom::model(|| {
             let cell = Arc::new(BlockCell::new());
             let other = thread::spawn({
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_another_thread_has_made_is_whole() {
+    fn block_of_another_thread_is_initialized() {
         loom::model(|| {
             let cell = Arc::new(BlockCell::new());
             let other = thread::spawn({
@@ -139,7 +139,7 @@ mod tests {
                     cell.get_or_make(2);
                 }
             });
-            // So that loom goes on from here to where the block is made.
+            // Lets loom switch to the thread that creates the block.
             thread::yield_now();
             if let Some(block) = cell.get() {
                 // Loom reports it if the block may be in the making here.

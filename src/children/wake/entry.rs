@@ -1,4 +1,4 @@
-//! What the owner and the wakers share of one child.
+//! The entry of one child: what the owner and the wakers share of it.
 
 use std::cell::Cell;
 use std::ptr;
@@ -6,33 +6,33 @@ use std::ptr;
 use super::sync::{self, AtomicBool, AtomicU32, Ordering};
 use super::top::NONE;
 
-/// More wakers of one child than any sane program has, with room for those that threads add at the
-/// same time: they were leaked, and the count must not start again at zero.
+/// The process aborts at this many wakers of one child: they were leaked, and the count must not wrap.
+/// It leaves room for the wakers that other threads clone meanwhile.
 pub(super) const TOO_MANY: u32 = u32::MAX / 4;
 
-/// In the count of an entry's wakers: the owner has let go, so they hold a reference of their own.
+/// A bit in the count of an entry's wakers: the owner has let go, so the wakers hold a reference of
+/// their own.
 pub(super) const LEFT: u32 = 1 << 31;
 
 /// The entry of a child in its block.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) index: u32,
-    /// How many wakers of this child there are, but for the one that is lent to its poll; with
-    /// [`LEFT`].
+    /// How many wakers of this child there are, without the one lent to its poll, plus [`LEFT`].
     pub(super) wakers: AtomicU32,
     pub(super) next: AtomicU32,
-    /// Whether the child waits to be polled, or has ended. Every change that matters is a
-    /// read-modify-write that acquires and releases: so a poll sees all that was done before any
-    /// wake it answers, also before those that found the flag set.
+    /// Whether the child waits to be polled, or has finished. Every change that matters is a
+    /// read-modify-write that acquires and releases. So a poll sees everything done before any wake-up
+    /// it answers, including wake-ups that found the flag set.
     pub(super) queued: AtomicBool,
-    /// Whether the child was taken from the stack since its last poll began, which the owner alone
-    /// uses.
+    /// Whether the owner took the child from the stack after its last poll began. Only the owner uses
+    /// it.
     is_taken: AtomicBool,
-    /// Whether the push that is on the stack was made with a waker that is used up: it is counted
-    /// among the wakers until the owner takes the stack. It belongs to whom `next` does.
+    /// Whether the push on the stack used up its waker, which counts among the wakers until the owner
+    /// takes the stack. It belongs to whoever `next` belongs to.
     pub(super) is_handed_over: AtomicBool,
-    /// Whether the child was woken by its own poll, and by the thread that polls it, which alone
-    /// uses this.
+    /// Whether the child was woken in its own poll, by the thread that polls it. Only that thread uses
+    /// it.
     woke_itself: AtomicBool,
 }
 
@@ -49,8 +49,8 @@ impl Entry {
         }
     }
 
-    /// Whether there is a waker of the child, but for the one that is lent to its poll. If there is
-    /// none, acquires what was done with those that there were.
+    /// Whether there is a waker of the child, apart from the one lent to its poll. If not, acquires what
+    /// was done with the earlier ones.
     #[inline]
     pub(super) fn is_held(&self) -> bool {
         self.wakers.load(Ordering::Acquire) & !LEFT > 0
@@ -65,22 +65,22 @@ impl Entry {
         }
         self.is_handed_over.store(false, Ordering::Relaxed);
         if self.wakers.load(Ordering::Acquire) == 1 {
-            // There is no other waker, so nobody else changes the count.
+            // The last waker: no other thread can change the count.
             self.wakers.store(0, Ordering::Relaxed);
         } else {
             self.wakers.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
-    /// Whether the child is on the stack, or about to be, and was not taken from it since its last
-    /// poll began.
+    /// Whether the child is on the stack or about to be, and was not taken from it after its last poll
+    /// began.
     #[inline]
     pub(super) fn is_to_be_taken(&self) -> bool {
         !self.is_taken.load(Ordering::Relaxed) && self.queued.load(Ordering::Acquire)
     }
 
-    /// If the child was taken from the stack: makes a wake from here on a new one, and acquires what
-    /// was done before the earlier ones.
+    /// If the child was taken from the stack, lets the next wake-up push it again, and acquires what was
+    /// done before the earlier wake-ups.
     #[inline]
     fn unqueue(&self) {
         if !self.is_taken.load(Ordering::Relaxed) {
@@ -90,12 +90,12 @@ impl Entry {
         if self.is_held() {
             self.queued.swap(false, Ordering::AcqRel);
         } else {
-            // Nobody can wake the child just now.
+            // There is no waker, so nothing can wake the child now: a plain store is enough.
             self.queued.store(false, Ordering::Relaxed);
         }
     }
 
-    /// Makes further wakes do nothing.
+    /// Makes further wake-ups do nothing.
     #[inline]
     pub(super) fn end(&self) {
         if self.is_held() {
@@ -103,11 +103,11 @@ impl Entry {
         }
     }
 
-    /// Runs the poll of the child. Returns also whether the child woke itself, and may not be on the
+    /// Runs the poll of the child. Also returns whether the child woke itself and may not be on the
     /// stack.
     #[inline]
     pub(super) fn poll<R>(&self, poll: impl FnOnce() -> R) -> (R, bool) {
-        /// Restores what was polled before, also if the poll panics.
+        /// Restores the entry polled before, even if the poll panics.
         struct Restore(*const Entry);
         impl Drop for Restore {
             #[inline]
@@ -124,8 +124,8 @@ impl Entry {
         (polled, self.woke_itself.load(Ordering::Relaxed))
     }
 
-    /// Notes that the child woke itself, if this thread is in its poll. In a poll within that one, of
-    /// a child of another block, it may not be noted.
+    /// Notes that the child woke itself, if this thread is in its poll. May miss it inside a nested poll,
+    /// of a child of another block.
     #[inline]
     pub(super) fn wakes_itself(&self) -> bool {
         let is_polled_here = POLLED.with(|polled| ptr::eq(polled.get(), self));
@@ -137,6 +137,6 @@ impl Entry {
 }
 
 sync::thread_local! {
-    /// The entry of the child that this thread polls. It is compared, and never followed.
+    /// The entry of the child that this thread polls. Only compared, never dereferenced.
     static POLLED: Cell<*const Entry> = Cell::new(ptr::null());
 }

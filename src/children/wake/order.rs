@@ -1,4 +1,4 @@
-//! The order in which the children ended, when all is over.
+//! The order in which the children finished.
 
 #![expect(unsafe_code, reason = "the order lies in a block")]
 
@@ -7,15 +7,15 @@ use std::sync::OnceLock;
 
 use super::block::Reference;
 
-/// The order in which the children ended.
+/// The order in which the children finished.
 #[derive(Clone, Debug)]
 pub(crate) struct CompletionOrder(Order);
 
 #[derive(Clone, Debug)]
 enum Order {
-    /// So many, in the order of their indices; listed when somebody asks.
+    /// This many children, in the order of their indices. The list is created on demand.
     InInputOrder(u32, OnceLock<Box<[usize]>>),
-    /// So many, whose indices stand in the block.
+    /// This many children, whose indices are in the block.
     Recorded(Reference, u32),
 }
 
@@ -25,7 +25,7 @@ impl CompletionOrder {
         Self(Order::InInputOrder(count, OnceLock::new()))
     }
 
-    /// What the owner has recorded in the block.
+    /// The order that the owner has recorded in the block.
     ///
     /// # Safety
     ///
@@ -35,7 +35,7 @@ impl CompletionOrder {
         Self(Order::Recorded(block, count))
     }
 
-    /// The indices of the children, in the order in which they ended.
+    /// Returns the indices of the children, in the order in which they finished.
     pub(crate) fn indices(&self) -> &[usize] {
         match &self.0 {
             Order::InInputOrder(count, list) => list.get_or_init(|| (0..*count as usize).collect()),
@@ -47,7 +47,7 @@ impl CompletionOrder {
         }
     }
 
-    /// As [`indices`](Self::indices), without listing them anywhere.
+    /// Iterates over the [`indices`](Self::indices) without allocating a list.
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
         let (in_input_order, recorded) = match &self.0 {
             Order::InInputOrder(count, _) => (0..*count as usize, &[][..]),

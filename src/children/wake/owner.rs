@@ -20,20 +20,20 @@ pub(in crate::children) struct WakeQueue {
     len: u32,
     block: BlockCell,
     parents: Parents,
-    /// Whether the parent was to be woken by the next wake, and the stack not taken since.
+    /// Whether the parent was put to sleep and the stack not taken since.
     sleeping: bool,
-    /// How many children have ended.
+    /// How many children have finished.
     ended: u32,
-    /// Whether their indices stand in the block. Else they have ended in input order.
+    /// Whether their indices are in the block. If not, they have finished in input order.
     is_recorded: bool,
 }
 
 impl WakeQueue {
-    /// Makes the queue of `len` children.
+    /// Creates the queue of `len` children.
     ///
     /// # Panics
     ///
-    /// If there are more than an index can tell apart.
+    /// If there are too many children for a 32-bit index.
     #[inline]
     pub(in crate::children) fn new(len: usize) -> Self {
         let index = u32::try_from(len).ok().filter(|len| *len <= MOST);
@@ -47,14 +47,14 @@ impl WakeQueue {
         }
     }
 
-    /// Takes the stack, and hands over the children that were woken, the last wake first. From here
-    /// on no wake wakes the parent.
+    /// Takes the stack and passes the woken children to `woken`, the last wake-up first. From now on no
+    /// wake-up wakes the parent.
     #[inline]
     pub(in crate::children) fn take(&mut self, woken: impl FnMut(u32)) {
         let Some(block) = self.block.get() else {
             return;
         };
-        // A wake that this does not see is seen before the parent sleeps.
+        // A wake-up missed here is seen by the exchange that puts the parent to sleep.
         if block.header().top.load(Ordering::Relaxed) == NONE {
             return;
         }
@@ -64,8 +64,8 @@ impl WakeQueue {
         }
     }
 
-    /// As [`take`](Self::take). If there is something to take, the next wake from here on wakes
-    /// `parent`; and so it does if nothing was to be taken and `parent` was to be woken already.
+    /// Takes the stack like [`take`](Self::take), and puts `parent` to sleep in the same step, so that the
+    /// next wake-up wakes it. If the stack is empty, `parent` sleeps only if it did before.
     #[inline]
     pub(in crate::children) fn take_and_sleep(&mut self, parent: &Waker, woken: impl FnMut(u32)) {
         let Some(block) = self.block.get() else {
@@ -93,9 +93,9 @@ impl WakeQueue {
         replace_stack(&block, top, woken);
     }
 
-    /// Lends child `index` a waker for a poll. If it was [taken](Self::take) since its last poll began
-    /// a wake of it is a new one from here on. Returns also whether the child woke itself, which the
-    /// queue has forgotten then.
+    /// Lends child `index` a waker for a poll. If it was [taken](Self::take) after its last poll began,
+    /// its next wake-up pushes it again. Also returns whether the child woke itself, which the queue
+    /// does not remember.
     #[inline]
     pub(in crate::children) fn lend<R>(
         &self,
@@ -105,29 +105,29 @@ impl WakeQueue {
         lend(&self.block, self.len, index, poll)
     }
 
-    /// Whether child `index` is on the stack, or about to be, and was not taken from it since its
-    /// last poll began.
+    /// Whether child `index` is on the stack or about to be, and was not taken from it after its last
+    /// poll began.
     #[inline]
     pub(in crate::children) fn is_to_be_taken(&self, index: u32) -> bool {
         let block = self.block.get();
         block.is_some_and(|block| block.entry(index).is_to_be_taken())
     }
 
-    /// Whether child `index` was woken, and not polled since it was taken, or is about to be on the
+    /// Whether child `index` was woken and not polled after it was taken, or is about to be on the
     /// stack.
     pub(in crate::children) fn is_queued(&self, index: u32) -> bool {
         let block = self.block.get();
         block.is_some_and(|block| block.entry(index).queued.load(Ordering::Acquire))
     }
 
-    /// Whether anything outside of the engine holds a waker of child `index`. Where nothing does,
-    /// whoever did has made all its wakes.
+    /// Whether anything outside the engine holds a waker of child `index`. If not, all wake-ups by
+    /// earlier holders have been made.
     pub(in crate::children) fn is_held(&self, index: u32) -> bool {
         let block = self.block.get();
         block.is_some_and(|block| block.entry(index).is_held())
     }
 
-    /// Notes that child `index` has ended: further wakes of it do nothing.
+    /// Notes that child `index` has finished: further wake-ups of it do nothing.
     #[inline]
     pub(in crate::children) fn end(&mut self, index: u32) {
         if let Some(block) = self.block.get() {
@@ -139,9 +139,10 @@ impl WakeQueue {
         self.ended += 1;
     }
 
-    /// Writes into the block that child `index` is the next to end.
+    /// Records in the block that child `index` is the next to finish.
     fn record(&mut self, index: u32) {
         let block = self.block.get_or_make(self.len);
+        // So far they finished in input order, which needs no record. Now it does.
         if !self.is_recorded {
             for earlier in 0..self.ended {
                 // SAFETY: this is the owner.
@@ -159,14 +160,14 @@ impl WakeQueue {
         self.len
     }
 
-    /// How many children have ended.
+    /// How many children have finished.
     #[inline]
     pub(in crate::children) fn ended(&self) -> u32 {
         self.ended
     }
 
-    /// Lets go, and returns the order in which the children ended. Only once: what they are woken
-    /// for afterwards, and how they end, is not noted any more.
+    /// Lets go of the block and returns the order in which the children finished. Call it once: later
+    /// wake-ups and ends are not recorded.
     #[inline]
     pub(in crate::children) fn take_order(&mut self) -> CompletionOrder {
         let block = self.let_go();
@@ -180,18 +181,17 @@ impl WakeQueue {
         }
     }
 
-    /// Lets the next wake of a child wake `parent`, which is the one that it
-    /// [sleeps](Self::take_and_sleep) with if it does already. Returns `false` if there was a wake already,
-    /// or if earlier parents are being woken just now: then the parent has to be woken by the
-    /// caller.
+    /// Puts the parent to sleep: the next wake-up of a child wakes `parent`. If it
+    /// [sleeps](Self::take_and_sleep) already, `parent` must be the same. Returns `false` if there was a
+    /// wake-up already, or if pushes are still waking earlier parents: the caller then wakes the parent.
     #[inline]
     pub(in crate::children) fn sleep(&mut self, parent: &Waker) -> bool {
         if self.sleeping {
-            // It was woken if there was a wake.
+            // A wake-up in between has already woken it.
             return true;
         }
         let Some(block) = self.block.get() else {
-            // Nobody has a waker.
+            // There is no waker, so no wake-up can come.
             return true;
         };
         let header = block.header();
@@ -214,20 +214,20 @@ impl WakeQueue {
         self.sleeping
     }
 
-    /// Lets go of the parent, and leaves the block to the wakers. Returns the owner's reference.
+    /// Drops the parent's waker and leaves the block to the wakers. Returns the owner's reference.
     #[inline]
     fn let_go(&mut self) -> Option<Reference> {
         self.block.get()?;
         self.leave_block()
     }
 
-    /// Lets no wake wake the parent any more, nor do anything else.
+    /// Makes every further wake-up do nothing, not even wake the parent.
     #[inline]
     pub(in crate::children) fn close(&mut self) {
         let Some(block) = self.block.get() else {
             return;
         };
-        // The owner alone closes it.
+        // Relaxed is enough: only the owner closes it.
         if block.header().top.load(Ordering::Relaxed) == CLOSED {
             return;
         }
@@ -243,8 +243,8 @@ impl WakeQueue {
         if is_held {
             self.close();
         } else {
-            // Nobody wakes a child any more, and who woke the parent was done with that before it let
-            // go of its waker.
+            // There is no waker left to wake a child. A push that woke the parent finished that before
+            // it dropped its waker.
             self.sleeping = false;
             self.parents = Parents::default();
         }
@@ -252,7 +252,7 @@ impl WakeQueue {
         if is_held {
             self.leave_entries(&block);
         }
-        // Last, since it drops the parent's waker, which is foreign code and may panic.
+        // Last: it drops the parent's waker, which is foreign code and may panic.
         // SAFETY: this is the owner, and it does not sleep.
         unsafe { mem::take(&mut self.parents).leave(&block.header().parents) };
         Some(block)
@@ -265,7 +265,7 @@ impl WakeQueue {
             if !entry.is_held() {
                 continue;
             }
-            // First, since the last waker may be dropped as soon as it knows.
+            // First: the last waker may be dropped as soon as `LEFT` is set.
             let theirs = block.clone();
             if entry.wakers.fetch_or(LEFT, Ordering::AcqRel) > 0 {
                 mem::forget(theirs);
@@ -281,7 +281,7 @@ impl Drop for WakeQueue {
     }
 }
 
-/// Replaces the top of the stack, and hands over the children that were woken, the last wake first.
+/// Replaces the top of the stack and passes the woken children to `woken`, the last wake-up first.
 /// Returns whether the parent slept instead.
 #[inline]
 fn replace_stack(block: &Reference, top: u32, mut woken: impl FnMut(u32)) -> bool {

@@ -1,9 +1,9 @@
-//! The wakers of the parent: two places for them, of which the owner uses one.
+//! The wakers of the parent: two places for them, one of which the owner uses.
 //!
-//! Whoever is granted the parent wakes it in its place. Meanwhile the parent may poll the
-//! combinator, on another thread or on the spot, with another waker: that one takes the other
-//! place. While one place is in use the waker in the other is cloned to be woken, and its place
-//! is free before the wake: so a wake that is long under way holds up nobody.
+//! A push that is granted the parent wakes it by the waker in its place. Meanwhile the parent may poll
+//! the combinator with another waker, on another thread or on the spot: that waker goes to the other
+//! place. While one place is in use, a push clones the waker in the other one and frees that place
+//! before it wakes. So a slow wake-up blocks nobody.
 
 #![expect(
     unsafe_code,
@@ -21,16 +21,15 @@ pub(super) type Which = u8;
 #[derive(Debug)]
 pub(super) struct Parent {
     waker: UnsafeCell<Option<Waker>>,
-    /// What became of the grant. It means nothing while nobody is granted the place.
+    /// The state of the grant. Meaningless while the place is not granted.
     grant: AtomicU32,
 }
 
-/// Who was granted the place has not finished.
+/// The grantee of the place has not finished.
 const GRANTED: u32 = 0;
-/// It has finished, and left the waker to the owner.
+/// The grantee has finished and left the waker to the owner.
 const FINISHED: u32 = 1;
-/// It has not, and the owner, which needs the waker no more, has left it to who is granted the
-/// place.
+/// The grantee has not finished, and the owner has left the waker to it.
 const LEFT: u32 = 2;
 
 impl Parent {
@@ -41,7 +40,7 @@ impl Parent {
         }
     }
 
-    /// Wakes the parent. If `clones` the place is free before that.
+    /// Wakes the parent. With `clones`, frees the place before that.
     ///
     /// # Safety
     ///
@@ -78,7 +77,7 @@ impl Parent {
         })
     }
 
-    /// Leaves the waker to who is granted the place. Returns `false` if that one has finished.
+    /// Leaves the waker to the grantee. Returns `false` if the grantee has finished.
     fn leave(&self) -> bool {
         let left = self
             .grant
@@ -86,7 +85,7 @@ impl Parent {
         left != Err(FINISHED)
     }
 
-    /// Takes what is there out of the place.
+    /// Takes the waker out of the place, if there is one.
     ///
     /// # Safety
     ///
@@ -97,7 +96,7 @@ impl Parent {
     }
 }
 
-/// The right to use the waker in a place, which finishes also if the waker panics.
+/// The right to use the waker in a place. It ends on drop, even if the waker panics.
 struct Granted<'a>(&'a Parent);
 
 impl Drop for Granted<'_> {
@@ -122,17 +121,17 @@ fn at(places: &[Parent; 2], which: Which) -> &Parent {
     &places[usize::from(which)]
 }
 
-/// What the owner knows of the two places.
+/// What the owner knows about the two places.
 #[derive(Debug, Default)]
 pub(super) struct Parents {
     current: Which,
-    /// Whether somebody was granted the place and was not seen to have finished.
+    /// Whether the place was granted and the owner has not seen the grantee finish.
     granted: [bool; 2],
 }
 
 impl Parents {
-    /// Sees to it that a waker is in place that would wake the same as `parent`. Returns where it
-    /// is and whether it is to be cloned, or `None` while both places are in use.
+    /// Puts a waker in place that wakes the same as `parent`. Returns the place and whether to clone the
+    /// waker there, or `None` while both places are in use.
     ///
     /// # Safety
     ///
@@ -145,11 +144,11 @@ impl Parents {
         self.see_finished(places, self.current);
         // SAFETY: the caller is the owner, and the place is free (invariant 3).
         if self.granted == [false; 2] && unsafe { at(places, self.current).is(parent) } {
-            // As mostly. There is nothing in the other place then.
+            // The usual case. The other place is empty then.
             return Some((self.current, false));
         }
         self.see_finished(places, 1 - self.current);
-        // A parent that polls while it is woken may have another waker from now on.
+        // The parent polls while it is being woken, perhaps with another waker from now on.
         if self.granted[usize::from(self.current)] && !at(places, self.current).leave() {
             at(places, self.current)
                 .grant
@@ -181,7 +180,7 @@ impl Parents {
         Some((current, self.granted[usize::from(other)]))
     }
 
-    /// Notes it if who was granted the place has finished.
+    /// Notes whether the grantee of the place has finished.
     #[inline]
     fn see_finished(&mut self, places: &[Parent; 2], which: Which) {
         let grant = &at(places, which).grant;
@@ -192,19 +191,19 @@ impl Parents {
         }
     }
 
-    /// Notes that somebody was granted the place that was [`put`](Self::put) last.
+    /// Notes that the place of the last [`put`](Self::put) was granted.
     pub(super) fn grant(&mut self) {
         self.granted[usize::from(self.current)] = true;
     }
 
-    /// Drops both wakers, or leaves one that is in use to who uses it.
+    /// Drops both wakers, or leaves a waker in use to its grantee.
     ///
     /// # Safety
     ///
     /// The caller is the owner of `places`, does not sleep, and uses them no more.
     pub(super) unsafe fn leave(mut self, places: &[Parent; 2]) {
         for which in [0, 1] {
-            // Only to look costs less than to leave it.
+            // A load costs less than the exchange in `leave`.
             self.see_finished(places, which);
             let place = at(places, which);
             if !(self.granted[usize::from(which)] && place.leave()) {

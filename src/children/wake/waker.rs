@@ -1,4 +1,4 @@
-//! The wakers of children: pointers to entries, and the waker that is lent before there is a block.
+//! The wakers of children: pointers to entries, and the waker lent before there is a block.
 
 #![expect(
     unsafe_code,
@@ -56,7 +56,7 @@ unsafe fn drop_waker(entry: *const ()) {
     }
 }
 
-/// What a waker that is lent before there is a block points to.
+/// What a lent waker points to before there is a block.
 struct Unborn<'a> {
     index: u32,
     len: u32,
@@ -83,12 +83,12 @@ unsafe fn clone_unborn(unborn: *const ()) -> RawWaker {
 unsafe fn wake_unborn(unborn: *const ()) {
     // SAFETY: the caller says so.
     let unborn = unsafe { &*unborn.cast::<Unborn<'_>>() };
-    // Nothing but this child itself can have been pushed before: nobody else has a waker.
+    // A flag is enough: without a block there is no other waker, so nothing else can be on the stack.
     unborn.woke_itself.store(true, Ordering::Release);
 }
 
-/// Lends child `index` of `len` a waker for a poll. Returns also whether it was woken by it, and
-/// may not be on the stack.
+/// Lends child `index` of `len` a waker for a poll. Also returns whether the child woke itself with it
+/// and may not be on the stack.
 #[inline]
 pub(super) fn lend<R>(
     block: &BlockCell,
