@@ -16,7 +16,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     /// Each future waits at a [`Rendezvous`] until each of the others is about to be polled for the
     /// first time. The effect depends on where they run:
     ///
-    /// - With `spawned` after it, every task reaches the start line before any goes on, on its own
+    /// - With `spawned` after it, every task reaches the start line before any starts, on its own
     ///   thread if there are enough. Otherwise the first task has often finished before the last one
     ///   is spawned. Use this in tests that want a race.
     /// - On the combinator's own task they start in input order, as they would without it. It makes a

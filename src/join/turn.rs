@@ -56,7 +56,7 @@ pub(crate) fn turn<S: Slots>(
 struct FairShare {
     polls_left: u32,
     /// Whether the last child has finished. A finished child cannot use up the budget again, so the
-    /// turn goes on: at worst tokio refuses the next child once.
+    /// turn continues: at worst tokio refuses the next child once.
     has_ended: bool,
 }
 

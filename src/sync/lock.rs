@@ -28,7 +28,7 @@ use crate::leak::report::acquisition::Acquisition;
 ///   [`try_acquire`](Self::try_acquire) overtakes them. (A task that has used up tokio's cooperative
 ///   budget joins the queue at its next poll.)
 /// - [`holder`](Self::holder) and [`waiters`](Self::waiters) return an
-///   [`Acquisition`](crate::leak::Acquisition) each: where it was acquired and, in a leak check, by
+///   [`Acquisition`] each: where it was acquired and, in a leak check, by
 ///   which test or task and how long ago.
 /// - It is not reentrant: a task that acquires it twice deadlocks.
 /// - Each acquisition counts against tokio's cooperative budget, as that of tokio's own locks does.

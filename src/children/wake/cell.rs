@@ -67,7 +67,7 @@ impl BlockCell {
     pub(super) fn get(&self) -> Option<Lent<'_>> {
         // Acquires that the block was made.
         let block = NonNull::new(self.0.load(Ordering::Acquire))?;
-        // SAFETY: it was just found in the cell, out of which only a `&mut self` takes it.
+        // SAFETY: it was just found in the cell, and only a `&mut self` takes it out.
         Some(unsafe { Lent::of(self, block) })
     }
 
@@ -91,7 +91,7 @@ impl BlockCell {
             // SAFETY: it was just made a pointer of.
             drop(unsafe { Reference::from_pointer(new) });
         }
-        // SAFETY: it was just put or found in the cell, out of which only a `&mut self` takes it.
+        // SAFETY: it was just put or found in the cell, and only a `&mut self` takes it out.
         unsafe { Lent::of(self, earlier.unwrap_or(new)) }
     }
 

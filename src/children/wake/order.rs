@@ -40,7 +40,7 @@ impl CompletionOrder {
         match &self.0 {
             Order::InInputOrder(count, list) => list.get_or_init(|| (0..*count as usize).collect()),
             Order::Recorded(block, count) => {
-                // SAFETY: the owner has written so many, and has let go (invariant 4); the
+                // SAFETY: the owner has written `count` indices and has let go (invariant 4); the
                 // reference keeps the block alive.
                 unsafe { slice::from_raw_parts(block.order().as_ptr(), *count as usize) }
             }
