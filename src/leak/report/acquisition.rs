@@ -1,4 +1,4 @@
-//! One who holds a lock or waits for it.
+//! `Acquisition`: a call that acquired a lock, or waits for it.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -9,7 +9,11 @@ use crate::leak::record::locks::User;
 use crate::leak::report::spawned_by::SpawnedBy;
 use crate::trace::place::Place;
 
-/// An acquisition of a [`Lock`](crate::Lock): one that holds it, or one that waits for it.
+/// An acquisition of a [`Lock`](crate::Lock): the one that holds it, or one that waits for it.
+///
+/// [`Lock::holder`](crate::Lock::holder) and [`Lock::waiters`](crate::Lock::waiters) return it while a
+/// test runs, and [`LockState`](crate::leak::LockState) in a report after it. Outside of a leak check
+/// only its [`place`](Self::place) is known.
 ///
 /// # Examples
 ///
@@ -58,15 +62,18 @@ impl Acquisition {
         &self.place
     }
 
-    /// Returns how long the lock had been held or waited for when this value was made, or `None` if
-    /// that began outside of a [`LeakCheck`](crate::LeakCheck), where nobody reads the clock.
+    /// Returns how long the lock had been held or waited for when this value was created.
+    ///
+    /// Returns `None` for an acquisition outside of a [`LeakCheck`](crate::LeakCheck), where Straggler
+    /// does not read the clock.
     #[must_use]
     pub fn time(&self) -> Option<Duration> {
         self.time
     }
 
-    /// Returns the test or task that holds the lock or waits for it, or `None` if it is outside of
-    /// the checked test.
+    /// Returns the test or task that holds the lock or waits for it.
+    ///
+    /// Returns `None` if it does not belong to the checked test.
     #[must_use]
     pub fn by(&self) -> Option<&SpawnedBy> {
         self.by.as_ref()
