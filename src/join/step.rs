@@ -64,7 +64,7 @@ impl Schedule for Step<'_> {
             let label = format!("child {}", self.names.label(index));
             recorder.child(label, self.combinator)
         };
-        steering::told(actor, context, |context| slot.poll(context))
+        steering::record_poll(actor, context, |context| slot.poll(context))
     }
 
     fn polled(&mut self, _: bool) {
