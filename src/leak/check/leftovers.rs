@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::leak::record::task::Task;
 use crate::leak::report::blocking_work::BlockingWork;
 use crate::leak::report::leaked_task::LeakedTask;
-use crate::leak::settings::rules::Judgement;
+use crate::leak::settings::rules::Applied;
 use crate::trace::symbols::Symbols;
 
 /// What is left at one moment, and what the rules say of it.
@@ -15,23 +15,23 @@ pub(crate) struct Leftovers {
     pub(crate) tasks: Vec<Arc<Task>>,
     pub(crate) first_blocking: usize,
     pub(crate) unseen: usize,
-    pub(crate) judgement: Judgement,
+    pub(crate) applied: Applied,
 }
 
 impl Leftovers {
     /// Whether nothing is left but what the rules allow.
     pub(crate) fn are_allowed(&self) -> bool {
-        self.left() <= self.judgement.allowed
+        self.left() <= self.applied.allowed
     }
 
     /// How much more may remain.
     pub(crate) fn room(&self) -> usize {
-        self.judgement.allowed.saturating_sub(self.left())
+        self.applied.allowed.saturating_sub(self.left())
     }
 
     /// How much is left that no rule for a place allows.
     fn left(&self) -> usize {
-        self.judgement.excess.len() + self.unseen
+        self.applied.excess.len() + self.unseen
     }
 
     /// How much of that is tasks. They take what is allowed before blocking work does.
@@ -42,8 +42,8 @@ impl Leftovers {
     /// The tasks that no rule for a place allows, and the blocking work.
     fn split_excess(&self) -> (&[usize], &[usize]) {
         let is_task = |index: &usize| *index < self.first_blocking;
-        let tasks = self.judgement.excess.partition_point(is_task);
-        self.judgement.excess.split_at(tasks)
+        let tasks = self.applied.excess.partition_point(is_task);
+        self.applied.excess.split_at(tasks)
     }
 
     /// What is known of the tasks that no rule for a place allows.

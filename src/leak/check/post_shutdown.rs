@@ -34,7 +34,7 @@ impl PostShutdown {
         // What may be an allowed task fails no test.
         let is_too_much = self.blocking - may_be_tasks > room;
         if self.blocking > 0 && room > 0 {
-            let count = rules.for_count();
+            let count = rules.count_rule();
             findings.unused_rules.retain(|rule| *rule != count);
         }
         let has_tasks = !findings.tasks.is_empty() || findings.unseen > 0;

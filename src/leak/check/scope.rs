@@ -184,17 +184,17 @@ impl Scope {
         let (room, unseen) = (leftovers.room(), leftovers.unseen);
         if !leftovers.are_allowed() {
             findings.blocking = leftovers.excess_blocking();
-            findings.allowed = leftovers.judgement.allowed;
+            findings.allowed = leftovers.applied.allowed;
             findings.clock_stood_still = clock_stood_still;
             findings.places_were_needed = self.rules.need_places();
-            if leftovers.task_count() > leftovers.judgement.allowed {
+            if leftovers.task_count() > leftovers.applied.allowed {
                 findings.tasks = leftovers.excess_tasks();
                 findings.unseen = leftovers.unseen;
             } else {
                 findings.also_left = leftovers.task_count();
             }
         }
-        findings.unused_rules = leftovers.judgement.unused;
+        findings.unused_rules = leftovers.applied.unused;
         Found {
             findings,
             room,
@@ -358,7 +358,7 @@ impl Scope {
         let place = |task: &Arc<Task>| self.rules.need_places().then(|| task.spawned_at.into());
         let places: Vec<Option<Place>> = tasks.iter().map(place).collect();
         Leftovers {
-            judgement: self.rules.judge(&places, unseen),
+            applied: self.rules.apply(&places, unseen),
             tasks,
             first_blocking,
             unseen,

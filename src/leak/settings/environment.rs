@@ -1,4 +1,4 @@
-//! What the environment variables say, which hold for all tests of a process.
+//! The `STRAGGLER*` environment variables, which apply to every test of the process.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,18 +8,19 @@ use std::time::Duration;
 
 use crate::schedule::seed::Seed;
 
-/// What is done with what a check finds.
+/// What a check does with its findings, from `STRAGGLER`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// The test fails.
+    /// Fail the test.
     #[default]
     Deny,
-    /// It is printed.
+    /// Print them.
     Warn,
-    /// There is no check.
+    /// Run the test unchecked.
     Off,
 }
 
+/// How long a body may run, from `STRAGGLER_TIMEOUT` or a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timeout {
     After(Duration),
@@ -27,6 +28,7 @@ pub(crate) enum Timeout {
 }
 
 impl Timeout {
+    /// The timeout in real time, `Duration::MAX` for none.
     pub(crate) fn duration(self) -> Duration {
         match self {
             Self::After(duration) => duration,
@@ -35,91 +37,94 @@ impl Timeout {
     }
 }
 
-/// What is done with a process in which a test blocks its thread for ever.
+/// What the watchdog does when a test blocks its thread, from `STRAGGLER_ON_HANG`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnHang {
-    /// It is aborted.
+    /// Abort the process.
     Abort,
-    /// It is left to whoever runs the tests.
+    /// Print the report and leave the process to the test runner.
     Wait,
 }
 
-/// What the environment variables say.
+/// The environment variables of the check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Environment {
     pub(crate) mode: Mode,
-    /// The grace of tests that do not set their own.
+    /// The grace of tests that set none.
     pub(crate) grace: Option<Duration>,
-    /// The timeout of tests that do not set their own.
+    /// The timeout of tests that set none.
     pub(crate) timeout: Option<Timeout>,
     pub(crate) on_hang: Option<OnHang>,
-    /// The one run that explorations make.
+    /// The seed every exploration replays, instead of exploring.
     pub(crate) seed: Option<Seed>,
-    /// How many runs explorations make.
+    /// The number of runs of every exploration.
     pub(crate) runs: Option<usize>,
-    /// Whether each test has a process of its own, as under nextest.
-    has_process_for_each_test: bool,
+    /// Whether each test has its own process, as under nextest.
+    has_process_per_test: bool,
 }
 
 impl Environment {
-    /// Reads the variables, once in a process.
+    /// Reads the variables once per process.
     ///
     /// # Errors
     ///
-    /// If a variable cannot be understood: a check must not be lost by a slip of the pen.
+    /// Returns the first invalid variable. A typo must fail the test: ignoring it would silently
+    /// switch a setting off.
     pub(crate) fn read() -> Result<&'static Self, String> {
         static READ: OnceLock<Result<Environment, String>> = OnceLock::new();
         let read = || Self::parse(|name| Some(env::var_os(name)?.to_string_lossy().into_owned()));
         READ.get_or_init(read).as_ref().map_err(String::clone)
     }
 
-    /// What is done with a process in which a test blocks its thread for ever.
+    /// Returns what the watchdog does when a test blocks its thread.
     pub(crate) fn on_hang(&self) -> OnHang {
-        self.on_hang.unwrap_or(if self.has_process_for_each_test {
+        // In its own process, a hung test takes no other test down with it.
+        self.on_hang.unwrap_or(if self.has_process_per_test {
             OnHang::Abort
         } else {
             OnHang::Wait
         })
     }
 
-    fn parse(of: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
-        // One that is empty is as if it was not set.
-        let of = |name| of(name).filter(|value| !value.is_empty());
-        let mode = match of("STRAGGLER").as_deref() {
+    fn parse(get: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        // CI files often clear a variable by setting it to the empty string.
+        let get = |name| get(name).filter(|value| !value.is_empty());
+        let mode = match get("STRAGGLER").as_deref() {
             None | Some("deny") => Mode::Deny,
             Some("warn") => Mode::Warn,
             Some("off") => Mode::Off,
-            Some(other) => return Err(mistaken("STRAGGLER", "`deny`, `warn` or `off`", other)),
+            Some(other) => return Err(invalid("STRAGGLER", "`deny`, `warn` or `off`", other)),
         };
-        let time = |name, right, text: String| {
-            let time = humantime::parse_duration(&text);
-            time.map_err(|error| format!("{}: {error}", mistaken(name, right, &text)))
+        let duration = |name, expected, text: String| {
+            let parsed = humantime::parse_duration(&text);
+            parsed.map_err(|error| format!("{} ({error})", invalid(name, expected, &text)))
         };
-        let right = "a time such as `250ms`";
-        let grace = of("STRAGGLER_GRACE").map(|text| time("STRAGGLER_GRACE", right, text));
+        let expected = "a duration such as `250ms`";
+        let grace = get("STRAGGLER_GRACE").map(|text| duration("STRAGGLER_GRACE", expected, text));
         let name = "STRAGGLER_TIMEOUT";
-        let right = "a time such as `10s`, or `none`";
-        let timeout = match of(name) {
+        let expected = "a duration such as `10s`, or `none`";
+        let timeout = match get(name) {
             None => None,
             Some(text) if text == "none" => Some(Timeout::Never),
-            Some(text) => match time(name, right, text.clone())? {
-                Duration::ZERO => return Err(mistaken(name, right, &text)),
+            Some(text) => match duration(name, expected, text.clone())? {
+                // No body ends within it: `none` is probably what was meant.
+                Duration::ZERO => return Err(invalid(name, expected, &text)),
                 after => Some(Timeout::After(after)),
             },
         };
-        let on_hang = match of("STRAGGLER_ON_HANG").as_deref() {
+        let on_hang = match get("STRAGGLER_ON_HANG").as_deref() {
             None => None,
             Some("abort") => Some(OnHang::Abort),
             Some("wait") => Some(OnHang::Wait),
-            Some(other) => return Err(mistaken("STRAGGLER_ON_HANG", "`abort` or `wait`", other)),
+            Some(other) => return Err(invalid("STRAGGLER_ON_HANG", "`abort` or `wait`", other)),
         };
-        let seed = of("STRAGGLER_SEED").map(|text| {
+        let seed = get("STRAGGLER_SEED").map(|text| {
             let seed = text.parse::<Seed>();
-            seed.map_err(|error| format!("the environment variable STRAGGLER_SEED: {error}"))
+            seed.map_err(|error| format!("`STRAGGLER_SEED`: {error}"))
         });
         let name = "STRAGGLER_RUNS";
-        let runs = of(name).map(|text| match text.parse() {
-            Ok(0) | Err(_) => Err(mistaken(name, "a number from 1 on, such as `5000`", &text)),
+        let runs = get(name).map(|text| match text.parse() {
+            Ok(0) | Err(_) => Err(invalid(name, "a positive number such as `5000`", &text)),
             Ok(runs) => Ok(runs),
         });
         Ok(Self {
@@ -129,29 +134,29 @@ impl Environment {
             on_hang,
             seed: seed.transpose()?,
             runs: runs.transpose()?,
-            has_process_for_each_test: of("NEXTEST_EXECUTION_MODE").as_deref()
+            has_process_per_test: get("NEXTEST_EXECUTION_MODE").as_deref()
                 == Some("process-per-test"),
         })
     }
 }
 
-fn mistaken(name: &str, right: &str, text: &str) -> String {
-    format!("the environment variable {name} is {right}, and not `{text}`")
+fn invalid(name: &str, expected: &str, text: &str) -> String {
+    format!("invalid `{name}`: expected {expected}, got `{text}`")
 }
 
-/// Where findings of tests go, besides what is printed for people.
+/// Where findings go in addition to the report on standard error.
 ///
-/// It is read on its own: that a variable for the check itself cannot be understood is a finding too.
+/// Read apart from [`Environment`], since an invalid variable there is itself a finding to write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outlets {
-    /// The file to which findings are appended as JSON.
+    /// The file that findings are appended to as JSON.
     pub(crate) report: Option<PathBuf>,
-    /// Whether this runs on GitHub Actions, which makes annotations of what is printed.
+    /// Whether to print annotations, because this runs on GitHub Actions.
     pub(crate) annotates: bool,
 }
 
 impl Outlets {
-    /// Reads the variables, once in a process.
+    /// Reads the variables once per process.
     pub(crate) fn read() -> &'static Self {
         static READ: OnceLock<Outlets> = OnceLock::new();
         READ.get_or_init(|| {
@@ -179,13 +184,13 @@ mod tests {
 
     fn parse(variables: &[(&str, &str)]) -> Result<Environment, String> {
         Environment::parse(|name| {
-            let found = variables.iter().find(|(of, _)| *of == name);
+            let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         })
     }
 
     #[test]
-    fn what_is_not_set_or_empty_is_the_default() {
+    fn empty_variable_is_the_default() {
         let names = [
             "STRAGGLER",
             "STRAGGLER_GRACE",
@@ -200,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_is_read() {
+    fn variables_are_read() {
         for (text, mode) in [
             ("deny", Mode::Deny),
             ("warn", Mode::Warn),
@@ -222,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_has_one_test_is_aborted() {
+    fn on_hang_aborts_under_nextest() {
         let nextest = ("NEXTEST_EXECUTION_MODE", "process-per-test");
         assert_eq!(parse(&[nextest]).unwrap().on_hang(), OnHang::Abort);
         let both = [nextest, ("STRAGGLER_ON_HANG", "wait")];
@@ -230,33 +235,29 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_pen_is_an_error_that_names_what_would_be_right() {
-        for (name, text, right) in [
-            ("STRAGGLER", "of", "`deny`, `warn` or `off`, and not `of`"),
-            ("STRAGGLER_GRACE", "250", "such as `250ms`, and not `250`"),
+    fn invalid_variable_names_expected_values() {
+        for (name, text, expected) in [
+            ("STRAGGLER", "of", "`deny`, `warn` or `off`, got `of`"),
+            ("STRAGGLER_GRACE", "250", "such as `250ms`, got `250`"),
             (
                 "STRAGGLER_TIMEOUT",
                 "10",
-                "such as `10s`, or `none`, and not `10`",
+                "such as `10s`, or `none`, got `10`",
             ),
             (
                 "STRAGGLER_TIMEOUT",
                 "0s",
-                "such as `10s`, or `none`, and not `0s`",
+                "such as `10s`, or `none`, got `0s`",
             ),
-            (
-                "STRAGGLER_ON_HANG",
-                "kill",
-                "`abort` or `wait`, and not `kill`",
-            ),
+            ("STRAGGLER_ON_HANG", "kill", "`abort` or `wait`, got `kill`"),
         ] {
             let error = parse(&[(name, text)]).unwrap_err();
-            assert!(error.contains(name) && error.contains(right), "{error}");
+            assert!(error.contains(name) && error.contains(expected), "{error}");
         }
     }
 
     #[test]
-    fn outlets_are_open_only_where_the_variables_say_so() {
+    fn outlets_are_closed_by_default() {
         let parse = |report: Option<&str>, github_actions: Option<&str>| {
             Outlets::parse(report.map(Into::into), github_actions.map(Into::into))
         };

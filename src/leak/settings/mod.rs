@@ -1,4 +1,4 @@
-//! What a check is asked to do: by its caller, by the environment, and what it allows.
+//! The settings of a check, from its caller and from the environment.
 
 pub(crate) mod environment;
 pub(crate) mod rules;
@@ -8,37 +8,37 @@ use std::time::Duration;
 use self::environment::Timeout;
 use self::rules::Rules;
 
-/// How long leftover tasks get to finish after the body, unless a setting says otherwise.
+/// The default grace: how long leftover tasks get to finish after the body.
 ///
-/// With more busy threads than processors, clean multi-thread tests needed up to 60 ms. Only a
-/// failing test waits for all of it.
+/// On an overloaded machine, clean multi-thread tests needed up to 60 ms. Only a failing test waits
+/// for all of it.
 pub(crate) const GRACE: Duration = Duration::from_millis(500);
 
-/// How long a body may take, unless a setting says otherwise. Few tests take a tenth of it, and a
-/// test runner would wait forever.
+/// The default timeout of a body. Few tests take a tenth of it, while a test runner without a
+/// timeout waits forever.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The settings of one check.
 #[derive(Clone, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each setting stands by itself"
+    reason = "the settings are independent"
 )]
 pub(crate) struct Settings {
     pub(crate) is_local: bool,
-    /// `None` leaves it to the environment.
+    /// `None` defers to the environment.
     pub(crate) grace: Option<Duration>,
-    /// `None` leaves it to the environment.
+    /// `None` defers to the environment.
     pub(crate) timeout: Option<Timeout>,
-    /// Used where neither the caller nor the environment sets a timeout.
+    /// Applies if neither the caller nor the environment sets a timeout.
     pub(crate) default_timeout: Duration,
     pub(crate) allows_panics: bool,
     pub(crate) rules: Rules,
     pub(crate) denies_threads: bool,
-    /// Gives the body up as soon as nothing in its runtime can run and no timer is left. Only for a
-    /// paused clock, where nothing outside of the runtime is known to be waited for.
+    /// Gives up the body as soon as its runtime is idle with no timer pending. Only for a paused
+    /// clock, where the body is not expected to wait for anything outside of its runtime.
     pub(crate) ends_when_idle: bool,
-    /// Prints a note about each rule that allowed nothing.
+    /// Prints a note about each rule that matched nothing.
     pub(crate) notes_unused_rules: bool,
 }
 

@@ -1,86 +1,86 @@
-//! Which tasks may outlive a test.
+//! The `allow` rules: which tasks and blocking work may outlive a test.
 
 use std::cmp::Reverse;
 
 use crate::trace::place::Place;
 
-/// What may remain when a test ends.
+/// The rules of one check.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules {
-    /// Of those that no rule for a place allows.
+    /// How many leftovers may remain beyond those a place rule allows.
     count: Option<usize>,
     places: Vec<PlaceRule>,
 }
 
-/// How many tasks may remain that were spawned at places with a common beginning.
+/// Allows leftovers spawned at a place that starts with `prefix`.
 #[derive(Clone, Debug)]
 struct PlaceRule {
     prefix: String,
+    /// `None` for any number of them.
     at_most: Option<usize>,
 }
 
-/// What the rules say of the tasks that remain.
+/// The result of applying the rules to what remains.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Judgement {
-    /// The indices of the tasks that no rule for a place allows.
+pub(crate) struct Applied {
+    /// The indices of the leftovers that no place rule allows, ascending.
     pub(crate) excess: Vec<usize>,
-    /// How many more may remain, of those and of the tasks whose places are not known.
+    /// How many of the excess, and of the leftovers with unknown places, may remain.
     pub(crate) allowed: usize,
-    /// The rules that allowed nothing, as they are written in the attribute.
+    /// The rules that matched nothing, as written in the attribute.
     pub(crate) unused: Vec<String>,
 }
 
 impl Rules {
-    /// Lets `count` tasks remain, wherever they were spawned.
+    /// Allows `count` leftovers, wherever they were spawned. Zero removes the rule.
     pub(crate) fn allow(&mut self, count: usize) {
         self.count = (count > 0).then_some(count);
     }
 
-    /// Lets tasks remain that were spawned at places that begin with `prefix`.
+    /// Allows leftovers spawned at a place that starts with `prefix`, `None` for any number of them.
     pub(crate) fn allow_at(&mut self, prefix: String, at_most: Option<usize>) {
         self.places.push(PlaceRule { prefix, at_most });
-        // The one that says most goes first, so that a general one is left for what it alone allows.
+        // The most specific rule matches first, which leaves room in the general ones.
         self.places.sort_by_key(|rule| Reverse(rule.prefix.len()));
     }
 
-    /// How many may remain that no rule for a place allows.
+    /// Returns how many leftovers may remain beyond those a place rule allows.
     pub(crate) fn count(&self) -> usize {
         self.count.unwrap_or(0)
     }
 
-    /// The rule for those, as it is written in the attribute.
-    pub(crate) fn for_count(&self) -> String {
+    /// Returns the count rule as written in the attribute.
+    pub(crate) fn count_rule(&self) -> String {
         format!("allow = {}", self.count())
     }
 
-    /// Whether there are rules that need to know where tasks were spawned.
+    /// Returns whether any rule depends on where tasks were spawned.
     pub(crate) fn need_places(&self) -> bool {
         !self.places.is_empty()
     }
 
-    /// The rules, as they are written in the attribute: those that allow nothing where nothing
-    /// remains.
+    /// Returns all rules as written in the attribute. If nothing remains, all of them are unused.
     pub(crate) fn all(&self) -> Vec<String> {
-        // As of nearly every test, which this is to cost nothing.
+        // Nearly every test has no rules, and should not pay for an allocation.
         if self.places.is_empty() && self.count.is_none() {
             return Vec::new();
         }
         let mut all: Vec<_> = self.places.iter().map(PlaceRule::to_string).collect();
-        all.extend(self.count.map(|_| self.for_count()));
+        all.extend(self.count.map(|_| self.count_rule()));
         all
     }
 
-    /// Judges the tasks that remain by the places where they were spawned, and `unseen` others.
-    pub(crate) fn judge(&self, places: &[Option<Place>], unseen: usize) -> Judgement {
+    /// Applies the rules to leftovers spawned at `places`, and to `unseen` more without a place.
+    pub(crate) fn apply(&self, places: &[Option<Place>], unseen: usize) -> Applied {
         let mut used = vec![0; self.places.len()];
         let mut excess = Vec::new();
         for (index, place) in places.iter().enumerate() {
             let mut rules = self.places.iter().zip(&mut used);
-            let allows = |(rule, used): &(&PlaceRule, &mut usize)| {
+            let has_match = |(rule, used): &(&PlaceRule, &mut usize)| {
                 let has_room = rule.at_most.is_none_or(|at_most| **used < at_most);
                 has_room && place.as_ref().is_some_and(|place| rule.matches(place))
             };
-            match rules.find(allows) {
+            match rules.find(has_match) {
                 Some((_, used)) => *used += 1,
                 None => excess.push(index),
             }
@@ -89,9 +89,9 @@ impl Rules {
         let unused = rules.filter(|(_, used)| **used == 0);
         let mut unused: Vec<_> = unused.map(|(rule, _)| rule.to_string()).collect();
         if self.count.is_some() && excess.len() + unseen == 0 {
-            unused.push(self.for_count());
+            unused.push(self.count_rule());
         }
-        Judgement {
+        Applied {
             excess,
             allowed: self.count(),
             unused,
@@ -100,8 +100,8 @@ impl Rules {
 }
 
 impl PlaceRule {
-    /// Whether a place begins with the rule's prefix, and the prefix ends where a name ends: `src`
-    /// is no beginning of `src2/lib.rs`. A package is also named without its version.
+    /// Returns whether `place` starts with the prefix, and the prefix ends at the end of a name:
+    /// `src` does not match `src2/lib.rs`, but `axum` matches `axum-0.8.9/src/lib.rs`.
     fn matches(&self, place: &Place) -> bool {
         let place = place.to_string();
         let Some(rest) = place.strip_prefix(self.prefix.as_str()) else {
@@ -111,6 +111,7 @@ impl PlaceRule {
         self.prefix.ends_with(['/', ':'])
             || match rest.next() {
                 None | Some('/' | ':') => true,
+                // `axum` names `axum-0.8.9` too, but not `axum-extra-0.1.0`.
                 Some('-') => rest.next().is_some_and(|digit| digit.is_ascii_digit()),
                 Some(_) => false,
             }
@@ -137,11 +138,11 @@ mod tests {
     fn excess(prefix: &str, file: &str) -> usize {
         let mut rules = Rules::default();
         rules.allow_at(prefix.to_owned(), None);
-        rules.judge(&at([file]), 0).excess.len()
+        rules.apply(&at([file]), 0).excess.len()
     }
 
     #[test]
-    fn a_prefix_ends_where_a_name_ends() {
+    fn prefix_ends_at_a_name_boundary() {
         let fetched = "/ada/.cargo/registry/src/index-0a/axum-0.8.9/src/serve/mod.rs";
         for prefix in ["axum", "axum-0.8.9", "axum-0.8.9/src/serve", "axum-0.8.9/"] {
             assert_eq!(excess(prefix, fetched), 0, "{prefix}");
@@ -164,38 +165,38 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_for_a_place_allows_no_more_than_it_says() {
+    fn place_rule_is_limited_to_its_count() {
         let mut rules = Rules::default();
         rules.allow_at("src/pool.rs".to_owned(), Some(1));
-        let judgement = rules.judge(&at(["src/pool.rs", "src/pool.rs"]), 0);
-        assert_eq!((judgement.excess, judgement.allowed), (vec![1], 0));
-        assert!(judgement.unused.is_empty());
+        let applied = rules.apply(&at(["src/pool.rs", "src/pool.rs"]), 0);
+        assert_eq!((applied.excess, applied.allowed), (vec![1], 0));
+        assert!(applied.unused.is_empty());
     }
 
     #[test]
-    fn a_general_rule_is_left_for_what_it_alone_allows() {
+    fn specific_rule_matches_first() {
         let mut rules = Rules::default();
         rules.allow_at("src".to_owned(), Some(1));
         rules.allow_at("src/pool.rs".to_owned(), None);
-        let judgement = rules.judge(&at(["src/pool.rs", "src/lib.rs"]), 0);
-        assert!(judgement.excess.is_empty() && judgement.unused.is_empty());
+        let applied = rules.apply(&at(["src/pool.rs", "src/lib.rs"]), 0);
+        assert!(applied.excess.is_empty() && applied.unused.is_empty());
     }
 
     #[test]
-    fn rules_that_allowed_nothing_are_named_as_they_are_written() {
+    fn unused_rules_are_named_as_written() {
         let mut rules = Rules::default();
         rules.allow(2);
         rules.allow_at("src/a.rs".to_owned(), None);
         rules.allow_at("src/b.rs".to_owned(), Some(3));
         rules.allow_at("src/c.rs".to_owned(), None);
-        let judgement = rules.judge(&at(["src/c.rs"]), 0);
+        let applied = rules.apply(&at(["src/c.rs"]), 0);
         let unused = [
             r#"allow("src/a.rs")"#,
             r#"allow("src/b.rs" = 3)"#,
             "allow = 2",
         ];
-        assert_eq!(judgement.unused, unused);
-        assert_eq!(rules.judge(&[], 1).unused.len(), 3);
-        assert_eq!(rules.judge(&[], 0).unused, rules.all());
+        assert_eq!(applied.unused, unused);
+        assert_eq!(rules.apply(&[], 1).unused.len(), 3);
+        assert_eq!(rules.apply(&[], 0).unused, rules.all());
     }
 }
