@@ -72,101 +72,105 @@ pub mod future {
     pub use crate::sync::rendezvous::{Arrival, Waiting};
 }
 
-/// Makes an async test of an async function, and fails it if a task or blocking work that it caused
-/// outlives it.
+/// Turns an async function into a test that fails if it leaves a task or blocking work running.
 ///
-/// It takes the place of `#[tokio::test]`, whose arguments it takes too, and is exported a second
-/// time as [`straggler::test`](macro@crate::test), so that in an existing suite the text
-/// `tokio::test` can be replaced by `straggler::test` everywhere. What it does when the test has
-/// ended, and what is seen of a task that was left behind, is described at [`LeakCheck`].
+/// Use it in place of `#[tokio::test]`, whose arguments it accepts: replacing the text `tokio::test`
+/// by `straggler::test` converts a suite. Each test gets its own runtime. [`LeakCheck`] describes
+/// how a test ends and what a report says of each leftover.
 ///
 /// | argument | meaning | default |
 /// |---|---|---|
-/// | `flavor = ".."` | `current_thread`, `multi_thread`, or `local`, for a `LocalRuntime` | `current_thread` |
-/// | `worker_threads = 2` | threads of a `multi_thread` runtime | one for each processor |
-/// | `start_paused = true` | the clock is paused, and advances when nothing else can run | `false` |
-/// | `name = ".."`, `unhandled_panic = ".."` | as for `#[tokio::test]` | |
-/// | `grace = "250ms"` | how long tasks and blocking work are given to finish after the body, in real time | `STRAGGLER_GRACE`, or else 500 ms |
-/// | `timeout = "10s"`, `timeout = "none"` | how long the body may take, in real time; when it is over the report says where the body waits (one that blocks its thread is not interrupted) | `STRAGGLER_TIMEOUT`, or else 60 s, and 10 s for each run of `explore` |
-/// | `panics = "allow"` | tasks may panic: the test is about panics | they may not |
-/// | `allow = 2` | so many tasks and closures of blocking work may remain | none |
-/// | `allow("src/pool.rs", "axum" = 2)` | tasks and blocking work that were spawned there may remain, or so many of them, see [`LeakCheck::allow_at`] | none |
-/// | `threads = "deny"` | a `std::thread` may not outlive the test either; on Linux only, elsewhere the test fails and says so, see [`LeakCheck::deny_threads`] | threads may remain |
-/// | `explore = 500` | the body is run so many times, each time in another order of its steps, until a run fails, see [`Explore`]; each has a paused clock and arguments are cloned for it | one run |
-/// | `require_overlap` | beside `explore`: the test fails also if no two children or tasks were ever in flight at once, see [`Explore::require_overlap`] | not required |
-/// | `crate = ".."` | the path of this crate, for those who rename it | `::straggler` |
+/// | `flavor = ".."` | `current_thread`, `multi_thread`, or `local` for a `LocalRuntime` | `current_thread` |
+/// | `worker_threads = 2` | threads of a `multi_thread` runtime | one per processor |
+/// | `start_paused = true` | pauses the clock, which advances when nothing else can run | `false` |
+/// | `name = ".."`, `unhandled_panic = ".."` | as in `#[tokio::test]` | |
+/// | `grace = "250ms"` | real time for leftover tasks and blocking work to finish after the body | `STRAGGLER_GRACE`, or else 500 ms |
+/// | `timeout = "10s"`, `timeout = "none"` | real time for the body; then the report shows where it waits | `STRAGGLER_TIMEOUT`, or else 60 s, and 10 s per run with `explore` |
+/// | `panics = "allow"` | lets tasks panic, for tests about panics | a panicking task fails the test |
+/// | `allow = 2` | lets up to 2 tasks and `spawn_blocking` closures remain | none |
+/// | `allow("src/pool.rs", "axum" = 2)` | lets those spawned at a place remain, or up to 2 of them, see [`LeakCheck::allow_at`] | none |
+/// | `threads = "deny"` | fails if a `std::thread` outlives the test; Linux only, see [`LeakCheck::deny_threads`] | threads may remain |
+/// | `explore = 500` | runs the body up to 500 times in different schedules until one fails, on a paused clock with cloned arguments, see [`Explore`] | one run |
+/// | `require_overlap` | with `explore`: also fails if no two children or tasks ever overlap, see [`Explore::require_overlap`] | not required |
+/// | `crate = ".."` | the path of this crate, if you renamed it | `::straggler` |
 ///
-/// The body may return anything that a test may; with `explore` it returns `()`, or a `Result` whose
-/// error is `Debug`. The test fails because of the first of these that
-/// applies: its own panic or error, its timeout, a task that outlived it, a task that panicked,
-/// blocking work that outlived it, a thread that did if threads are denied, a [`Lock`] that is still
-/// held. What ranks lower is printed too.
+/// The body may return whatever a `#[test]` may. With `explore` it returns `()`, or a `Result` whose
+/// error is `Debug`.
 ///
-/// A task that panics fails its test also if its handle is awaited: whether somebody looks at the
-/// error cannot be seen. Of tasks that were not spawned through straggler the panic is seen by a hook
-/// for panics, which calls the one that was there before, and which a check sets that finds it gone. A
-/// test that sets its own instead hides their panics until the next check begins, and so does
-/// `resume_unwind` with one; and where dependencies are built without debug information, as in release
-/// mode by default, they are not seen, since a panic that the task itself catches cannot be told from
-/// one that it does not.
+/// # What fails a test
 ///
-/// Where the clock is paused it is seen, a second or two after everything stands still, that a test can
-/// never end: nothing is left to run, no timer, no blocking work, and the body and all tasks are known
-/// to wait for one another, for locks, channels or tasks, for which all have to be spawned through
-/// straggler. A thread that the test itself has made, or another runtime, that works for longer than a
-/// second before it answers, is not known: spawn it by `spawn_blocking`, or let the clock run.
+/// The first of these decides the verdict. The report prints the others too.
 ///
-/// A test with `#[should_panic]` must not be satisfied by a leak, and so this attribute does not
-/// panic there: if tasks are left behind, or the body hangs, the report is printed, and the runner
-/// is told that the test did not panic.
+/// 1. The body panics or returns an error.
+/// 2. The body exceeds its timeout, or deadlocks on a paused clock.
+/// 3. A task outlives the test.
+/// 4. A task panics, even if the test awaits its handle: straggler cannot see whether anyone checks
+///    the `JoinError`. For tests about panics use `panics = "allow"`.
+/// 5. Blocking work outlives the test.
+/// 6. A thread outlives the test, with `threads = "deny"`.
+/// 7. A [`Lock`] is still held.
+///
+/// A leak never satisfies `#[should_panic]`. Straggler prints the report and returns normally, so
+/// the test runner reports that the test did not panic.
+///
+/// # Limits
+///
+/// - **Panics of untracked tasks** are seen by a panic hook, which calls the previous hook too. A hook
+///   that the test sets itself hides these panics until the next check begins, and `resume_unwind`
+///   bypasses any hook. Spawn such tasks through straggler.
+/// - **Without debug information**, as in release mode, panics of untracked tasks go undetected.
+///   Build with line tables, or spawn through straggler.
+/// - **Deadlocks** are detected only on a paused clock, within two seconds, if the runtime is idle
+///   and the body and all tasks wait for each other's locks, channels or tasks. Spawn every task
+///   through straggler; otherwise the timeout ends the test.
+/// - **A thread or another runtime** that takes more than a second to answer may look like a
+///   deadlock on a paused clock. Use `spawn_blocking`, or let the clock run.
+/// - **A body that blocks its thread** cannot be interrupted. After the timeout a watchdog prints
+///   the report; see `STRAGGLER_ON_HANG` below.
 ///
 /// # With other attributes
 ///
-/// `#[should_panic]`, `#[ignore]`, `#[cfg]`, lint attributes and `#[serial]` of `serial_test` may stand
-/// above or below. `#[test]` and `#[tokio::test(..)]` may stand below, with their arguments, but
-/// not above. Tests of `rstest` and `test-case` have `#[straggler::test]` below their own attributes
-/// (`rstest` recognises only attributes whose name ends in `test`), or either name above;
-/// `#[test_log::test(straggler::test)]` takes it as its argument.
+/// - `#[should_panic]`, `#[ignore]`, `#[cfg]`, lint attributes and `#[serial]` go above or below.
+/// - `#[test]` and `#[tokio::test(..)]` go below, with their arguments, never above.
+/// - `rstest` and `test-case` go above `#[straggler::test]`, or below either name. `rstest` recognizes
+///   a test attribute by the name `test`, so do not put `#[leak_check]` below it.
+/// - `test-log` takes it as an argument: `#[test_log::test(straggler::test)]`.
 ///
-/// # The environment
+/// # Environment
 ///
-/// `STRAGGLER=warn` has leaks and panics of tasks printed, and lets tests pass that have them (but not
-/// tests whose time is up); `STRAGGLER=off` has no tests checked, nor ended when their time is up;
-/// `STRAGGLER=deny` is the default. `STRAGGLER_GRACE=2s` sets the grace of tests that do not set their
-/// own, and `STRAGGLER_TIMEOUT=5m` or `STRAGGLER_TIMEOUT=none` their timeout. `STRAGGLER_SEED=..`
-/// has explored tests repeat the one run of that seed, and `STRAGGLER_RUNS=5000` sets how many runs they
-/// make.
-///
-/// A body that blocks its thread cannot be ended. When its time is up a thread of straggler's own
-/// prints what is known; then `STRAGGLER_ON_HANG=abort` aborts the process, which is the default where
-/// each test has one of its own (nextest), and `STRAGGLER_ON_HANG=wait` leaves it.
-///
-/// `STRAGGLER_REPORT=findings.jsonl` has findings appended to that file [as JSON](leak::json), whatever
-/// comes of them; if it cannot be written to, that is noted and nothing more. Where
-/// `GITHUB_ACTIONS=true` is set, they are printed as annotations too, each at the place of the spawn,
-/// or at the test if that is in a dependency.
+/// | variable | effect |
+/// |---|---|
+/// | `STRAGGLER=deny` | fails tests, the default |
+/// | `STRAGGLER=warn` | prints leaks and task panics and lets the test pass; timeouts still fail |
+/// | `STRAGGLER=off` | runs tests unchecked and without timeouts |
+/// | `STRAGGLER_GRACE=2s` | the grace of tests that set none |
+/// | `STRAGGLER_TIMEOUT=5m`, `=none` | the timeout of tests that set none |
+/// | `STRAGGLER_ON_HANG=abort`, `=wait` | after printing the report of a body that blocks its thread, aborts the process (default under nextest) or leaves it running (default elsewhere) |
+/// | `STRAGGLER_SEED=..` | replays the run of that seed in explored tests |
+/// | `STRAGGLER_RUNS=5000` | the number of runs of explored tests |
+/// | `STRAGGLER_REPORT=findings.jsonl` | appends findings to that file [as JSON](leak::json); a failing write is noted and fails no test |
+/// | `GITHUB_ACTIONS=true` | also prints findings as annotations at the spawn, or at the test if a dependency spawned the task |
 ///
 /// # Examples
 ///
 /// ```
-/// // `#[straggler::leak_check]` does the same.
 /// #[straggler::test]
-/// async fn a_task_is_awaited() {
+/// async fn task_is_awaited() {
 ///     let task = tokio::spawn(async { 1 + 1 });
 ///     assert_eq!(task.await.unwrap(), 2);
 /// }
 ///
 /// #[straggler::test(flavor = "multi_thread", worker_threads = 2, allow = 1)]
 /// async fn one_task_may_remain() {
-///     tokio::spawn(std::future::pending::<()>());
+///     let task = tokio::spawn(std::future::pending::<()>());
+///     assert!(!task.is_finished());
 /// }
 /// ```
 #[cfg(feature = "macros")]
-pub use straggler_macros::leak_check;
-/// [`#[leak_check]`](macro@crate::leak_check) by another name, which takes the place of
-/// `#[tokio::test]` and by which `rstest` knows it.
-#[cfg(feature = "macros")]
 pub use straggler_macros::leak_check as test;
+/// Short alias of [`#[straggler::test]`](macro@crate::test), which documents the arguments.
+#[cfg(feature = "macros")]
+pub use straggler_macros::leak_check;
 
 /// What the macros expand to. Not part of the API.
 #[doc(hidden)]

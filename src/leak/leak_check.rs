@@ -1,4 +1,4 @@
-//! The leak check as a value.
+//! `LeakCheck`: the leak check without the attribute.
 
 use std::panic::Location;
 use std::pin::pin;
@@ -15,42 +15,45 @@ use crate::leak::settings::Settings;
 use crate::leak::settings::environment::Timeout;
 use crate::leak::watch::Watch;
 
-/// Runs a future, and fails if it hangs, if a task or blocking work that it caused outlives it, or if a
-/// task panics.
+/// Runs a future and returns an error if it hangs, if a task or blocking work it started outlives it,
+/// or if a task panics.
 ///
-/// It is what `#[leak_check]` does for a test, as a value. Each
-/// [`run`](Self::run) makes a runtime of its own, so it is charged with its own tasks only,
-/// whatever else goes on in the process. When the future has ended
+/// This is [`#[straggler::test]`](macro@crate::test) as a value. Each [`run`](Self::run) builds its own
+/// runtime, so a check is charged only with its own tasks, whatever else the process does. After the
+/// future:
 ///
-/// 1. background tasks are stopped, and the runtime gets a few turns. If no task is alive then, and
-///    no blocking work of [`straggler::spawn_blocking`](crate::spawn_blocking) is under way, it goes
-///    on with step 4, and took no time.
-/// 2. Else these have a grace period to end in, of real time. A paused clock stands still meanwhile,
-///    so that it does not matter how long tasks would sleep.
-/// 3. If more are left than the rules allow, each task that was spawned through `straggler` is
-///    polled once more to find out where it waits.
-/// 4. The runtime is shut down, which drops its tasks. Blocking work, which cannot be stopped, has
-///    what is left of the grace to end in, and at least 500 ms; so have threads that are
-///    [denied](Self::deny_threads). None of this takes time where nothing is at work.
-/// 5. The [`Report`] is made. What still runs then is abandoned, and runs on until it ends or the
-///    process does, which does not wait for it.
+/// 1. Straggler stops background tasks and gives the runtime a few turns. If no task and no
+///    [`spawn_blocking`](crate::spawn_blocking) closure is left, it skips to step 4: a clean check
+///    waits for nothing.
+/// 2. Leftovers get the [`grace`](Self::grace) to finish, in real time. A paused clock does not advance
+///    meanwhile, so a sleeping task stays asleep.
+/// 3. If more remain than the rules allow, straggler polls each tracked task once more to find out
+///    where it waits.
+/// 4. The runtime shuts down, which drops its tasks. Blocking work cannot be stopped: it gets the rest
+///    of the grace, at least 500 ms, as do [denied](Self::deny_threads) threads.
+/// 5. Straggler makes the [`Report`]. Whatever still runs is abandoned. The process does not wait for
+///    it.
 ///
-/// What is seen of a task depends on how it was spawned. That it exists is seen always. Everything
-/// else, where it was spawned, by whom and where it waits, is seen if it was spawned through
-/// [`straggler::spawn`](crate::spawn) and its kin, or through `tokio` where
-/// [`straggler::tokio`](mod@crate::tokio) stands for it. With `--cfg tokio_unstable` it is also
-/// seen of all other tasks where they were spawned and by whom.
+/// # What a report knows
 ///
-/// The same holds for blocking work, but that work which is not spawned through `straggler` is told
-/// by the threads of the runtime that do not stop, in each build. So it is only counted, what waits
-/// for a thread is counted with `--cfg tokio_unstable` alone, and what ends because the runtime is
-/// shut down does not count.
+/// | spawned by | in the report |
+/// |---|---|
+/// | [`straggler::spawn`](crate::spawn) and its siblings, or [`straggler::tokio`](mod@crate::tokio) | where, by whom, where it waits |
+/// | anything else, with `--cfg tokio_unstable` | where, by whom |
+/// | anything else | that it exists |
 ///
-/// A [`Lock`](crate::Lock) that was acquired in the check, and is still held when the grace is over,
-/// fails it too, unless a task or closure holds it that is allowed to remain.
+/// A [`Lock`](crate::Lock) that is still held after the grace fails the check too, unless an allowed
+/// leftover holds it.
 ///
-/// Not seen are tasks of a `LocalSet` that are spawned past `straggler`, those of other runtimes,
-/// and threads, unless they are [denied](Self::deny_threads).
+/// # Limits
+///
+/// - **Untracked blocking work** is only counted, by the runtime threads that do not stop. A closure
+///   still waiting for a thread is counted only with `--cfg tokio_unstable`, and a closure that ends
+///   because of the shutdown is not counted. Use [`straggler::spawn_blocking`](crate::spawn_blocking).
+/// - **Untracked tasks of a `LocalSet`** are not seen. Use [`straggler::spawn_local`](crate::spawn_local),
+///   or [`local`](Self::local).
+/// - **Tasks of other runtimes** are not seen. Use [`watch`](Self::watch).
+/// - **Threads** are not seen unless they are [denied](Self::deny_threads).
 ///
 /// # Examples
 ///
@@ -65,16 +68,18 @@ use crate::leak::watch::Watch;
 /// assert_eq!(report.count(), 1);
 /// ```
 #[derive(Debug)]
-#[must_use = "a check does nothing until it is run"]
+#[must_use = "call `run` or `watch_with`: a check does nothing by itself"]
 pub struct LeakCheck {
-    /// `None` for a current-thread runtime with all drivers on.
+    /// `None` for a current-thread runtime with all drivers enabled.
     runtime: Option<Builder>,
     settings: Settings,
 }
 
 impl LeakCheck {
-    /// Makes a check with a current-thread runtime, all of its drivers on, a grace of 500 ms, a
-    /// timeout of 60 seconds, and no task allowed to remain or to panic.
+    /// Creates a check with the default settings.
+    ///
+    /// It has a current-thread runtime with all drivers enabled, a grace of 500 ms and a timeout of 60
+    /// seconds. No task may remain or panic.
     ///
     /// # Examples
     ///
@@ -92,12 +97,10 @@ impl LeakCheck {
         }
     }
 
-    /// Takes the runtime's settings from a builder of tokio, instead of a current-thread runtime
-    /// with all drivers on.
+    /// Builds the runtime from `builder`, instead of a current-thread runtime with all drivers enabled.
     ///
-    /// The check sets `on_thread_start`, `on_thread_stop` and `thread_keep_alive` of the builder, and with
-    /// `--cfg tokio_unstable` also `on_task_spawn` and `on_task_terminate`, in place of what they may be
-    /// set to.
+    /// The check overwrites the builder's `on_thread_start`, `on_thread_stop` and `thread_keep_alive`,
+    /// and with `--cfg tokio_unstable` also `on_task_spawn` and `on_task_terminate`.
     ///
     /// # Examples
     ///
@@ -114,13 +117,12 @@ impl LeakCheck {
         self
     }
 
-    /// Makes the runtime a `LocalRuntime`, in which `spawn_local` works without a `LocalSet`, and
-    /// its tasks are checked too.
+    /// Uses a `LocalRuntime`, in which `spawn_local` works without a `LocalSet` and its tasks are
+    /// checked too.
     ///
     /// # Panics
     ///
-    /// [`run`](Self::run) does if the builder given to [`runtime`](Self::runtime) is a
-    /// multi-thread one.
+    /// [`run`](Self::run) panics if [`runtime`](Self::runtime) was given a multi-thread builder.
     ///
     /// # Examples
     ///
@@ -135,11 +137,10 @@ impl LeakCheck {
         self
     }
 
-    /// Sets how long tasks and blocking work have to end after the future, in real time.
+    /// Sets how long leftover tasks and blocking work get to finish after the future, in real time.
     ///
-    /// By default it is what the environment variable `STRAGGLER_GRACE` says, or else 500 ms. With
-    /// zero tasks still get a few turns of the runtime, enough for one that was aborted, and
-    /// blocking work that is not spawned through `straggler` still gets 500 ms.
+    /// The default is `STRAGGLER_GRACE`, or else 500 ms. With zero, tasks still get a few turns of the
+    /// runtime, enough for an aborted task to end, and untracked blocking work still gets 500 ms.
     ///
     /// # Examples
     ///
@@ -156,15 +157,15 @@ impl LeakCheck {
 
     /// Sets how long the future may take, in real time.
     ///
-    /// By default it is what the environment variable `STRAGGLER_TIMEOUT` says, or else 60 seconds.
+    /// The default is `STRAGGLER_TIMEOUT`, or else 60 seconds.
     ///
-    /// When the time is up the future is asked where it waits and then given up, and the report
-    /// says so, also of the tasks that are alive. It is dropped then, while its runtime is there; a
-    /// panic in that is printed, and not counted. A future that blocks its thread can neither be
-    /// asked nor be given up. Half a second later a thread of its own prints what it knows; then it
-    /// aborts the process with `STRAGGLER_ON_HANG=abort`, which is the default where each test has
-    /// a process of its own (nextest), or leaves it with `STRAGGLER_ON_HANG=wait`. If the future
-    /// ends after all, that it took too long is reported then.
+    /// On a timeout, straggler asks the future and every live task where they wait, drops the future
+    /// inside its runtime, and reports. A panic in that drop is printed and not counted.
+    ///
+    /// A future that blocks its thread can be neither asked nor dropped. Half a second later a watchdog
+    /// thread prints what it knows. With `STRAGGLER_ON_HANG=abort`, the default under nextest, it then
+    /// aborts the process; with `STRAGGLER_ON_HANG=wait`, the default elsewhere, the process keeps
+    /// running. If such a future ends after all, the check reports that it took too long.
     ///
     /// # Examples
     ///
@@ -181,7 +182,9 @@ impl LeakCheck {
         self
     }
 
-    /// Lets the future take for ever, whatever the environment says.
+    /// Removes the timeout, and overrides `STRAGGLER_TIMEOUT`.
+    ///
+    /// A future that hangs then hangs the check, unless it deadlocks on a paused clock.
     ///
     /// # Examples
     ///
@@ -193,10 +196,10 @@ impl LeakCheck {
         self
     }
 
-    /// Lets tasks panic, for tests that are about panics.
+    /// Allows tasks to panic, for tests about panics.
     ///
-    /// By default a task that ends by a panic fails the check, also if its handle is awaited: whether
-    /// somebody looks at the error cannot be seen from outside.
+    /// By default a panicking task fails the check even if its handle is awaited: straggler cannot see
+    /// whether anyone checks the `JoinError`.
     ///
     /// # Examples
     ///
@@ -210,8 +213,10 @@ impl LeakCheck {
         self
     }
 
-    /// Lets `count` tasks and closures of blocking work remain, in addition to those that a rule for
-    /// a place allows.
+    /// Allows `count` tasks and `spawn_blocking` closures to remain, in addition to those
+    /// [`allow_at`](Self::allow_at) allows.
+    ///
+    /// The last call wins; zero allows none, the default.
     ///
     /// # Examples
     ///
@@ -224,13 +229,15 @@ impl LeakCheck {
         self
     }
 
-    /// Lets tasks and blocking work remain that were spawned at a place that begins with `prefix`.
+    /// Allows tasks and blocking work to remain that were spawned at a place starting with `prefix`.
     ///
-    /// A place is written as in reports: from the root of the workspace, as in `src/pool.rs:31:9` or
-    /// `crates/pool/src/lib.rs`, and `axum-0.8.9/src/serve/mod.rs:389:13` in a dependency, of which the version may be left out:
-    /// the prefix `axum` covers all that `axum` spawns. A prefix ends where a name in the place
-    /// does. A task matches if it is seen where it was spawned, which depends on the build, see
-    /// [`LeakCheck`]. A rule that allowed nothing is noted on standard error.
+    /// Write the place as reports do: `src/pool.rs:31:9` or `crates/pool/src/lib.rs`, from the workspace
+    /// root, or `axum-0.8.9/src/serve/mod.rs:389:13` in a dependency. The version is optional: `axum`
+    /// covers everything `axum` spawns. A prefix matches whole names only, so `src` does not match
+    /// `src2/lib.rs`.
+    ///
+    /// A rule needs the place of the spawn. Depending on the build, untracked tasks have none, see
+    /// [`LeakCheck`]. Straggler prints a note about a rule that matched nothing.
     ///
     /// # Examples
     ///
@@ -245,8 +252,8 @@ impl LeakCheck {
         self
     }
 
-    /// Lets at most `count` tasks and closures of blocking work remain that were spawned at a place
-    /// that begins with `prefix`, as [`allow_at`](Self::allow_at) does.
+    /// Allows at most `count` tasks and `spawn_blocking` closures to remain that were spawned at a place
+    /// starting with `prefix`, see [`allow_at`](Self::allow_at).
     ///
     /// # Examples
     ///
@@ -265,24 +272,23 @@ impl LeakCheck {
         self
     }
 
-    /// Also fails if a `std::thread` outlives the future, which was started by it, by its tasks, by
-    /// its blocking work, or by a thread of theirs. On Linux only: elsewhere the check is not run, and
-    /// the report says why.
+    /// Also fails if a `std::thread` outlives the future. Linux only.
     ///
-    /// Threads have the time to end that blocking work has. Those of the check's own runtime do not
-    /// count.
+    /// This covers threads started by the future, its tasks, its blocking work, or by those threads.
+    /// They get as long to end as blocking work does. Threads of the check's own runtime do not count.
+    /// On other systems the check does not run, and the report says so.
     ///
-    /// The system does not tell who started a thread. But one that is given no name takes over the
-    /// name that its starter has in the system (`comm`), and so the thread of the check, and those of
-    /// its runtime, have one that no other has while the check runs.
-    /// [`Thread::name`](std::thread::Thread::name) still returns what they are called.
+    /// # Limits
     ///
-    /// A thread that is given a name, as by [`Builder::name`](std::thread::Builder::name), does not
-    /// show whose it is. It counts where nobody else can have started it: where tests run one
-    /// after the other, as with `--test-threads=1` (unless an earlier one has left a thread behind),
-    /// and where the process runs one test alone, as `cargo nextest` has it. Elsewhere it does not
-    /// count. A pool of threads without names that lives as long as the process is charged to the
-    /// check in which it starts.
+    /// Linux does not record which thread started another. An unnamed thread inherits the system name
+    /// (`comm`) of its starter, so straggler renames the check's threads while it runs.
+    /// [`Thread::name`](std::thread::Thread::name) is unaffected.
+    ///
+    /// - **Named threads**, as from [`Builder::name`](std::thread::Builder::name), count only if nothing
+    ///   else can have started them: with `--test-threads=1` and no thread left by an earlier test, or
+    ///   under `cargo nextest`. Elsewhere they are not seen.
+    /// - **A pool of unnamed threads** that lives as long as the process is charged to the check in
+    ///   which it starts. Start it before the check.
     ///
     /// # Examples
     ///
@@ -300,23 +306,24 @@ impl LeakCheck {
         self
     }
 
-    /// Runs `future` to its end, and returns its output unless it left something behind.
+    /// Runs `future` and returns its output if it left nothing behind.
     ///
-    /// With `STRAGGLER=warn` a report is printed and the output returned all the same; with
-    /// `STRAGGLER=off` there is no check.
+    /// With `STRAGGLER=warn` a leak is printed and the output returned. With `STRAGGLER=off` the future
+    /// runs unchecked.
     ///
     /// # Errors
     ///
-    /// The [`Report`], whose [`verdict`](Report::verdict) says which: the future did not end within the
-    /// [`timeout`](Self::timeout), or cannot end; tasks, blocking work or denied threads outlived it; a
-    /// task panicked; a lock is still held. The output of the future, if there is one, is dropped then.
-    /// Also if the check cannot be made: inside of a runtime, if no runtime can be made, or if an
-    /// environment variable cannot be understood; then the future is dropped, unpolled.
+    /// Returns a [`Report`], whose [`verdict`](Report::verdict) says which of these happened:
+    ///
+    /// - The future exceeded its [`timeout`](Self::timeout) or deadlocked. It is dropped.
+    /// - Tasks, blocking work or denied threads outlived it, a task panicked, or a lock is still held.
+    ///   Its output is dropped.
+    /// - The check cannot run: it is called inside of a runtime, building the runtime fails, or an
+    ///   environment variable is invalid. The future is dropped unpolled.
     ///
     /// # Panics
     ///
-    /// If the future does. What it left behind is printed to standard error before its panic goes
-    /// on.
+    /// Resumes a panic of the future, after printing what it left behind to standard error.
     ///
     /// # Examples
     ///
@@ -330,7 +337,7 @@ impl LeakCheck {
     pub fn run<F: Future>(self, future: F) -> Result<F::Output, Report> {
         #[expect(
             clippy::redundant_async_block,
-            reason = "a block drops the future as soon as it has ended"
+            reason = "the block drops the future as soon as it completes"
         )]
         let body = pin!(Body::new(async move { future.await }));
         match run(self.runtime, self.settings, None, Location::caller(), body) {
@@ -352,8 +359,9 @@ impl LeakCheck {
         }
     }
 
-    /// Begins to watch a runtime that somebody else owns: a check without settings, see
-    /// [`watch_with`](Self::watch_with).
+    /// Starts watching a runtime that someone else owns, with default settings.
+    ///
+    /// See [`watch_with`](Self::watch_with) for other settings.
     ///
     /// # Examples
     ///
@@ -373,10 +381,11 @@ impl LeakCheck {
         Self::new().watch_with(runtime)
     }
 
-    /// Begins to watch a runtime that somebody else owns, with the grace, the rules and
-    /// [`allow_panics`](Self::allow_panics) of this check. Its other settings mean nothing here: the runtime
-    /// is there, whoever runs the test decides how long it may take, and threads may remain.
-    /// [`Watch::verify`] ends it.
+    /// Starts watching a runtime that someone else owns; [`Watch::verify`] ends the check.
+    ///
+    /// The watch uses the [`grace`](Self::grace), the rules and [`allow_panics`](Self::allow_panics) of
+    /// this check. It ignores the other settings: the owner built the runtime and decides on timeouts,
+    /// and threads may remain.
     ///
     /// # Examples
     ///
@@ -398,7 +407,7 @@ impl LeakCheck {
 }
 
 impl LeakCheck {
-    /// Splits the check into the builder of its runtime, if it was given one, and its settings.
+    /// Splits the check into the runtime builder, if it was given one, and the settings.
     pub(crate) fn into_parts(self) -> (Option<Builder>, Settings) {
         (self.runtime, self.settings)
     }
