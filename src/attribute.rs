@@ -1,4 +1,6 @@
-//! What `#[leak_check]` expands to a call of: runs a test, tells what was found, and fails.
+//! The functions that `#[straggler::test]` expands to: they run a test, print the report and fail.
+//!
+//! Nothing below panics by itself. This is the only place that fails a test.
 
 use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
@@ -14,7 +16,7 @@ use crate::leak::render::emit::{emit, emit_as};
 use crate::leak::report::Report;
 use crate::leak::report::role::{Failure, Role};
 
-/// A test with the attribute.
+/// A test function with the attribute.
 #[derive(Clone, Copy, Debug)]
 pub struct TestCase {
     /// The path of the function.
@@ -22,18 +24,18 @@ pub struct TestCase {
 }
 
 impl TestCase {
-    /// The name that test runners know it by, which has no crate in it.
+    /// Returns the name that test runners use, which leaves out the crate.
     fn test(self) -> Option<&'static str> {
         let within_crate = self.name.split_once("::").map(|(_, test)| test);
         within_crate.or(Some(self.name))
     }
 }
 
-/// Runs a test.
+/// Runs a test and fails it if the check found something.
 ///
 /// # Panics
 ///
-/// If the test does, or tasks outlive it.
+/// Panics if the test does, or if the check found something.
 #[track_caller]
 pub fn leak_test<F>(case: TestCase, check: LeakCheck, body: Pin<&mut F>) -> F::Output
 where
@@ -49,18 +51,16 @@ where
                 output
             }
             (Ok(output), Some(report)) => {
-                // Prints the error, if it is one.
+                // Reporting the output prints the error of a body that returned one.
                 if output.report() == ExitCode::SUCCESS {
                     fail(&report, Role::Fails)
                 }
-                eprintln!("The test failed by the error above. The leak check also found this:\n");
+                eprintln!("The test failed with the error above. The leak check also found:\n");
                 fail(&report, Role::Accompanies(Failure::ReturnedError))
             }
             (Err(panic), report) => {
                 if let Some(report) = report {
-                    eprintln!(
-                        "The test failed by the panic above. The leak check also found this:\n"
-                    );
+                    eprintln!("The test failed with the panic above. The leak check also found:\n");
                     emit(&report, Role::Accompanies(Failure::Panicked));
                 }
                 panic.resume()
@@ -69,15 +69,14 @@ where
     }
 }
 
-/// Runs a test that is to panic.
+/// Runs a test with `#[should_panic]`.
 ///
-/// What it leaves behind must not count as the panic that it is to end with. So where something
-/// is left behind this does not panic at all: then the test fails, as one that "did not panic as
-/// expected".
+/// A leak must not satisfy `#[should_panic]`. If the check found one, this function prints it and
+/// returns, so that the test fails with "did not panic as expected".
 ///
 /// # Panics
 ///
-/// If the test does, and no task outlives it.
+/// Panics if the test does and left nothing behind.
 #[track_caller]
 pub fn leak_test_should_panic<F>(case: TestCase, check: LeakCheck, body: Pin<&mut F>)
 where
@@ -89,6 +88,7 @@ where
         Checked::Run { outcome, report } => match (outcome, report) {
             (outcome, None) => outcome.unwrap_or_else(|panic| panic.resume()),
             (Ok(()), Some(report)) => emit(&report, Role::Accompanies(Failure::DidNotPanic)),
+            // A task's panic may be what the body panicked about.
             (Err(panic), Some(report)) if report.may_accompany_panic() => {
                 emit(&report, Role::Warns);
                 panic.resume()
@@ -96,7 +96,7 @@ where
             (Err(panic), Some(report)) => {
                 emit(&report, Role::Fails);
                 eprintln!(
-                    "\nThe test has panicked, as it should. It fails all the same, because it left something behind: the\ntest runner is told that it did not panic."
+                    "\nThe test panicked as expected, but it fails because of the report above: the test runner will\nsay that it did not panic."
                 );
                 discard(panic);
             }
@@ -104,11 +104,11 @@ where
     }
 }
 
-/// Explores a test.
+/// Explores a test and fails it with the first failing run.
 ///
 /// # Panics
 ///
-/// If a run fails.
+/// Panics if a run fails.
 #[track_caller]
 pub fn explored_test<F, R>(case: TestCase, explore: Explore, body: F)
 where
@@ -121,14 +121,14 @@ where
     }
 }
 
-/// Explores a test of which a run is to panic.
+/// Explores a test with `#[should_panic]`.
 ///
-/// That panic goes on as it is. No other failure must count as the one that is expected, and so there
-/// is none then: the test fails as one that "did not panic as expected".
+/// Only a panic of the body satisfies `#[should_panic]`. For any other failure this function prints
+/// the failure and returns, so that the test fails with "did not panic as expected".
 ///
 /// # Panics
 ///
-/// If the body panics in a run.
+/// Resumes the panic of the first run whose body panics.
 #[track_caller]
 pub fn explored_test_should_panic<F, R>(case: TestCase, explore: Explore, body: F)
 where
@@ -149,7 +149,7 @@ where
     }
 }
 
-/// Fails the test of this thread. Not by `panic!`, whose own message would name this line.
+/// Fails the test of this thread. `panic!` would print a second message, which names this line.
 fn fail(report: &Report, role: Role) -> ! {
     emit(report, role);
     resume_unwind(Box::new(report.to_string()))

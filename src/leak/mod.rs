@@ -1,8 +1,8 @@
 //! The leak check: a test fails if a task it started outlives it.
 //!
-//! [`#[straggler::test]`](macro@crate::test) is the attribute, [`LeakCheck`] the same without it.
-//! What a check finds is a [`Report`]; [`json`] describes the form that programs read.
-//! [`self_test()`] says what this build can see.
+//! Use the attribute [`#[straggler::test]`](macro@crate::test), or [`LeakCheck`] where an attribute does
+//! not fit. A failing check yields a [`Report`], which programs read as [`json`]. [`self_test()`] tells
+//! what the check can see in this build.
 
 pub(crate) mod check;
 mod leak_check;

@@ -1,4 +1,4 @@
-//! Whether the leak check works in this build, and what it sees.
+//! `self_test`: whether the leak check works in this build, and what it sees.
 
 use std::fmt;
 use std::future::{pending, poll_fn};
@@ -22,7 +22,9 @@ use crate::leak::settings::environment::{Environment, Mode};
 use crate::trace::symbols::Symbols;
 use crate::trace::wait::Wait;
 
-/// What the leak check sees in this build, from [`self_test()`]. `Display` says it in words.
+/// What the leak check sees in this build, from [`self_test()`].
+///
+/// `Display` says it in words, with the build flags that would show more.
 ///
 /// # Examples
 ///
@@ -30,17 +32,14 @@ use crate::trace::wait::Wait;
 /// let visibility = straggler::leak::self_test();
 /// assert!(!visibility.warns_only());
 ///
-/// // The text says how to build for what is not seen.
+/// // The text names the build flag for whatever is not seen.
 /// let text = visibility.to_string();
 /// assert_eq!(visibility.sees_every_spawn(), !text.contains("build with RUSTFLAGS"));
 /// assert_eq!(visibility.sees_lines(), !text.contains("build with debug information"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each answers a question of its own"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "the answers are independent")]
 pub struct Visibility {
     sees_every_spawn: bool,
     sees_lines: bool,
@@ -49,31 +48,32 @@ pub struct Visibility {
 }
 
 impl Visibility {
-    /// Returns whether it is seen where any task was spawned, also inside of dependencies: in a build
-    /// with `--cfg tokio_unstable`.
+    /// Returns whether reports show where every task was spawned, even by a dependency.
     ///
-    /// If not it is seen of tasks that are spawned through `straggler` alone.
+    /// This takes a build with `--cfg tokio_unstable`. Otherwise they show it for tracked tasks only.
     #[must_use]
     pub fn sees_every_spawn(&self) -> bool {
         self.sees_every_spawn
     }
 
-    /// Returns whether the lines are seen at which tasks wait: in a build with debug information.
+    /// Returns whether reports show the line where a task waits.
+    ///
+    /// This takes debug information. Otherwise they show the function.
     #[must_use]
     pub fn sees_lines(&self) -> bool {
         self.sees_lines
     }
 
-    /// Returns whether it is seen that any task panics: in a build with debug information, of which line tables
-    /// are enough.
+    /// Returns whether a panic of any task is detected.
     ///
-    /// If not it is seen of tasks that are spawned through `straggler` alone.
+    /// This takes debug information; line tables are enough. Otherwise only panics of tracked tasks are
+    /// detected.
     #[must_use]
     pub fn sees_every_panic(&self) -> bool {
         self.sees_every_panic
     }
 
-    /// Returns whether leaks are printed and do not fail a test, as `STRAGGLER=warn` asks for.
+    /// Returns whether leaks are printed without failing the test, because of `STRAGGLER=warn`.
     #[must_use]
     pub fn warns_only(&self) -> bool {
         self.warns_only
@@ -82,49 +82,51 @@ impl Visibility {
 
 impl fmt::Display for Visibility {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seen = |is_seen, yes, no| if is_seen { yes } else { no };
+        let pick = |condition, yes, no| if condition { yes } else { no };
         write!(
             f,
-            "leak_check is armed: {}
-  every task of the test's runtime  counted
-  tasks spawned through straggler   seen: where, by whom, {}
-  tasks spawned past straggler      {}, {}",
-            seen(
+            "leak_check works: {}
+  all tasks        counted
+  tracked tasks    spawn place, spawner, and {}
+  untracked tasks  {}; {}",
+            pick(
                 self.warns_only,
-                "a leak is printed",
+                "a leak is printed as a warning",
                 "a leak fails its test"
             ),
-            seen(
+            pick(
                 self.sees_lines,
-                "and at which line they wait",
-                "and in which function they wait (build with debug information for the line)"
+                "the line where they wait",
+                "the function where they wait (for the line build with debug information)"
             ),
-            seen(
+            pick(
                 self.sees_every_spawn,
-                "seen: where and by whom",
-                "not seen (build with RUSTFLAGS=\"--cfg tokio_unstable\")"
+                "spawn place and spawner",
+                "no spawn place (build with RUSTFLAGS=\"--cfg tokio_unstable\")"
             ),
-            seen(
+            pick(
                 self.sees_every_panic,
-                "and whether they panic",
-                "nor whether they panic (build with debug information)"
+                "panics detected",
+                "panics not detected (build with debug information)"
             ),
         )
     }
 }
 
-/// Leaks two tasks in a runtime of its own, and says what the leak check sees of them in this
-/// build.
+/// Leaks two tasks on purpose, in a runtime of its own, and returns what the leak check saw of them.
 ///
-/// A suite without leaks looks the same as one whose leaks nobody looks for. This shows that the
-/// check works in this build and, inside of an async test, that this test is checked. It does not
-/// show that others are.
+/// A suite without leaks looks the same as one that is not checked. This function shows that the check
+/// works in this build and, called inside of an async test, that this test is checked. It does not show
+/// that other tests are.
 ///
 /// # Panics
 ///
-/// If a leak would not be found: if `STRAGGLER=off` is set or a variable cannot be understood, if
-/// this is called inside of a runtime that no leak check watches (the test has another attribute
-/// than `#[leak_check]`), or if the two leaks are not found as they should be.
+/// Panics if the check would miss a leak:
+///
+/// - `STRAGGLER=off` is set, or an environment variable is invalid.
+/// - The caller is inside of a runtime that no leak check watches: the test has another attribute than
+///   `#[straggler::test]`.
+/// - The check misses one of the two leaks, or where the tracked one waits.
 ///
 /// # Examples
 ///
@@ -138,31 +140,29 @@ pub fn self_test() -> Visibility {
     let place = Location::caller();
     let mode = match Environment::read() {
         Ok(environment) => environment.mode,
-        Err(reason) => panic!("leak_check is not armed: {reason}"),
+        Err(reason) => panic!("leak_check: self-test failed: {reason}"),
     };
     assert!(
         mode != Mode::Off,
-        "leak_check is not armed: it is switched off by STRAGGLER=off"
+        "leak_check: self-test failed: STRAGGLER=off disables the check"
     );
     assert!(
         Handle::try_current().is_err() || Session::current().is_some(),
-        "leak_check is not armed: no check watches the runtime of this test, which needs \
-         `#[leak_check]`, or `LeakCheck::watch` at its beginning"
+        "leak_check: self-test failed: no leak check watches this runtime; use `#[straggler::test]`, or \
+         call `LeakCheck::watch` first"
     );
-    // A thread of its own, since the caller may be inside of a runtime.
+    // On another thread, since a runtime cannot be built inside of the caller's.
     let leaked = thread::scope(|scope| {
         let leaking = scope.spawn(|| leak_two(place));
         leaking.join().ok().flatten()
     });
     let Some((calls, report)) = leaked.filter(|(_, report)| report.count() == 2) else {
-        panic!(
-            "leak_check is not armed: of two tasks that were leaked on purpose it did not find two"
-        );
+        panic!("leak_check: self-test failed: it leaked two tasks and the check did not find both");
     };
     let waits = report.tasks().iter().map(LeakedTask::wait);
     assert!(
         waits.into_iter().any(|wait| matches!(wait, Wait::At(_))),
-        "leak_check is not armed: it does not find out where a task waits"
+        "leak_check: self-test failed: the check did not find out where a task waits"
     );
     let mut symbols = Symbols::default();
     Visibility {
@@ -173,22 +173,22 @@ pub fn self_test() -> Visibility {
     }
 }
 
-/// Leaks a task that is spawned through straggler, and one that is not. Returns also the calls that a
-/// panic of this one would come from.
+/// Leaks a tracked and an untracked task. Also returns a backtrace from inside of the untracked one, as
+/// a panic of it would have.
 fn leak_two(place: &'static Location<'static>) -> Option<(Backtrace, Report)> {
     let leaking = async {
-        let (tells, told) = oneshot::channel();
+        let (sender, backtrace) = oneshot::channel();
         tokio::spawn(async {
-            _ = tells.send(Backtrace::new_unresolved());
+            _ = sender.send(Backtrace::new_unresolved());
             pending::<()>().await;
         });
-        // Keeps its waker, unlike `pending`.
-        let mut kept = None;
+        // Stores its waker like a real leaf future, so that the check can trace it. `pending` does not.
+        let mut stored = None;
         crate::spawn(poll_fn(move |context| {
-            drop(kept.replace(context.waker().clone()));
+            drop(stored.replace(context.waker().clone()));
             Poll::<()>::Pending
         }));
-        told.await
+        backtrace.await
     };
     let settings = Settings {
         grace: Some(Duration::ZERO),

@@ -1,4 +1,4 @@
-//! Checking a runtime that somebody else owns.
+//! `Watch`: the leak check in a runtime that someone else owns.
 
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -17,20 +17,21 @@ use crate::leak::settings::environment::{Environment, Mode};
 use crate::leak::settings::{GRACE, Settings};
 use crate::trace::place::{Place, find_workspace};
 
-/// A check of a runtime that somebody else owns, from [`LeakCheck::watch`](crate::LeakCheck::watch).
+/// A leak check of a runtime that someone else owns, from [`LeakCheck::watch`](crate::LeakCheck::watch).
 ///
-/// It is for tests whose runtime is made by another attribute, such as `#[sqlx::test]`, or shared
-/// by many tests. Tasks that were alive before are not charged to it. It finds out nothing by
-/// itself: call [`verify`](Self::verify) at the end. One that is dropped without says so on
-/// standard error.
+/// Use it where another attribute builds the runtime, such as `#[sqlx::test]`, or where tests share one.
+/// Tasks that were alive before the watch are not charged to it. Call [`verify`](Self::verify) at the
+/// end of the test: a watch dropped without it checks nothing, and says so on standard error.
 ///
-/// What it sees is what is spawned through `straggler` ([`straggler::spawn`](crate::spawn) and its
-/// kin, [`straggler::tokio`](mod@crate::tokio)), and how many other tasks are alive: in a runtime of
-/// somebody else there are no hooks. So of tasks that are not spawned through `straggler` an old
-/// one that ends hides a new one that stays. Two watches of one runtime at the same time see each
-/// other's tasks, and the first that is verified stops the background tasks of both.
+/// # Limits
+///
+/// - **Untracked tasks** are only counted, since a running runtime takes no hooks. An old task that ends
+///   can hide a new one that leaks. Spawn through [`straggler::spawn`](crate::spawn) and its siblings, or
+///   [`straggler::tokio`](mod@crate::tokio).
+/// - **Two watches of one runtime** see each other's tasks, and the first `verify` stops the background
+///   tasks of both. Run such tests one after the other.
 #[derive(Debug)]
-#[must_use = "call `verify` at the end of the test"]
+#[must_use = "call `verify` at the end of the test: a dropped watch checks nothing"]
 pub struct Watch {
     scope: Scope,
     grace: Option<Duration>,
@@ -55,27 +56,26 @@ impl Watch {
         }
     }
 
-    /// Waits until all tasks and tracked blocking work have ended that were spawned since the watch
-    /// began, or the grace is over, and returns an error if any is left.
+    /// Waits for the tasks and tracked blocking work spawned since the watch began, and returns an
+    /// error if any remain after the grace.
     ///
-    /// Background tasks are stopped first. If tasks are left each of them that was spawned through
-    /// `straggler` is polled once more, to find out where it waits. The task that calls this is not
-    /// counted if it was spawned through `straggler`, or was there when the watch began. With
-    /// `STRAGGLER=warn` the error is printed instead, and with `STRAGGLER=off` nothing is done.
+    /// Straggler stops background tasks first. If tasks remain, it polls each tracked one once more to
+    /// find out where it waits. The calling task is not counted if it is tracked, or was alive when the
+    /// watch began. With `STRAGGLER=warn` the report is printed instead of returned; with
+    /// `STRAGGLER=off` this does nothing.
     ///
     /// # Errors
     ///
-    /// The [`Report`] of what is left, or of an environment variable that cannot be
-    /// understood.
+    /// Returns the [`Report`] of what remains, or of an invalid environment variable.
     ///
     /// # Panics
     ///
-    /// If it is polled outside of the runtime that is watched.
+    /// Panics if polled in another runtime than the watched one.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe, but for background tasks, which are stopped at the first poll: call it again. A
-    /// panic of a background task is reported once.
+    /// Cancel safe: call it again. The first poll stops the background tasks, and a cancelled call does
+    /// not restart them. A task's panic is reported once.
     ///
     /// # Examples
     ///
@@ -102,7 +102,7 @@ impl Watch {
         let here = Handle::current().id();
         assert!(
             here == self.scope.runtime.id(),
-            "`Watch::verify` was called in another runtime than the one it watches"
+            "`Watch::verify` must be called in the runtime it watches"
         );
         let grace = self.grace.or(environment.grace).unwrap_or(GRACE);
         let mut findings = self.scope.end(grace).await.findings;
@@ -124,12 +124,12 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // A test that panics does not come to verify it.
+        // A panicking test never reaches its `verify`, and has failed already.
         if !self.is_verified.load(Relaxed) && !thread::panicking() {
             let place = Place::from(self.scope.place);
             eprintln!(
-                "leak_check: note: the watch that began at {place} has found out nothing: it was \
-                 dropped before `verify().await`"
+                "leak_check: note: the watch started at {place} checked nothing: call \
+                 `verify().await` before dropping it"
             );
         }
     }
