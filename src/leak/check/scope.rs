@@ -105,7 +105,7 @@ impl Scope {
 
     /// Leaves out what is in the runtime now: it is somebody else's.
     pub(crate) fn since_now(self) -> Self {
-        let began = self.session.so_far();
+        let began = self.session.watermark();
         let locks_after = self.session.locks().last_number();
         let unseen_before = self.settled_unseen();
         Self {

@@ -1,4 +1,7 @@
-//! Who answers for the panics of a task: a combinator that is to take its result, or else the check.
+//! Which side handles the panics of a task: the combinator that takes its result, or the check.
+//!
+//! A combinator resumes or returns a task's panic, so the check must not report it too. If the
+//! combinator is dropped first, nothing else would show the panic, and the check takes over.
 
 use std::mem;
 use std::sync::{Arc, Mutex, Weak};
@@ -7,32 +10,33 @@ use crate::leak::record::panics::Panicked;
 use crate::leak::record::session::Session;
 use crate::mutex::lock;
 
-/// The panics of a task whose result a combinator is to take, as the task knows them.
+/// The task's side of a [`Claim`].
 #[derive(Debug)]
 pub(crate) struct Claimed(Arc<Mutex<Claimant>>);
 
 #[derive(Debug)]
 enum Claimant {
-    /// The combinator, which has yet to take the result. It goes on with the panic then, or returns it.
+    /// A combinator will take the result, and with it the panic.
     Combinator {
-        /// What it has to answer for so far.
+        /// The panics so far, for the check in case the combinator is dropped.
         panics: Vec<Panicked>,
     },
-    /// The combinator is gone, and would have the panic go unseen.
+    /// The combinator was dropped, or has the result.
     Check,
 }
 
-/// A combinator's promise to take the result of a task. One that is dropped without leaves the panics
-/// of the task to the check, also those that are yet to come.
+/// A combinator's promise to take the result of a task.
+///
+/// Dropping it unfulfilled hands all panics of the task to the check, past and future.
 #[derive(Debug)]
 pub(crate) struct Claim {
     claimant: Arc<Mutex<Claimant>>,
-    /// Weak, since a combinator may be kept for longer than anybody watches.
+    /// Weak, since a combinator may outlive the check.
     session: Weak<Session>,
 }
 
 impl Claim {
-    /// Claims the result of a task that is about to be spawned.
+    /// Claims the result of a task before it is spawned.
     pub(crate) fn new(session: &Arc<Session>) -> (Claimed, Self) {
         let claimant = Arc::new(Mutex::new(Claimant::Combinator { panics: Vec::new() }));
         let claimed = Claimed(Arc::clone(&claimant));
@@ -40,11 +44,11 @@ impl Claim {
         (claimed, Self { claimant, session })
     }
 
-    /// Notes that the combinator has the result of the task, which has ended.
+    /// Records that the combinator has the result, and with it every panic of the ended task.
     pub(crate) fn fulfil(self) {
-        // It answers for all of them: nothing more comes of a task that has ended.
-        let answered = mem::replace(&mut *lock(&self.claimant), Claimant::Check);
-        drop(answered);
+        // Dropped only after the lock is released: a payload's `drop` is foreign code.
+        let handled = mem::replace(&mut *lock(&self.claimant), Claimant::Check);
+        drop(handled);
     }
 }
 
@@ -62,7 +66,7 @@ impl Drop for Claim {
 }
 
 impl Claimed {
-    /// Notes that the task panicked.
+    /// Records a panic of the task with whichever side handles it.
     pub(crate) fn note_panic(&self, session: &Session, panicked: Panicked) {
         if let Claimant::Combinator { panics } = &mut *lock(&self.0) {
             panics.push(panicked);

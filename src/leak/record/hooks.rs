@@ -1,5 +1,4 @@
-//! What `--cfg tokio_unstable` adds: hooks of the runtime, which see every spawn. In other builds
-//! all of this comes to nothing.
+//! Runtime hooks that see every spawn, with `--cfg tokio_unstable`. In other builds they do nothing.
 
 #[cfg(tokio_unstable)]
 use std::cell::Cell;
@@ -16,17 +15,16 @@ use crate::schedule::steering;
 /// The hooks of a runtime.
 #[derive(Debug)]
 pub(crate) struct Hooks {
-    /// Whom they report to, once the runtime is there.
+    /// The session to report to, set after the runtime is built.
     #[cfg(tokio_unstable)]
     session: Arc<OnceLock<Weak<Session>>>,
 }
 
 impl Hooks {
-    /// Has a runtime that is about to be built report spawns and ends of tasks; and polls, if it is
-    /// steered.
+    /// Makes the runtime report spawned and ended tasks, and polls if it is steered.
     #[cfg(tokio_unstable)]
     pub(crate) fn install(builder: &mut Builder, is_steered: bool) -> Self {
-        // Weak, since a session may keep tasks of the runtime, and so the runtime, which keeps this.
+        // Weak to avoid a cycle: a session keeps tasks, whose wakers keep the runtime and its hooks.
         let session = Arc::new(OnceLock::<Weak<Session>>::new());
         let spawned = Arc::clone(&session);
         builder.on_task_spawn(move |task| {
@@ -47,7 +45,7 @@ impl Hooks {
             let polled = Arc::clone(&session);
             builder.on_before_task_poll(move |task| {
                 let session = polled.get().and_then(Weak::upgrade);
-                // Tracked ones are steered when they are polled.
+                // Tracked tasks are not hooked: their own `poll` steers them.
                 if let Some(task) = session.and_then(|session| session.hooked(task.id())) {
                     steering::before_poll(task.number);
                 }
@@ -61,7 +59,7 @@ impl Hooks {
         Self {}
     }
 
-    /// Says whom the hooks report to.
+    /// Sets the session that the hooks report to.
     #[cfg(tokio_unstable)]
     pub(crate) fn report_to(self, session: &Arc<Session>) {
         _ = self.session.set(Arc::downgrade(session));
@@ -78,7 +76,7 @@ thread_local! {
     static PAUSED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Keeps the hooks from reporting a spawn of this thread, which is tracked already.
+/// Pauses the hooks of this thread, so that a tracked spawn is not recorded twice.
 #[must_use]
 pub(crate) fn pause() -> Paused {
     Paused {
@@ -87,7 +85,7 @@ pub(crate) fn pause() -> Paused {
     }
 }
 
-/// See [`pause`], which ends when this is dropped.
+/// Resumes the hooks when dropped, see [`pause`].
 #[derive(Debug)]
 pub(crate) struct Paused {
     #[cfg(tokio_unstable)]

@@ -1,4 +1,4 @@
-//! Who holds a lock and who waits for it.
+//! The record of one `Lock`, and of all locks in use during a test.
 
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -11,20 +11,20 @@ use tokio::runtime::Id;
 use crate::leak::record::task::Spawner;
 use crate::mutex::lock;
 
-/// What is known of one lock.
+/// The holder and the waiters of one lock.
 #[derive(Debug, Default)]
 pub(crate) struct LockRecord {
-    /// Where its holder acquired it. Apart from the rest: each acquisition writes it, and only a
-    /// report reads it.
+    /// Where its holder acquired it. Outside of the mutex, because every acquisition writes it and only
+    /// a report reads it.
     held_at: AtomicCell<Option<&'static Location<'static>>>,
     users: Mutex<Users>,
 }
 
 #[derive(Debug, Default)]
 struct Users {
-    /// What else is known of the holder, if it runs in a checked test.
+    /// `None` if nothing holds the lock, or a holder outside of any checked test.
     holder: Option<InTest>,
-    /// In the order in which they began to wait.
+    /// First come first.
     waiters: VecDeque<Waiter>,
     last_waiter: usize,
 }
@@ -33,11 +33,11 @@ struct Users {
 struct Waiter {
     number: usize,
     at: &'static Location<'static>,
-    /// Boxed: outside of tests there is none, and waiters come and go.
+    /// Boxed to keep waiters small outside of tests, where this is always `None`.
     in_test: Option<Box<InTest>>,
 }
 
-/// One who holds a lock or waits for it, in a checked test.
+/// The acquisition of a lock in a checked test: by which task, since when.
 #[derive(Clone, Debug)]
 pub(crate) struct InTest {
     pub(crate) runtime: Id,
@@ -45,28 +45,27 @@ pub(crate) struct InTest {
     pub(crate) by: Spawner,
 }
 
-/// One who holds a lock or waits for it.
+/// A holder of a lock, or a waiter.
 #[derive(Clone, Debug)]
 pub(crate) struct User {
     pub(crate) at: &'static Location<'static>,
     pub(crate) in_test: Option<InTest>,
 }
 
-/// Everyone who uses a lock at one moment.
+/// A snapshot of the holder and waiters of a lock.
 #[derive(Debug)]
 pub(crate) struct LockUsers {
-    /// `None` if nobody holds the lock, or if it was handed to a waiter that has not been polled
-    /// since.
+    /// `None` if the lock is free, or was handed to a waiter that has not been polled since.
     pub(crate) holder: Option<User>,
-    /// In the order in which they began to wait.
+    /// First come first.
     pub(crate) waiters: Vec<User>,
 }
 
-/// Where a test notes the use of a lock: who uses it, and the test's list of locks.
+/// A task that acquires a lock, and the list of locks of its test.
 pub(crate) type Entrant<'a> = (InTest, &'a Arc<Mutex<Locks>>);
 
 impl LockRecord {
-    /// Notes who holds the lock, until the returned value is dropped.
+    /// Records the holder until the returned value is dropped.
     pub(crate) fn hold(
         self: &Arc<Self>,
         at: &'static Location<'static>,
@@ -84,7 +83,7 @@ impl LockRecord {
         }
     }
 
-    /// Notes who waits for the lock, until the returned value is dropped.
+    /// Records a waiter until the returned value is dropped.
     pub(crate) fn wait(
         self: &Arc<Self>,
         at: &'static Location<'static>,
@@ -107,7 +106,7 @@ impl LockRecord {
         }
     }
 
-    /// Returns who holds the lock and who waits for it.
+    /// Returns a snapshot of the holder and waiters.
     pub(crate) fn users(&self) -> LockUsers {
         let users = lock(&self.users);
         let waiters = users.waiters.iter();
@@ -125,13 +124,13 @@ impl LockRecord {
         }
     }
 
-    /// Returns the task that holds the lock, if it is known.
+    /// Returns the task that holds the lock, if it is in a checked test.
     fn held_by(&self) -> Option<Spawner> {
         Some(lock(&self.users).holder.as_ref()?.by.clone())
     }
 }
 
-/// A note of who holds a lock, until it is dropped.
+/// The record of a holder, removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Holding<'a> {
     record: &'a LockRecord,
@@ -155,7 +154,7 @@ impl Drop for Holding<'_> {
     }
 }
 
-/// A note of who waits for a lock, until it is dropped.
+/// The record of a waiter, removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Waiting<'a> {
     record: &'a LockRecord,
@@ -167,7 +166,7 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let mut users = lock(&self.record.users);
         let is_this = |waiter: &Waiter| waiter.number == self.number;
-        // Nearly always the first.
+        // The lock is fair, so this is nearly always the first waiter.
         let index = users.waiters.iter().position(is_this);
         let ended = index.and_then(|index| users.waiters.remove(index));
         drop(users);
@@ -175,7 +174,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The locks that are held in a test, or waited for.
+/// The locks that are held or waited for in a test.
 #[derive(Debug, Default)]
 pub(crate) struct Locks {
     last_number: usize,
@@ -190,19 +189,19 @@ struct Used {
 }
 
 impl Locks {
-    /// Returns how often locks were acquired or waited for so far: later uses have higher numbers.
+    /// Returns the number of the latest use of a lock. Later uses get higher numbers.
     pub(crate) fn last_number(&self) -> usize {
         self.last_number
     }
 
-    /// Returns whether no lock is held that was acquired after use number `after`.
+    /// Returns whether no lock acquired after use number `after` is held.
     pub(crate) fn hold_none(&self, after: usize) -> bool {
         let mut used = self.used.iter();
         !used.any(|used| used.is_held && used.number > after)
     }
 
-    /// Returns the locks that are held and were acquired after use number `after`, the oldest first,
-    /// except where their holder is excused.
+    /// Returns the held locks acquired after use number `after`, oldest first, without those whose
+    /// holder is excused.
     pub(crate) fn held(
         &self,
         after: usize,
@@ -214,26 +213,27 @@ impl Locks {
         })
     }
 
-    /// Returns the locks that are held or waited for since use number `after`, the oldest first.
+    /// Returns the locks held or waited for since use number `after`, oldest first.
     pub(crate) fn in_use(&self, after: usize) -> Vec<Arc<LockRecord>> {
         self.select(after, |_| true)
     }
 
-    fn select(&self, after: usize, is_meant: impl Fn(&Used) -> bool) -> Vec<Arc<LockRecord>> {
-        let mut meant: Vec<Arc<LockRecord>> = Vec::new();
+    fn select(&self, after: usize, is_selected: impl Fn(&Used) -> bool) -> Vec<Arc<LockRecord>> {
+        let mut selected: Vec<Arc<LockRecord>> = Vec::new();
         for used in &self.used {
-            let is_new = || !meant.iter().any(|lock| Arc::ptr_eq(lock, &used.lock));
-            if used.number > after && is_meant(used) && is_new() {
-                meant.push(Arc::clone(&used.lock));
+            // A lock that is held and waited for has several uses.
+            let is_new = || !selected.iter().any(|lock| Arc::ptr_eq(lock, &used.lock));
+            if used.number > after && is_selected(used) && is_new() {
+                selected.push(Arc::clone(&used.lock));
             }
         }
-        meant
+        selected
     }
 }
 
 /// An entry in a test's list of locks, removed when this is dropped.
 ///
-/// It does not keep the list alive: a guard that is never dropped must not either.
+/// Weak, so that a guard that is never dropped does not keep the list alive.
 #[derive(Debug)]
 struct Entry {
     locks: Weak<Mutex<Locks>>,
@@ -262,7 +262,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         if let Some(locks) = self.locks.upgrade() {
             let mut locks = lock(&locks);
-            // The numbers go up.
+            // Entries are pushed with ascending numbers.
             let index = locks
                 .used
                 .binary_search_by_key(&self.number, |used| used.number);

@@ -1,6 +1,6 @@
-//! What is noted while a test runs: its tasks, its panics, its locks, its threads.
+//! What straggler records while a test runs: its tasks, panics, locks and threads.
 //!
-//! Nothing here judges. A check reads the record when the body has ended.
+//! Nothing here decides whether a test fails. The check reads the record after the body.
 
 pub(crate) mod claim;
 pub(crate) mod hooks;
@@ -8,9 +8,11 @@ pub(crate) mod locks;
 pub(crate) mod os_threads;
 pub(crate) mod panic_hook;
 pub(crate) mod panics;
+pub(crate) mod registry;
 pub(crate) mod runtime_threads;
 pub(crate) mod session;
 pub(crate) mod spawn;
 pub(crate) mod task;
 pub(crate) mod thread_count;
 pub(crate) mod thread_runtime;
+pub(crate) mod tracked;

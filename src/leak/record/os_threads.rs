@@ -1,22 +1,22 @@
-//! The threads of this process, as Linux lists them.
+//! The threads of this process, from `/proc`. Linux only.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 
-/// Where the system lists the threads of this process.
+/// Lists the threads of this process.
 pub(crate) const LIST: &str = "/proc/self/task";
 
-/// What the system counts threads by.
+/// A thread id of the kernel.
 pub(crate) type Id = u32;
 
-/// The thread of the caller.
+/// Returns the id of the calling thread.
 pub(crate) fn own_id() -> io::Result<Id> {
     let link = fs::read_link("/proc/thread-self")?;
     id(link.file_name())
 }
 
-/// The threads of this process.
+/// Returns the ids of all threads of this process.
 pub(crate) fn ids() -> io::Result<Vec<Id>> {
     fs::read_dir(LIST)?
         .map(|entry| id(Some(&entry?.file_name())))
@@ -28,15 +28,15 @@ fn id(name: Option<&OsStr>) -> io::Result<Id> {
     id.ok_or_else(|| ErrorKind::InvalidData.into())
 }
 
-/// The name of a thread, or `None` if it has ended.
+/// Returns the name of a thread, or `None` if it has ended.
 pub(crate) fn name_of(id: Id) -> io::Result<Option<Vec<u8>>> {
-    let name = of_thread(id, "comm")?;
+    let name = read_file(id, "comm")?;
     Ok(name.map(|name| name.strip_suffix(b"\n").unwrap_or(&name).to_vec()))
 }
 
-/// What the system says of a thread in this file, or `None` if it has ended.
-fn of_thread(id: Id, file: &str) -> io::Result<Option<Vec<u8>>> {
-    /// What it says of one that has ended since the file was opened.
+/// Reads a file of a thread, or returns `None` if it has ended.
+fn read_file(id: Id, file: &str) -> io::Result<Option<Vec<u8>>> {
+    /// The error for a thread that ended after the file was opened.
     const ESRCH: i32 = 3;
 
     match fs::read(format!("{LIST}/{id}/{file}")) {
@@ -47,22 +47,23 @@ fn of_thread(id: Id, file: &str) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Whether a thread is about to go: also one that was joined is listed for a moment longer.
+/// Returns whether a thread is exiting. The kernel lists even a joined thread for a moment longer.
 pub(crate) fn is_exiting(id: Id) -> io::Result<bool> {
     /// `PF_EXITING` of the kernel.
     const EXITING: u32 = 0x4;
 
-    let Some(stat) = of_thread(id, "stat")? else {
+    let Some(stat) = read_file(id, "stat")? else {
         return Ok(true);
     };
-    // The name, which may have anything in it, stands in parentheses; the flags are the seventh field
-    // after it (`proc_pid_stat(5)`).
+    // The flags are the seventh field after the name, which is in parentheses and may contain any
+    // character, parentheses too (`proc_pid_stat(5)`).
     let stat = String::from_utf8_lossy(&stat);
     let fields = stat.rsplit_once(')').map(|(_, fields)| fields);
     let flags = fields.and_then(|fields| fields.split_whitespace().nth(6)?.parse::<u32>().ok());
     Ok(flags.is_some_and(|flags| flags & EXITING != 0))
 }
 
+/// Sets the name of a thread.
 pub(crate) fn rename(id: Id, name: &[u8]) -> io::Result<()> {
     let mut file = fs::File::options()
         .write(true)

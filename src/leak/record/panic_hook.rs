@@ -1,10 +1,9 @@
-//! Which task ended by a panic.
+//! Detects which panics ended a task.
 //!
-//! Tracked tasks see their own panics, exactly. Those of all others are seen by a hook for panics,
-//! one for the process, which asks tokio for the runtime and the task that the thread is in. Whether
-//! such a panic ended the task or was caught inside of it, its backtrace tells: the innermost call
-//! that catches panics is tokio's own, or it is not. That takes time, and is looked at only where
-//! there was a panic at all.
+//! Tracked tasks catch their own panics, so those are exact. Panics of untracked tasks are seen by one
+//! panic hook for the process, which asks tokio for the current runtime and task. Whether such a panic
+//! ended the task or was caught inside of it shows in its backtrace: the innermost frame that catches
+//! panics is tokio's own, or it is not. Resolving a backtrace is slow, and done only if a panic happened.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -24,45 +23,44 @@ use crate::panic::{Panic, message_of, observe_resumed};
 use crate::trace::place::Place;
 
 thread_local! {
-    /// The message and the place of this thread's last panic in a tracked task.
+    /// The last panic of this thread in a tracked task: its payload reaches the task without a place.
     static LAST: RefCell<Option<(Option<String>, Place)>> = const { RefCell::new(None) };
 }
 
-/// Whether the hook is installed: one of the values below.
+/// Whether the hook is installed: one of the constants below.
 static INSTALLED: AtomicU8 = AtomicU8::new(ABSENT);
 const ABSENT: u8 = 0;
-/// It is about to be: who needs it waits.
-const COMING: u8 = 1;
+/// A thread is installing it; others wait.
+const PENDING: u8 = 1;
 const PRESENT: u8 = 2;
 
-/// What is called when a thread panics, in place of the hook that was there before.
+/// The panic hook of straggler, which calls the previous hook too.
 struct Hook {
-    before: Box<dyn Fn(&PanicHookInfo<'_>) + Sync + Send>,
+    previous: Box<dyn Fn(&PanicHookInfo<'_>) + Sync + Send>,
 }
 
 impl Hook {
     fn call(&self, info: &PanicHookInfo<'_>) {
         note(message_of(info.payload()), info.location());
         if !captured_quietly(message_of(info.payload()), info.location()) {
-            (self.before)(info);
+            (self.previous)(info);
         }
     }
 }
 
-/// The standard library drops a hook that somebody replaces, as a test does that sets one of its own.
-/// One that is taken and called by another is kept, and so is still installed.
+/// `set_hook` drops the hook it replaces, so this notices a test that sets its own. A hook that wraps
+/// ours keeps it alive, and ours still counts as installed.
 impl Drop for Hook {
     fn drop(&mut self) {
-        // Nothing but this flag is looked at by who reads it.
+        // Relaxed: the flag guards no other data.
         INSTALLED.store(ABSENT, Relaxed);
     }
 }
 
-/// Has all panics of the process seen from here on, until somebody throws the hook away. The hook that
-/// was there before is called too.
+/// Installs the panic hook, unless it is installed already. The previous hook is called too.
 pub(crate) fn install_hook() {
     observe_resumed(note_resumed);
-    // A thread that panics may not change the hook. The next check will.
+    // `set_hook` panics on a panicking thread. The next check installs it.
     if INSTALLED.load(Relaxed) != PRESENT && !thread::panicking() {
         install_now();
     }
@@ -75,18 +73,18 @@ fn install_now() {
     if INSTALLED.load(Relaxed) != ABSENT {
         return;
     }
-    INSTALLED.store(COMING, Relaxed);
-    let before = panic::take_hook();
-    let hook = Hook { before };
+    INSTALLED.store(PENDING, Relaxed);
+    let previous = panic::take_hook();
+    let hook = Hook { previous };
     panic::set_hook(Box::new(move |info| hook.call(info)));
-    // Unless another thread has thrown it away meanwhile.
-    _ = INSTALLED.compare_exchange(COMING, PRESENT, Relaxed, Relaxed);
+    // Fails if another thread has replaced, and so dropped, the hook meanwhile.
+    _ = INSTALLED.compare_exchange(PENDING, PRESENT, Relaxed, Relaxed);
 }
 
-/// The message of a panic, if it has one, and its place.
+/// The message of a panic, if it is a string, and its place.
 type Captured = (Option<String>, Place);
 
-/// What is heard of the panics of this thread.
+/// A capture of the panics of this thread, see [`capture_panics`].
 #[derive(Debug, Default)]
 struct Capture {
     is_quiet: bool,
@@ -97,8 +95,8 @@ thread_local! {
     static CAPTURE: RefCell<Option<Capture>> = const { RefCell::new(None) };
 }
 
-/// Returns also the last panic of this thread while `run` ran, if the hook is installed. If `is_quiet`
-/// the hook that was there before is not called.
+/// Calls `run`, and also returns the last panic of this thread meanwhile. `is_quiet` keeps the previous
+/// hook from printing it. Captures nothing if the hook is not installed.
 pub(crate) fn capture_panics<R>(is_quiet: bool, run: impl FnOnce() -> R) -> (R, Option<Captured>) {
     struct EndsCapture;
     impl Drop for EndsCapture {
@@ -116,7 +114,7 @@ pub(crate) fn capture_panics<R>(is_quiet: bool, run: impl FnOnce() -> R) -> (R, 
     (outcome, last)
 }
 
-/// Notes a panic of this thread if somebody ends it, and returns whether nobody else is to.
+/// Stores a panic if this thread captures panics, and returns whether to skip the previous hook.
 fn captured_quietly(message: Option<String>, place: Option<&Location<'_>>) -> bool {
     let note = |capture: &RefCell<Option<Capture>>| {
         let mut capture = capture.try_borrow_mut().ok()?;
@@ -124,19 +122,19 @@ fn captured_quietly(message: Option<String>, place: Option<&Location<'_>>) -> bo
         capture.last = place.map(|place| (message, Place::from(place)));
         Some(capture.is_quiet)
     };
-    // The thread may be at its end, and the value gone.
+    // On an ending thread the value may be destroyed already.
     CAPTURE.try_with(note).ok().flatten().unwrap_or(false)
 }
 
-/// Notes that a panic that was contained goes on, which no hook sees.
+/// Records a panic that straggler resumes. Hooks do not see it.
 fn note_resumed(payload: &(dyn Any + Send)) {
     note(message_of(payload), None);
 }
 
-/// Notes that this thread panics, if it does so in a task of a runtime that is watched, or in a runtime
-/// that such a task made for itself.
+/// Records a panic of this thread, if it is inside of a task of a watched runtime, or of a runtime that
+/// such a task built.
 fn note(message: Option<String>, place: Option<&Location<'_>>) {
-    // The body of a test is no task.
+    // The body of a test has no task id. The check catches its panic.
     let Some(id) = task::try_id() else {
         return;
     };
@@ -144,9 +142,10 @@ fn note(message: Option<String>, place: Option<&Location<'_>>) {
         return;
     };
     let place = place.map(Place::from);
+    // A tracked task catches this panic itself, and then looks up its place.
     if Task::current().is_some_and(|task| task.has_id(Some(id))) {
         if let Some(place) = place {
-            // The thread may be at its end, and the value gone.
+            // On an ending thread the value may be destroyed already.
             _ = LAST.try_with(|last| last.replace(Some((message, place))));
         }
         return;
@@ -159,10 +158,11 @@ fn note(message: Option<String>, place: Option<&Location<'_>>) {
     });
 }
 
-/// The record of a panic that came out of a tracked task.
+/// Returns the record of a panic that ended a tracked task.
 pub(crate) fn of_tracked(task: &Arc<Task>, panic: &Panic) -> Panicked {
     let message = panic.message().map(str::to_owned);
     let last = LAST.try_with(RefCell::take).ok().flatten();
+    // The last panic of this thread may have been caught inside of the task.
     let same = last.filter(|(of_last, _)| *of_last == message);
     Panicked {
         task: Some(Arc::clone(task)),

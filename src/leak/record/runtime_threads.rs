@@ -1,4 +1,4 @@
-//! The threads of a test's runtime, and the name they bear so that a test's own threads can be found.
+//! The threads of a test's runtime, and the name that marks the threads they start.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 use crate::leak::record::os_threads::{Id, own_id, rename};
 use crate::mutex::lock;
 
-/// The threads of the test's runtime.
+/// The live threads of a test's runtime. All of them carry a mark as their system name.
 #[derive(Debug)]
 pub(crate) struct RuntimeThreads {
     pub(crate) mark: String,
@@ -14,8 +14,8 @@ pub(crate) struct RuntimeThreads {
 }
 
 impl RuntimeThreads {
-    /// Has this thread bear the mark, which those that it starts inherit. Its name in `std::thread`
-    /// is not touched.
+    /// Adds and marks the calling thread. The threads it starts inherit the mark. Its name in
+    /// `std::thread` stays the same.
     pub(crate) fn start(&self) {
         if let Ok(id) = own_id() {
             self.alive().insert(id);
@@ -23,13 +23,14 @@ impl RuntimeThreads {
         }
     }
 
-    /// Forgets this thread, whose number may be given to another.
+    /// Removes the calling thread: the kernel may reuse its id.
     pub(crate) fn stop(&self) {
         if let Ok(id) = own_id() {
             self.alive().remove(&id);
         }
     }
 
+    /// Locks the set of live threads.
     pub(crate) fn alive(&self) -> MutexGuard<'_, HashSet<Id>> {
         lock(&self.alive)
     }

@@ -1,4 +1,4 @@
-//! How many threads a runtime has.
+//! Counts the threads of a runtime.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -8,15 +8,17 @@ use tokio::runtime::Builder;
 use crate::leak::record::runtime_threads::RuntimeThreads;
 use crate::leak::record::thread_runtime;
 
-/// How many threads a runtime has: workers, and those for blocking work, at work or not.
+/// The number of threads of a runtime: workers and blocking threads, busy or idle.
 ///
-/// In a runtime of one thread these are all for blocking work, and may be at work.
+/// A current-thread runtime has only blocking threads.
 #[derive(Debug, Default)]
 pub(crate) struct ThreadCount(AtomicUsize);
 
 impl ThreadCount {
-    /// Has the threads of a runtime that is about to be built counted, and has them and `of_runtime`
-    /// know: a builder has one callback of each kind.
+    /// Counts the threads of the runtime that `builder` will build.
+    ///
+    /// Also records them in `of_runtime` and for [`thread_runtime`]: a builder takes one callback of
+    /// each kind, so this one serves all three.
     pub(crate) fn observe(
         builder: &mut Builder,
         of_runtime: Option<Arc<RuntimeThreads>>,
@@ -41,7 +43,7 @@ impl ThreadCount {
         count
     }
 
-    /// How many there are.
+    /// Returns the current number of threads.
     pub(crate) fn now(&self) -> usize {
         self.0.load(Relaxed)
     }

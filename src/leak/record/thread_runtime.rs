@@ -1,6 +1,6 @@
-//! Which runtime a thread was started by.
+//! The runtime that started a thread.
 //!
-//! It is not always the one that the thread is in: blocking work may make a runtime of its own.
+//! The thread may currently be inside of another one: blocking work may build its own runtime.
 
 use std::cell::Cell;
 
@@ -10,13 +10,13 @@ thread_local! {
     static STARTED_BY: Cell<Option<Id>> = const { Cell::new(None) };
 }
 
-/// Notes that this thread was started by the runtime that it is in.
+/// Records the current runtime as the one that started this thread.
 pub(crate) fn note() {
     let runtime = Handle::try_current().ok();
     STARTED_BY.set(runtime.map(|runtime| runtime.id()));
 }
 
-/// The runtime that started this thread, if it is one that a check made.
+/// Returns the runtime that started this thread, if a check built it.
 pub(crate) fn started_by() -> Option<Id> {
     STARTED_BY.get()
 }
