@@ -28,7 +28,7 @@ const MOMENT: Duration = Duration::from_millis(1);
 pub(crate) enum End<T> {
     Output(T),
     Panic(Panic),
-    TimeIsUp,
+    TimedOut,
     Deadlock(Report),
 }
 
@@ -48,12 +48,12 @@ impl<T> End<T> {
         let took = body.spawned.elapsed();
         let give_up_late = || {
             // Nobody may have asked them.
-            scope.ask_tasks();
+            scope.probe_tasks();
             give_up(Ending::Late { timeout, took })
         };
         match self {
             Self::Deadlock(report) => (report, None),
-            Self::TimeIsUp => {
+            Self::TimedOut => {
                 let wait = body.wait(&mut Symbols::default());
                 (give_up(Ending::Hung { timeout, wait }), None)
             }
@@ -80,9 +80,9 @@ pub(crate) fn run_body<F: Future + ?Sized>(
         let was_idle = match contain(|| runtime.block_on(body)) {
             Ok(Ran::Ended(output)) => return End::Output(output),
             Err(panic) => return End::Panic(panic),
-            Ok(_) if until.is_some_and(|until| until <= Instant::now()) => return End::TimeIsUp,
+            Ok(_) if until.is_some_and(|until| until <= Instant::now()) => return End::TimedOut,
             // Its time is not up: somebody looked whether it can still end.
-            Ok(Ran::WasAsked { when_idle }) => when_idle,
+            Ok(Ran::Probed { when_idle }) => when_idle,
         };
         let progress = scope.progress(task);
         let found = contain(|| runtime.block_on(find_deadlock(scope, task, &test.threads)));
@@ -99,7 +99,7 @@ pub(crate) fn run_body<F: Future + ?Sized>(
             }
             None => seemed_stuck = None,
         }
-        task.forget_answer();
+        task.clear_trace();
     }
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn run_body<F: Future + ?Sized>(
 enum Ran<T> {
     Ended(T),
     /// It was asked where it waits, and told: its time is up, or somebody looks whether it can end.
-    WasAsked {
+    Probed {
         /// Whether that was when nothing else could run.
         when_idle: bool,
     },
@@ -131,11 +131,11 @@ async fn tracked_body<F: Future + ?Sized>(
     let output = poll_fn(|context| {
         if !was_idle && is_idle(context) {
             was_idle = true;
-            test.ask_all();
+            test.probe_all();
         }
         match task.poll(context, |context| body.as_mut().poll(context)) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending if task.has_answered() => Poll::Ready(None),
+            Poll::Pending if task.has_trace() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
     })
@@ -146,7 +146,7 @@ async fn tracked_body<F: Future + ?Sized>(
             Ran::Ended(output)
         }
         // It may have to be asked again.
-        None => Ran::WasAsked {
+        None => Ran::Probed {
             when_idle: was_idle,
         },
     }

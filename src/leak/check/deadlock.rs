@@ -30,7 +30,7 @@ pub(crate) async fn find_deadlock(
     if !clock.elapsed().is_zero() || scope.unseen() > 0 {
         return None;
     }
-    scope.await_answers().await;
+    scope.await_traces().await;
     // Blocking work may be about to answer whoever was just polled.
     if threads.now() > 0 || scope.has_blocking() {
         return None;

@@ -28,7 +28,7 @@ use crate::trace::symbols::Symbols;
 
 /// How long tasks that were asked where they wait have to answer. One that is inside of a poll all
 /// the while blocks its thread.
-const ANSWER: Duration = Duration::from_millis(200);
+const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// For how many milliseconds the number of tasks is watched before a check of a runtime that
 /// somebody else owns, unless there is none.
@@ -172,7 +172,7 @@ impl Scope {
         let clock_stood_still =
             clock.elapsed().is_zero() && begun.elapsed() > Duration::from_millis(1);
         if !is_clean && !self.leftovers().are_allowed() {
-            self.ask().await;
+            self.probe().await;
         }
         // What is left now counts: some may have ended meanwhile.
         let leftovers = self.leftovers();
@@ -236,7 +236,7 @@ impl Scope {
     /// They were asked before, while the body was polled, which may be what polls them. It has to run in
     /// the scope's runtime.
     pub(crate) async fn give_up(&self, ending: Ending) -> Report {
-        self.await_answers().await;
+        self.await_traces().await;
         self.with_tasks(ending, &mut Symbols::default())
     }
 
@@ -323,28 +323,28 @@ impl Scope {
     }
 
     /// Asks each task that is left where it waits.
-    pub(crate) fn ask_tasks(&self) {
+    pub(crate) fn probe_tasks(&self) {
         for task in self.leaked() {
-            task.ask();
+            task.probe();
         }
     }
 
     /// Asks each task that is left where it waits, and gives it time to answer.
-    async fn ask(&self) {
-        self.ask_tasks();
-        self.await_answers().await;
+    async fn probe(&self) {
+        self.probe_tasks();
+        self.await_traces().await;
     }
 
     /// Gives each task that is left, and was asked where it waits, time to answer.
-    pub(crate) async fn await_answers(&self) {
+    pub(crate) async fn await_traces(&self) {
         let unseen = self.unseen();
-        for task in self.leaked().iter().filter(|task| !task.has_answered()) {
+        for task in self.leaked().iter().filter(|task| !task.has_trace()) {
             // It may have begun since.
-            task.ask();
+            task.probe();
         }
-        drain::until(ANSWER, || {
+        drain::until(PROBE_TIMEOUT, || {
             // One that comes to an end instead is alive a moment longer than it is on record.
-            self.have_answered() && self.unseen() <= unseen
+            self.have_traces() && self.unseen() <= unseen
         })
         .await;
     }
@@ -393,11 +393,11 @@ impl Scope {
     }
 
     /// Whether each task has said where it waits, or cannot.
-    fn have_answered(&self) -> bool {
+    fn have_traces(&self) -> bool {
         let leaked = self.leaked();
         leaked
             .iter()
-            .all(|task| task.kind == Kind::Hooked || task.has_answered())
+            .all(|task| task.kind == Kind::Hooked || task.has_trace())
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::mutex::lock;
 
 /// How long a test that was asked has to answer. One that does not blocks its thread.
-const ANSWER: Duration = Duration::from_millis(500);
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How often a test is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -21,7 +21,7 @@ pub(crate) trait Test: Send + Sync {
     fn look(&self);
 
     /// Asks it where it waits, since its time is up.
-    fn ask(&self);
+    fn probe(&self);
 
     /// Does what can be done for one that did not answer, from the watchdog's own thread.
     fn give_up(&self);
@@ -43,7 +43,7 @@ struct Entry {
     until: Option<Instant>,
     /// When something is to be done about it.
     next: Instant,
-    was_asked: bool,
+    was_probed: bool,
 }
 
 static WATCHDOG: Mutex<Watchdog> = Mutex::new(Watchdog {
@@ -81,7 +81,7 @@ pub(crate) fn watch(test: Arc<dyn Test>, until: Option<Instant>) -> Result<Watch
         test,
         until,
         next,
-        was_asked: false,
+        was_probed: false,
     };
     let mut watchdog = locked();
     watchdog.tests.push(entry);
@@ -122,10 +122,10 @@ fn run() {
         }
         watchdog.serve(entry.number, now);
         drop(watchdog);
-        if entry.was_asked {
+        if entry.was_probed {
             entry.test.give_up();
         } else if entry.is_up(now) {
-            entry.test.ask();
+            entry.test.probe();
         } else {
             entry.test.look();
         }
@@ -160,11 +160,11 @@ impl Watchdog {
         let Some(entry) = tests.find(|entry| entry.number == number) else {
             return;
         };
-        if entry.was_asked {
+        if entry.was_probed {
             _ = self.remove(number);
         } else if entry.is_up(now) {
-            entry.was_asked = true;
-            entry.next = now + ANSWER;
+            entry.was_probed = true;
+            entry.next = now + PROBE_TIMEOUT;
         } else {
             entry.next = next_look(now, entry.until);
         }
@@ -190,7 +190,7 @@ mod tests {
             _ = self.0.send("looked at");
         }
 
-        fn ask(&self) {
+        fn probe(&self) {
             _ = self.0.send("asked");
         }
 
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_ends_when_it_was_asked_is_not_given_up() {
+    fn a_test_that_ends_when_it_was_probed_is_not_given_up() {
         let (says, said) = channel();
         let watched = watch(Arc::new(Says(says)), Some(Instant::now())).unwrap();
         assert_eq!(said.recv(), Ok("asked"));

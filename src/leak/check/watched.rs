@@ -49,12 +49,12 @@ impl watchdog::Test for RunningTest {
             && self.scope.runtime.runtime_flavor() != RuntimeFlavor::MultiThread
             && self.threads.now() == 0;
         if may_be_stuck {
-            self.ask_all();
+            self.probe_all();
         }
     }
 
-    fn ask(&self) {
-        self.ask_all();
+    fn probe(&self) {
+        self.probe_all();
     }
 
     fn give_up(&self) {
@@ -68,9 +68,9 @@ impl watchdog::Test for RunningTest {
 impl RunningTest {
     /// Asks the tasks and the body where they wait. The body last, since its poll may be that of tasks, in
     /// a `LocalSet`.
-    pub(crate) fn ask_all(&self) {
-        self.scope.ask_tasks();
-        self.body.ask();
+    pub(crate) fn probe_all(&self) {
+        self.scope.probe_tasks();
+        self.body.probe();
     }
 
     /// Looks how far it has come, and whether that is as far as it had come before.
@@ -99,7 +99,7 @@ impl watchdog::Test for EndingTest {
     fn look(&self) {}
 
     /// What is dropped cannot answer, and would forget what it answered before.
-    fn ask(&self) {}
+    fn probe(&self) {}
 
     fn give_up(&self) {
         let test = &self.0;

@@ -1,4 +1,4 @@
-//! The record of one task: where it comes from, and what its polls showed.
+//! The record of one task: where it was spawned, and what its polls showed.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -18,28 +18,27 @@ use crate::trace::symbols::Symbols;
 use crate::trace::wait::Wait;
 use crate::trace::waker::{self, Trace};
 
-/// How many spawners of spawners a record keeps. A task that goes on by spawning its successor, and
-/// so on for ever, must not fill the memory.
+/// How many spawners of spawners a record keeps. A chain of tasks that each spawn their successor must
+/// not grow the memory without bound.
 const GENERATIONS: usize = 32;
 
 /// The record of one task.
 #[derive(Debug)]
 pub(crate) struct Task {
-    /// Counts from 1 in each test.
+    /// Counts from 1 in each test; the body is 0.
     pub(crate) number: usize,
     pub(crate) kind: Kind,
     pub(crate) name: Option<Cow<'static, str>>,
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) spawner: Spawner,
     pub(crate) spawned: Instant,
-    /// The calls that led to the spawn, if it is not in the user's own code.
+    /// The backtrace of the spawn, if a hook saw it in a dependency.
     pub(crate) stack: Option<Backtrace>,
-    /// Whether the runtime counts it among its own: of a local task it does not if it is a
-    /// `LocalSet`'s.
+    /// Whether the runtime counts it as alive. It does not count closures and tasks of a `LocalSet`.
     is_counted: AtomicBool,
-    /// By what tokio knows the task, from its first poll on; of a body that it is no task.
+    /// Tokio's id, set by the first poll; `Some(None)` for a body, which has none.
     id: OnceLock<Option<task::Id>>,
-    /// How many spawners are known.
+    /// The length of the chain of spawners.
     generation: usize,
     progress: Progress,
 }
@@ -47,59 +46,58 @@ pub(crate) struct Task {
 /// What kind of work a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The test's own body, which is nobody's leak.
+    /// The body of the test, which is never a leak.
     Body,
-    /// Spawned through `straggler`, which polls it.
+    /// A tracked task: straggler wraps its future.
     Tracked,
-    /// As above, by `spawn_local`.
+    /// A tracked task from `spawn_local`.
     Local,
-    /// As above, by `background`: stopped when the body has ended.
+    /// A tracked task from `background`, aborted after the body.
     Background,
-    /// A closure on a thread for blocking work.
+    /// A closure on a blocking thread.
     Blocking,
-    /// A closure of the check's own, which holds a paused clock.
+    /// A closure of the check itself, which holds a paused clock.
     Hold,
-    /// Spawned past `straggler`, and seen by a hook of the runtime.
+    /// An untracked task, seen by a runtime hook.
     #[cfg_attr(not(tokio_unstable), allow(dead_code, reason = "there are no hooks"))]
     Hooked,
 }
 
 impl Kind {
-    /// Whether it is a closure, which is not polled, and which the runtime cannot stop.
+    /// Returns whether it is a closure, which the runtime neither polls nor stops.
     pub(crate) fn is_closure(self) -> bool {
         matches!(self, Self::Blocking | Self::Hold)
     }
 }
 
-/// Who spawned a task.
+/// The spawner of a task.
 #[derive(Clone, Debug)]
 pub(crate) enum Spawner {
-    /// This task, or the body.
+    /// A recorded task, or the body.
     Task(Arc<Task>),
-    /// A task that is not on record.
+    /// An untracked task.
     Unknown,
-    /// No task of the runtime: a thread of its own.
+    /// A thread outside of the runtime.
     Thread,
 }
 
-/// What the polls of a task showed. A poll takes no lock but the first, and one that is to tell
-/// where the task waits.
+/// What the polls of a task showed. Only the first poll and probed polls take a lock.
 #[derive(Debug, Default)]
 struct Progress {
-    /// How often it was polled, but for the polls that are only to tell where it waits.
+    /// The number of polls, without those that only a probe caused.
     polls: AtomicUsize,
-    /// When its poll began, or the closure of blocking work, in nanoseconds since the spawn and one
-    /// more; zero outside of polls.
+    /// When the current poll, or the closure, began: nanoseconds since the spawn, plus 1. Zero outside
+    /// of polls.
     poll_began: AtomicU64,
-    /// Whether the next poll is to tell where the task waits.
-    is_asked: AtomicBool,
-    answer: Mutex<Option<Trace>>,
-    /// To ask for another poll. tokio polls a task with the same waker every time.
+    /// Whether the next poll records where the task waits.
+    is_probed: AtomicBool,
+    trace: Mutex<Option<Trace>>,
+    /// Wakes the task for a probe. Tokio polls a task with the same waker every time.
     waker: Mutex<Option<Waker>>,
 }
 
 thread_local! {
-    /// The task of which this thread runs a poll, if it is on record.
+    /// The recorded task that this thread polls.
     static CURRENT: RefCell<Option<Arc<Task>>> = const { RefCell::new(None) };
 }
 
@@ -112,7 +110,7 @@ impl Task {
         spawner: Spawner,
     ) -> Self {
         let (spawner, generation) = match spawner {
-            // Leaves out the spawner in between, so that the first ones stay: they tell most.
+            // Skips the latest spawner and keeps the first ones, which are the most telling.
             Spawner::Task(task) if task.generation == GENERATIONS => {
                 (task.spawner.clone(), GENERATIONS)
             }
@@ -137,12 +135,12 @@ impl Task {
         }
     }
 
-    /// The task that this thread polls, if it is on record.
+    /// Returns the recorded task that this thread polls.
     pub(crate) fn current() -> Option<Arc<Self>> {
         CURRENT.try_with(|current| current.borrow().clone()).ok()?
     }
 
-    /// Makes this the current task while `run` runs.
+    /// Calls `run` with this as the current task.
     pub(crate) fn enter<R>(self: &Arc<Self>, run: impl FnOnce() -> R) -> R {
         struct Leave(Option<Arc<Task>>);
         impl Drop for Leave {
@@ -150,7 +148,7 @@ impl Task {
                 exchange(self.0.take());
             }
         }
-        /// It is gone where the thread ends, and so is nobody's.
+        /// Does nothing on an ending thread, where the thread-local is destroyed already.
         fn exchange(current: Option<Arc<Task>>) -> Option<Arc<Task>> {
             let exchange = |of_thread: &RefCell<_>| of_thread.replace(current);
             CURRENT.try_with(exchange).ok().flatten()
@@ -161,12 +159,12 @@ impl Task {
         run()
     }
 
-    /// Whether it is the task that tokio knows by this id. The body of a test has none.
+    /// Returns whether tokio knows the task by this id, `None` for the body.
     pub(crate) fn has_id(&self, id: Option<task::Id>) -> bool {
         self.id.get() == Some(&id)
     }
 
-    /// Polls the task's future, and lets the poll tell where it waits if somebody asked.
+    /// Polls the task's future, and records where it waits if it is probed.
     pub(crate) fn poll<T>(
         self: &Arc<Self>,
         context: &mut Context<'_>,
@@ -177,21 +175,21 @@ impl Task {
         if is_first {
             *lock(&progress.waker) = Some(context.waker().clone());
         }
-        // Of the flags nothing but their own values is read, and the waker is woken after it was
-        // asked: so the poll that the wake leads to sees it.
-        let is_asked = progress.is_asked.load(Relaxed);
-        if is_first || !is_asked {
+        // Relaxed is enough: the flag guards no other data, and the probe sets it before it wakes, so
+        // the resulting poll sees it.
+        let is_probed = progress.is_probed.load(Relaxed);
+        if is_first || !is_probed {
             progress.polls.fetch_add(1, Relaxed);
         }
-        if is_asked {
-            // It is to tell of all that it waits for, and not of one child.
+        if is_probed {
+            // A steered join polls one child at a time; the trace needs all of them.
             return steering::suspended(|| self.poll_now(context, poll));
         }
         let poll = |context: &mut Context<'_>| self.poll_now(context, poll);
         steering::poll(self.number, || self.label(), context, poll)
     }
 
-    /// How a report calls it.
+    /// Returns the name of the task in reports.
     pub(crate) fn label(&self) -> String {
         let name = self.name.as_ref();
         let name = name.map_or(String::new(), |name| format!(" `{name}`"));
@@ -209,10 +207,10 @@ impl Task {
         let progress = &self.progress;
         self.note_begin();
         let _polled = Polled(progress);
-        // Looked at first: to swap costs more, and nearly no poll is asked.
-        if !progress.is_asked.load(Relaxed) || !progress.is_asked.swap(false, Relaxed) {
+        // Loads first: a swap costs more, and nearly no poll is probed.
+        if !progress.is_probed.load(Relaxed) || !progress.is_probed.swap(false, Relaxed) {
             let polled = self.enter(|| poll(context));
-            // Helpers and the body are always there.
+            // A schedule lists the tasks a test starts. Helpers and the body are always there.
             if !matches!(self.kind, Kind::Body | Kind::Background) {
                 steering::note_task(self.number, polled.is_pending());
             }
@@ -220,18 +218,18 @@ impl Task {
         }
         let (outcome, trace) = self.enter(|| waker::poll(context.waker(), poll));
         if outcome.is_pending() {
-            *lock(&progress.answer) = Some(trace);
+            *lock(&progress.trace) = Some(trace);
         }
         outcome
     }
 
-    /// Runs the closure of blocking work.
+    /// Runs the closure of blocking work as this task.
     pub(crate) fn run<R>(self: &Arc<Self>, closure: impl FnOnce() -> R) -> R {
         self.note_begin();
         self.enter(closure)
     }
 
-    /// Whether the closure of blocking work has begun. Until then it waits for a thread.
+    /// Returns whether the closure of blocking work has begun. Until then it waits for a thread.
     pub(crate) fn has_begun(&self) -> bool {
         self.progress.poll_began.load(Relaxed) != 0
     }
@@ -242,33 +240,34 @@ impl Task {
         poll_began.store(now.saturating_add(1), Relaxed);
     }
 
-    /// Asks the task where it waits, which its next poll tells, and forgets what it told before.
-    pub(crate) fn ask(&self) {
-        *lock(&self.progress.answer) = None;
-        self.progress.is_asked.store(true, Relaxed);
+    /// Clears the trace, and wakes the task so that its next poll records a new one.
+    pub(crate) fn probe(&self) {
+        *lock(&self.progress.trace) = None;
+        self.progress.is_probed.store(true, Relaxed);
         let waker = lock(&self.progress.waker).clone();
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
-    /// Forgets where the task said that it waits.
-    pub(crate) fn forget_answer(&self) {
-        *lock(&self.progress.answer) = None;
+    /// Clears the trace.
+    pub(crate) fn clear_trace(&self) {
+        *lock(&self.progress.trace) = None;
     }
 
-    /// Whether the task has told where it waits.
-    pub(crate) fn has_answered(&self) -> bool {
-        lock(&self.progress.answer).is_some()
+    /// Returns whether a poll has recorded a trace since the last probe.
+    pub(crate) fn has_trace(&self) -> bool {
+        lock(&self.progress.trace).is_some()
     }
 
-    /// Where the task waits, if it has told so, or what else is known.
+    /// Returns where the task waits by its trace, or else what its polls show.
     pub(crate) fn wait(&self, symbols: &mut Symbols) -> Wait {
         if self.kind == Kind::Hooked {
             return Wait::Unknown;
         }
         let progress = &self.progress;
-        let Some(trace) = lock(&progress.answer).clone() else {
+        let Some(trace) = lock(&progress.trace).clone() else {
+            // The task was not polled since the probe: it never started, or a poll blocks its thread.
             return match (progress.polls.load(Relaxed), self.in_poll_for()) {
                 (0, _) => Wait::Unstarted,
                 (_, Some(time)) => Wait::Blocks(time),
@@ -278,41 +277,41 @@ impl Task {
         Wait::of(trace, symbols)
     }
 
-    /// Whether it is inside of a poll.
+    /// Returns whether a poll is in progress.
     pub(crate) fn is_in_poll(&self) -> bool {
         self.progress.poll_began.load(Relaxed) != 0
     }
 
-    /// For how long it is inside of a poll.
+    /// Returns how long the current poll has taken so far.
     fn in_poll_for(&self) -> Option<Duration> {
         let began = self.progress.poll_began.load(Relaxed).checked_sub(1)?;
         let time = self.spawned.elapsed();
         Some(time.saturating_sub(Duration::from_nanos(began)))
     }
 
-    /// How often the task was polled. It is not known of one that a hook saw.
+    /// Returns the number of polls, or `None` for an untracked task.
     pub(crate) fn polls(&self) -> Option<usize> {
         (self.kind != Kind::Hooked).then(|| self.progress.polls.load(Relaxed))
     }
 
-    /// Whether the runtime counts it among those that are alive.
+    /// Returns whether the runtime counts it as alive.
     pub(crate) fn is_counted(&self) -> bool {
         self.is_counted.load(Relaxed)
     }
 
-    /// Notes that the runtime counts it.
+    /// Records that the runtime counts it as alive.
     pub(crate) fn set_counted(&self) {
         self.is_counted.store(true, Relaxed);
     }
 
-    /// Lets go of the waker, which keeps the task's memory alive.
+    /// Drops the waker, which keeps the task's memory alive.
     pub(crate) fn end(&self) {
         let waker = lock(&self.progress.waker).take();
         drop(waker);
     }
 }
 
-/// Ends a poll, also if it panics.
+/// Marks the end of a poll, also of a panicking one.
 struct Polled<'a>(&'a Progress);
 
 impl Drop for Polled<'_> {
@@ -335,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_has_ended_keeps_no_waker() {
+    fn ended_task_keeps_no_waker() {
         let silent = Arc::new(Silent);
         let task = Task::new(1, Kind::Tracked, None, Location::caller(), Spawner::Thread);
         let task = Arc::new(task);
@@ -343,13 +342,17 @@ mod tests {
         let polled = task.poll(&mut Context::from_waker(&waker), |_| Poll::<()>::Pending);
         assert!(polled.is_pending());
         drop(waker);
-        assert_eq!(Arc::strong_count(&silent), 2, "to be asked");
+        assert_eq!(
+            Arc::strong_count(&silent),
+            2,
+            "the task keeps its waker for probes"
+        );
         task.end();
         assert_eq!(Arc::strong_count(&silent), 1);
     }
 
     #[test]
-    fn a_poll_that_was_asked_for_is_not_the_tasks_own() {
+    fn probed_poll_is_not_counted() {
         let task = Task::new(1, Kind::Tracked, None, Location::caller(), Spawner::Thread);
         let task = Arc::new(task);
         let poll = || {
@@ -360,9 +363,9 @@ mod tests {
         };
         poll();
         assert_eq!(task.polls(), Some(1));
-        task.ask();
+        task.probe();
         poll();
-        assert!(task.has_answered());
+        assert!(task.has_trace());
         assert_eq!(task.polls(), Some(1));
         poll();
         assert_eq!(task.polls(), Some(2));
