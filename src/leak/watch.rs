@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use crate::leak::check::census::Census;
 use crate::leak::check::scope::Scope;
 use crate::leak::record::panic_hook;
 use crate::leak::record::session::Session;
@@ -46,11 +47,11 @@ impl Watch {
     ) -> Self {
         panic_hook::install_hook();
         let session = Session::open(runtime);
-        let rules = (settings.rules, settings.allows_panics);
         find_workspace(place);
-        let scope = Scope::new(session, runtime.clone(), rules, None, place);
+        let census = Census::since_now(session, runtime.clone());
+        let (rules, allows_panics) = (settings.rules, settings.allows_panics);
         Self {
-            scope: scope.since_now(),
+            scope: Scope::new(census, rules, allows_panics, None, place),
             grace: settings.grace,
             is_verified: AtomicBool::new(false),
         }
@@ -101,7 +102,7 @@ impl Watch {
         }
         let here = Handle::current().id();
         assert!(
-            here == self.scope.runtime.id(),
+            here == self.scope.census.runtime.id(),
             "`Watch::verify` must be called in the runtime it watches"
         );
         let grace = self.grace.or(environment.grace).unwrap_or(GRACE);

@@ -10,8 +10,8 @@ use tokio::time::sleep;
 
 use crate::contain::contain;
 use crate::leak::check::deadlock::find_deadlock;
+use crate::leak::check::progress::Progress;
 use crate::leak::check::runtime::CheckedRuntime;
-use crate::leak::check::scope::Progress;
 use crate::leak::check::watched::RunningTest;
 use crate::leak::report::Report;
 use crate::leak::report::findings::Ending;
@@ -48,7 +48,7 @@ impl<T> End<T> {
         let took = body.spawned.elapsed();
         let give_up_late = || {
             // Nobody may have asked them.
-            scope.probe_tasks();
+            scope.census.probe_tasks();
             give_up(Ending::Late { timeout, took })
         };
         match self {
@@ -84,7 +84,7 @@ pub(crate) fn run_body<F: Future + ?Sized>(
             // Its time is not up: somebody looked whether it can still end.
             Ok(Ran::Probed { when_idle }) => when_idle,
         };
-        let progress = scope.progress(task);
+        let progress = scope.census.progress(task);
         let found = contain(|| runtime.block_on(find_deadlock(scope, task, &test.threads)));
         // What was asked may have gone on when it was polled. So it is looked at twice, the second
         // time when nothing else can run.
@@ -95,7 +95,10 @@ pub(crate) fn run_body<F: Future + ?Sized>(
             Some(_) => {
                 idle_after = Some(MOMENT);
                 // As far as it is then: it is polled once, to begin with.
-                seemed_stuck = scope.progress(task).map(Progress::with_one_poll_more);
+                seemed_stuck = scope
+                    .census
+                    .progress(task)
+                    .map(Progress::with_one_poll_more);
             }
             None => seemed_stuck = None,
         }

@@ -27,12 +27,12 @@ pub(crate) async fn find_deadlock(
     while begun.elapsed() < Duration::from_millis(1) {
         thread::sleep(Duration::from_millis(1));
     }
-    if !clock.elapsed().is_zero() || scope.unseen() > 0 {
+    if !clock.elapsed().is_zero() || scope.census.unseen() > 0 {
         return None;
     }
-    scope.await_traces().await;
+    scope.census.await_traces().await;
     // Blocking work may be about to answer whoever was just polled.
-    if threads.now() > 0 || scope.has_blocking() {
+    if threads.now() > 0 || scope.census.has_blocking() {
         return None;
     }
     let mut symbols = Symbols::default();

@@ -1,14 +1,16 @@
-//! The order of events of one test: run the body, wait for the grace, judge what is left.
+//! Runs one check: the body, the grace, the shutdown, and the collection of findings.
 //!
-//! [`run`] is the whole of it.
+//! Start reading at [`run`].
 
 pub(crate) mod blocking;
 pub(crate) mod body;
 pub(crate) mod body_run;
+pub(crate) mod census;
 pub(crate) mod deadlock;
 pub(crate) mod drain;
 pub(crate) mod leftovers;
 pub(crate) mod post_shutdown;
+pub(crate) mod progress;
 pub(crate) mod run;
 pub(crate) mod runtime;
 pub(crate) mod scope;

@@ -66,7 +66,7 @@ impl PostShutdown {
     /// How many of the runtime's threads that have not stopped may be workers that a task blocks.
     /// For tasks that are not on record this cannot be seen.
     fn may_be_tasks(&self, unseen: usize, scope: &Scope) -> usize {
-        match scope.runtime.runtime_flavor() {
+        match scope.census.runtime.runtime_flavor() {
             RuntimeFlavor::MultiThread => unseen.min(self.blocking),
             _ => 0,
         }
@@ -78,6 +78,7 @@ mod tests {
     use std::panic::Location;
 
     use super::{Found, PostShutdown};
+    use crate::leak::check::census::Census;
     use crate::leak::check::scope::Scope;
     use crate::leak::record::session::Session;
     use crate::leak::report::Report;
@@ -90,8 +91,8 @@ mod tests {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.build().unwrap();
         let (session, place) = (Session::open(runtime.handle()), Location::caller());
-        let rules = (Rules::default(), false);
-        let scope = Scope::new(session, runtime.handle().clone(), rules, None, place);
+        let census = Census::of_all(session, runtime.handle().clone());
+        let scope = Scope::new(census, Rules::default(), false, None, place);
         let left = Findings {
             unseen: 1,
             ..scope.no_findings()

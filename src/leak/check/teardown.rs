@@ -106,7 +106,7 @@ impl Teardown<'_> {
     fn shut_down(self, runtime: CheckedRuntime, patience: Duration) -> PostShutdown {
         let begun = self.denied.as_ref().map(|_| Instant::now());
         runtime.shut_down(patience);
-        let blocking = self.test.scope.unseen_blocking(&self.test.threads);
+        let blocking = self.test.scope.census.unseen_blocking(&self.test.threads);
         let threads = self.denied.zip(begun).map(|(threads, begun)| {
             let left = patience.saturating_sub(begun.elapsed());
             threads.left(left.max(SHUTDOWN))

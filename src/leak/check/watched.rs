@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::runtime::RuntimeFlavor;
 
 use crate::contain::contain;
-use crate::leak::check::scope::{Progress, Scope};
+use crate::leak::check::progress::Progress;
+use crate::leak::check::scope::Scope;
 use crate::leak::check::watchdog;
 use crate::leak::record::task::Task;
 use crate::leak::record::thread_count::ThreadCount;
@@ -46,7 +47,7 @@ impl watchdog::Test for RunningTest {
     fn look(&self) {
         // Who is asked is polled, which a test that may still end is spared.
         let may_be_stuck = self.stands_still()
-            && self.scope.runtime.runtime_flavor() != RuntimeFlavor::MultiThread
+            && self.scope.census.runtime.runtime_flavor() != RuntimeFlavor::MultiThread
             && self.threads.now() == 0;
         if may_be_stuck {
             self.probe_all();
@@ -69,7 +70,7 @@ impl RunningTest {
     /// Asks the tasks and the body where they wait. The body last, since its poll may be that of tasks, in
     /// a `LocalSet`.
     pub(crate) fn probe_all(&self) {
-        self.scope.probe_tasks();
+        self.scope.census.probe_tasks();
         self.body.probe();
     }
 
@@ -77,8 +78,8 @@ impl RunningTest {
     fn stands_still(&self) -> bool {
         // Where the clock is not paused time passes. Where it is, nothing stands still while there is
         // a timer.
-        let now = self.scope.progress(&self.body);
-        let now = now.map(|progress| (progress, self.scope.clock()));
+        let now = self.scope.census.progress(&self.body);
+        let now = now.map(|progress| (progress, self.scope.census.clock()));
         let mut looks = lock(&self.looks);
         if now.is_none() || now != looks.last {
             *looks = Looks {
@@ -147,6 +148,7 @@ mod tests {
     use tokio_test::{assert_pending, task};
 
     use super::{RunningTest, STANDS_STILL};
+    use crate::leak::check::census::Census;
     use crate::leak::check::scope::Scope;
     use crate::leak::check::watchdog::Test as _;
     use crate::leak::record::session::Session;
@@ -162,9 +164,9 @@ mod tests {
         let session = Session::open(handle);
         let place = Location::caller();
         let body = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
-        let rules = (Rules::default(), false);
+        let census = Census::of_all(session, handle.clone());
         let test = RunningTest {
-            scope: Scope::new(session, handle.clone(), rules, None, place),
+            scope: Scope::new(census, Rules::default(), false, None, place),
             body: Arc::clone(&body),
             threads: Arc::default(),
             timeout: Duration::MAX,

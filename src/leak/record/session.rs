@@ -185,7 +185,7 @@ impl Session {
     }
 
     /// Returns the live tasks with numbers above `after`, in spawn order.
-    pub(crate) fn leaked(&self, after: usize) -> Vec<Arc<Task>> {
+    pub(crate) fn tasks(&self, after: usize) -> Vec<Arc<Task>> {
         self.select(after, |kind| !kind.is_closure())
     }
 

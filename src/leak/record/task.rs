@@ -210,7 +210,7 @@ impl Task {
         // Loads first: a swap costs more, and nearly no poll is probed.
         if !progress.is_probed.load(Relaxed) || !progress.is_probed.swap(false, Relaxed) {
             let polled = self.enter(|| poll(context));
-            // A schedule lists the tasks a test starts. Helpers and the body are always there.
+            // Helpers and the body are always in flight: they would count as overlap with everything.
             if !matches!(self.kind, Kind::Body | Kind::Background) {
                 steering::note_task(self.number, polled.is_pending());
             }
@@ -267,7 +267,7 @@ impl Task {
         }
         let progress = &self.progress;
         let Some(trace) = lock(&progress.trace).clone() else {
-            // The task was not polled since the probe: it never started, or a poll blocks its thread.
+            // No poll since the probe: the task never started, or one blocks its thread.
             return match (progress.polls.load(Relaxed), self.in_poll_for()) {
                 (0, _) => Wait::Unstarted,
                 (_, Some(time)) => Wait::Blocks(time),
