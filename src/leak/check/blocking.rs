@@ -1,4 +1,4 @@
-//! Blocking work that is not on record: counted by the threads of the runtime that do not stop.
+//! Counts untracked blocking work, by the threads of the runtime that do not stop.
 
 use std::thread;
 use std::time::Duration;
@@ -8,30 +8,29 @@ use tokio::runtime::Handle;
 use crate::leak::record::session::Session;
 use crate::leak::record::thread_count::ThreadCount;
 
-/// How often is looked at threads that have not stopped in time, a millisecond apart: on a busy
-/// machine all of it may have passed before one of them got a processor.
+/// How often to recount threads that have not stopped, a millisecond apart. On a busy machine the
+/// whole shutdown may pass before an idle thread gets a processor to stop on.
 const LOOKS: usize = 20;
 
-/// How much blocking work is left that is not on record, when the runtime has been shut down and had
-/// time to stop its threads.
+/// Returns how much untracked blocking work is left after the runtime has shut down.
 ///
-/// A thread that has not stopped is in a closure, or in a poll or the drop of a task: all other tasks
-/// are gone. In builds with hooks it is also seen how many closures wait for a thread.
+/// A thread that has not stopped runs a closure, or polls or drops a task: the shutdown has dropped all
+/// other tasks. Closures that wait for a thread are counted only with `--cfg tokio_unstable`.
 pub(crate) fn unseen_work(threads: &ThreadCount, runtime: &Handle, session: &Session) -> usize {
-    let look = || {
-        let on_record = session.at_work();
+    let count = || {
+        let recorded = session.at_work();
         let threads = threads.now();
-        let queued = queue_depth(runtime).saturating_sub(on_record.queued);
-        threads.saturating_sub(on_record.running) + queued
+        let queued = queue_depth(runtime).saturating_sub(recorded.queued);
+        threads.saturating_sub(recorded.running) + queued
     };
     for _ in 0..LOOKS {
-        // Whoever waits, waits for a thread that is busy.
-        if threads.now() == 0 || look() == 0 {
+        // Without threads nothing is queued either: a closure waits only while all threads are busy.
+        if threads.now() == 0 || count() == 0 {
             return 0;
         }
         thread::sleep(Duration::from_millis(1));
     }
-    look()
+    count()
 }
 
 #[cfg(tokio_unstable)]

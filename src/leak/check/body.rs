@@ -1,26 +1,26 @@
-//! The future of a test, which the check can drop while there is still a runtime around it.
+//! The body of a test, which the check can drop before its runtime.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project::pin_project;
 
-/// The body of a test: a future that can be dropped where it is pinned.
+/// The body of a test: a future that can be dropped while it is pinned.
 ///
-/// One that is given up may need its runtime when it is dropped, as any future of a runtime may. And it
-/// may panic or block there, which is the check's to contain.
+/// The check drops a body that it gives up inside of the runtime, which the future may need in `drop`,
+/// and contains a panic of that drop.
 pub trait TestBody: Future {
-    /// Drops the future, which is not polled any more.
+    /// Drops the future. It must not be polled afterwards.
     fn abandon(self: Pin<&mut Self>);
 }
 
-/// A [`TestBody`] of a future.
+/// A [`TestBody`] that wraps a future.
 #[pin_project]
 #[derive(Debug)]
 pub struct Body<F>(#[pin] Option<F>);
 
 impl<F: Future> Body<F> {
-    /// The body that does what `future` does.
+    /// Wraps `future`.
     pub fn new(future: F) -> Self {
         Self(Some(future))
     }
@@ -32,7 +32,7 @@ impl<F: Future> Future for Body<F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let future = self.project().0.as_pin_mut();
         future
-            .expect("a body that was abandoned is not polled")
+            .expect("an abandoned body is not polled")
             .poll(context)
     }
 }

@@ -1,4 +1,4 @@
-//! Runs the body of a test until it ends or is given up.
+//! Runs the body of a test until it ends, times out or deadlocks.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -18,13 +18,13 @@ use crate::leak::report::findings::Ending;
 use crate::panic::Panic;
 use crate::trace::symbols::Symbols;
 
-/// What nobody waits for on a paused clock.
+/// An idle timer this long fires on a paused clock only if no other timer is pending.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The smallest step of tokio's clock.
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// How the body of a test came to its end.
+/// How the body of a test ended.
 pub(crate) enum End<T> {
     Output(T),
     Panic(Panic),
@@ -33,8 +33,7 @@ pub(crate) enum End<T> {
 }
 
 impl<T> End<T> {
-    /// The report of a test that was given up, or came to its end too late; and its output, if there is
-    /// one.
+    /// Returns the report of a test that was given up or ended too late, and its output if it has one.
     pub(crate) fn report(
         self,
         runtime: &CheckedRuntime,
@@ -47,7 +46,7 @@ impl<T> End<T> {
         };
         let took = body.spawned.elapsed();
         let give_up_late = || {
-            // Nobody may have asked them.
+            // The watchdog may not have probed them: a body that ends late was in one long poll.
             scope.census.probe_tasks();
             give_up(Ending::Late { timeout, took })
         };
@@ -63,68 +62,71 @@ impl<T> End<T> {
     }
 }
 
-/// Runs the body of a test until it ends, or its time is up, or it is seen never to end.
+/// Runs the body of a test until it ends, times out or deadlocks.
 pub(crate) fn run_body<F: Future + ?Sized>(
     runtime: &CheckedRuntime,
     test: &RunningTest,
     mut body: Pin<&mut F>,
-    until: Option<Instant>,
+    deadline: Option<Instant>,
     ends_when_idle: bool,
 ) -> End<F::Output> {
     let (task, scope) = (&test.body, &test.scope);
+    // The first probe comes from the watchdog, unless the caller wants one as soon as nothing can run.
     let mut idle_after = ends_when_idle.then_some(NEVER);
-    // How far it was when it seemed that it cannot end.
-    let mut seemed_stuck = None;
+    // The progress at which the last probe found a deadlock.
+    let mut suspected_at = None;
     loop {
         let body = tracked_body(test, body.as_mut(), idle_after.take());
         let was_idle = match contain(|| runtime.block_on(body)) {
             Ok(Ran::Ended(output)) => return End::Output(output),
             Err(panic) => return End::Panic(panic),
-            Ok(_) if until.is_some_and(|until| until <= Instant::now()) => return End::TimedOut,
-            // Its time is not up: somebody looked whether it can still end.
+            Ok(_) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
+                return End::TimedOut;
+            }
+            // Before the timeout, a probe looks for a deadlock.
             Ok(Ran::Probed { when_idle }) => when_idle,
         };
         let progress = scope.census.progress(task);
         let found = contain(|| runtime.block_on(find_deadlock(scope, task, &test.threads)));
-        // What was asked may have gone on when it was polled. So it is looked at twice, the second
-        // time when nothing else can run.
+        // The probe polled everything, which may have let a task continue. A deadlock is certain only if
+        // a second probe, made while the runtime is idle, finds it with no progress in between.
         match found.ok().flatten() {
-            Some(report) if was_idle && (seemed_stuck.is_none() || progress == seemed_stuck) => {
+            Some(report) if was_idle && (suspected_at.is_none() || progress == suspected_at) => {
                 return End::Deadlock(report);
             }
             Some(_) => {
                 idle_after = Some(MOMENT);
-                // As far as it is then: it is polled once, to begin with.
-                seemed_stuck = scope
+                // The next round begins with one poll of the body.
+                suspected_at = scope
                     .census
                     .progress(task)
                     .map(Progress::with_one_poll_more);
             }
-            None => seemed_stuck = None,
+            None => suspected_at = None,
         }
         task.clear_trace();
     }
 }
 
-/// Why the body of a test is run no further.
+/// Why a run of the body stopped.
 enum Ran<T> {
     Ended(T),
-    /// It was asked where it waits, and told: its time is up, or somebody looks whether it can end.
+    /// A probed poll recorded where the body waits: it timed out, or may be deadlocked.
     Probed {
-        /// Whether that was when nothing else could run.
+        /// Whether nothing else could run at the probe.
         when_idle: bool,
     },
 }
 
-/// Runs the body of a test as a task on record. If there is an `idle_after` all are asked where they wait
-/// when nothing can run, and no timer is to fire in this time.
+/// Runs the body of a test as a recorded task. With `idle_after`, also probes everything when nothing
+/// can run and no timer fires within that time.
 async fn tracked_body<F: Future + ?Sized>(
     test: &RunningTest,
     mut body: Pin<&mut F>,
     idle_after: Option<Duration>,
 ) -> Ran<F::Output> {
     let task = &test.body;
-    // A paused clock goes on to the next timer when nothing can run.
+    // A paused clock advances to the next timer only when nothing can run.
     let mut idle = pin!(idle_after.map(|after| unconstrained(sleep(after))));
     let mut is_idle = move |context: &mut Context<'_>| {
         let idle = idle.as_mut().as_pin_mut();
@@ -148,7 +150,7 @@ async fn tracked_body<F: Future + ?Sized>(
             task.end();
             Ran::Ended(output)
         }
-        // It may have to be asked again.
+        // Does not end the task: the body may be probed again.
         None => Ran::Probed {
             when_idle: was_idle,
         },

@@ -1,4 +1,4 @@
-//! Whether a test can never end.
+//! Detects that a test can never end.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,25 +13,26 @@ use crate::leak::report::lock_state::LockState;
 use crate::trace::symbols::Symbols;
 use crate::trace::wait::Wait;
 
-/// Returns a report if the body, which was asked where it waits, can never end: the clock is
-/// paused, and the body and all tasks wait for one another. Returns `None` if one of them may run
-/// again, as far as is known.
+/// Returns a report if the probed body can never end: the clock is paused, and the body and all tasks
+/// wait for each other. Returns `None` if any of them may still run.
 ///
-/// It has to run in the scope's runtime, which has one thread.
+/// The future has to run in the runtime of the check, which has one thread.
 pub(crate) async fn find_deadlock(
     scope: &Scope,
     body: &Task,
     threads: &ThreadCount,
 ) -> Option<Report> {
     let (begun, clock) = (Instant::now(), tokio::time::Instant::now());
+    // A clock that does not advance in a millisecond of real time is paused.
     while begun.elapsed() < Duration::from_millis(1) {
         thread::sleep(Duration::from_millis(1));
     }
+    // Untracked tasks have no trace, and may wait for anything.
     if !clock.elapsed().is_zero() || scope.census.unseen() > 0 {
         return None;
     }
     scope.census.await_traces().await;
-    // Blocking work may be about to answer whoever was just polled.
+    // Blocking work may be about to wake a task.
     if threads.now() > 0 || scope.census.has_blocking() {
         return None;
     }

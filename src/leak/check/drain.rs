@@ -1,4 +1,4 @@
-//! The grace period: waits until nothing is left to run, without a step of a paused clock.
+//! The grace period: lets leftovers finish while a paused clock stands still.
 
 use std::future::poll_fn;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -13,23 +13,21 @@ use tokio::task::{spawn_blocking, yield_now};
 use crate::leak::record::spawn::track_hold;
 use crate::mutex::lock;
 
-/// How often the runtime gets a turn before real time is spent. A task that was aborted needs one,
-/// a detached one that has to be polled a few times needs a few.
+/// How many turns the runtime gets before any real time passes. An aborted task needs one, a detached
+/// task that is about to end a few.
 const YIELDS: usize = 64;
 
-/// How often is looked at the least before time is up, since on a busy machine the whole grace
-/// may pass between two looks.
+/// The minimum number of looks. On a busy machine the whole grace may pass between two of them.
 const LOOKS: usize = 20;
 
-/// How long the first pauses between two looks are, and the longest.
+/// The shortest and the longest pause between two looks.
 const PAUSES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(2));
 
-/// Lets the runtime of the caller run until `is_done`, or until `grace` is over in real time, and
-/// returns whether it is done.
+/// Lets the current runtime run until `is_done`, or until `grace` has passed in real time. Returns
+/// whether it is done.
 ///
-/// A paused clock does not advance meanwhile: tokio holds it while blocking work is under way
-/// (`Clock::inhibit_auto_advance` in its `spawn_blocking`), which a closure that waits for the
-/// end of the grace is.
+/// A paused clock does not advance meanwhile. Tokio stops it while blocking work runs
+/// (`Clock::inhibit_auto_advance` in `spawn_blocking`), so a closure blocks until the end of the grace.
 pub(crate) async fn until(grace: Duration, mut is_done: impl FnMut() -> bool) -> bool {
     let has_workers = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
     for _ in 0..YIELDS {
@@ -37,7 +35,7 @@ pub(crate) async fn until(grace: Duration, mut is_done: impl FnMut() -> bool) ->
             return true;
         }
         if has_workers {
-            // Leaves the processor to them.
+            // The workers may need this processor.
             thread::yield_now();
         }
         yield_now().await;
@@ -47,7 +45,7 @@ pub(crate) async fn until(grace: Duration, mut is_done: impl FnMut() -> bool) ->
     }
     let begun = Instant::now();
     let Ok(ticker) = Ticker::start() else {
-        // There is no thread to be had: a machine in this state shows nothing by waiting.
+        // The machine is out of threads. The test has to do without the rest of its grace.
         return is_done();
     };
     let mut looks = 0;
@@ -65,7 +63,7 @@ pub(crate) async fn until(grace: Duration, mut is_done: impl FnMut() -> bool) ->
     .await
 }
 
-/// A thread that wakes a waker again and again, and holds a paused clock, until it is dropped.
+/// Wakes a waker periodically and stops a paused clock, until dropped.
 struct Ticker {
     waker: Arc<Mutex<Option<Waker>>>,
     _stop: (SyncSender<()>, SyncSender<()>),
@@ -76,7 +74,7 @@ impl Ticker {
         let waker = Arc::default();
         let (stop_ticking, stopped) = sync_channel(0);
         let woken = Arc::clone(&waker);
-        // Not on the runtime's own threads for blocking work: they may all be blocked for good.
+        // Not on a blocking thread of the runtime: leftovers may have blocked all of them for good.
         thread::Builder::new()
             .name("straggler-grace".to_owned())
             .spawn(move || tick(&stopped, &woken))?;
@@ -95,7 +93,7 @@ impl Ticker {
     }
 }
 
-/// Wakes until nobody is there any more who could say to stop.
+/// Wakes `waker` until the ticker is dropped, with growing pauses.
 fn tick(stopped: &Receiver<()>, waker: &Mutex<Option<Waker>>) {
     let (mut pause, longest) = PAUSES;
     while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(pause) {

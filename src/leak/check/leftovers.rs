@@ -1,4 +1,4 @@
-//! What is left at one moment, and whether it may be.
+//! What is left after the body, and whether the rules allow it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,44 +9,46 @@ use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::settings::rules::Applied;
 use crate::trace::symbols::Symbols;
 
-/// What is left at one moment, and what the rules say of it.
+/// A snapshot of what is left, with the rules applied.
 pub(crate) struct Leftovers {
     /// Tasks, then blocking work.
     pub(crate) tasks: Vec<Arc<Task>>,
+    /// The index in `tasks` where the blocking work starts.
     pub(crate) first_blocking: usize,
+    /// The number of tasks that are not recorded.
     pub(crate) unseen: usize,
     pub(crate) applied: Applied,
 }
 
 impl Leftovers {
-    /// Whether nothing is left but what the rules allow.
+    /// Returns whether the rules allow everything that is left.
     pub(crate) fn are_allowed(&self) -> bool {
-        self.left() <= self.applied.allowed
+        self.excess_count() <= self.applied.allowed
     }
 
-    /// How much more may remain.
+    /// Returns how many more leftovers the rules would allow.
     pub(crate) fn room(&self) -> usize {
-        self.applied.allowed.saturating_sub(self.left())
+        self.applied.allowed.saturating_sub(self.excess_count())
     }
 
-    /// How much is left that no rule for a place allows.
-    fn left(&self) -> usize {
+    /// Returns how much is left that no place rule allows.
+    fn excess_count(&self) -> usize {
         self.applied.excess.len() + self.unseen
     }
 
-    /// How much of that is tasks. They take what is allowed before blocking work does.
+    /// Returns how many tasks no place rule allows. Tasks use up the allowed count before blocking work.
     pub(crate) fn task_count(&self) -> usize {
         self.split_excess().0.len() + self.unseen
     }
 
-    /// The tasks that no rule for a place allows, and the blocking work.
+    /// Splits the excess into tasks and blocking work.
     fn split_excess(&self) -> (&[usize], &[usize]) {
         let is_task = |index: &usize| *index < self.first_blocking;
         let tasks = self.applied.excess.partition_point(is_task);
         self.applied.excess.split_at(tasks)
     }
 
-    /// What is known of the tasks that no rule for a place allows.
+    /// Returns the recorded tasks that no place rule allows.
     pub(crate) fn excess_tasks(&self) -> Vec<LeakedTask> {
         let (now, mut symbols) = (Instant::now(), Symbols::default());
         let excess = self.split_excess().0.iter();
@@ -55,7 +57,7 @@ impl Leftovers {
             .collect()
     }
 
-    /// What is known of the blocking work that no rule for a place allows.
+    /// Returns the blocking work that no place rule allows.
     pub(crate) fn excess_blocking(&self) -> Vec<BlockingWork> {
         let now = Instant::now();
         let excess = self.split_excess().1.iter();

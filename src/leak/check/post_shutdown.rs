@@ -1,4 +1,4 @@
-//! What shows only after the runtime of a test has shut down.
+//! Findings that show only after the runtime of a test has shut down.
 
 use tokio::runtime::RuntimeFlavor;
 
@@ -7,19 +7,19 @@ use crate::leak::report::Report;
 use crate::leak::report::findings::Findings;
 use crate::leak::report::leaked_thread::LeakedThread;
 
-/// What shows only after the runtime has shut down.
+/// The findings after the shutdown.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct PostShutdown {
-    /// How much blocking work is left that is not on record.
+    /// The number of blocking closures that are not recorded.
     pub(crate) blocking: usize,
-    /// The threads that are left, if the test denies them.
+    /// The leaked threads, if the test denies them.
     pub(crate) threads: Vec<LeakedThread>,
-    /// Why they could not be looked for, if so.
+    /// Why threads could not be listed, if so.
     pub(crate) failed: Option<String>,
 }
 
 impl PostShutdown {
-    /// Adds this to what was found before.
+    /// Adds these to the findings before the shutdown.
     pub(crate) fn add_to(self, found: Found, scope: &Scope) -> Findings {
         let Found {
             mut findings,
@@ -31,8 +31,9 @@ impl PostShutdown {
         }
         let rules = &scope.rules;
         let may_be_tasks = self.may_be_tasks(unseen, scope);
-        // What may be an allowed task fails no test.
+        // A busy thread that may belong to an allowed task must not fail the test.
         let is_too_much = self.blocking - may_be_tasks > room;
+        // This blocking work used the count rule after all.
         if self.blocking > 0 && room > 0 {
             let count = rules.count_rule();
             findings.unused_rules.retain(|rule| *rule != count);
@@ -52,7 +53,7 @@ impl PostShutdown {
         findings
     }
 
-    /// Adds this to the report of a test that was given up.
+    /// Adds these to the report of a test that was given up.
     pub(crate) fn amend(self, report: Report, scope: &Scope) -> Report {
         let may_be_tasks = self.may_be_tasks(report.unseen(), scope);
         report.amend(|findings| {
@@ -63,8 +64,8 @@ impl PostShutdown {
         })
     }
 
-    /// How many of the runtime's threads that have not stopped may be workers that a task blocks.
-    /// For tasks that are not on record this cannot be seen.
+    /// Returns how many of the busy threads may be workers blocked by an unrecorded task, rather than
+    /// blocking work.
     fn may_be_tasks(&self, unseen: usize, scope: &Scope) -> usize {
         match scope.census.runtime.runtime_flavor() {
             RuntimeFlavor::MultiThread => unseen.min(self.blocking),
@@ -87,7 +88,7 @@ mod tests {
     use crate::leak::settings::rules::Rules;
 
     #[test]
-    fn unknown_threads_are_noted_beside_leaks() {
+    fn unlisted_threads_are_noted_with_leaks() {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.build().unwrap();
         let (session, place) = (Session::open(runtime.handle()), Location::caller());
@@ -102,11 +103,11 @@ mod tests {
             room: 0,
             unseen: 1,
         };
-        let rest = PostShutdown {
+        let shutdown = PostShutdown {
             failed: Some("no entry".to_owned()),
             ..PostShutdown::default()
         };
-        let report = Report::rank(rest.add_to(found, &scope)).unwrap();
+        let report = Report::rank(shutdown.add_to(found, &scope)).unwrap();
         assert_eq!(*report.verdict(), Verdict::Leaked);
         let note = "note: whether threads are left could not be found out: no entry";
         assert!(report.to_string().contains(note), "{report}");

@@ -1,4 +1,4 @@
-//! The order of events of one test: run the body, wait for what is left, shut down, judge.
+//! The order of events of one test: run the body, wait for leftovers, shut down, rank the findings.
 
 use std::panic::Location;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use crate::contain::contain;
 use crate::leak::check::body::TestBody;
 use crate::leak::check::body_run::{End, run_body};
 use crate::leak::check::census::Census;
-use crate::leak::check::runtime::{CheckedRuntime, usual_runtime};
+use crate::leak::check::runtime::{CheckedRuntime, default_runtime};
 use crate::leak::check::scope::Scope;
 use crate::leak::check::teardown::Teardown;
 use crate::leak::check::threads::Threads;
@@ -31,29 +31,29 @@ use crate::panic::Panic;
 use crate::schedule::steering;
 use crate::trace::place::find_workspace;
 
-/// How long an idle thread for blocking work is kept. While there is one, nobody can know that no
-/// such work runs, and so that a test can never end.
+/// How long the runtime keeps an idle blocking thread. An idle thread looks like a busy one, so while
+/// one is left no deadlock is detected.
 const IDLE_THREADS: Duration = Duration::from_millis(400);
 
-/// Why a test is not run where there is a runtime already.
-const INSIDE_RUNTIME: &str = "it is inside of a tokio runtime, and a leak check makes its own. In a test with a \
-    runtime use `LeakCheck::watch(&Handle::current())`, or make the test itself a \
+/// Why a test does not run inside of a runtime.
+const INSIDE_RUNTIME: &str = "it was called inside of a tokio runtime, and a leak check builds its own. In a test with \
+    a runtime use `LeakCheck::watch(&Handle::current())`, or replace its attribute by \
     `#[straggler::test]`";
 
-/// What became of a test.
+/// The outcome of a checked test.
 pub(crate) enum Checked<T> {
-    /// It was not run, or was given up.
+    /// It did not run, or was given up.
     Failed(Report),
-    /// Its body ended or panicked.
+    /// Its body returned or panicked.
     Run {
         outcome: Result<T, Panic>,
-        /// What it left behind.
+        /// What the check found, if anything.
         report: Option<Report>,
     },
 }
 
-/// Runs a test in a runtime of its own. Without a builder it is a current-thread runtime with all
-/// drivers on.
+/// Runs a test in a runtime from `runtime`, by default a current-thread runtime with all drivers
+/// enabled.
 pub(crate) fn run<F: TestBody + ?Sized>(
     runtime: Option<Builder>,
     settings: Settings,
@@ -66,9 +66,11 @@ pub(crate) fn run<F: TestBody + ?Sized>(
         .unwrap_or_else(|reason| Checked::Failed(Report::not_run(test, place, reason)))
 }
 
+/// Runs a test.
+///
 /// # Errors
 ///
-/// Why the test was not run.
+/// Returns the reason if the test cannot run. The body is not polled then.
 fn run_if_possible<F: TestBody + ?Sized>(
     runtime: Option<Builder>,
     settings: Settings,
@@ -83,7 +85,7 @@ fn run_if_possible<F: TestBody + ?Sized>(
     }
     let denied = (is_checked && settings.denies_threads).then(Threads::begin);
     let denied = denied.transpose()?;
-    let mut builder = runtime.unwrap_or_else(usual_runtime);
+    let mut builder = runtime.unwrap_or_else(default_runtime);
     builder.thread_keep_alive(IDLE_THREADS);
     let observed = is_checked.then(|| {
         panic_hook::install_hook();
@@ -94,7 +96,7 @@ fn run_if_possible<F: TestBody + ?Sized>(
         )
     });
     let runtime = CheckedRuntime::build(&mut builder, settings.is_local)
-        .map_err(|error| format!("its runtime could not be made: {error}"))?;
+        .map_err(|error| format!("building its runtime failed: {error}"))?;
     let Some((hooks, threads)) = observed else {
         return Ok(Checked::Run {
             outcome: contain(|| runtime.block_on(body)),
@@ -109,27 +111,27 @@ fn run_if_possible<F: TestBody + ?Sized>(
     let body_task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
     let timeout = settings.timeout.or(environment.timeout);
     let timeout = timeout.map_or(settings.default_timeout, Timeout::duration);
-    // A timeout further off than clocks count never comes.
-    let until = body_task.spawned.checked_add(timeout);
+    // `None` if the timeout is beyond the range of the clock.
+    let deadline = body_task.spawned.checked_add(timeout);
     let test = Arc::new(RunningTest {
         scope,
         body: body_task,
         threads,
         timeout,
         on_hang: environment.on_hang(),
-        looks: Mutex::default(),
+        stall: Mutex::default(),
         found: OnceLock::new(),
     });
-    let watched = watchdog::watch(test.clone(), until)?;
+    let watched = watchdog::watch(test.clone(), deadline)?;
     let end = run_body(
         &runtime,
         &test,
         body.as_mut(),
-        until,
+        deadline,
         settings.ends_when_idle,
     );
     drop(watched);
-    let is_late = until.is_some_and(|until| until <= Instant::now());
+    let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
     let grace = settings.grace.or(environment.grace).unwrap_or(GRACE);
     let scope = &test.scope;
     let teardown = Teardown {
@@ -143,8 +145,8 @@ fn run_if_possible<F: TestBody + ?Sized>(
     };
     let mut findings = match teardown.wait(runtime, grace) {
         Ok(findings) => findings,
-        // A runtime may shut down because a task panicked, with the body's own panic. Then it runs
-        // no more, and has dropped its tasks.
+        // With `unhandled_panic = "shutdown_runtime"`, a task's panic ends the runtime and makes the
+        // body panic. Nothing can run in it any more, and its tasks are dropped.
         Err(_) if outcome.is_err() => scope.no_findings(),
         Err(panic) => Findings {
             ending: Some(Ending::CheckFailed(panic.to_string())),

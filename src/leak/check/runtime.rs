@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
 
-/// What a test has that asks for no other runtime.
-pub(crate) fn usual_runtime() -> Builder {
+/// Returns the builder of a current-thread runtime with all drivers enabled.
+pub(crate) fn default_runtime() -> Builder {
     let mut builder = Builder::new_current_thread();
     builder.enable_all();
     builder
 }
 
-/// A runtime of either kind.
+/// A `Runtime` or a `LocalRuntime`.
 pub(crate) enum CheckedRuntime {
     Shared(Runtime),
     Local(LocalRuntime),
@@ -41,7 +41,7 @@ impl CheckedRuntime {
         }
     }
 
-    /// Drops the tasks, and waits for blocking work to end, but not longer than `patience`.
+    /// Drops the tasks, and waits for blocking work to end, at most `patience`.
     pub(crate) fn shut_down(self, patience: Duration) {
         match self {
             Self::Shared(runtime) => runtime.shutdown_timeout(patience),

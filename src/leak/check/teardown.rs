@@ -1,4 +1,4 @@
-//! What is done when the body of a test has ended.
+//! The end of a test: waits for leftovers, shuts the runtime down, and collects what is left.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,37 +18,36 @@ use crate::leak::report::findings::Findings;
 use crate::leak::settings::GRACE;
 use crate::panic::Panic;
 
-/// How long the threads of a runtime, and the threads a test denies, get at least to stop when the
-/// runtime shuts down: on a busy machine even idle ones need some time. Only a thread that is still
-/// blocked uses all of it.
+/// The minimum time for threads to stop in the shutdown. On a busy machine even idle ones need some.
+/// Only a blocked thread uses all of it.
 const SHUTDOWN: Duration = GRACE;
 
-/// How long the teardown of a test may take beyond its grace before the watchdog speaks up. It takes
-/// that long only if a leftover blocks the test's thread, also on a busy machine.
+/// How long the teardown may take beyond the grace before the watchdog reports a hang. Even on a busy
+/// machine it takes that long only if a leftover blocks the test's thread.
 const TEARDOWN: Duration = Duration::from_secs(5);
 
-/// How much longer it may take while lines are looked up, which much debug information slows down.
+/// How much longer it may take while backtraces are resolved, which is slow with much debug
+/// information.
 const FINDING_LINES: Duration = Duration::from_secs(10);
 
-/// What is done when the body has ended.
+/// The teardown of one test.
 pub(crate) struct Teardown<'a> {
     pub(crate) test: &'a Arc<RunningTest>,
     pub(crate) denied: Option<Threads>,
 }
 
 impl Teardown<'_> {
-    /// Has somebody speak up if the ending does not come to its end. A test that ends with nothing left
-    /// does without.
+    /// Makes the watchdog report if the teardown hangs. A clean test does not pay for it.
     fn watch(&self, patience: Duration) -> Option<Watched> {
         let test = Arc::new(EndingTest(Arc::clone(self.test)));
-        let until = Instant::now()
+        let deadline = Instant::now()
             .checked_add(patience)?
             .checked_add(TEARDOWN)?;
-        // Without a thread for it the test is as it would be without a check.
-        watchdog::watch(test, Some(until)).ok()
+        // Without a watchdog, a hang stays what it would be without a check.
+        watchdog::watch(test, Some(deadline)).ok()
     }
 
-    /// Ends a test that was given up, or came to its end too late.
+    /// Ends a test that was given up or ended too late.
     pub(crate) fn give_up<F: TestBody + ?Sized>(
         self,
         given_up: End<F::Output>,
@@ -58,9 +57,9 @@ impl Teardown<'_> {
         let _watched = self.watch(FINDING_LINES);
         let scope = &self.test.scope;
         let (report, output) = given_up.report(&runtime, self.test);
-        // What is told if the rest does not come to its end.
+        // The watchdog prints this if the rest hangs.
         _ = self.test.found.set(report.clone());
-        // While its runtime is there, which it may need when it is dropped.
+        // Inside of the runtime, which the future may need in `drop`.
         if let Err(panic) = contain(|| runtime.block_on(async { body.abandon() })) {
             discard(panic);
         }
@@ -75,12 +74,12 @@ impl Teardown<'_> {
         }
     }
 
-    /// Waits until nothing is left that should not be, or the grace is over, shuts the runtime down,
-    /// and says what is left then.
+    /// Waits until only allowed leftovers remain or the grace is over, shuts the runtime down, and
+    /// returns the findings.
     ///
     /// # Errors
     ///
-    /// If the runtime does not run any more.
+    /// Returns the panic of a runtime that has shut down because a task panicked.
     pub(crate) fn wait(self, runtime: CheckedRuntime, grace: Duration) -> Result<Findings, Panic> {
         let begun = Instant::now();
         let scope = &self.test.scope;
@@ -91,18 +90,17 @@ impl Teardown<'_> {
             Some(found) => Ok(found),
             None => contain(|| runtime.block_on(scope.end(grace))),
         };
-        // The watchdog prints this if the rest does not end.
+        // The watchdog prints this if the rest hangs.
         let found_so_far = found.as_ref().ok().filter(|_| !is_clean);
         if let Some(report) = found_so_far.and_then(|found| Report::rank(found.findings.clone())) {
             _ = self.test.found.set(report);
         }
         let rest_of_grace = grace.saturating_sub(begun.elapsed());
-        let rest = self.shut_down(runtime, rest_of_grace.max(SHUTDOWN));
-        found.map(|found| rest.add_to(found, scope))
+        let shutdown = self.shut_down(runtime, rest_of_grace.max(SHUTDOWN));
+        found.map(|found| shutdown.add_to(found, scope))
     }
 
-    /// Shuts the runtime down, and says what is left then, and when `patience` is over, that could
-    /// not be seen before.
+    /// Shuts the runtime down, waits at most `patience` for its threads, and returns what is left.
     fn shut_down(self, runtime: CheckedRuntime, patience: Duration) -> PostShutdown {
         let begun = self.denied.as_ref().map(|_| Instant::now());
         runtime.shut_down(patience);

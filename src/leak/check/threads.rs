@@ -1,13 +1,11 @@
-//! Threads that outlive a test, on Linux.
+//! Finds threads that outlive a test, on Linux.
 //!
-//! The system lists the threads of a process and does not say who started them. But a thread has
-//! the name of the one that started it, until it is given its own (this name is the system's,
-//! `comm`, of which `std::thread` knows nothing). So while a test runs, its own thread and those of
-//! its runtime bear a name that no other test has: a mark. What bears it in the end, and is neither
-//! the one nor the other, was started by the test or by what it had started.
+//! The kernel lists the threads of a process but not which thread started another. A thread without a
+//! name inherits the system name (`comm`) of its starter, which `std::thread` does not use. So while a
+//! test runs, its thread and those of its runtime carry a unique name, the mark. Any other thread that
+//! carries the mark afterwards was started by the test.
 //!
-//! A thread with a name of its own bears no mark. It is the test's if nobody else was there to
-//! start it.
+//! A named thread does not carry the mark. It counts only if nothing else can have started it.
 
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
@@ -20,48 +18,47 @@ use crate::leak::record::os_threads::{Id, LIST, ids, is_exiting, name_of, own_id
 use crate::leak::record::runtime_threads::RuntimeThreads;
 use crate::leak::report::leaked_thread::LeakedThread;
 
-/// How the names begin of threads that no test starts: the check's own, and the kernel's that work
-/// for `io_uring`. The system keeps 15 bytes of a name.
-const SERVANTS: [&[u8]; 3] = [b"straggler-watch", b"straggler-grace", b"iou-"];
+/// Name prefixes of threads that no test starts: straggler's own, and the kernel's `io_uring` workers.
+/// The kernel keeps 15 bytes of a name.
+const HELPERS: [&[u8]; 3] = [b"straggler-watch", b"straggler-grace", b"iou-"];
 
-/// How long the first pauses between two looks are, and the longest.
+/// The shortest and the longest pause between two looks.
 const PAUSES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(2));
 
-/// How often is looked at least: on a busy machine all of the time may have passed before a thread
-/// that is about to end got a processor.
+/// The minimum number of looks. On a busy machine the time may be over before an ending thread gets a
+/// processor.
 const LOOKS: usize = 300;
 
-/// Finds the threads that a test leaves behind. It bears the test's mark until it is dropped.
+/// Finds the threads that a test leaves behind. Keeps the test's thread marked until dropped.
 #[derive(Debug)]
 pub(crate) struct Threads {
-    /// The one that runs the test.
+    /// The thread of the test.
     own: Id,
-    /// Its name.
+    /// Its name before the test.
     name: Vec<u8>,
     runtime: Arc<RuntimeThreads>,
-    /// The threads that were there before, if none of them starts others: then all that come are
-    /// the test's.
+    /// The threads from before the test, if none of them starts others. Then every new thread is the
+    /// test's.
     bystanders: Option<HashSet<Id>>,
 }
 
 impl Threads {
-    /// Begins, on the thread of the test, before it makes its runtime.
+    /// Marks the calling thread, before it builds the runtime of the test.
     ///
     /// # Errors
     ///
-    /// If the system does not tell what is needed.
+    /// Returns an error if this is not Linux, or `/proc` cannot be used.
     pub(crate) fn begin() -> Result<Self, String> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         if !cfg!(target_os = "linux") {
             return Err(
-                "`threads = \"deny\"` is not supported here: leaked threads are found on Linux \
-                 only. To keep it there: \
-                 `#[cfg_attr(target_os = \"linux\", straggler::test(threads = \"deny\"))]`, and \
-                 another attribute for other systems"
+                "`threads = \"deny\"` works on Linux only. Limit it with \
+                 `#[cfg_attr(target_os = \"linux\", straggler::test(threads = \"deny\"))]`, and use \
+                 `#[cfg_attr(not(target_os = \"linux\"), straggler::test)]` for other systems"
                     .to_owned(),
             );
         }
-        // The system keeps 15 bytes.
+        // At most 15 bytes, which is what the kernel keeps.
         let mark = format!("leaks:{:x}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let begin = || {
             let own = own_id()?;
@@ -70,8 +67,9 @@ impl Threads {
             };
             let bystanders = bystanders(own)?;
             rename(own, mark.as_bytes())?;
+            // A write without effect would leave every thread unmarked, and leaks unseen.
             if name_of(own)?.as_deref() != Some(mark.as_bytes()) {
-                return Err(io::Error::other("the name of a thread cannot be changed"));
+                return Err(io::Error::other("renaming a thread has no effect"));
             }
             let alive = Mutex::default();
             Ok(Self {
@@ -82,20 +80,20 @@ impl Threads {
             })
         };
         begin().map_err(|error: io::Error| {
-            format!("`threads = \"deny\"` is not supported here: it needs {LIST}: {error}")
+            format!("`threads = \"deny\"` needs read and write access to {LIST}: {error}")
         })
     }
 
-    /// Whom the threads of the runtime are to report to.
+    /// Returns the set that the threads of the runtime add themselves to.
     pub(crate) fn of_runtime(&self) -> Arc<RuntimeThreads> {
         Arc::clone(&self.runtime)
     }
 
-    /// The threads that are left when `patience` is over, or none as soon as there is none.
+    /// Waits until no thread of the test is left, at most `patience`, and returns those that are.
     ///
     /// # Errors
     ///
-    /// If the system does not list them, say because too many files are open.
+    /// Returns an error if `/proc` cannot be read, for example because too many files are open.
     pub(crate) fn left(&self, patience: Duration) -> Result<Vec<LeakedThread>, String> {
         let (mut pause, longest) = PAUSES;
         let begun = Instant::now();
@@ -123,7 +121,7 @@ impl Threads {
                 continue;
             };
             let is_marked = name == self.runtime.mark.as_bytes();
-            let is_new = |bystanders: &HashSet<Id>| !bystanders.contains(&id) && !is_servant(&name);
+            let is_new = |bystanders: &HashSet<Id>| !bystanders.contains(&id) && !is_helper(&name);
             let is_of_test = is_marked || self.bystanders.as_ref().is_some_and(is_new);
             if is_of_test && !is_exiting(id)? {
                 let name = String::from_utf8_lossy(&name).into_owned();
@@ -139,18 +137,18 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        // It could be changed before.
+        // Renaming worked in `begin`, so it works here.
         _ = rename(self.own, &self.name);
     }
 }
 
-/// The threads that are there beside the test's own, if none of them starts others: the check's
-/// own, and the main thread while the test runner waits on it for this test.
+/// Returns the threads other than the test's, if none of them starts threads. These are straggler's
+/// own, and the main thread while the test runner waits there for this test.
 fn bystanders(own: Id) -> io::Result<Option<HashSet<Id>>> {
     let mut bystanders = HashSet::new();
     for id in ids()? {
         let waits = id == process::id() && main_thread_waits();
-        if id != own && !waits && !name_of(id)?.is_none_or(|name| is_servant(&name)) {
+        if id != own && !waits && !name_of(id)?.is_none_or(|name| is_helper(&name)) {
             return Ok(None);
         }
         bystanders.insert(id);
@@ -158,8 +156,8 @@ fn bystanders(own: Id) -> io::Result<Option<HashSet<Id>>> {
     Ok(Some(bystanders))
 }
 
-/// Whether the test runner was told to run one test at a time, or one test only, as `cargo nextest`
-/// tells it.
+/// Returns whether the arguments make the test runner run one test at a time, or only one test as
+/// under `cargo nextest`.
 fn main_thread_waits() -> bool {
     let arguments = env::args_os().skip(1);
     let arguments: Vec<_> = arguments
@@ -175,6 +173,6 @@ fn main_thread_waits() -> bool {
     one_at_a_time || line.contains(" --exact ") && names.count() == 1
 }
 
-fn is_servant(name: &[u8]) -> bool {
-    SERVANTS.iter().any(|servant| name.starts_with(servant))
+fn is_helper(name: &[u8]) -> bool {
+    HELPERS.iter().any(|prefix| name.starts_with(prefix))
 }

@@ -1,6 +1,7 @@
-//! Ends the wait for a test that does not end: one thread for the whole process, which asks each
-//! test whose time is up where it waits, and speaks for those that cannot answer. Meanwhile it looks
-//! at those whose time is not up: some can be seen never to end.
+//! The watchdog: one thread per process that watches every running test.
+//!
+//! It probes a test that exceeds its timeout, and gives up a test that does not respond to the probe
+//! because it blocks its thread. Before the timeout it checks each test for a possible deadlock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -9,39 +10,39 @@ use std::time::{Duration, Instant};
 
 use crate::mutex::lock;
 
-/// How long a test that was asked has to answer. One that does not blocks its thread.
+/// How long a probed test gets to end. One that needs longer blocks its thread.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How often a test is looked at.
-const LOOK: Duration = Duration::from_millis(500);
+/// The time between two progress checks of a test.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A test that is watched.
+/// A test under watch. All methods run on the watchdog's thread.
 pub(crate) trait Test: Send + Sync {
-    /// Looks whether it can still end.
-    fn look(&self);
+    /// Checks, before the timeout, whether the test may be deadlocked.
+    fn check_progress(&self);
 
-    /// Asks it where it waits, since its time is up.
+    /// Probes the test after its timeout, which makes it end unless it blocks its thread.
     fn probe(&self);
 
-    /// Does what can be done for one that did not answer, from the watchdog's own thread.
+    /// Reports a test that did not end after the probe.
     fn give_up(&self);
 }
 
 struct Watchdog {
-    /// The tests that are watched, in any order: as many as there are threads that run tests.
+    /// Unordered: there are only about as many as threads that run tests.
     tests: Vec<Entry>,
-    /// Until when the thread sleeps: it is woken for what comes before. `None` is for ever.
+    /// When the thread wakes up by itself, `None` for never.
     sleeps_until: Option<Instant>,
 }
 
 #[derive(Clone)]
 struct Entry {
-    /// Nobody else has it.
+    /// Unique.
     number: u64,
     test: Arc<dyn Test>,
-    /// When its time is up, if that comes.
-    until: Option<Instant>,
-    /// When something is to be done about it.
+    /// When the test times out, if ever.
+    deadline: Option<Instant>,
+    /// When the watchdog acts next.
     next: Instant,
     was_probed: bool,
 }
@@ -51,20 +52,22 @@ static WATCHDOG: Mutex<Watchdog> = Mutex::new(Watchdog {
     sleeps_until: None,
 });
 
-/// Wakes the thread.
+/// Wakes the thread for an entry that is due before it would wake up.
 static EARLIER: Condvar = Condvar::new();
 
 /// Watches a test until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Watched(u64);
 
-/// Has a test looked at now and then, asked where it waits when its time is up, if it is at some time, and
-/// given up if it does not answer.
+/// Watches a test until the returned value is dropped.
 ///
 /// # Errors
 ///
-/// If the thread could not be started.
-pub(crate) fn watch(test: Arc<dyn Test>, until: Option<Instant>) -> Result<Watched, &'static str> {
+/// Returns an error if the watchdog thread cannot be started.
+pub(crate) fn watch(
+    test: Arc<dyn Test>,
+    deadline: Option<Instant>,
+) -> Result<Watched, &'static str> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     static IS_RUNNING: OnceLock<bool> = OnceLock::new();
     let start = || {
@@ -72,14 +75,14 @@ pub(crate) fn watch(test: Arc<dyn Test>, until: Option<Instant>) -> Result<Watch
         thread.spawn(run).is_ok()
     };
     if !IS_RUNNING.get_or_init(start) {
-        return Err("the thread that watches over timeouts could not be started");
+        return Err("the watchdog thread, which enforces timeouts, could not be started");
     }
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let next = next_look(Instant::now(), until);
+    let next = next_check(Instant::now(), deadline);
     let entry = Entry {
         number,
         test,
-        until,
+        deadline,
         next,
         was_probed: false,
     };
@@ -87,7 +90,7 @@ pub(crate) fn watch(test: Arc<dyn Test>, until: Option<Instant>) -> Result<Watch
     watchdog.tests.push(entry);
     let wakes = watchdog.sleeps_until.is_none_or(|sleeps| next < sleeps);
     drop(watchdog);
-    // Nearly every test ends before, and the thread sleeps on.
+    // Skips the wake-up in nearly every test: the thread sleeps until an earlier entry is due.
     if wakes {
         EARLIER.notify_one();
     }
@@ -101,7 +104,7 @@ impl Drop for Watched {
     }
 }
 
-/// What the thread does.
+/// The loop of the watchdog thread.
 fn run() {
     let mut watchdog = locked();
     loop {
@@ -120,14 +123,15 @@ fn run() {
             (watchdog, _) = waited.unwrap_or_else(PoisonError::into_inner);
             continue;
         }
-        watchdog.serve(entry.number, now);
+        watchdog.schedule_next(entry.number, now);
+        // A test's methods take long, and may start or end other watches.
         drop(watchdog);
         if entry.was_probed {
             entry.test.give_up();
-        } else if entry.is_up(now) {
+        } else if entry.has_timed_out(now) {
             entry.test.probe();
         } else {
-            entry.test.look();
+            entry.test.check_progress();
         }
         drop(entry);
         watchdog = locked();
@@ -135,38 +139,38 @@ fn run() {
 }
 
 impl Entry {
-    /// Whether its time is up.
-    fn is_up(&self, now: Instant) -> bool {
-        self.until.is_some_and(|until| until <= now)
+    /// Returns whether the test has exceeded its timeout.
+    fn has_timed_out(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
     }
 }
 
-/// When something is to be done about a test whose time is not up.
-fn next_look(now: Instant, until: Option<Instant>) -> Instant {
-    let look = now + LOOK;
-    until.map_or(look, |until| until.min(look))
+/// Returns when to act next on a test that has not timed out.
+fn next_check(now: Instant, deadline: Option<Instant>) -> Instant {
+    let check = now + CHECK_INTERVAL;
+    deadline.map_or(check, |deadline| deadline.min(check))
 }
 
 impl Watchdog {
-    /// Takes a test out, if it is still there.
+    /// Removes a test, if it is still watched.
     fn remove(&mut self, number: u64) -> Option<Entry> {
         let at = self.tests.iter().position(|entry| entry.number == number)?;
         Some(self.tests.swap_remove(at))
     }
 
-    /// Sets what is to be done next about a test.
-    fn serve(&mut self, number: u64, now: Instant) {
+    /// Sets when the watchdog acts next on a test, or removes a test it gives up.
+    fn schedule_next(&mut self, number: u64, now: Instant) {
         let mut tests = self.tests.iter_mut();
         let Some(entry) = tests.find(|entry| entry.number == number) else {
             return;
         };
         if entry.was_probed {
             _ = self.remove(number);
-        } else if entry.is_up(now) {
+        } else if entry.has_timed_out(now) {
             entry.was_probed = true;
             entry.next = now + PROBE_TIMEOUT;
         } else {
-            entry.next = next_look(now, entry.until);
+            entry.next = next_check(now, entry.deadline);
         }
     }
 }
@@ -183,61 +187,61 @@ mod tests {
 
     use super::{Test, watch};
 
-    struct Says(Sender<&'static str>);
+    struct Log(Sender<&'static str>);
 
-    impl Test for Says {
-        fn look(&self) {
-            _ = self.0.send("looked at");
+    impl Test for Log {
+        fn check_progress(&self) {
+            _ = self.0.send("check");
         }
 
         fn probe(&self) {
-            _ = self.0.send("asked");
+            _ = self.0.send("probe");
         }
 
         fn give_up(&self) {
-            _ = self.0.send("given up");
+            _ = self.0.send("give up");
         }
     }
 
     #[test]
-    fn a_test_that_has_ended_is_not_kept() {
-        let (says, said) = channel();
-        let test = Arc::new(Says(says));
-        let until = Some(Instant::now() + Duration::from_secs(3600));
-        let watched = watch(test.clone(), until).unwrap();
+    fn ended_test_is_not_kept() {
+        let (sender, calls) = channel();
+        let test = Arc::new(Log(sender));
+        let deadline = Some(Instant::now() + Duration::from_secs(3600));
+        let watched = watch(test.clone(), deadline).unwrap();
         assert_eq!(Arc::strong_count(&test), 2);
         drop(watched);
         assert_eq!(Arc::strong_count(&test), 1);
         drop(test);
-        assert!(said.recv().is_err());
+        assert!(calls.recv().is_err());
     }
 
     #[test]
-    fn a_test_is_asked_first_and_then_given_up() {
-        let (says, said) = channel();
-        let watched = watch(Arc::new(Says(says)), Some(Instant::now())).unwrap();
-        assert_eq!(said.recv(), Ok("asked"));
-        assert_eq!(said.recv(), Ok("given up"));
-        assert!(said.recv().is_err(), "and not kept");
+    fn timed_out_test_is_probed_then_given_up() {
+        let (sender, calls) = channel();
+        let watched = watch(Arc::new(Log(sender)), Some(Instant::now())).unwrap();
+        assert_eq!(calls.recv(), Ok("probe"));
+        assert_eq!(calls.recv(), Ok("give up"));
+        assert!(calls.recv().is_err(), "and not kept");
         drop(watched);
     }
 
     #[test]
-    fn a_test_is_looked_at_before_its_time_is_up() {
-        let (says, said) = channel();
-        let until = Some(Instant::now() + Duration::from_secs(3600));
-        let watched = watch(Arc::new(Says(says)), until).unwrap();
-        assert_eq!(said.recv(), Ok("looked at"));
+    fn test_is_checked_before_timeout() {
+        let (sender, calls) = channel();
+        let deadline = Some(Instant::now() + Duration::from_secs(3600));
+        let watched = watch(Arc::new(Log(sender)), deadline).unwrap();
+        assert_eq!(calls.recv(), Ok("check"));
         drop(watched);
-        assert!(said.recv().is_err());
+        assert!(calls.recv().is_err());
     }
 
     #[test]
     fn a_test_that_ends_when_it_was_probed_is_not_given_up() {
-        let (says, said) = channel();
-        let watched = watch(Arc::new(Says(says)), Some(Instant::now())).unwrap();
-        assert_eq!(said.recv(), Ok("asked"));
+        let (sender, calls) = channel();
+        let watched = watch(Arc::new(Log(sender)), Some(Instant::now())).unwrap();
+        assert_eq!(calls.recv(), Ok("probe"));
         drop(watched);
-        assert!(said.recv().is_err());
+        assert!(calls.recv().is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! What the watchdog does about a test: while its body runs, and while it ends.
+//! The two stages of a test under the watchdog: while its body runs, and during its teardown.
 
 use std::io::{self, Write as _};
 use std::process;
@@ -19,34 +19,35 @@ use crate::leak::report::role::Role;
 use crate::leak::settings::environment::OnHang;
 use crate::mutex::lock;
 
-/// A test whose body runs.
+/// A test whose body is running.
 pub(crate) struct RunningTest {
     pub(crate) scope: Scope,
     pub(crate) body: Arc<Task>,
     pub(crate) threads: Arc<ThreadCount>,
     pub(crate) timeout: Duration,
     pub(crate) on_hang: OnHang,
-    pub(crate) looks: Mutex<Looks>,
-    /// What was found of it, once that is known, and as far as it is known then.
+    pub(crate) stall: Mutex<Stall>,
+    /// The preliminary report, set during the teardown.
     pub(crate) found: OnceLock<Report>,
 }
 
-/// What was seen of a test when it was looked at.
+/// How long a test has made no progress.
 #[derive(Default)]
-pub(crate) struct Looks {
+pub(crate) struct Stall {
+    /// The progress and the time of the test's clock at the last check.
     last: Option<(Progress, tokio::time::Instant)>,
-    /// How many looks there were since then that saw the same.
+    /// How many checks since then saw the same.
     unchanged: u32,
 }
 
-/// How many looks, half a second apart, see a test stand still before it is asked whether it can
-/// still end: a thread or another runtime may be about to answer.
-const STANDS_STILL: u32 = 2;
+/// How many checks, half a second apart, must see no progress before the test is probed for a deadlock.
+/// A thread or another runtime may be about to wake it.
+const STALLED_CHECKS: u32 = 2;
 
 impl watchdog::Test for RunningTest {
-    fn look(&self) {
-        // Who is asked is polled, which a test that may still end is spared.
-        let may_be_stuck = self.stands_still()
+    fn check_progress(&self) {
+        // A probe polls the test, so a test that may still make progress is spared.
+        let may_be_stuck = self.is_stalled()
             && self.scope.census.runtime.runtime_flavor() != RuntimeFlavor::MultiThread
             && self.threads.now() == 0;
         if may_be_stuck {
@@ -60,46 +61,49 @@ impl watchdog::Test for RunningTest {
 
     fn give_up(&self) {
         let report = self.scope.hung(&self.body, self.timeout);
-        // A task that panicked may be why.
+        // A panic may be why the test hangs.
         let report = self.scope.with_panics_so_far(report);
-        end(&report, Role::Fails, self.on_hang, "It blocks its thread");
+        end(
+            &report,
+            Role::Fails,
+            self.on_hang,
+            "The test blocks its thread",
+        );
     }
 }
 
 impl RunningTest {
-    /// Asks the tasks and the body where they wait. The body last, since its poll may be that of tasks, in
-    /// a `LocalSet`.
+    /// Probes the tasks and the body. The body comes last, since its poll may poll tasks of a `LocalSet`.
     pub(crate) fn probe_all(&self) {
         self.scope.census.probe_tasks();
         self.body.probe();
     }
 
-    /// Looks how far it has come, and whether that is as far as it had come before.
-    fn stands_still(&self) -> bool {
-        // Where the clock is not paused time passes. Where it is, nothing stands still while there is
-        // a timer.
+    /// Returns whether enough checks in a row, this one included, saw no progress.
+    fn is_stalled(&self) -> bool {
+        // The clock is part of the progress: it stands still only if it is paused and no timer fires.
         let now = self.scope.census.progress(&self.body);
         let now = now.map(|progress| (progress, self.scope.census.clock()));
-        let mut looks = lock(&self.looks);
-        if now.is_none() || now != looks.last {
-            *looks = Looks {
+        let mut stall = lock(&self.stall);
+        if now.is_none() || now != stall.last {
+            *stall = Stall {
                 last: now,
                 unchanged: 0,
             };
         } else {
-            looks.unchanged += 1;
+            stall.unchanged += 1;
         }
-        looks.unchanged >= STANDS_STILL
+        stall.unchanged >= STALLED_CHECKS
     }
 }
 
-/// A test whose body has ended, or was given up.
+/// A test in its teardown: the body has ended or was given up.
 pub(crate) struct EndingTest(pub(crate) Arc<RunningTest>);
 
 impl watchdog::Test for EndingTest {
-    fn look(&self) {}
+    fn check_progress(&self) {}
 
-    /// What is dropped cannot answer, and would forget what it answered before.
+    /// Does nothing: tasks that are being dropped cannot respond, and a probe would clear their traces.
     fn probe(&self) {}
 
     fn give_up(&self) {
@@ -108,29 +112,30 @@ impl watchdog::Test for EndingTest {
             (Some(report), _) if report.only_warns() => (report.clone(), Role::Warns),
             (Some(report), _) => (report.clone(), Role::Fails),
             (None, OnHang::Abort) => (test.scope.stuck(), Role::Fails),
-            // It may come to its end yet, and pass.
+            // The test may still end, and pass.
             (None, OnHang::Wait) => (test.scope.stuck(), Role::Warns),
         };
         let report = test.scope.with_panics_so_far(report);
-        let why = "What is left blocks the thread of the test, in a poll or when it is dropped";
-        end(&report, role, test.on_hang, why);
+        let cause = "A leftover blocks the test's thread, while polled or dropped";
+        end(&report, role, test.on_hang, cause);
     }
 }
 
-/// Tells what is known, and ends the process, or says that nobody can end the test.
-fn end(report: &Report, role: Role, on_hang: OnHang, why: &str) {
-    // That it cannot be told is no reason to go on.
+/// Prints the report, and aborts the process or says that the test cannot be interrupted.
+fn end(report: &Report, role: Role, on_hang: OnHang, cause: &str) {
+    // A report that fails to print must not keep the process from being aborted.
     _ = contain(|| emit_past_runner(report, role));
     match on_hang {
         OnHang::Abort => {
-            let says = "\nThe process is aborted (STRAGGLER_ON_HANG=abort).";
-            _ = writeln!(io::stderr(), "{says}");
+            let text = "\nAborting the process (STRAGGLER_ON_HANG=abort).";
+            _ = writeln!(io::stderr(), "{text}");
             process::abort();
         }
         OnHang::Wait => {
             _ = writeln!(
                 io::stderr(),
-                "\n{why}, and so cannot be ended. With STRAGGLER_ON_HANG=abort the process would be."
+                "\n{cause}, so it cannot be interrupted. Set STRAGGLER_ON_HANG=abort to abort the process \
+                 instead."
             );
         }
     }
@@ -147,7 +152,7 @@ mod tests {
     use tokio::runtime::Builder;
     use tokio_test::{assert_pending, task};
 
-    use super::{RunningTest, STANDS_STILL};
+    use super::{RunningTest, STALLED_CHECKS};
     use crate::leak::check::census::Census;
     use crate::leak::check::scope::Scope;
     use crate::leak::check::watchdog::Test as _;
@@ -156,8 +161,8 @@ mod tests {
     use crate::leak::settings::environment::OnHang;
     use crate::leak::settings::rules::Rules;
 
-    /// Whether the body of a test that waits is polled once more, since it was asked.
-    fn is_asked(is_paused: bool) -> bool {
+    /// Returns whether the watchdog probes a waiting test before its timeout.
+    fn is_probed(is_paused: bool) -> bool {
         let mut builder = Builder::new_current_thread();
         let runtime = builder.enable_time().start_paused(is_paused).build();
         let handle = runtime.as_ref().unwrap().handle();
@@ -171,23 +176,23 @@ mod tests {
             threads: Arc::default(),
             timeout: Duration::MAX,
             on_hang: OnHang::Wait,
-            looks: Mutex::default(),
+            stall: Mutex::default(),
             found: OnceLock::new(),
         };
         let pending = poll_fn(|context| body.poll(context, |_| Poll::<()>::Pending));
         let mut pending = task::spawn(pending);
         assert_pending!(pending.poll());
-        for _ in 0..STANDS_STILL {
-            test.look();
-            assert!(!pending.is_woken(), "it may still go on");
+        for _ in 0..STALLED_CHECKS {
+            test.check_progress();
+            assert!(!pending.is_woken(), "probed too early");
         }
-        test.look();
+        test.check_progress();
         pending.is_woken()
     }
 
     #[test]
-    fn only_a_test_whose_clock_is_paused_is_asked_before_its_time_is_up() {
-        assert!(is_asked(true));
-        assert!(!is_asked(false));
+    fn only_test_with_paused_clock_is_probed_early() {
+        assert!(is_probed(true));
+        assert!(!is_probed(false));
     }
 }
