@@ -74,9 +74,9 @@ pub mod future {
 
 /// Turns an async function into a test that fails if it leaves a task or blocking work running.
 ///
-/// Use it in place of `#[tokio::test]`, whose arguments it accepts: replacing the text `tokio::test`
-/// by `straggler::test` converts a suite. Each test gets its own runtime. [`LeakCheck`] describes
-/// how a test ends and what a report says of each leftover.
+/// Use it in place of `#[tokio::test]`, whose arguments it accepts: replacing the text
+/// `tokio::test` by `straggler::test` converts a suite. Each test gets its own runtime.
+/// [`LeakCheck`] describes how a test ends and what a report says of each leftover.
 ///
 /// | argument | meaning | default |
 /// |---|---|---|
@@ -94,8 +94,8 @@ pub mod future {
 /// | `require_overlap` | with `explore`: also fails if no two children or tasks ever overlap, see [`Explore::require_overlap`] | not required |
 /// | `crate = ".."` | the path of this crate, if you renamed it | `::straggler` |
 ///
-/// The body may return whatever a `#[test]` may. With `explore` it returns `()`, or a `Result` whose
-/// error is `Debug`.
+/// The body may return whatever a `#[test]` may. With `explore` it returns `()`, or a `Result`
+/// whose error is `Debug`.
 ///
 /// # What fails a test
 ///
@@ -115,9 +115,9 @@ pub mod future {
 ///
 /// # Limits
 ///
-/// - **Panics of untracked tasks** are seen by a panic hook, which calls the previous hook too. A hook
-///   that the test sets itself hides these panics until the next check begins, and `resume_unwind`
-///   bypasses any hook. Spawn such tasks through straggler.
+/// - **Panics of untracked tasks** are seen by a panic hook, which calls the previous hook too. A
+///   hook that the test sets itself hides these panics until the next check begins, and
+///   `resume_unwind` bypasses any hook. Spawn such tasks through straggler.
 /// - **Without debug information**, as in release mode, panics of untracked tasks go undetected.
 ///   Build with line tables, or spawn through straggler.
 /// - **Deadlocks** are detected only on a paused clock, within two seconds, if the runtime is idle
@@ -132,8 +132,8 @@ pub mod future {
 ///
 /// - `#[should_panic]`, `#[ignore]`, `#[cfg]`, lint attributes and `#[serial]` go above or below.
 /// - `#[test]` and `#[tokio::test(..)]` go below, with their arguments, never above.
-/// - `rstest` and `test-case` go above `#[straggler::test]`, or below either name. `rstest` recognizes
-///   a test attribute by the name `test`, so do not put `#[leak_check]` below it.
+/// - `rstest` and `test-case` go above `#[straggler::test]`, or below either name. `rstest`
+///   recognizes a test attribute by the name `test`, so do not put `#[leak_check]` below it.
 /// - `test-log` takes it as an argument: `#[test_log::test(straggler::test)]`.
 ///
 /// # Environment

@@ -15,24 +15,24 @@ use crate::leak::settings::Settings;
 use crate::leak::settings::environment::Timeout;
 use crate::leak::watch::Watch;
 
-/// Runs a future and returns an error if it hangs, if a task or blocking work it started outlives it,
-/// or if a task panics.
+/// Runs a future and returns an error if it hangs, if a task or blocking work it started outlives
+/// it, or if a task panics.
 ///
-/// This is [`#[straggler::test]`](macro@crate::test) as a value. Each [`run`](Self::run) builds its own
-/// runtime, so a check is charged only with its own tasks, whatever else the process does. After the
-/// future:
+/// This is [`#[straggler::test]`](macro@crate::test) as a value. Each [`run`](Self::run) builds its
+/// own runtime, so a check is charged only with its own tasks, whatever else the process does.
+/// After the future:
 ///
 /// 1. Straggler stops background tasks and gives the runtime a few turns. If no task and no
 ///    [`spawn_blocking`](crate::spawn_blocking) closure is left, it skips to step 4: a clean check
 ///    waits for nothing.
-/// 2. Leftovers get the [`grace`](Self::grace) to finish, in real time. A paused clock does not advance
-///    meanwhile, so a sleeping task stays asleep.
+/// 2. Leftovers get the [`grace`](Self::grace) to finish, in real time. A paused clock does not
+///    advance meanwhile, so a sleeping task stays asleep.
 /// 3. If more remain than the rules allow, straggler polls each tracked task once more to find out
 ///    where it waits.
-/// 4. The runtime shuts down, which drops its tasks. Blocking work cannot be stopped: it gets the rest
-///    of the grace, at least 500 ms, as do [denied](Self::deny_threads) threads.
-/// 5. Straggler makes the [`Report`]. Whatever still runs is abandoned. The process does not wait for
-///    it.
+/// 4. The runtime shuts down, which drops its tasks. Blocking work cannot be stopped: it gets the
+///    rest of the grace, at least 500 ms, as do [denied](Self::deny_threads) threads.
+/// 5. Straggler makes the [`Report`]. Whatever still runs is abandoned. The process does not wait
+///    for it.
 ///
 /// # What a report knows
 ///
@@ -42,16 +42,17 @@ use crate::leak::watch::Watch;
 /// | anything else, with `--cfg tokio_unstable` | where, by whom |
 /// | anything else | that it exists |
 ///
-/// A [`Lock`](crate::Lock) that is still held after the grace fails the check too, unless an allowed
-/// leftover holds it.
+/// A [`Lock`](crate::Lock) that is still held after the grace fails the check too, unless an
+/// allowed leftover holds it.
 ///
 /// # Limits
 ///
-/// - **Untracked blocking work** is only counted, by the runtime threads that do not stop. A closure
-///   still waiting for a thread is counted only with `--cfg tokio_unstable`, and a closure that ends
-///   because of the shutdown is not counted. Use [`straggler::spawn_blocking`](crate::spawn_blocking).
-/// - **Untracked tasks of a `LocalSet`** are not seen. Use [`straggler::spawn_local`](crate::spawn_local),
-///   or [`local`](Self::local).
+/// - **Untracked blocking work** is only counted, by the runtime threads that do not stop. A
+///   closure still waiting for a thread is counted only with `--cfg tokio_unstable`, and a closure
+///   that ends because of the shutdown is not counted. Use
+///   [`straggler::spawn_blocking`](crate::spawn_blocking).
+/// - **Untracked tasks of a `LocalSet`** are not seen. Use
+///   [`straggler::spawn_local`](crate::spawn_local), or [`local`](Self::local).
 /// - **Tasks of other runtimes** are not seen. Use [`watch`](Self::watch).
 /// - **Threads** are not seen unless they are [denied](Self::deny_threads).
 ///
@@ -78,8 +79,8 @@ pub struct LeakCheck {
 impl LeakCheck {
     /// Creates a check with the default settings.
     ///
-    /// It has a current-thread runtime with all drivers enabled, a grace of 500 ms and a timeout of 60
-    /// seconds. No task may remain or panic.
+    /// It has a current-thread runtime with all drivers enabled, a grace of 500 ms and a timeout of
+    /// 60 seconds. No task may remain or panic.
     ///
     /// # Examples
     ///
@@ -97,10 +98,12 @@ impl LeakCheck {
         }
     }
 
-    /// Builds the runtime from `builder`, instead of a current-thread runtime with all drivers enabled.
+    /// Builds the runtime from `builder`, instead of a current-thread runtime with all drivers
+    /// enabled.
     ///
-    /// The check overwrites the builder's `on_thread_start`, `on_thread_stop` and `thread_keep_alive`,
-    /// and with `--cfg tokio_unstable` also `on_task_spawn` and `on_task_terminate`.
+    /// The check overwrites the builder's `on_thread_start`, `on_thread_stop` and
+    /// `thread_keep_alive`, and with `--cfg tokio_unstable` also `on_task_spawn` and
+    /// `on_task_terminate`.
     ///
     /// # Examples
     ///
@@ -139,8 +142,9 @@ impl LeakCheck {
 
     /// Sets how long leftover tasks and blocking work get to finish after the future, in real time.
     ///
-    /// The default is `STRAGGLER_GRACE`, or else 500 ms. With zero, tasks still get a few turns of the
-    /// runtime, enough for an aborted task to end, and untracked blocking work still gets 500 ms.
+    /// The default is `STRAGGLER_GRACE`, or else 500 ms. With zero, tasks still get a few turns of
+    /// the runtime, enough for an aborted task to end, and untracked blocking work still gets 500
+    /// ms.
     ///
     /// # Examples
     ///
@@ -159,13 +163,14 @@ impl LeakCheck {
     ///
     /// The default is `STRAGGLER_TIMEOUT`, or else 60 seconds.
     ///
-    /// On a timeout, straggler asks the future and every live task where they wait, drops the future
-    /// inside its runtime, and reports. A panic in that drop is printed and not counted.
+    /// On a timeout, straggler asks the future and every live task where they wait, drops the
+    /// future inside its runtime, and reports. A panic in that drop is printed and not counted.
     ///
-    /// A future that blocks its thread can be neither asked nor dropped. Half a second later a watchdog
-    /// thread prints what it knows. With `STRAGGLER_ON_HANG=abort`, the default under nextest, it then
-    /// aborts the process; with `STRAGGLER_ON_HANG=wait`, the default elsewhere, the process keeps
-    /// running. If such a future ends after all, the check reports that it took too long.
+    /// A future that blocks its thread can be neither asked nor dropped. Half a second later a
+    /// watchdog thread prints what it knows. With `STRAGGLER_ON_HANG=abort`, the default under
+    /// nextest, it then aborts the process; with `STRAGGLER_ON_HANG=wait`, the default elsewhere,
+    /// the process keeps running. If such a future ends after all, the check reports that it took
+    /// too long.
     ///
     /// # Examples
     ///
@@ -198,8 +203,8 @@ impl LeakCheck {
 
     /// Allows tasks to panic, for tests about panics.
     ///
-    /// By default a panicking task fails the check even if its handle is awaited: straggler cannot see
-    /// whether anyone checks the `JoinError`.
+    /// By default a panicking task fails the check even if its handle is awaited: straggler cannot
+    /// see whether anyone checks the `JoinError`.
     ///
     /// # Examples
     ///
@@ -229,12 +234,13 @@ impl LeakCheck {
         self
     }
 
-    /// Allows tasks and blocking work to remain that were spawned at a place starting with `prefix`.
+    /// Allows tasks and blocking work to remain that were spawned at a place starting with
+    /// `prefix`.
     ///
-    /// Write the place as reports do: `src/pool.rs:31:9` or `crates/pool/src/lib.rs`, from the workspace
-    /// root, or `axum-0.8.9/src/serve/mod.rs:389:13` in a dependency. The version is optional: `axum`
-    /// covers everything `axum` spawns. A prefix matches whole names only, so `src` does not match
-    /// `src2/lib.rs`.
+    /// Write the place as reports do: `src/pool.rs:31:9` or `crates/pool/src/lib.rs`, from the
+    /// workspace root, or `axum-0.8.9/src/serve/mod.rs:389:13` in a dependency. The version is
+    /// optional: `axum` covers everything `axum` spawns. A prefix matches whole names only, so
+    /// `src` does not match `src2/lib.rs`.
     ///
     /// A rule needs the place of the spawn. Depending on the build, untracked tasks have none, see
     /// [`LeakCheck`]. Straggler prints a note about a rule that matched nothing.
@@ -252,8 +258,8 @@ impl LeakCheck {
         self
     }
 
-    /// Allows at most `count` tasks and `spawn_blocking` closures to remain that were spawned at a place
-    /// starting with `prefix`, see [`allow_at`](Self::allow_at).
+    /// Allows at most `count` tasks and `spawn_blocking` closures to remain that were spawned at a
+    /// place starting with `prefix`, see [`allow_at`](Self::allow_at).
     ///
     /// # Examples
     ///
@@ -274,19 +280,19 @@ impl LeakCheck {
 
     /// Also fails if a `std::thread` outlives the future. Linux only.
     ///
-    /// This covers threads started by the future, its tasks, its blocking work, or by those threads.
-    /// They get as long to end as blocking work does. Threads of the check's own runtime do not count.
-    /// On other systems the check does not run, and the report says so.
+    /// This covers threads started by the future, its tasks, its blocking work, or by those
+    /// threads. They get as long to end as blocking work does. Threads of the check's own runtime
+    /// do not count. On other systems the check does not run, and the report says so.
     ///
     /// # Limits
     ///
-    /// Linux does not record which thread started another. An unnamed thread inherits the system name
-    /// (`comm`) of its starter, so straggler renames the check's threads while it runs.
+    /// Linux does not record which thread started another. An unnamed thread inherits the system
+    /// name (`comm`) of its starter, so straggler renames the check's threads while it runs.
     /// [`Thread::name`](std::thread::Thread::name) is unaffected.
     ///
-    /// - **Named threads**, as from [`Builder::name`](std::thread::Builder::name), count only if nothing
-    ///   else can have started them: with `--test-threads=1` and no thread left by an earlier test, or
-    ///   under `cargo nextest`. Elsewhere they are not seen.
+    /// - **Named threads**, as from [`Builder::name`](std::thread::Builder::name), count only if
+    ///   nothing else can have started them: with `--test-threads=1` and no thread left by an
+    ///   earlier test, or under `cargo nextest`. Elsewhere they are not seen.
     /// - **A pool of unnamed threads** that lives as long as the process is charged to the check in
     ///   which it starts. Start it before the check.
     ///
@@ -308,16 +314,16 @@ impl LeakCheck {
 
     /// Runs `future` and returns its output if it left nothing behind.
     ///
-    /// With `STRAGGLER=warn` a leak is printed and the output returned. With `STRAGGLER=off` the future
-    /// runs unchecked.
+    /// With `STRAGGLER=warn` a leak is printed and the output returned. With `STRAGGLER=off` the
+    /// future runs unchecked.
     ///
     /// # Errors
     ///
     /// Returns a [`Report`], whose [`verdict`](Report::verdict) says which of these happened:
     ///
     /// - The future exceeded its [`timeout`](Self::timeout) or deadlocked. It is dropped.
-    /// - Tasks, blocking work or denied threads outlived it, a task panicked, or a lock is still held.
-    ///   Its output is dropped.
+    /// - Tasks, blocking work or denied threads outlived it, a task panicked, or a lock is still
+    ///   held. Its output is dropped.
     /// - The check cannot run: it is called inside of a runtime, building the runtime fails, or an
     ///   environment variable is invalid. The future is dropped unpolled.
     ///
@@ -383,9 +389,9 @@ impl LeakCheck {
 
     /// Starts watching a runtime that someone else owns; [`Watch::verify`] ends the check.
     ///
-    /// The watch uses the [`grace`](Self::grace), the rules and [`allow_panics`](Self::allow_panics) of
-    /// this check. It ignores the other settings: the owner built the runtime and decides on timeouts,
-    /// and threads may remain.
+    /// The watch uses the [`grace`](Self::grace), the rules and
+    /// [`allow_panics`](Self::allow_panics) of this check. It ignores the other settings: the owner
+    /// built the runtime and decides on timeouts, and threads may remain.
     ///
     /// # Examples
     ///

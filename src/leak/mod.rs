@@ -1,8 +1,8 @@
 //! The leak check: a test fails if a task it started outlives it.
 //!
-//! Use the attribute [`#[straggler::test]`](macro@crate::test), or [`LeakCheck`] where an attribute does
-//! not fit. A failing check yields a [`Report`], which programs read as [`json`]. [`self_test()`] tells
-//! what the check can see in this build.
+//! Use the attribute [`#[straggler::test]`](macro@crate::test), or [`LeakCheck`] where an attribute
+//! does not fit. A failing check yields a [`Report`], which programs read as [`json`].
+//! [`self_test()`] tells what the check can see in this build.
 
 pub(crate) mod check;
 mod leak_check;

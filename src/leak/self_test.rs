@@ -50,7 +50,8 @@ pub struct Visibility {
 impl Visibility {
     /// Returns whether reports show where every task was spawned, even by a dependency.
     ///
-    /// This takes a build with `--cfg tokio_unstable`. Otherwise they show it for tracked tasks only.
+    /// This takes a build with `--cfg tokio_unstable`. Otherwise they show it for tracked tasks
+    /// only.
     #[must_use]
     pub fn sees_every_spawn(&self) -> bool {
         self.sees_every_spawn
@@ -66,8 +67,8 @@ impl Visibility {
 
     /// Returns whether a panic of any task is detected.
     ///
-    /// This takes debug information; line tables are enough. Otherwise only panics of tracked tasks are
-    /// detected.
+    /// This takes debug information; line tables are enough. Otherwise only panics of tracked tasks
+    /// are detected.
     #[must_use]
     pub fn sees_every_panic(&self) -> bool {
         self.sees_every_panic
@@ -113,19 +114,20 @@ impl fmt::Display for Visibility {
     }
 }
 
-/// Leaks two tasks on purpose, in a runtime of its own, and returns what the leak check saw of them.
+/// Leaks two tasks on purpose, in a runtime of its own, and returns what the leak check saw of
+/// them.
 ///
-/// A suite without leaks looks the same as one that is not checked. This function shows that the check
-/// works in this build and, called inside of an async test, that this test is checked. It does not show
-/// that other tests are.
+/// A suite without leaks looks the same as one that is not checked. This function shows that the
+/// check works in this build and, called inside of an async test, that this test is checked. It
+/// does not show that other tests are.
 ///
 /// # Panics
 ///
 /// Panics if the check would miss a leak:
 ///
 /// - `STRAGGLER=off` is set, or an environment variable is invalid.
-/// - The caller is inside of a runtime that no leak check watches: the test has another attribute than
-///   `#[straggler::test]`.
+/// - The caller is inside of a runtime that no leak check watches: the test has another attribute
+///   than `#[straggler::test]`.
 /// - The check misses one of the two leaks, or where the tracked one waits.
 ///
 /// # Examples
@@ -173,8 +175,8 @@ pub fn self_test() -> Visibility {
     }
 }
 
-/// Leaks a tracked and an untracked task. Also returns a backtrace from inside of the untracked one, as
-/// a panic of it would have.
+/// Leaks a tracked and an untracked task. Also returns a backtrace from inside of the untracked
+/// one, as a panic of it would have.
 fn leak_two(place: &'static Location<'static>) -> Option<(Backtrace, Report)> {
     let leaking = async {
         let (sender, backtrace) = oneshot::channel();
@@ -182,7 +184,8 @@ fn leak_two(place: &'static Location<'static>) -> Option<(Backtrace, Report)> {
             _ = sender.send(Backtrace::new_unresolved());
             pending::<()>().await;
         });
-        // Stores its waker like a real leaf future, so that the check can trace it. `pending` does not.
+        // Stores its waker like a real leaf future, so that the check can trace it. `pending` does
+        // not.
         let mut stored = None;
         crate::spawn(poll_fn(move |context| {
             drop(stored.replace(context.waker().clone()));

@@ -18,19 +18,21 @@ use crate::leak::settings::environment::{Environment, Mode};
 use crate::leak::settings::{GRACE, Settings};
 use crate::trace::place::{Place, find_workspace};
 
-/// A leak check of a runtime that someone else owns, from [`LeakCheck::watch`](crate::LeakCheck::watch).
+/// A leak check of a runtime that someone else owns, from
+/// [`LeakCheck::watch`](crate::LeakCheck::watch).
 ///
-/// Use it where another attribute builds the runtime, such as `#[sqlx::test]`, or where tests share one.
-/// Tasks that were alive before the watch are not charged to it. Call [`verify`](Self::verify) at the
-/// end of the test: a watch dropped without it checks nothing, and says so on standard error.
+/// Use it where another attribute builds the runtime, such as `#[sqlx::test]`, or where tests share
+/// one. Tasks that were alive before the watch are not charged to it. Call [`verify`](Self::verify)
+/// at the end of the test: a watch dropped without it checks nothing, and says so on standard
+/// error.
 ///
 /// # Limits
 ///
-/// - **Untracked tasks** are only counted, since a running runtime takes no hooks. An old task that ends
-///   can hide a new one that leaks. Spawn through [`straggler::spawn`](crate::spawn) and its siblings, or
-///   [`straggler::tokio`](mod@crate::tokio).
-/// - **Two watches of one runtime** see each other's tasks, and the first `verify` stops the background
-///   tasks of both. Run such tests one after the other.
+/// - **Untracked tasks** are only counted, since a running runtime takes no hooks. An old task that
+///   ends can hide a new one that leaks. Spawn through [`straggler::spawn`](crate::spawn) and its
+///   siblings, or [`straggler::tokio`](mod@crate::tokio).
+/// - **Two watches of one runtime** see each other's tasks, and the first `verify` stops the
+///   background tasks of both. Run such tests one after the other.
 #[derive(Debug)]
 #[must_use = "call `verify` at the end of the test: a dropped watch checks nothing"]
 pub struct Watch {
@@ -60,9 +62,9 @@ impl Watch {
     /// Waits for the tasks and tracked blocking work spawned since the watch began, and returns an
     /// error if any remain after the grace.
     ///
-    /// Straggler stops background tasks first. If tasks remain, it polls each tracked one once more to
-    /// find out where it waits. The calling task is not counted if it is tracked, or was alive when the
-    /// watch began. With `STRAGGLER=warn` the report is printed instead of returned; with
+    /// Straggler stops background tasks first. If tasks remain, it polls each tracked one once more
+    /// to find out where it waits. The calling task is not counted if it is tracked, or was alive
+    /// when the watch began. With `STRAGGLER=warn` the report is printed instead of returned; with
     /// `STRAGGLER=off` this does nothing.
     ///
     /// # Errors
@@ -75,8 +77,8 @@ impl Watch {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: call it again. The first poll stops the background tasks, and a cancelled call does
-    /// not restart them. A task's panic is reported once.
+    /// Cancel safe: call it again. The first poll stops the background tasks, and a cancelled call
+    /// does not restart them. A task's panic is reported once.
     ///
     /// # Examples
     ///

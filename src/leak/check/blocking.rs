@@ -14,8 +14,8 @@ const LOOKS: usize = 20;
 
 /// Returns how much untracked blocking work is left after the runtime has shut down.
 ///
-/// A thread that has not stopped runs a closure, or polls or drops a task: the shutdown has dropped all
-/// other tasks. Closures that wait for a thread are counted only with `--cfg tokio_unstable`.
+/// A thread that has not stopped runs a closure, or polls or drops a task: the shutdown has dropped
+/// all other tasks. Closures that wait for a thread are counted only with `--cfg tokio_unstable`.
 pub(crate) fn unseen_work(threads: &ThreadCount, runtime: &Handle, session: &Session) -> usize {
     let count = || {
         let recorded = session.at_work();
@@ -24,7 +24,8 @@ pub(crate) fn unseen_work(threads: &ThreadCount, runtime: &Handle, session: &Ses
         threads.saturating_sub(recorded.running) + queued
     };
     for _ in 0..LOOKS {
-        // Without threads nothing is queued either: a closure waits only while all threads are busy.
+        // Without threads nothing is queued either: a closure waits only while all threads are
+        // busy.
         if threads.now() == 0 || count() == 0 {
             return 0;
         }

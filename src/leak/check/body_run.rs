@@ -33,7 +33,8 @@ pub(crate) enum End<T> {
 }
 
 impl<T> End<T> {
-    /// Returns the report of a test that was given up or ended too late, and its output if it has one.
+    /// Returns the report of a test that was given up or ended too late, and its output if it has
+    /// one.
     pub(crate) fn report(
         self,
         runtime: &CheckedRuntime,
@@ -71,7 +72,8 @@ pub(crate) fn run_body<F: Future + ?Sized>(
     ends_when_idle: bool,
 ) -> End<F::Output> {
     let (task, scope) = (&test.body, &test.scope);
-    // The first probe comes from the watchdog, unless the caller wants one as soon as nothing can run.
+    // The first probe comes from the watchdog, unless the caller wants one as soon as nothing can
+    // run.
     let mut idle_after = ends_when_idle.then_some(NEVER);
     // The progress at which the last probe found a deadlock.
     let mut suspected_at = None;
@@ -88,8 +90,9 @@ pub(crate) fn run_body<F: Future + ?Sized>(
         };
         let progress = scope.census.progress(task);
         let found = contain(|| runtime.block_on(find_deadlock(scope, task, &test.threads)));
-        // The probe polled everything, which may have let a task continue. A deadlock is certain only if
-        // a second probe, made while the runtime is idle, finds it with no progress in between.
+        // The probe polled everything, which may have let a task continue. A deadlock is certain
+        // only if a second probe, made while the runtime is idle, finds it with no progress in
+        // between.
         match found.ok().flatten() {
             Some(report) if was_idle && (suspected_at.is_none() || progress == suspected_at) => {
                 return End::Deadlock(report);
@@ -118,8 +121,8 @@ enum Ran<T> {
     },
 }
 
-/// Runs the body of a test as a recorded task. With `idle_after`, also probes everything when nothing
-/// can run and no timer fires within that time.
+/// Runs the body of a test as a recorded task. With `idle_after`, also probes everything when
+/// nothing can run and no timer fires within that time.
 async fn tracked_body<F: Future + ?Sized>(
     test: &RunningTest,
     mut body: Pin<&mut F>,

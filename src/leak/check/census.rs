@@ -63,8 +63,8 @@ impl Census {
 
     /// Counts the untracked tasks that are there to stay.
     ///
-    /// A worker still counts a task for a moment after its handle was awaited (up to 7 ms were seen).
-    /// Counting such a task here would hide one that leaks later.
+    /// A worker still counts a task for a moment after its handle was awaited (up to 7 ms were
+    /// seen). Counting such a task here would hide one that leaks later.
     fn settled_unseen(&self) -> usize {
         let mut least = self.unseen();
         for _ in 0..SETTLING {
@@ -187,7 +187,8 @@ impl Census {
             task.probe();
         }
         drain::until(PROBE_TIMEOUT, || {
-            // A task that ends instead leaves the record a moment before the runtime stops counting it.
+            // A task that ends instead leaves the record a moment before the runtime stops counting
+            // it.
             self.have_traces() && self.unseen() <= unseen
         })
         .await;

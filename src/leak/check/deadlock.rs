@@ -13,8 +13,8 @@ use crate::leak::report::lock_state::LockState;
 use crate::trace::symbols::Symbols;
 use crate::trace::wait::Wait;
 
-/// Returns a report if the probed body can never end: the clock is paused, and the body and all tasks
-/// wait for each other. Returns `None` if any of them may still run.
+/// Returns a report if the probed body can never end: the clock is paused, and the body and all
+/// tasks wait for each other. Returns `None` if any of them may still run.
 ///
 /// The future has to run in the runtime of the check, which has one thread.
 pub(crate) async fn find_deadlock(

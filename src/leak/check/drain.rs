@@ -13,8 +13,8 @@ use tokio::task::{spawn_blocking, yield_now};
 use crate::leak::record::spawn::track_hold;
 use crate::mutex::lock;
 
-/// How many turns the runtime gets before any real time passes. An aborted task needs one, a detached
-/// task that is about to end a few.
+/// How many turns the runtime gets before any real time passes. An aborted task needs one, a
+/// detached task that is about to end a few.
 const YIELDS: usize = 64;
 
 /// The minimum number of looks. On a busy machine the whole grace may pass between two of them.
@@ -27,7 +27,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_
 /// whether it is done.
 ///
 /// A paused clock does not advance meanwhile. Tokio stops it while blocking work runs
-/// (`Clock::inhibit_auto_advance` in `spawn_blocking`), so a closure blocks until the end of the grace.
+/// (`Clock::inhibit_auto_advance` in `spawn_blocking`), so a closure blocks until the end of the
+/// grace.
 pub(crate) async fn until(grace: Duration, mut is_done: impl FnMut() -> bool) -> bool {
     let has_workers = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
     for _ in 0..YIELDS {

@@ -36,7 +36,8 @@ impl Leftovers {
         self.applied.excess.len() + self.unseen
     }
 
-    /// Returns how many tasks no place rule allows. Tasks use up the allowed count before blocking work.
+    /// Returns how many tasks no place rule allows. Tasks use up the allowed count before blocking
+    /// work.
     pub(crate) fn task_count(&self) -> usize {
         self.split_excess().0.len() + self.unseen
     }

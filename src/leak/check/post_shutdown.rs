@@ -64,8 +64,8 @@ impl PostShutdown {
         })
     }
 
-    /// Returns how many of the busy threads may be workers blocked by an unrecorded task, rather than
-    /// blocking work.
+    /// Returns how many of the busy threads may be workers blocked by an unrecorded task, rather
+    /// than blocking work.
     fn may_be_tasks(&self, unseen: usize, scope: &Scope) -> usize {
         match scope.census.runtime.runtime_flavor() {
             RuntimeFlavor::MultiThread => unseen.min(self.blocking),

@@ -31,8 +31,8 @@ use crate::panic::Panic;
 use crate::schedule::steering;
 use crate::trace::place::find_workspace;
 
-/// How long the runtime keeps an idle blocking thread. An idle thread looks like a busy one, so while
-/// one is left no deadlock is detected.
+/// How long the runtime keeps an idle blocking thread. An idle thread looks like a busy one, so
+/// while one is left no deadlock is detected.
 const IDLE_THREADS: Duration = Duration::from_millis(400);
 
 /// Why a test does not run inside of a runtime.
@@ -145,8 +145,8 @@ fn run_if_possible<F: TestBody + ?Sized>(
     };
     let mut findings = match teardown.wait(runtime, grace) {
         Ok(findings) => findings,
-        // With `unhandled_panic = "shutdown_runtime"`, a task's panic ends the runtime and makes the
-        // body panic. Nothing can run in it any more, and its tasks are dropped.
+        // With `unhandled_panic = "shutdown_runtime"`, a task's panic ends the runtime and makes
+        // the body panic. Nothing can run in it any more, and its tasks are dropped.
         Err(_) if outcome.is_err() => scope.no_findings(),
         Err(panic) => Findings {
             ending: Some(Ending::CheckFailed(panic.to_string())),

@@ -156,8 +156,8 @@ impl Scope {
 
     /// Ends the check of a test that was given up, with where its tasks wait.
     ///
-    /// The caller has probed them while it polled the body, since that may poll tasks of a `LocalSet`.
-    /// The future has to run in the runtime of the check.
+    /// The caller has probed them while it polled the body, since that may poll tasks of a
+    /// `LocalSet`. The future has to run in the runtime of the check.
     pub(crate) async fn give_up(&self, ending: Ending) -> Report {
         self.census.await_traces().await;
         self.with_tasks(ending, &mut Symbols::default())

@@ -18,12 +18,12 @@ use crate::leak::report::findings::Findings;
 use crate::leak::settings::GRACE;
 use crate::panic::Panic;
 
-/// The minimum time for threads to stop in the shutdown. On a busy machine even idle ones need some.
-/// Only a blocked thread uses all of it.
+/// The minimum time for threads to stop in the shutdown. On a busy machine even idle ones need
+/// some. Only a blocked thread uses all of it.
 const SHUTDOWN: Duration = GRACE;
 
-/// How long the teardown may take beyond the grace before the watchdog reports a hang. Even on a busy
-/// machine it takes that long only if a leftover blocks the test's thread.
+/// How long the teardown may take beyond the grace before the watchdog reports a hang. Even on a
+/// busy machine it takes that long only if a leftover blocks the test's thread.
 const TEARDOWN: Duration = Duration::from_secs(5);
 
 /// How much longer it may take while backtraces are resolved, which is slow with much debug

@@ -1,9 +1,9 @@
 //! Finds threads that outlive a test, on Linux.
 //!
-//! The kernel lists the threads of a process but not which thread started another. A thread without a
-//! name inherits the system name (`comm`) of its starter, which `std::thread` does not use. So while a
-//! test runs, its thread and those of its runtime carry a unique name, the mark. Any other thread that
-//! carries the mark afterwards was started by the test.
+//! The kernel lists the threads of a process but not which thread started another. A thread without
+//! a name inherits the system name (`comm`) of its starter, which `std::thread` does not use. So
+//! while a test runs, its thread and those of its runtime carry a unique name, the mark. Any other
+//! thread that carries the mark afterwards was started by the test.
 //!
 //! A named thread does not carry the mark. It counts only if nothing else can have started it.
 
@@ -18,15 +18,15 @@ use crate::leak::record::os_threads::{Id, LIST, ids, is_exiting, name_of, own_id
 use crate::leak::record::runtime_threads::RuntimeThreads;
 use crate::leak::report::leaked_thread::LeakedThread;
 
-/// Name prefixes of threads that no test starts: straggler's own, and the kernel's `io_uring` workers.
-/// The kernel keeps 15 bytes of a name.
+/// Name prefixes of threads that no test starts: straggler's own, and the kernel's `io_uring`
+/// workers. The kernel keeps 15 bytes of a name.
 const HELPERS: [&[u8]; 3] = [b"straggler-watch", b"straggler-grace", b"iou-"];
 
 /// The shortest and the longest pause between two looks.
 const PAUSES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(2));
 
-/// The minimum number of looks. On a busy machine the time may be over before an ending thread gets a
-/// processor.
+/// The minimum number of looks. On a busy machine the time may be over before an ending thread gets
+/// a processor.
 const LOOKS: usize = 300;
 
 /// Finds the threads that a test leaves behind. Keeps the test's thread marked until dropped.
@@ -37,8 +37,8 @@ pub(crate) struct Threads {
     /// Its name before the test.
     name: Vec<u8>,
     runtime: Arc<RuntimeThreads>,
-    /// The threads from before the test, if none of them starts others. Then every new thread is the
-    /// test's.
+    /// The threads from before the test, if none of them starts others. Then every new thread is
+    /// the test's.
     bystanders: Option<HashSet<Id>>,
 }
 

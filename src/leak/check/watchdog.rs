@@ -1,7 +1,8 @@
 //! The watchdog: one thread per process that watches every running test.
 //!
-//! It probes a test that exceeds its timeout, and gives up a test that does not respond to the probe
-//! because it blocks its thread. Before the timeout it checks each test for a possible deadlock.
+//! It probes a test that exceeds its timeout, and gives up a test that does not respond to the
+//! probe because it blocks its thread. Before the timeout it checks each test for a possible
+//! deadlock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -40,8 +40,8 @@ pub(crate) struct Stall {
     unchanged: u32,
 }
 
-/// How many checks, half a second apart, must see no progress before the test is probed for a deadlock.
-/// A thread or another runtime may be about to wake it.
+/// How many checks, half a second apart, must see no progress before the test is probed for a
+/// deadlock. A thread or another runtime may be about to wake it.
 const STALLED_CHECKS: u32 = 2;
 
 impl watchdog::Test for RunningTest {
@@ -73,7 +73,8 @@ impl watchdog::Test for RunningTest {
 }
 
 impl RunningTest {
-    /// Probes the tasks and the body. The body comes last, since its poll may poll tasks of a `LocalSet`.
+    /// Probes the tasks and the body. The body comes last, since its poll may poll tasks of a
+    /// `LocalSet`.
     pub(crate) fn probe_all(&self) {
         self.scope.census.probe_tasks();
         self.body.probe();
@@ -81,7 +82,8 @@ impl RunningTest {
 
     /// Returns whether enough checks in a row, this one included, saw no progress.
     fn is_stalled(&self) -> bool {
-        // The clock is part of the progress: it stands still only if it is paused and no timer fires.
+        // The clock is part of the progress: it stands still only if it is paused and no timer
+        // fires.
         let now = self.scope.census.progress(&self.body);
         let now = now.map(|progress| (progress, self.scope.census.clock()));
         let mut stall = lock(&self.stall);
@@ -103,7 +105,8 @@ pub(crate) struct EndingTest(pub(crate) Arc<RunningTest>);
 impl watchdog::Test for EndingTest {
     fn check_progress(&self) {}
 
-    /// Does nothing: tasks that are being dropped cannot respond, and a probe would clear their traces.
+    /// Does nothing: tasks that are being dropped cannot respond, and a probe would clear their
+    /// traces.
     fn probe(&self) {}
 
     fn give_up(&self) {

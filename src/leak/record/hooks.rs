@@ -1,4 +1,5 @@
-//! Runtime hooks that see every spawn, with `--cfg tokio_unstable`. In other builds they do nothing.
+//! Runtime hooks that see every spawn, with `--cfg tokio_unstable`. In other builds they do
+//! nothing.
 
 #[cfg(tokio_unstable)]
 use std::cell::Cell;
@@ -24,7 +25,8 @@ impl Hooks {
     /// Makes the runtime report spawned and ended tasks, and polls if it is steered.
     #[cfg(tokio_unstable)]
     pub(crate) fn install(builder: &mut Builder, is_steered: bool) -> Self {
-        // Weak to avoid a cycle: a session keeps tasks, whose wakers keep the runtime and its hooks.
+        // Weak to avoid a cycle: a session keeps tasks, whose wakers keep the runtime and its
+        // hooks.
         let session = Arc::new(OnceLock::<Weak<Session>>::new());
         let spawned = Arc::clone(&session);
         builder.on_task_spawn(move |task| {

@@ -14,8 +14,8 @@ use crate::mutex::lock;
 /// The holder and the waiters of one lock.
 #[derive(Debug, Default)]
 pub(crate) struct LockRecord {
-    /// Where its holder acquired it. Outside of the mutex, because every acquisition writes it and only
-    /// a report reads it.
+    /// Where its holder acquired it. Outside of the mutex, because every acquisition writes it and
+    /// only a report reads it.
     held_at: AtomicCell<Option<&'static Location<'static>>>,
     users: Mutex<Users>,
 }

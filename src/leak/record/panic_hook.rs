@@ -1,9 +1,10 @@
 //! Detects which panics ended a task.
 //!
-//! Tracked tasks catch their own panics, so those are exact. Panics of untracked tasks are seen by one
-//! panic hook for the process, which asks tokio for the current runtime and task. Whether such a panic
-//! ended the task or was caught inside of it shows in its backtrace: the innermost frame that catches
-//! panics is tokio's own, or it is not. Resolving a backtrace is slow, and done only if a panic happened.
+//! Tracked tasks catch their own panics, so those are exact. Panics of untracked tasks are seen by
+//! one panic hook for the process, which asks tokio for the current runtime and task. Whether such
+//! a panic ended the task or was caught inside of it shows in its backtrace: the innermost frame
+//! that catches panics is tokio's own, or it is not. Resolving a backtrace is slow, and done only
+//! if a panic happened.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -23,7 +24,8 @@ use crate::panic::{Panic, message_of, observe_resumed};
 use crate::trace::place::Place;
 
 thread_local! {
-    /// The last panic of this thread in a tracked task: its payload reaches the task without a place.
+    /// The last panic of this thread in a tracked task: its payload reaches the task without a
+    /// place.
     static LAST: RefCell<Option<(Option<String>, Place)>> = const { RefCell::new(None) };
 }
 
@@ -48,8 +50,8 @@ impl Hook {
     }
 }
 
-/// `set_hook` drops the hook it replaces, so this notices a test that sets its own. A hook that wraps
-/// ours keeps it alive, and ours still counts as installed.
+/// `set_hook` drops the hook it replaces, so this notices a test that sets its own. A hook that
+/// wraps ours keeps it alive, and ours still counts as installed.
 impl Drop for Hook {
     fn drop(&mut self) {
         // Relaxed: the flag guards no other data.
@@ -95,8 +97,8 @@ thread_local! {
     static CAPTURE: RefCell<Option<Capture>> = const { RefCell::new(None) };
 }
 
-/// Calls `run`, and also returns the last panic of this thread meanwhile. `is_quiet` keeps the previous
-/// hook from printing it. Captures nothing if the hook is not installed.
+/// Calls `run`, and also returns the last panic of this thread meanwhile. `is_quiet` keeps the
+/// previous hook from printing it. Captures nothing if the hook is not installed.
 pub(crate) fn capture_panics<R>(is_quiet: bool, run: impl FnOnce() -> R) -> (R, Option<Captured>) {
     struct EndsCapture;
     impl Drop for EndsCapture {
@@ -131,8 +133,8 @@ fn note_resumed(payload: &(dyn Any + Send)) {
     note(message_of(payload), None);
 }
 
-/// Records a panic of this thread, if it is inside of a task of a watched runtime, or of a runtime that
-/// such a task built.
+/// Records a panic of this thread, if it is inside of a task of a watched runtime, or of a runtime
+/// that such a task built.
 fn note(message: Option<String>, place: Option<&Location<'_>>) {
     // The body of a test has no task id. The check catches its panic.
     let Some(id) = task::try_id() else {

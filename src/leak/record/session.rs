@@ -40,14 +40,16 @@ struct Record {
     live: FxHashMap<Key, Arc<Task>>,
     /// The numbers of the background tasks, and how to stop them.
     background: Vec<(usize, AbortHandle)>,
-    /// How many ending checks have stopped the background tasks. If any, a new one is stopped at once.
+    /// How many ending checks have stopped the background tasks. If any, a new one is stopped at
+    /// once.
     stopping: usize,
 }
 
 /// The recorded work that keeps threads of a runtime busy or waits for one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AtWork {
-    /// Closures that have begun, and tasks. After a shutdown, a task is left only inside a poll or drop.
+    /// Closures that have begun, and tasks. After a shutdown, a task is left only inside a poll or
+    /// drop.
     pub(crate) running: usize,
     /// Closures that wait for a thread.
     pub(crate) queued: usize,
@@ -170,7 +172,8 @@ impl Session {
         record.live.insert(Key::Id(id), Arc::new(task));
     }
 
-    /// Ends the record of an untracked task. Ignores other ids: tracked tasks end their own records.
+    /// Ends the record of an untracked task. Ignores other ids: tracked tasks end their own
+    /// records.
     #[cfg(tokio_unstable)]
     pub(crate) fn end_hooked(&self, id: task::Id) {
         let ended = self.record().live.remove(&Key::Id(id));
@@ -202,8 +205,8 @@ impl Session {
         selected
     }
 
-    /// Returns the recorded work that keeps threads busy after the runtime has shut down: blocking work,
-    /// and tasks that could not be dropped.
+    /// Returns the recorded work that keeps threads busy after the runtime has shut down: blocking
+    /// work, and tasks that could not be dropped.
     pub(crate) fn at_work(&self) -> AtWork {
         let record = self.record();
         let mut at_work = AtWork::default();

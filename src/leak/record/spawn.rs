@@ -16,8 +16,8 @@ use crate::leak::record::tracked::{Recorded, Tracked};
 
 /// Spawns a task like [`tokio::spawn`], and tracks it.
 ///
-/// If the task outlives a [`LeakCheck`](crate::LeakCheck) of its runtime, the report says where it was
-/// spawned, by whom, how often it was polled and where it waits. Without a leak check this is
+/// If the task outlives a [`LeakCheck`](crate::LeakCheck) of its runtime, the report says where it
+/// was spawned, by whom, how often it was polled and where it waits. Without a leak check this is
 /// [`tokio::spawn`] plus one atomic load.
 ///
 /// To track spawns without editing the code, see [`straggler::tokio`](mod@crate::tokio).
@@ -72,8 +72,8 @@ where
 
 /// Spawns a task on this thread like [`tokio::task::spawn_local`], and tracks it.
 ///
-/// Dropping a `LocalSet` drops its tasks, so a set that is a local variable of the test leaks none. If
-/// the set outlives the test, its unfinished tasks are reported.
+/// Dropping a `LocalSet` drops its tasks, so a set that is a local variable of the test leaks none.
+/// If the set outlives the test, its unfinished tasks are reported.
 ///
 /// # Panics
 ///
@@ -98,8 +98,9 @@ where
 
 /// Runs a closure on a blocking thread like [`tokio::task::spawn_blocking`], and tracks it.
 ///
-/// If the closure outlives a [`LeakCheck`](crate::LeakCheck) of its runtime, the report says where it
-/// was spawned and by whom. The report of a task that the closure spawns names this call as the spawner.
+/// If the closure outlives a [`LeakCheck`](crate::LeakCheck) of its runtime, the report says where
+/// it was spawned and by whom. The report of a task that the closure spawns names this call as the
+/// spawner.
 ///
 /// # Panics
 ///
@@ -123,8 +124,9 @@ where
 
 /// Spawns a helper task that runs as long as the test, such as a server under test.
 ///
-/// Straggler aborts it after the body, so it is not a leak unless it never yields. A panic of the helper
-/// while the body runs still fails the check. Tasks that the helper spawns are not aborted with it.
+/// Straggler aborts it after the body, so it is not a leak unless it never yields. A panic of the
+/// helper while the body runs still fails the check. Tasks that the helper spawns are not aborted
+/// with it.
 ///
 /// Without a leak check this is [`tokio::spawn`].
 ///
@@ -231,8 +233,8 @@ pub(crate) struct Spawning {
 
 impl Drop for Spawning {
     fn drop(&mut self) {
-        // Only the runtime's count tells whether the task belongs to a `LocalSet`, whose tasks it does
-        // not count. Local tasks run on this thread, so no other one came or went meanwhile.
+        // Only the runtime's count tells whether the task belongs to a `LocalSet`, whose tasks it
+        // does not count. Local tasks run on this thread, so no other one came or went meanwhile.
         if let Some((task, before)) = self.local.take() {
             if alive() > Some(before) {
                 task.set_counted();

@@ -18,8 +18,8 @@ use crate::trace::symbols::Symbols;
 use crate::trace::wait::Wait;
 use crate::trace::waker::{self, Trace};
 
-/// How many spawners of spawners a record keeps. A chain of tasks that each spawn their successor must
-/// not grow the memory without bound.
+/// How many spawners of spawners a record keeps. A chain of tasks that each spawn their successor
+/// must not grow the memory without bound.
 const GENERATIONS: usize = 32;
 
 /// The record of one task.
@@ -34,7 +34,8 @@ pub(crate) struct Task {
     pub(crate) spawned: Instant,
     /// The backtrace of the spawn, if a hook saw it in a dependency.
     pub(crate) stack: Option<Backtrace>,
-    /// Whether the runtime counts it as alive. It does not count closures and tasks of a `LocalSet`.
+    /// Whether the runtime counts it as alive. It does not count closures and tasks of a
+    /// `LocalSet`.
     is_counted: AtomicBool,
     /// Tokio's id, set by the first poll; `Some(None)` for a body, which has none.
     id: OnceLock<Option<task::Id>>,
@@ -86,8 +87,8 @@ pub(crate) enum Spawner {
 struct Progress {
     /// The number of polls, without those that only a probe caused.
     polls: AtomicUsize,
-    /// When the current poll, or the closure, began: nanoseconds since the spawn, plus 1. Zero outside
-    /// of polls.
+    /// When the current poll, or the closure, began: nanoseconds since the spawn, plus 1. Zero
+    /// outside of polls.
     poll_began: AtomicU64,
     /// Whether the next poll records where the task waits.
     is_probed: AtomicBool,
@@ -175,8 +176,8 @@ impl Task {
         if is_first {
             *lock(&progress.waker) = Some(context.waker().clone());
         }
-        // Relaxed is enough: the flag guards no other data, and the probe sets it before it wakes, so
-        // the resulting poll sees it.
+        // Relaxed is enough: the flag guards no other data, and the probe sets it before it wakes,
+        // so the resulting poll sees it.
         let is_probed = progress.is_probed.load(Relaxed);
         if is_first || !is_probed {
             progress.polls.fetch_add(1, Relaxed);
@@ -210,7 +211,8 @@ impl Task {
         // Loads first: a swap costs more, and nearly no poll is probed.
         if !progress.is_probed.load(Relaxed) || !progress.is_probed.swap(false, Relaxed) {
             let polled = self.enter(|| poll(context));
-            // Helpers and the body are always in flight: they would count as overlap with everything.
+            // Helpers and the body are always in flight: they would count as overlap with
+            // everything.
             if !matches!(self.kind, Kind::Body | Kind::Background) {
                 steering::note_task(self.number, polled.is_pending());
             }

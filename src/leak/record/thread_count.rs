@@ -17,8 +17,8 @@ pub(crate) struct ThreadCount(AtomicUsize);
 impl ThreadCount {
     /// Counts the threads of the runtime that `builder` will build.
     ///
-    /// Also records them in `of_runtime` and for [`thread_runtime`]: a builder takes one callback of
-    /// each kind, so this one serves all three.
+    /// Also records them in `of_runtime` and for [`thread_runtime`]: a builder takes one callback
+    /// of each kind, so this one serves all three.
     pub(crate) fn observe(
         builder: &mut Builder,
         of_runtime: Option<Arc<RuntimeThreads>>,

@@ -24,8 +24,8 @@ pub(crate) struct Tracked<F> {
     /// `None` only after `drop`.
     #[pin]
     future: Option<F>,
-    /// `None` in a runtime that is not watched. Dropped after the future: a task has not ended while its
-    /// variables are alive.
+    /// `None` in a runtime that is not watched. Dropped after the future: a task has not ended
+    /// while its variables are alive.
     record: Option<Recorded>,
 }
 

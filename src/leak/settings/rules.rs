@@ -37,7 +37,8 @@ impl Rules {
         self.count = (count > 0).then_some(count);
     }
 
-    /// Allows leftovers spawned at a place that starts with `prefix`, `None` for any number of them.
+    /// Allows leftovers spawned at a place that starts with `prefix`, `None` for any number of
+    /// them.
     pub(crate) fn allow_at(&mut self, prefix: String, at_most: Option<usize>) {
         self.places.push(PlaceRule { prefix, at_most });
         // The most specific rule matches first, which leaves room in the general ones.
