@@ -2,7 +2,7 @@
 //!
 //! Use the attribute [`#[straggler::test]`](macro@crate::test), or [`LeakCheck`] where an attribute
 //! does not fit. A failing check yields a [`Report`], which programs read as [`json`].
-//! [`self_test()`] tells what the check can see in this build.
+//! [`self_test()`] returns what the check can see in this build.
 
 pub(crate) mod check;
 mod leak_check;

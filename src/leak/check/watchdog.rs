@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_ends_when_it_was_probed_is_not_given_up() {
+    fn test_that_ends_after_probe_is_not_given_up() {
         let (sender, calls) = channel();
         let watched = watch(Arc::new(Log(sender)), Some(Instant::now())).unwrap();
         assert_eq!(calls.recv(), Ok("probe"));

@@ -23,7 +23,7 @@ pub(crate) struct Panicked {
     pub(crate) message: Option<String>,
     /// `None` if unknown, as after `resume_unwind`.
     pub(crate) place: Option<Place>,
-    /// The backtrace of a panic seen by the hook, which tells whether it ended the task. `None` if
+    /// The backtrace of a panic seen by the hook, which shows whether it ended the task. `None` if
     /// it certainly did.
     pub(crate) calls: Option<Backtrace>,
 }
@@ -32,7 +32,7 @@ impl Panicked {
     /// Returns whether a check that began at `began` is charged with this panic, the session's
     /// `number`th.
     ///
-    /// Its task has to be newer than the check. Nothing tells when an untracked task was spawned,
+    /// Its task has to be newer than the check. It is unknown when an untracked task was spawned,
     /// so there the panic itself has to be newer.
     pub(crate) fn is_since(&self, began: Watermark, number: usize) -> bool {
         match &self.task {

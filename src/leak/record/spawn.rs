@@ -233,7 +233,7 @@ pub(crate) struct Spawning {
 
 impl Drop for Spawning {
     fn drop(&mut self) {
-        // Only the runtime's count tells whether the task belongs to a `LocalSet`, whose tasks it
+        // Only the runtime's count shows whether the task belongs to a `LocalSet`, whose tasks it
         // does not count. Local tasks run on this thread, so no other one came or went meanwhile.
         if let Some((task, before)) = self.local.take() {
             if alive() > Some(before) {

@@ -111,7 +111,7 @@ impl Task {
         spawner: Spawner,
     ) -> Self {
         let (spawner, generation) = match spawner {
-            // Skips the latest spawner and keeps the first ones, which are the most telling.
+            // Skips the latest spawner and keeps the first ones, which say most about the origin.
             Spawner::Task(task) if task.generation == GENERATIONS => {
                 (task.spawner.clone(), GENERATIONS)
             }
