@@ -1,160 +1,382 @@
-//! What to do about a report.
+//! What to do about a finding: the last lines of a report.
 
 use std::fmt;
 
 use crate::leak::render::blocking;
 use crate::leak::report::Report;
+use crate::leak::report::acquisition::Acquisition;
 use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::lock_state::LockState;
 use crate::leak::report::verdict::Verdict;
+use crate::trace::symbols::Call;
 use crate::trace::wait::Wait;
 
-/// Says what to do about what the test fails by. The lines below its own are for what ranks lower.
+/// How many tasks one step names.
+const NAMED: usize = 5;
+
+/// Why a finding matters, and the steps that fix it.
+struct Advice {
+    why: &'static str,
+    steps: Vec<String>,
+}
+
+/// Writes what to do about the finding that decided the verdict.
 pub(crate) fn write_advice(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
-    match report.verdict() {
-        Verdict::Deadlocked { .. } => {
-            f.write_str(DEADLOCKED)?;
-            write_lock_line(f, report)
-        }
-        Verdict::Hung { .. } => {
-            f.write_str(HUNG)?;
-            write_lock_line(f, report)
-        }
-        Verdict::Late { .. } => f.write_str(LATE),
-        Verdict::Stuck => f.write_str(STUCK),
-        Verdict::Leaked => write_leaked(f, report),
-        Verdict::Panicked => write_panicked(f, report),
-        Verdict::BlockingLeaked => write_blocking(f, report),
-        Verdict::ThreadsLeaked => f.write_str(THREADS_LEAKED),
-        Verdict::LocksHeld => f.write_str(LOCKS_HELD),
-        // Their reason says what to do.
-        Verdict::NotRun(_) | Verdict::CheckFailed(_) => Ok(()),
-    }
-}
-
-const DEADLOCKED: &str = "
-All that is left waits for one another. What to do:
-  take locks in the same order everywhere, and hold none while waiting for another task
-  see that who is waited for is still there: a sender, a task that was aborted
-  if a thread or another runtime is to answer, and takes a second: let the clock run, or use `spawn_blocking`";
-
-const HUNG: &str = "
-A test that waits for what never comes waits for ever. What to do:
-  make sure that it is woken, also if an earlier step fails
-  if it only needs more time: `timeout = \"..\"`";
-
-const LATE: &str = "
-It could not be given up in time: it was inside of one poll then, or came to its end just then. What
-blocks its thread belongs in `spawn_blocking`. If it only needs more time: `timeout = \"..\"`";
-
-const STUCK: &str = "
-What to do:
-  move what blocks a thread into `spawn_blocking`, and await that
-  have what a `drop` waits for end before, by an `async fn` that the test awaits";
-
-const THREADS_LEAKED: &str = "
-A thread goes on when its `JoinHandle` is dropped, beside the next tests. What to do:
-  give it a sign to stop, and `join()` it before the test ends: drop the sender, or set a flag
-  or start it in `std::thread::scope`, which joins it";
-
-const LOCKS_HELD: &str = "
-Who waits for a lock that is never released waits for ever. What to do:
-  drop the guard before the test ends, or call its `release()`
-  keep no guard in a static, in a task that is left, or by `mem::forget`";
-
-fn write_leaked(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
-    let findings = report.findings();
-    let waits_for_time = |task: &LeakedTask| match task.wait() {
-        Wait::At(places) => places
-            .iter()
-            .any(|place| place.on().is_some_and(|on| on.starts_with("tokio::time"))),
-        _ => false,
+    let Some(Advice { why, steps }) = advice(report) else {
+        return Ok(());
     };
-    f.write_str(
-        "
-What outlives a test disturbs the next one. What to do:
-  await the task's `JoinHandle` before the test ends, or `abort()` it and then await it",
-    )?;
-    if findings.tasks.iter().any(waits_for_time) {
-        f.write_str("\n  give a task that sleeps in a loop a sign to stop: a `CancellationToken`")?;
+    let space = if why.is_empty() { "" } else { " " };
+    write!(f, "\n{why}{space}What to do:")?;
+    steps.iter().try_for_each(|step| write!(f, "\n  {step}"))
+}
+
+fn advice(report: &Report) -> Option<Advice> {
+    match report.verdict() {
+        Verdict::Deadlocked { wait } => Some(deadlocked(report, wait)),
+        Verdict::Hung { wait, .. } => Some(hung(report, wait)),
+        Verdict::Late { .. } => Some(late(report)),
+        Verdict::Stuck => Some(stuck(report)),
+        Verdict::Leaked => Some(leaked(report)),
+        Verdict::Panicked => Some(panicked(report)),
+        Verdict::BlockingLeaked => Some(blocking_leaked(report)),
+        Verdict::ThreadsLeaked => Some(threads_leaked(report)),
+        Verdict::LocksHeld => Some(locks_held(report)),
+        // The reason in the headline already says what to do.
+        Verdict::NotRun(_) | Verdict::CheckFailed(_) => None,
     }
-    if findings.tasks.iter().any(LeakedTask::is_background) {
-        f.write_str(
-            "\n  let the background task await something: only then can it be stopped for you",
-        )?;
+}
+
+fn deadlocked(report: &Report, wait: &Wait) -> Advice {
+    let mut waits = report.tasks().iter().map(LeakedTask::wait).chain([wait]);
+    let mut steps = Vec::new();
+    if let Some(step) = reacquired_lock(report) {
+        steps.push(step);
+    } else if !report.locks().is_empty() || waits.any(|wait| waits_on(wait, LOCKS)) {
+        steps.push(
+            "acquire locks in the same order everywhere, and hold none while awaiting a task"
+                .to_owned(),
+        );
+    }
+    steps.push(
+        "find who should end each wait above (a sender, a permit, another task), and why it cannot"
+            .to_owned(),
+    );
+    // Straggler sees neither threads of its own nor other runtimes: one of them may be the answer.
+    steps.push(
+        "if a thread or another runtime sends the answer: do not pause the clock, or wait for it in \
+         `spawn_blocking`"
+            .to_owned(),
+    );
+    Advice {
+        why: match report.count() {
+            0 => NEVER_HAPPENS,
+            _ => "Every remaining task is waiting for another one.",
+        },
+        steps,
+    }
+}
+
+const NEVER_HAPPENS: &str = "The test is waiting for something that never happens.";
+
+fn hung(report: &Report, wait: &Wait) -> Advice {
+    match wait {
+        Wait::Blocks(_) => Advice {
+            why: "A timeout cannot cancel a body that blocks its thread.",
+            steps: vec![UNBLOCK.to_owned(), more_time(report)],
+        },
+        Wait::Busy(_) => Advice {
+            why: "The body keeps waking itself.",
+            steps: vec![
+                "end the loop, or await the event it polls for: a channel or a `Notify`".to_owned(),
+                more_time(report),
+            ],
+        },
+        // More time helps none of these.
+        Wait::Unwakeable => Advice {
+            why: "Nothing can wake the test.",
+            steps: vec![
+                "await a future that registers the waker of each poll; `pending()` and some \
+                 hand-written futures do not"
+                    .to_owned(),
+            ],
+        },
+        Wait::At(_) | Wait::Unstarted | Wait::Unanswered | Wait::Unknown => Advice {
+            why: NEVER_HAPPENS,
+            steps: vec![end_of_wait(report, wait), more_time(report)],
+        },
+    }
+}
+
+/// Says how to end a wait, judged by what is awaited.
+fn end_of_wait(report: &Report, wait: &Wait) -> String {
+    if let Some(step) = reacquired_lock(report) {
+        return step;
+    }
+    let step = if waits_on(wait, LOCKS) {
+        let holder = report.locks().iter().find_map(LockState::holder);
+        return match holder.map(Acquisition::place) {
+            Some(place) => format!("release the lock acquired at {place} before waiting for it"),
+            None => {
+                "release the lock before waiting for it: drop the guard that holds it".to_owned()
+            }
+        };
+    } else if waits_on(wait, TASKS) && blocking::total(report.findings()) > 0 {
+        "make the `spawn_blocking` closure return: drop its sender, or set a flag that it checks"
+    } else if waits_on(wait, TASKS) {
+        "make the awaited task finish, or `abort()` it before awaiting it"
+    } else if waits_on(wait, CHANNELS) {
+        "use or drop the other end of the channel on every path, also when an earlier step fails"
+    } else if waits_on(wait, TIMERS) {
+        "shorten the sleep or interval that it awaits"
     } else {
-        f.write_str(
-            "\n  spawn a helper that is to run as long as the test by `straggler::background`",
-        )?;
-    }
-    if blocking::total(findings) > 0 {
-        f.write_str("\n  await blocking work, too: it cannot be stopped from outside")?;
-    }
-    write_thread_line(f, report)?;
-    let files = findings.tasks.iter().map(|task| task.place().file());
-    write_rule(f, report, files, findings.unseen, report.count())
+        "make the awaited event happen on every path, also when an earlier step fails"
+    };
+    step.to_owned()
 }
 
-fn write_panicked(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
-    f.write_str(
-        "
-A task that panics does not do its work, and only whoever awaits it finds out. What to do:
-  fix what panics, or let the task return a `Result` that somebody looks at",
-    )?;
-    f.write_str(match report.test() {
-        Some(_) => "\n  if the test is about panics: `#[straggler::test(panics = \"allow\")]`",
-        None => "\n  if it is about panics: `LeakCheck::new().allow_panics()`",
-    })
+const LOCKS: &[&str] = &["straggler::Lock", "::mutex::", "::rwlock::", "semaphore"];
+const TASKS: &[&str] = &["::task::join", "::join_set::"];
+const CHANNELS: &[&str] = &["::oneshot::", "::mpsc::", "::broadcast::", "::watch::"];
+const TIMERS: &[&str] = &["tokio::time::"];
+
+/// Whether one of the awaited things has one of these in its path.
+fn waits_on(wait: &Wait, paths: &[&str]) -> bool {
+    let Wait::At(places) = wait else {
+        return false;
+    };
+    let mut awaited = places.iter().filter_map(|place| place.on());
+    awaited.any(|on| paths.iter().any(|path| on.contains(path)))
 }
 
-fn write_blocking(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
+/// Names both acquisitions of a lock that its own holder waits for.
+fn reacquired_lock(report: &Report) -> Option<String> {
+    let mut locks = report.locks().iter();
+    let lock = locks.find(|lock| lock.may_wait_for_itself())?;
+    let holder = lock.holder()?;
+    let mut waiters = lock.waiters().iter();
+    let waiter = waiters.find(|waiter| waiter.by() == holder.by())?;
+    Some(format!(
+        "release the lock acquired at {} before the same task acquires it at {}",
+        holder.place(),
+        waiter.place()
+    ))
+}
+
+const UNBLOCK: &str =
+    "move the blocking call into `spawn_blocking` and await that, or make an async call";
+
+fn more_time(report: &Report) -> String {
+    let setting = setting(report, "timeout = \"..\"", "timeout(..)");
+    format!("if it only needs more time: {setting}")
+}
+
+fn late(report: &Report) -> Advice {
+    Advice {
+        why: "The timeout found the body inside a poll, or just ending, and could not cancel it.",
+        steps: vec![UNBLOCK.to_owned(), more_time(report)],
+    }
+}
+
+fn stuck(report: &Report) -> Advice {
+    let blocks = labels(report, |task| matches!(task.wait(), Wait::Blocks(_)));
+    let unblock = match blocks {
+        Some(blocks) => format!("a task that blocks its thread ({blocks}): {UNBLOCK}"),
+        None => UNBLOCK.to_owned(),
+    };
+    Advice {
+        why: "",
+        steps: vec![
+            unblock,
+            "if a `drop` waits: do that work in an `async fn`, and await it in the test".to_owned(),
+        ],
+    }
+}
+
+fn leaked(report: &Report) -> Advice {
+    let is_blocked = |task: &LeakedTask| matches!(task.wait(), Wait::Blocks(_));
+    let of_dependency = |task: &LeakedTask| task.caller().is_some() || task.place().is_foreign();
+    // The test's own code has a `JoinHandle` of these, and `abort()` ends them.
+    let can_abort =
+        |task: &LeakedTask| !task.is_background() && !of_dependency(task) && !is_blocked(task);
+    let has_own = report.unseen() > 0 || report.tasks().iter().any(can_abort);
+
+    let mut steps = Vec::new();
+    if has_own {
+        steps.push(
+            "keep the `JoinHandle`: await it if the task ends by itself, else `abort()` it and then \
+             await it"
+                .to_owned(),
+        );
+    }
+    let sleeps = |task: &LeakedTask| can_abort(task) && waits_on(task.wait(), TIMERS);
+    if let Some(tasks) = labels(report, sleeps) {
+        steps.push(format!(
+            "a task that sleeps in a loop ({tasks}): stop it with a `CancellationToken`, and await it"
+        ));
+    }
+    let blocks = |task: &LeakedTask| is_blocked(task) && !task.is_background();
+    if let Some(tasks) = labels(report, blocks) {
+        steps.push(format!(
+            "a task that blocks its thread ({tasks}): `abort()` cannot stop it, so {UNBLOCK}"
+        ));
+    }
+    let left_by_dependency =
+        |task: &LeakedTask| of_dependency(task) && !task.is_background() && !is_blocked(task);
+    if let Some(tasks) = labels(report, left_by_dependency) {
+        let mut left = report
+            .tasks()
+            .iter()
+            .filter(|task| left_by_dependency(task));
+        let called_at = left.find_map(|task| task.caller().and_then(Call::place));
+        let at = called_at.map_or(String::new(), |place| format!(" used at {place}"));
+        steps.push(format!(
+            "a task of a dependency ({tasks}): shut down the client, server or pool{at}, and await \
+             that"
+        ));
+    }
+    if let Some(tasks) = labels(report, LeakedTask::is_background) {
+        steps.push(format!(
+            "a background task ({tasks}): let it await something in its loop, since straggler stops \
+             it only at an `.await`"
+        ));
+    }
+    if has_own {
+        steps.push(
+            "a helper that should run until the test ends: spawn it with `straggler::background`"
+                .to_owned(),
+        );
+    }
+    steps.extend(also(report));
+    steps.push(rule(report));
+    Advice {
+        why: "A task that outlives its test can disturb the next one.",
+        steps,
+    }
+}
+
+/// The numbers and names of the tasks that fit, or `None` if there is none.
+fn labels(report: &Report, fits: impl Fn(&LeakedTask) -> bool) -> Option<String> {
+    let tasks: Vec<_> = report.tasks().iter().filter(|task| fits(task)).collect();
+    let named = tasks.iter().take(NAMED).map(|task| match task.name() {
+        Some(name) => format!("#{} `{name}`", task.number()),
+        None => format!("#{}", task.number()),
+    });
+    let mut labels = named.collect::<Vec<_>>().join(", ");
+    if tasks.len() > NAMED {
+        labels.push_str(", ..");
+    }
+    (!labels.is_empty()).then_some(labels)
+}
+
+fn panicked(report: &Report) -> Advice {
+    let at = match report.panics() {
+        [panic] => panic.place().map(|place| format!(" at {place}")),
+        _ => None,
+    };
+    let at = at.unwrap_or_default();
+    let setting = setting(report, "panics = \"allow\"", "allow_panics()");
+    let mut steps = vec![
+        format!("fix the panic{at}, or return a `Result` from the task and check it"),
+        format!("if the test is about panics: {setting}"),
+    ];
+    steps.extend(also(report));
+    Advice {
+        why: "A panic in a task stays silent unless its `JoinHandle` is awaited and checked.",
+        steps,
+    }
+}
+
+fn blocking_leaked(report: &Report) -> Advice {
+    let setting = setting(report, "grace = \"..\"", "grace(..)");
+    let mut steps = vec![
+        "await its `JoinHandle` before the test ends".to_owned(),
+        "if it waits or loops: drop its sender or set a flag, so that it returns".to_owned(),
+        format!("if it only needs more time: {setting}"),
+    ];
+    let threads = !report.threads().is_empty();
+    steps.extend(threads.then(|| JOIN_THREADS.to_owned()));
+    steps.push(rule(report));
+    Advice {
+        why: "A running `spawn_blocking` closure cannot be aborted, and runs on during later tests.",
+        steps,
+    }
+}
+
+fn threads_leaked(report: &Report) -> Advice {
+    let setting = match report.test() {
+        Some(_) => "threads = \"deny\"",
+        None => "deny_threads()",
+    };
+    Advice {
+        why: "A thread keeps running, during later tests too, when its `JoinHandle` is dropped.",
+        steps: vec![
+            "drop its sender or set a flag, so that it returns, and `join()` it before the test ends"
+                .to_owned(),
+            "or spawn it in `std::thread::scope`, which joins it".to_owned(),
+            format!("if it may outlive the test: remove `{setting}`"),
+        ],
+    }
+}
+
+fn locks_held(report: &Report) -> Advice {
+    let at = match report.locks() {
+        [held] => held
+            .holder()
+            .map(|by| format!(" acquired at {}", by.place())),
+        _ => None,
+    };
+    let at = at.unwrap_or_default();
+    Advice {
+        why: "Whoever acquires a lock that is never released waits forever.",
+        steps: vec![
+            format!("drop the guard{at} before the test ends, or call its `release()`"),
+            "do not keep a guard in a static or a leaked task, and do not `mem::forget` it"
+                .to_owned(),
+        ],
+    }
+}
+
+const JOIN_THREADS: &str = "join the threads too: dropping a `JoinHandle` detaches its thread";
+
+/// Steps for what ranks lower than the verdict: fixing that alone would fail the next run.
+fn also(report: &Report) -> impl Iterator<Item = String> {
+    let blocking = blocking::total(report.findings()) > 0;
+    let threads = !report.threads().is_empty();
+    let blocking = blocking
+        .then_some("await the `spawn_blocking` closures too: `abort()` cannot stop one that runs");
+    let threads = threads.then_some(JOIN_THREADS);
+    blocking.into_iter().chain(threads).map(str::to_owned)
+}
+
+/// Names a rule that allows every task and closure in the report.
+fn rule(report: &Report) -> String {
     let findings = report.findings();
-    f.write_str(
-        "
-Blocking work cannot be stopped from outside: it goes on, beside the next tests. What to do:
-  await its `JoinHandle` before the test ends
-  give work that waits or loops a sign to stop: drop the sender, or set a flag
-  if it only needs more time: `grace = \"..\"`",
-    )?;
-    write_thread_line(f, report)?;
-    let files = findings.blocking.iter().map(|work| work.place().file());
-    let count = blocking::total(findings) + findings.also_left;
-    write_rule(f, report, files, findings.unseen_blocking, count)
-}
-
-/// Advises on threads where something else ranks higher.
-fn write_thread_line(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
-    match report.threads() {
-        [] => Ok(()),
-        _ => f.write_str("\n  join threads, too: nothing else ends them before the process does"),
-    }
-}
-
-/// Advises on locks where the test hangs and a lock may be why.
-fn write_lock_line(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
-    if report.locks().iter().any(LockState::may_wait_for_itself) {
-        f.write_str(
-            "\n  a task that acquires a lock it already holds waits for itself: release it first",
-        )?;
-    }
-    Ok(())
-}
-
-/// Names the rule that lets `count` things stay that were spawned in these files, `unseen` ones
-/// among them.
-fn write_rule<'a>(
-    f: &mut fmt::Formatter<'_>,
-    report: &Report,
-    mut files: impl Iterator<Item = &'a str>,
-    unseen: usize,
-    count: usize,
-) -> fmt::Result {
+    let unseen_blocking = findings
+        .unseen_blocking
+        .saturating_sub(findings.may_be_tasks);
+    let tasks = findings.tasks.iter().map(LeakedTask::place);
+    let closures = findings.blocking.iter().map(|work| work.place());
+    let mut files = tasks.chain(closures).map(|place| place.file());
     let file = files.next();
-    let file = file.filter(|file| unseen == 0 && files.all(|other| other == *file));
-    f.write_str("\n  if it may stay: ")?;
-    match (report.test(), file) {
-        (Some(_), Some(file)) => write!(f, "`#[straggler::test(allow(\"{file}\"))]`"),
-        (Some(_), None) => write!(f, "`#[straggler::test(allow = {count})]`"),
-        (None, _) => write!(f, "`LeakCheck::new().allow({count})`"),
+    // A rule for a path cannot match what has no known place, and one rule names one path.
+    let is_seen = findings.unseen + findings.unseen_blocking == 0;
+    let file = file.filter(|file| is_seen && files.all(|other| other == *file));
+    // `allow = n` counts tasks and closures together, also those it allows already.
+    let count = report.count() + findings.blocking.len() + unseen_blocking + findings.also_left;
+    let by_count = format!("allow = {count}");
+    let by_file = file.map(|file| format!("allow(\"{file}\")"));
+    let setting = setting(
+        report,
+        &by_file.unwrap_or(by_count),
+        &format!("allow({count})"),
+    );
+    format!("if it may outlive the test: {setting}")
+}
+
+/// A setting as the test would write it: in the attribute, or with the builder.
+fn setting(report: &Report, attribute: &str, builder: &str) -> String {
+    match report.test() {
+        Some(_) => format!("`#[straggler::test({attribute})]`"),
+        None => format!("`LeakCheck::new().{builder}`"),
     }
 }

@@ -1,18 +1,18 @@
-//! Annotations: what GitHub Actions shows beside the lines of a change, made from lines of output.
+//! Annotations: GitHub Actions shows them beside the changed lines of a pull request.
 //!
-//! Such a line is `::error file=src/lib.rs,line=7,title=..::message`. The runner undoes the escapes,
-//! in properties of `%`, line ends, `:` and `,`, and in the message of `%` and line ends.
+//! An annotation is a line of output: `::error file=src/lib.rs,line=7,title=..::message`. Messages escape
+//! `%` and line ends; properties also escape `:` and `,`.
 
 use std::fmt;
 use std::fmt::Write as _;
 use std::iter;
 use std::path::{Path, PathBuf};
 
-use crate::leak::render::blocking::{self, closures};
+use crate::leak::render::blocking;
 use crate::leak::render::groups;
 use crate::leak::render::locks;
 use crate::leak::render::summary::{Explored, Found, Summary};
-use crate::leak::render::tasks::{tasks_are, write_group, write_panic};
+use crate::leak::render::tasks::{write_group, write_panic};
 use crate::leak::render::text::ending;
 use crate::leak::render::threads;
 use crate::leak::report::Report;
@@ -26,38 +26,40 @@ use crate::leak::report::task_panic::TaskPanic;
 use crate::leak::report::verdict::Verdict;
 use crate::trace::place::Place;
 use crate::trace::symbols::Call;
-use crate::wording::count;
+use crate::wording::{count, is_or_are};
 
-/// How many annotations a test has. GitHub shows 10 errors and 10 warnings of a step, which are all
-/// that `cargo test` may have.
+/// How many annotations a test may have. GitHub shows 10 errors and 10 warnings of a step, and one
+/// `cargo test` is one step.
 const LISTED: usize = 5;
 
-/// How many groups of equal tasks an annotation lists.
+/// How many groups an annotation lists.
 const GROUPS: usize = 3;
 
-/// The annotations of what is told of a test, each of them a line with its end: one for each place at
-/// which there are findings.
+const CLOSURE: &str = "`spawn_blocking` closure";
+const UNTRACKED_CLOSURE: &str = "untracked `spawn_blocking` closure";
+
+/// Returns one annotation for each place with findings, each on a line of its own.
 pub(crate) fn annotations(summary: &Summary<'_>, repository: &Repository) -> String {
     let mut annotations = Annotations::new(summary, repository);
-    // What the verdict is about comes first.
-    annotations.find_body();
+    // The cause comes first: only the first annotations are shown.
+    annotations.add_body();
     if let Some(report) = summary.report() {
-        annotations.find_test(report);
-        annotations.find_tasks(report);
-        annotations.find_unseen_tasks(report);
-        annotations.find_panics(report);
-        annotations.find_blocking(report);
-        annotations.find_threads(report);
-        annotations.find_locks(report);
+        annotations.add_test(report);
+        annotations.add_tasks(report);
+        annotations.add_unseen_tasks(report);
+        annotations.add_panics(report);
+        annotations.add_blocking(report);
+        annotations.add_threads(report);
+        annotations.add_locks(report);
     }
     annotations.lines()
 }
 
-/// The annotations of a test.
+/// Collects the annotations of a test.
 struct Annotations<'a> {
     summary: &'a Summary<'a>,
     repository: &'a Repository,
-    /// How messages call the test.
+    /// The test as messages name it.
     test: String,
     all: Vec<Annotation>,
 }
@@ -66,7 +68,7 @@ struct Annotations<'a> {
 struct Annotation {
     level: Level,
     place: Place,
-    /// The paragraphs of its message.
+    /// The paragraphs of the message.
     says: Vec<String>,
 }
 
@@ -84,8 +86,8 @@ impl<'a> Annotations<'a> {
         }
     }
 
-    /// Finds what an exploration alone does: why the body of a run failed, or that nothing overlaps.
-    fn find_body(&mut self) {
+    /// Adds a failure that only an exploration reports: of a run's body, or of all runs together.
+    fn add_body(&mut self) {
         let test = &self.test;
         let (at, says) = match self.summary.found {
             Found::Report(_) => return,
@@ -102,7 +104,7 @@ impl<'a> Annotations<'a> {
             }
             Found::NoOverlap => (
                 None,
-                format!("nothing in {test} was seen in flight at once, as it should be"),
+                format!("no two operations of {test} overlapped in any run, as it requires"),
             ),
             Found::NotRun(reason) => (None, format!("{test} was not run: {reason}")),
         };
@@ -112,7 +114,7 @@ impl<'a> Annotations<'a> {
             .as_ref()
             .and_then(|of| of.run.as_ref())
         {
-            Some(run) => format!("{says}\nSTRAGGLER_SEED={} repeats it", run.seed),
+            Some(run) => format!("{says}\nreplay it with STRAGGLER_SEED={}", run.seed),
             None => says,
         };
         let test = self.summary.place.clone();
@@ -123,7 +125,7 @@ impl<'a> Annotations<'a> {
         );
     }
 
-    /// Which run failed.
+    /// Names the failed run.
     fn run(&self) -> String {
         match &self.summary.explored {
             Some(Explored {
@@ -134,8 +136,8 @@ impl<'a> Annotations<'a> {
         }
     }
 
-    /// Finds what the verdict says of the test itself.
-    fn find_test(&mut self, report: &Report) {
+    /// Adds a verdict on the test itself, rather than on what it left behind.
+    fn add_test(&mut self, report: &Report) {
         let test = &self.test;
         let says = ending(report.verdict(), test);
         let says = match report.verdict() {
@@ -153,7 +155,7 @@ impl<'a> Annotations<'a> {
         self.add(self.level_if(true), [report.place()], says);
     }
 
-    fn find_tasks(&mut self, report: &Report) {
+    fn add_tasks(&mut self, report: &Report) {
         let groups = groups::of_tasks(report.tasks());
         let mut by_place: Vec<Vec<&[&LeakedTask]>> = Vec::new();
         for group in &groups {
@@ -169,27 +171,27 @@ impl<'a> Annotations<'a> {
         for groups in by_place {
             let first = groups[0][0];
             let count = groups.iter().map(|group| group.len()).sum();
-            let says = format!("{}{}", self.are_left(report, count), Listed(&groups));
+            let says = format!(
+                "{}{}",
+                self.are_left(report, count, "task"),
+                Listed(&groups)
+            );
             let called_at = first.caller().and_then(Call::place);
             let places = iter::once(first.place()).chain(called_at);
             self.add(self.level_of_tasks(report), places, says);
         }
     }
 
-    fn find_unseen_tasks(&mut self, report: &Report) {
+    fn add_unseen_tasks(&mut self, report: &Report) {
         let count = report.unseen();
         if count == 0 {
             return;
         }
-        let they = if count == 1 { "it is" } else { "they are" };
-        let says = format!(
-            "{}, of which this build knows only that {they} alive",
-            self.are_left(report, count)
-        );
+        let says = self.are_left(report, count, "untracked task");
         self.add(self.level_of_tasks(report), [report.place()], says);
     }
 
-    fn find_panics(&mut self, report: &Report) {
+    fn add_panics(&mut self, report: &Report) {
         let level = self.level_if(*report.verdict() == Verdict::Panicked);
         for alike in groups::of_panics(report.panics()) {
             let first = alike[0];
@@ -201,25 +203,24 @@ impl<'a> Annotations<'a> {
         }
     }
 
-    fn find_blocking(&mut self, report: &Report) {
+    fn add_blocking(&mut self, report: &Report) {
         let level = self.level_if(*report.verdict() == Verdict::BlockingLeaked);
         for alike in groups::of_blocking(report.blocking()) {
             let says = format!(
                 "{}{}",
-                self.has_work_left(report, alike.len()),
-                AtWork(&alike)
+                self.are_left(report, alike.len(), CLOSURE),
+                Running(&alike)
             );
             self.add(level, [alike[0].place()], says);
         }
         let unseen = report.unseen_blocking();
         if unseen > 0 {
-            let work = self.has_work_left(report, unseen);
-            let says = format!("{work}, not spawned through straggler");
+            let says = self.are_left(report, unseen, UNTRACKED_CLOSURE);
             self.add(level, [report.place()], says);
         }
     }
 
-    fn find_threads(&mut self, report: &Report) {
+    fn add_threads(&mut self, report: &Report) {
         let left = report.threads();
         if left.is_empty() {
             return;
@@ -234,40 +235,28 @@ impl<'a> Annotations<'a> {
         self.add(level, [report.place()], says);
     }
 
-    fn find_locks(&mut self, report: &Report) {
+    fn add_locks(&mut self, report: &Report) {
         let level = self.level_if(*report.verdict() == Verdict::LocksHeld);
         for alike in groups::of_locks(report.locks()) {
-            let are = locks::locks_are(alike.len());
+            let (locks, are) = (count(alike.len(), "lock"), is_or_are(alike.len()));
             let (test, users) = (&self.test, InUse(&alike));
             let says = if report.verdict().is_under_way() {
-                format!("{are} in use while {test} hangs{users}")
+                format!("{locks} {are} in use while {test} hangs{users}")
             } else {
-                format!("{are} still held at the end of {test}{users}")
+                format!("{locks} {are} still held at the end of {test}{users}")
             };
             let users = alike[0].holder().into_iter().chain(alike[0].waiters());
             self.add(level, users.map(Acquisition::place), says);
         }
     }
 
-    /// What is to be said of so many tasks that are left.
-    fn are_left(&self, report: &Report, number: usize) -> String {
-        let test = &self.test;
+    /// Describes leftovers of a kind: `2 tasks outlived the test ..`.
+    fn are_left(&self, report: &Report, number: usize, noun: &str) -> String {
+        let (test, left, are) = (&self.test, count(number, noun), is_or_are(number));
         match report.verdict() {
-            verdict if verdict.is_under_way() => {
-                format!("{} alive while {test} hangs", tasks_are(number))
-            }
-            Verdict::Late { .. } => format!("{} alive at the end of {test}", tasks_are(number)),
-            _ => format!("{} outlived {test}", count(number, "task")),
-        }
-    }
-
-    /// The same of so much blocking work.
-    fn has_work_left(&self, report: &Report, count: usize) -> String {
-        let count = closures(count);
-        if report.verdict().is_under_way() {
-            format!("{count} had not ended when {} was given up", self.test)
-        } else {
-            format!("{count} outlived {}", self.test)
+            verdict if verdict.is_under_way() => format!("{left} {are} alive while {test} hangs"),
+            Verdict::Late { .. } => format!("{left} {are} alive at the end of {test}"),
+            _ => format!("{left} outlived {test}"),
         }
     }
 
@@ -275,7 +264,7 @@ impl<'a> Annotations<'a> {
         self.level_if(*report.verdict() == Verdict::Leaked)
     }
 
-    /// How grave a finding is, which the verdict of the report is about or only mentions.
+    /// The level of a finding: only one that decided the verdict can be an error.
     fn level_if(&self, is_verdict: bool) -> Level {
         if is_verdict && self.summary.fails_by_report() {
             self.summary.role.level()
@@ -284,8 +273,7 @@ impl<'a> Annotations<'a> {
         }
     }
 
-    /// Adds what was found, at the first of these places that the repository has, or else at the
-    /// test.
+    /// Adds a message at the first of these places that is in the repository, or else at the test.
     fn add<'p>(&mut self, level: Level, places: impl IntoIterator<Item = &'p Place>, says: String) {
         let mut places = places.into_iter();
         let place = places.find(|place| self.repository.file(place).is_some());
@@ -303,14 +291,14 @@ impl<'a> Annotations<'a> {
         }
     }
 
-    /// The first of them, and how many more there would be.
+    /// Writes the first annotations, and counts the others in the last one.
     fn lines(mut self) -> String {
         let more = self.all.len().saturating_sub(LISTED);
         self.all.truncate(LISTED);
         if let (Some(last), 1..) = (self.all.last_mut(), more) {
-            let places = if more == 1 { "place" } else { "places" };
+            let places = count(more, "more place");
             last.says.push(format!(
-                "There are findings at {more} more {places}: see the report of the test"
+                "{places} with findings: see the report of the test"
             ));
         }
         let title = match self.summary.test {
@@ -343,7 +331,7 @@ impl Annotation {
     }
 }
 
-/// The groups of equal tasks of one place, as in the text of a report.
+/// The groups of tasks spawned at one place, as the report lists them.
 struct Listed<'a>(&'a [&'a [&'a LeakedTask]]);
 
 impl fmt::Display for Listed<'_> {
@@ -355,13 +343,13 @@ impl fmt::Display for Listed<'_> {
             None | Some([]) => Ok(()),
             Some(more) => {
                 let more: usize = more.iter().map(|group| group.len()).sum();
-                write!(f, "\n  and {more} more, spawned here too")
+                write!(f, "\n  and {more} more spawned here")
             }
         }
     }
 }
 
-/// A panic, as in the text of a report.
+/// A panic, as the report lists it.
 struct Panicked<'a>(&'a TaskPanic);
 
 impl fmt::Display for Panicked<'_> {
@@ -370,16 +358,16 @@ impl fmt::Display for Panicked<'_> {
     }
 }
 
-/// Blocking work that is alike, as in the text of a report.
-struct AtWork<'a>(&'a [&'a BlockingWork]);
+/// A group of equal closures, as the report lists it.
+struct Running<'a>(&'a [&'a BlockingWork]);
 
-impl fmt::Display for AtWork<'_> {
+impl fmt::Display for Running<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         blocking::write_group(f, self.0)
     }
 }
 
-/// Locks that are alike, as in the text of a report.
+/// A group of equal locks, as the report lists it.
 struct InUse<'a>(&'a [&'a LockState]);
 
 impl fmt::Display for InUse<'_> {
@@ -388,7 +376,7 @@ impl fmt::Display for InUse<'_> {
     }
 }
 
-/// The names of threads, as in the text of a report.
+/// The threads by name, as the report lists them.
 struct Named<'a>(&'a [LeakedThread]);
 
 impl fmt::Display for Named<'_> {
@@ -406,10 +394,10 @@ impl fmt::Display for Named<'_> {
     }
 }
 
-/// Where the workspace lies in its repository: files in annotations are named from the root of that.
+/// Where the workspace is in its repository: GitHub names files from the repository's root.
 #[derive(Debug, Default)]
 pub(crate) struct Repository {
-    /// Both are empty where the workspace is not known. Then its files are as good as known.
+    /// Both are empty if the workspace is unknown. Relative files then count as its own.
     root: PathBuf,
     workspace: PathBuf,
 }
@@ -427,12 +415,12 @@ impl Repository {
         }
     }
 
-    /// The name of a file, or `None` if it is not in the repository.
+    /// Returns the file as GitHub names it, or `None` if it is outside the repository.
     fn file(&self, place: &Place) -> Option<String> {
         if place.is_foreign() {
             return None;
         }
-        // An absolute one stays as it is.
+        // An absolute path replaces the workspace in `join`.
         let file = self.workspace.join(place.file());
         let file = file.strip_prefix(&self.root).ok()?;
         file.is_relative()
@@ -440,15 +428,15 @@ impl Repository {
     }
 }
 
-/// Escapes the message of a command.
+/// Escapes the message of an annotation.
 fn data(text: &str) -> String {
-    // The sign of an escape first.
+    // `%` first: the other escapes bring in new ones.
     text.replace('%', "%25")
         .replace('\r', "%0D")
         .replace('\n', "%0A")
 }
 
-/// Escapes a property of a command.
+/// Escapes a property of an annotation.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
@@ -462,13 +450,13 @@ mod tests {
     use crate::leak::report::role::Role;
 
     #[test]
-    fn what_would_end_a_message_is_escaped() {
+    fn message_escapes_percent_and_line_ends() {
         assert_eq!(data("100 %\r\nof a: b, c"), "100 %25%0D%0Aof a: b, c");
         assert_eq!(data("%0A"), "%250A");
     }
 
     #[test]
-    fn what_would_end_a_property_is_escaped() {
+    fn property_escapes_colon_and_comma_too() {
         let escaped = "100 %25%0D%0Aof a%3A%3Ab%2C c";
         assert_eq!(property("100 %\r\nof a::b, c"), escaped);
         assert_eq!(property("%3A"), "%253A");
@@ -479,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_named_from_the_root_of_the_repository() {
+    fn file_is_relative_to_repository() {
         let root = env::temp_dir().join(format!("straggler-repository-{}", process::id()));
         let workspace = root.join("services/bank");
         fs::create_dir_all(root.join(".git")).unwrap();
@@ -495,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_repository_files_are_named_from_the_root_of_the_workspace() {
+    fn file_is_relative_to_workspace_without_repository() {
         for repository in [
             Repository::of(None),
             Repository {
@@ -511,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_others_are_not_in_the_repository() {
+    fn foreign_file_is_outside_repository() {
         for repository in [
             Repository::default(),
             Repository::of(env::current_dir().ok().as_deref()),
@@ -527,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_no_file_of_the_repository_is_shown_at_the_call_that_led_there_or_at_the_test() {
+    fn foreign_finding_moves_to_call_or_test() {
         let here = Location::caller();
         let report = Report::not_run(None, here, "");
         let (test, call) = (Place::from(here), Place::new("src/bank.rs", 7, None));

@@ -1,4 +1,4 @@
-//! Blocking work, in words.
+//! The lines of a report about `spawn_blocking` closures.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::leak::report::findings::Findings;
 use crate::leak::report::verdict::Verdict;
 use crate::wording::{Age, count};
 
-/// How many closures a report speaks of.
+/// Counts the closures in a report, tracked or not.
 pub(crate) fn total(findings: &Findings) -> usize {
     findings.blocking.len() + findings.unseen_blocking
 }
@@ -21,15 +21,14 @@ pub(crate) fn closures(number: usize) -> String {
     count(number, "`spawn_blocking` closure")
 }
 
-/// Lists the closures that are left, below what ranks higher.
+/// Lists the leaked closures. A header tells them from the tasks above, if those decided the verdict.
 pub(crate) fn write_section(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
     let findings = report.findings();
     let unseen = findings.unseen_blocking;
     match (total(findings), report.verdict()) {
         (0, _) => return Ok(()),
         (_, Verdict::BlockingLeaked) => f.write_str("\n")?,
-        (1, _) => write!(f, "\n\nbesides {} has not ended:\n", closures(1))?,
-        (count, _) => write!(f, "\n\nbesides {} have not ended:\n", closures(count))?,
+        (count, _) => write!(f, "\n\nalso still running: {}\n", closures(count))?,
     }
     let groups = groups::of_blocking(&findings.blocking);
     groups::write(f, &groups, write_group, ", spawned elsewhere")?;
@@ -37,36 +36,32 @@ pub(crate) fn write_section(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt:
         return Ok(());
     }
     let and = if groups.is_empty() { "" } else { "and " };
-    match unseen {
-        1 => write!(f, "\n  {and}1 that was not spawned through straggler")?,
-        _ => write!(
-            f,
-            "\n  {and}{unseen} that were not spawned through straggler"
-        )?,
-    }
+    write!(f, "\n  {and}{}", count(unseen, "untracked closure"))?;
     match findings.may_be_tasks {
         0 => Ok(()),
         _ => f.write_str(
-            "\n     (told by threads that do not stop: it may also be a task that blocks its thread)",
+            "\n     (inferred from a thread that did not stop: a task may block it instead)",
         ),
     }
 }
 
-/// Writes of closures that are alike where they were spawned, and how far they are.
+/// Writes a group of equal closures, with the age of the oldest.
 pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&BlockingWork]) -> fmt::Result {
     let first = group[0];
     write_numbers(f, "closures", group.iter().map(|work| work.number()))?;
     write!(f, " spawned at {}", first.place())?;
     write_spawners(f, first.spawned_by())?;
-    let does = if first.is_queued() {
-        "has waited for a thread"
-    } else {
-        "at work"
-    };
-    write!(f, "\n     {does} for {}", Age(first.age()))
+    match first.is_queued() {
+        true => write!(
+            f,
+            "\n     queued for {}: no blocking thread is free",
+            Age(first.age())
+        ),
+        false => write!(f, "\n     running for {}", Age(first.age())),
+    }
 }
 
-/// Says how to see more of the closures that are left, unless it `is_said` of tasks.
+/// Says how to track closures, unless `is_said`: the note on tasks says the same.
 pub(crate) fn write_note(
     f: &mut fmt::Formatter<'_>,
     findings: &Findings,
@@ -76,12 +71,12 @@ pub(crate) fn write_note(
         return Ok(());
     }
     if !is_said {
-        write!(f, "\nTo see where `spawn_blocking` was called: {SHADOW}")?;
+        write!(f, "\nTo see where `spawn_blocking` was called, {SHADOW}")?;
     }
     f.write_str(
         "
-Blocking work that is spawned by the method of a `Handle` or in a dependency is only counted, and so
-is tokio's own, for files, standard input and look-ups of names.
+Closures from `Handle::spawn_blocking` or a dependency are only counted, as are tokio's own: file I/O,
+stdin and DNS lookups.
 ",
     )
 }

@@ -1,4 +1,4 @@
-//! Writes out what was found of a test: for people, for GitHub, and to the file for programs.
+//! Emits a report: as text, as annotations for GitHub, and as a line of JSON.
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -14,27 +14,29 @@ use crate::leak::report::role::Role;
 use crate::leak::settings::environment::Outlets;
 use crate::trace::place::{Place, workspace};
 
-/// Prints a report, and appends it to the file for programs to read, if there is to be one.
+/// Prints a report, and appends it to the file of `STRAGGLER_REPORT` if that is set.
 pub(crate) fn emit(report: &Report, role: Role) {
     emit_as(report, &Summary::of(report, role));
 }
 
-/// The same, but that people are summary `text`, and programs what is summary of a test beside its report.
+/// Does the same with another `text` for people, while programs read the summary.
 pub(crate) fn emit_as(text: &impl Display, summary: &Summary<'_>) {
     eprint!("{}", written(text, summary));
 }
 
-/// The same past what test runners capture: what is printed by a thread that belongs to no test they
-/// take for the output of the test by which the thread was started.
+/// Does the same past the capture of test runners.
+///
+/// The watchdog's thread belongs to no test, so libtest would credit its output to whichever test
+/// started it.
 ///
 /// # Errors
 ///
-/// If it cannot be printed.
+/// Returns an error if standard error cannot be written.
 pub(crate) fn emit_past_runner(report: &Report, role: Role) -> io::Result<()> {
     io::stderr().write_all(written(report, &Summary::of(report, role)).as_bytes())
 }
 
-/// What is to be printed, when what programs are summary has been appended to the file.
+/// Appends the summary to the file, and returns the text to print.
 fn written(text: &impl Display, summary: &Summary<'_>) -> String {
     let outlets = Outlets::read();
     if let Some(file) = &outlets.report {
@@ -42,29 +44,28 @@ fn written(text: &impl Display, summary: &Summary<'_>) -> String {
     }
     let mut text = format!("{text}\n");
     if outlets.annotates {
-        // Below the report, which ends the line that a test may have begun to print: each of them
-        // has to be a line of its own.
+        // GitHub reads a command only at the start of a line, and the test may have printed half of
+        // one: the report above ends it.
         text += &annotations(summary, &Repository::of(workspace()));
     }
     text
 }
 
-/// Appends a line to a file. That this cannot be done is noted once, past what test runners
-/// capture, and is nothing that a test should fail by.
+/// Appends a line to a file. A failure prints one note per process and fails no test.
 fn append(file: &Path, summary: &Summary<'_>) {
     static NOTE: Once = Once::new();
     let file = workspace().map_or(file.to_owned(), |root| root.join(file));
     let line = json::line(summary).map_err(io::Error::other);
     if let Err(error) = line.and_then(|line| json::append(&file, &line)) {
         let note = format!(
-            "leak_check: note: findings cannot be appended to {}, as STRAGGLER_REPORT says: {error}\n",
+            "leak_check: note: cannot append findings to {} (STRAGGLER_REPORT): {error}\n",
             file.display()
         );
         NOTE.call_once(|| _ = io::stderr().write_all(note.as_bytes()));
     }
 }
 
-/// Notes rules that allowed nothing in a clean test: they may hide a leak one day.
+/// Prints the rules that allowed nothing in a clean test: they may hide a leak one day.
 pub(crate) fn note_unused_rules(
     rules: &[String],
     test: Option<&'static str>,
@@ -79,7 +80,7 @@ pub(crate) fn note_unused_rules(
     }
 }
 
-/// Prints what was found of a test that does not fail by it.
+/// Prints a report as a warning: the test does not fail on it.
 pub(crate) fn warn_of(report: &Report) {
     emit(report, Role::Warns);
 }

@@ -1,4 +1,4 @@
-//! Which findings are alike, so that a report tells of them once.
+//! Groups equal findings, so that a report lists each once.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,10 +12,10 @@ use crate::leak::report::lock_state::LockState;
 use crate::leak::report::task_panic::TaskPanic;
 use crate::wording::LISTED;
 
-/// Findings that are alike, at least one.
+/// Equal findings, at least one.
 pub(crate) type Group<'a, T> = Vec<&'a T>;
 
-/// Tasks that differ in nothing but their numbers, ages and polls, the oldest first.
+/// Groups tasks that differ only in numbers, ages and polls, the oldest first.
 pub(crate) fn of_tasks(tasks: &[LeakedTask]) -> Vec<Group<'_, LeakedTask>> {
     by(tasks, |task| {
         (
@@ -25,7 +25,7 @@ pub(crate) fn of_tasks(tasks: &[LeakedTask]) -> Vec<Group<'_, LeakedTask>> {
     })
 }
 
-/// Panics that differ in nothing but the numbers of the tasks, in the order of the first.
+/// Groups panics that differ only in the numbers of the tasks, the earliest first.
 pub(crate) fn of_panics(panics: &[TaskPanic]) -> Vec<Group<'_, TaskPanic>> {
     by(panics, |panic| {
         (
@@ -36,14 +36,14 @@ pub(crate) fn of_panics(panics: &[TaskPanic]) -> Vec<Group<'_, TaskPanic>> {
     })
 }
 
-/// Blocking work that differs in nothing but numbers and ages, the oldest first.
+/// Groups closures that differ only in numbers and ages, the oldest first.
 pub(crate) fn of_blocking(blocking: &[BlockingWork]) -> Vec<Group<'_, BlockingWork>> {
     by(blocking, |work| {
         (work.place(), work.is_queued(), work.spawned_by())
     })
 }
 
-/// Locks that differ in nothing but for how long they are used, the one acquired first before others.
+/// Groups locks that differ only in times, the one acquired first before others.
 pub(crate) fn of_locks(locks: &[LockState]) -> Vec<Group<'_, LockState>> {
     let user = |user: &'_ Acquisition| (user.place().clone(), user.by().cloned());
     by(locks, |lock| {
@@ -52,12 +52,12 @@ pub(crate) fn of_locks(locks: &[LockState]) -> Vec<Group<'_, LockState>> {
     })
 }
 
-/// Threads of one name.
+/// Groups threads by name.
 pub(crate) fn of_threads(threads: &[LeakedThread]) -> Vec<Group<'_, LeakedThread>> {
     by(threads, LeakedThread::name)
 }
 
-/// Lists groups, and how many more findings there are: `more` says of which kind.
+/// Lists the first groups and counts the findings of the others; `more` ends that line.
 pub(crate) fn write<T>(
     f: &mut fmt::Formatter<'_>,
     groups: &[Group<'_, T>],
@@ -76,6 +76,7 @@ pub(crate) fn write<T>(
     }
 }
 
+/// Groups values by key, in the order of their first ones.
 fn by<'a, T, K: Eq + Hash>(all: &'a [T], key: impl Fn(&'a T) -> K) -> Vec<Group<'a, T>> {
     let mut groups: Vec<Group<'_, T>> = Vec::new();
     let mut indices = HashMap::new();

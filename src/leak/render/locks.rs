@@ -1,4 +1,4 @@
-//! Locks, in words.
+//! The lines of a report about locks.
 
 use std::fmt;
 
@@ -8,26 +8,21 @@ use crate::leak::report::Report;
 use crate::leak::report::acquisition::Acquisition;
 use crate::leak::report::lock_state::LockState;
 use crate::leak::report::verdict::Verdict;
-use crate::wording::{Age, count, is_or_are};
+use crate::wording::{Age, count};
 
-/// How many of those who wait for a lock a report lists.
+/// How many waiters of a lock a report lists.
 const WAITERS: usize = 5;
 
-/// `1 lock is`, `2 locks are`.
-pub(crate) fn locks_are(number: usize) -> String {
-    format!("{} {}", count(number, "lock"), is_or_are(number))
-}
-
-/// Lists the locks that are held, below what ranks higher.
+/// Lists the locks in use. A header tells them from the findings above, if those decided the verdict.
 pub(crate) fn write_section(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
     let held = report.locks();
     match (held.len(), report.verdict()) {
         (0, _) => return Ok(()),
         (_, Verdict::LocksHeld) => f.write_str("\n")?,
         (number, verdict) if verdict.is_under_way() => {
-            write!(f, "\n\nmeanwhile {} in use:\n", locks_are(number))?;
+            write!(f, "\n\nalso in use: {}\n", count(number, "lock"))?;
         }
-        (number, _) => write!(f, "\n\nbesides {} still held:\n", locks_are(number))?,
+        (number, _) => write!(f, "\n\nalso still held: {}\n", count(number, "lock"))?,
     }
     groups::write(
         f,
@@ -37,7 +32,7 @@ pub(crate) fn write_section(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt:
     )
 }
 
-/// Writes of locks that are alike who holds them and who waits.
+/// Writes a group of equal locks: who holds each, and who waits for it.
 pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LockState]) -> fmt::Result {
     let first = group[0];
     f.write_str("\n  ")?;
@@ -46,39 +41,34 @@ pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LockState]) -> f
     }
     match first.holder() {
         Some(holder) => {
-            write!(f, "acquired at {}{}", holder.place(), OfTest(holder))?;
+            write!(f, "acquired at {}{}", holder.place(), User(holder))?;
             match holder.time() {
                 Some(time) => write!(f, ", held for {}", Age(time))?,
-                None => f.write_str(", and not released")?,
+                None => f.write_str(", never released")?,
             }
         }
-        None => f.write_str("handed on to the first waiter, which has not been polled since")?,
+        None => f.write_str("released and handed to the first waiter, not polled since")?,
     }
     for waiter in first.waiters().iter().take(WAITERS) {
-        write!(
-            f,
-            "\n     waited for at {}{}",
-            waiter.place(),
-            OfTest(waiter)
-        )?;
+        write!(f, "\n     requested at {}{}", waiter.place(), User(waiter))?;
         if let Some(time) = waiter.time() {
-            write!(f, ", for {}", Age(time))?;
+            write!(f, ", waiting for {}", Age(time))?;
         }
     }
     match first.waiters().len().saturating_sub(WAITERS) {
         0 => Ok(()),
-        more => write!(f, "\n     and by {more} more"),
+        more => write!(f, "\n     and {more} more waiting"),
     }
 }
 
-/// Who uses a lock, in words.
-struct OfTest<'a>(&'a Acquisition);
+/// Writes who uses a lock: `by the test`, or that it is none of the test's tasks.
+struct User<'a>(&'a Acquisition);
 
-impl fmt::Display for OfTest<'_> {
+impl fmt::Display for User<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.by() {
             Some(by) => write!(f, " {}", By(by)),
-            None => f.write_str(" outside of this test"),
+            None => f.write_str(" outside this test"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a report cannot show in this build, and what would show it.
+//! Notes on a report: what this build cannot show, and how to see it.
 
 use std::fmt;
 
@@ -7,18 +7,19 @@ use crate::leak::report::Report;
 use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::verdict::Verdict;
 use crate::trace::wait::Wait;
+use crate::wording::{count, is_or_are};
 
-/// How a whole crate is tracked.
+/// How to track every spawn of a crate.
 pub(crate) const SHADOW: &str =
-    "depend on `straggler-tokio` (the folder `tokio/` of straggler), and write
+    "depend on `straggler-tokio` (folder `tokio/` of the straggler repository) and add
     extern crate straggler_tokio as tokio;
-at the root of the crate that spawns tasks: in a lib.rs below #[cfg(test)] for its unit tests; for
-tests in tests/ make it an optional dependency, and put the line below its feature.";
+at the root of the crate that spawns: the test file, or lib.rs, under `#[cfg(test)]` for unit tests.
+Tests in `tests/` build the library without `cfg(test)`: use an optional dependency and its feature.";
 
-/// Says what this build does not show, and what would.
+/// Writes how to see more than this build shows, then one line a note.
 pub(crate) fn write_notes(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
     let findings = report.findings();
-    // That of a dependency cannot be changed.
+    // The user cannot add the line to a dependency, so a task of one gets no such advice.
     let is_hooked = |task: &LeakedTask| *task.wait() == Wait::Unknown && task.caller().is_none();
     let (they, were, they_wait) = match findings.unseen {
         1 => ("it", "was", "it waits"),
@@ -28,50 +29,39 @@ pub(crate) fn write_notes(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::R
         write!(
             f,
             "
-To see where {they} {were} spawned and where {they_wait}: {SHADOW}
-Spawns by methods such as `Handle::spawn`, and those of dependencies, are seen in a build with
-RUSTFLAGS=\"--cfg tokio_unstable\".
+To see where {they} {were} spawned and where {they_wait}, {SHADOW}
+To see spawns by `Handle::spawn` and by dependencies, build with RUSTFLAGS=\"--cfg tokio_unstable\".
 "
         )?;
     } else if findings.tasks.iter().any(is_hooked) {
-        write!(f, "\nTo see where tasks wait: {SHADOW}\n")?;
+        write!(f, "\nTo see where tasks wait, {SHADOW}\n")?;
     }
     let is_said = findings.unseen > 0 || findings.tasks.iter().any(is_hooked);
     blocking::write_note(f, findings, is_said)?;
     let mut notes = Vec::new();
-    let (what, it_was, left) = if report.count() == 0 {
-        ("blocking work", "it was", "the blocking work that is left")
-    } else {
-        ("tasks", "they were", "the tasks that are left")
-    };
     if findings.unseen + findings.unseen_blocking > 0 && findings.places_were_needed {
-        notes.push(format!(
-            "rules for places can only match {what} of which it is seen where {it_was} spawned"
-        ));
+        notes.push(
+            "`allow` with a path matches only tracked tasks and closures, not the untracked ones"
+                .to_owned(),
+        );
     } else {
         let unused = findings.unused_rules.iter();
-        notes.extend(
-            unused
-                .map(|rule| format!("`{rule}` allowed nothing: none of {left} was spawned there")),
-        );
+        notes
+            .extend(unused.map(|rule| format!("`{rule}` allowed nothing: no leftover matches it")));
     }
     if findings.also_left > 0 {
+        let (left, are) = (findings.also_left, is_or_are(findings.also_left));
         notes.push(format!(
-            "what is allowed counts for tasks and blocking work together: {} left besides",
-            match findings.also_left {
-                1 => "1 is".to_owned(),
-                left => format!("{left} are"),
-            }
+            "`allow` counts tasks and closures together: {} {are} not listed",
+            count(left, "allowed leftover")
         ));
     }
     if let Some(reason) = &findings.threads_unknown {
-        notes.push(format!(
-            "whether threads are left could not be found out: {reason}"
-        ));
+        notes.push(format!("the check for leaked threads failed: it {reason}"));
     }
     if findings.clock_stood_still && *report.verdict() == Verdict::Leaked {
         notes.push(
-            "the clock is paused, and stands still once the body has ended: no sleep ends any more"
+            "the paused clock stopped when the body ended, so no sleep completes any more"
                 .to_owned(),
         );
     }

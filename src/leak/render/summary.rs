@@ -1,62 +1,60 @@
-//! What programs read of a test: what was found in it, and which run, if it explores.
+//! The summary of a test that JSON and annotations are made from.
 
 use crate::leak::report::Report;
 use crate::leak::report::role::Role;
 use crate::trace::place::Place;
 
-/// What is told of a test.
+/// The findings of a test, and the failed run if it explores.
 pub(crate) struct Summary<'a> {
-    /// The path of the test, if it has the attribute.
+    /// The path of the test, or `None` without the attribute.
     pub(crate) test: Option<&'a str>,
-    /// Where it stands.
+    /// Where the test is defined.
     pub(crate) place: Place,
     pub(crate) found: Found<'a>,
     pub(crate) role: Role,
-    /// `None` if it does not explore.
+    /// `None` if the test does not explore.
     pub(crate) explored: Option<Explored>,
 }
 
-/// What was found in a test.
+/// Why a test has findings.
 pub(crate) enum Found<'a> {
-    /// What its check has in its report.
+    /// The leak check reports something.
     Report(&'a Report),
-    /// Its body panicked. Only of one that explores this is something found: of others the test runner
-    /// tells it.
+    /// The body panicked in a run of an exploration. Elsewhere the test runner reports the panic.
     BodyPanic {
         message: Option<&'a str>,
-        /// Where, if that is known.
         at: Option<&'a Place>,
         also: Option<&'a Report>,
     },
-    /// Its body returned an error, of which the same holds.
+    /// The body returned an error in a run of an exploration.
     BodyError {
         message: &'a str,
         also: Option<&'a Report>,
     },
-    /// Nothing in it was ever in flight at the same time, as it should be.
+    /// No two operations overlapped in any run, though the test requires it.
     NoOverlap,
-    /// It was not explored, for this reason.
+    /// The exploration did not start, for this reason.
     NotRun(&'a str),
 }
 
 /// The exploration of a test that failed.
 pub(crate) struct Explored {
-    /// How many runs it was to have.
+    /// The number of runs asked for.
     pub(crate) runs: usize,
-    /// The run that failed, or `None` if it is all of them together.
+    /// `None` if no single run failed, but all of them together.
     pub(crate) run: Option<FailedRun>,
 }
 
 /// A run that failed.
 pub(crate) struct FailedRun {
-    /// Which it was, from 1 on.
+    /// Counts from 1.
     pub(crate) number: usize,
-    /// What repeats it.
+    /// The value of `STRAGGLER_SEED` that replays it.
     pub(crate) seed: String,
 }
 
 impl<'a> Summary<'a> {
-    /// What is told of a test that does not explore.
+    /// The summary of a test that does not explore.
     pub(crate) fn of(report: &'a Report, role: Role) -> Self {
         Self {
             test: report.test(),
@@ -67,8 +65,9 @@ impl<'a> Summary<'a> {
         }
     }
 
-    /// The same of a test that should panic: that its body did is nothing to tell, but what was found
-    /// also is.
+    /// Drops a panic of the body, which the test expects, and keeps the report beside it.
+    ///
+    /// Returns `None` if nothing is left to report.
     pub(crate) fn beside_panic(self) -> Option<Self> {
         let Found::BodyPanic { also, .. } = self.found else {
             return Some(self);
@@ -86,7 +85,7 @@ impl<'a> Summary<'a> {
         })
     }
 
-    /// What the check found, be it why the test fails or not.
+    /// Returns the report of the leak check, whether or not the test fails on it.
     pub(crate) fn report(&self) -> Option<&'a Report> {
         match self.found {
             Found::Report(report) => Some(report),
@@ -95,7 +94,7 @@ impl<'a> Summary<'a> {
         }
     }
 
-    /// Whether the report has the reason for which the test fails.
+    /// Whether the test fails on the report, not on its body.
     pub(crate) fn fails_by_report(&self) -> bool {
         matches!(self.found, Found::Report(_))
     }

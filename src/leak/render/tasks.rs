@@ -1,4 +1,4 @@
-//! Tasks, in words.
+//! The lines of a report about tasks.
 
 use std::fmt;
 
@@ -8,17 +8,12 @@ use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::spawned_by::SpawnedBy;
 use crate::leak::report::task_panic::TaskPanic;
 use crate::trace::wait::Wait;
-use crate::wording::{Age, LISTED, count, is_or_are, polled};
+use crate::wording::{Age, LISTED, count, polled};
 
-/// How many numbers of equal tasks a report lists.
+/// How many numbers a group of equal tasks lists.
 const NUMBERS: usize = 5;
 
-/// `1 task is`, `2 tasks are`.
-pub(crate) fn tasks_are(number: usize) -> String {
-    format!("{} {}", count(number, "task"), is_or_are(number))
-}
-
-/// Lists the tasks that are left: those on record, then how many this build sees nothing else of.
+/// Lists the tracked tasks, then counts the untracked ones.
 pub(crate) fn write_tasks(f: &mut fmt::Formatter<'_>, findings: &Findings) -> fmt::Result {
     let groups = groups::of_tasks(&findings.tasks);
     groups::write(f, &groups, write_group, ", spawned elsewhere")?;
@@ -27,15 +22,15 @@ pub(crate) fn write_tasks(f: &mut fmt::Formatter<'_>, findings: &Findings) -> fm
     } else {
         "and "
     };
-    let they = match findings.unseen {
+    let (it, it_was) = match findings.unseen {
         0 => return Ok(()),
-        1 => "it is",
-        _ => "they are",
+        1 => ("it", "it was"),
+        _ => ("them", "they were"),
     };
     write!(
         f,
-        "\n  {and}{} of which this build knows only that {they} alive",
-        count(findings.unseen, "task")
+        "\n  {and}{}: tokio counts {it}, but straggler cannot see where {it_was} spawned",
+        count(findings.unseen, "untracked task")
     )
 }
 
@@ -50,6 +45,7 @@ pub(crate) fn write_panics(f: &mut fmt::Formatter<'_>, findings: &Findings) -> f
     }
 }
 
+/// Writes one panic: the task, then the place and message.
 pub(crate) fn write_panic(f: &mut fmt::Formatter<'_>, panic: &TaskPanic) -> fmt::Result {
     f.write_str("\n  ")?;
     match (panic.number(), panic.spawned_at()) {
@@ -60,10 +56,10 @@ pub(crate) fn write_panic(f: &mut fmt::Formatter<'_>, panic: &TaskPanic) -> fmt:
                 write!(f, " `{name}`")?;
             }
             if panic.is_background() {
-                f.write_str(", in the background,")?;
+                f.write_str(" (background)")?;
             }
             if panic.is_blocking() {
-                f.write_str(", blocking work,")?;
+                f.write_str(" (`spawn_blocking`)")?;
             }
             write!(f, " spawned at {place}")?;
             if let Some(caller) = panic.caller() {
@@ -77,6 +73,7 @@ pub(crate) fn write_panic(f: &mut fmt::Formatter<'_>, panic: &TaskPanic) -> fmt:
     if let Some(place) = panic.place() {
         write!(f, " at {place}")?;
     }
+    // Further lines of a message stay below the panic they belong to.
     let message = panic.message().unwrap_or("(the payload is not a string)");
     write!(f, ": {}", message.replace('\n', "\n     "))
 }
@@ -101,7 +98,7 @@ pub(crate) fn write_numbers(
     Ok(())
 }
 
-/// Writes who spawned something, on the same line if it is short.
+/// Writes the chain of spawners, a short first one on the same line.
 pub(crate) fn write_spawners(f: &mut fmt::Formatter<'_>, spawners: &[SpawnedBy]) -> fmt::Result {
     spawners
         .iter()
@@ -113,6 +110,7 @@ pub(crate) fn write_spawners(f: &mut fmt::Formatter<'_>, spawners: &[SpawnedBy])
         })
 }
 
+/// Writes a group of equal tasks, with the age of the oldest.
 pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> fmt::Result {
     let first = group[0];
     write_numbers(f, "tasks", group.iter().map(|task| task.number()))?;
@@ -120,7 +118,7 @@ pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> 
         write!(f, " `{name}`")?;
     }
     if first.is_background() {
-        f.write_str(", in the background,")?;
+        f.write_str(" (background)")?;
     }
     write!(f, " spawned at {}", first.place())?;
     if let Some(caller) = first.caller() {
@@ -132,6 +130,7 @@ pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> 
         write!(f, "\n     {wait}")?;
     }
     write!(f, "\n     alive for {}", Age(first.age()))?;
+    // The line above already says that it was never polled.
     if *first.wait() == Wait::Unstarted {
         return Ok(());
     }
@@ -143,19 +142,15 @@ pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> 
     }
 }
 
-/// Who spawned something, in words.
+/// Writes who spawned a task: `by the test`, ``by #1 `mailer`, spawned at ..``.
 pub(crate) struct By<'a>(pub(crate) &'a SpawnedBy);
 
 impl fmt::Display for By<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             SpawnedBy::Test => f.write_str("by the test"),
-            SpawnedBy::NoTask => {
-                f.write_str("by the test's body or a thread outside of the runtime")
-            }
-            SpawnedBy::UnknownTask => {
-                f.write_str("by a task that was not spawned through straggler")
-            }
+            SpawnedBy::NoTask => f.write_str("by the test's body or a thread outside the runtime"),
+            SpawnedBy::UnknownTask => f.write_str("by an untracked task"),
             SpawnedBy::Task {
                 number,
                 name,

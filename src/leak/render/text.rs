@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::leak::render::advice::write_advice;
-use crate::leak::render::tasks::{tasks_are, write_panics, write_tasks};
+use crate::leak::render::tasks::{write_panics, write_tasks};
 use crate::leak::render::{blocking, locks, notes, threads};
 use crate::leak::report::Report;
 use crate::leak::report::verdict::Verdict;
@@ -32,8 +32,8 @@ impl fmt::Display for Report {
     }
 }
 
-/// What the test is called in reports.
-pub(crate) fn test_name(report: &Report) -> String {
+/// Names the test as reports do, with its place.
+fn test_name(report: &Report) -> String {
     match report.test() {
         Some(test) => format!("the test `{test}` ({})", report.place()),
         None => format!("the check at {}", report.place()),
@@ -44,9 +44,10 @@ pub(crate) fn test_name(report: &Report) -> String {
 fn headline(report: &Report) -> String {
     let test = test_name(report);
     let findings = report.findings();
-    let allows = match findings.allowed {
-        0 => String::new(),
-        allowed => format!(", which allows {allowed}"),
+    let exceeds = match (findings.allowed, report.test()) {
+        (0, _) => String::new(),
+        (allowed, Some(_)) => format!(", exceeding `allow = {allowed}`"),
+        (allowed, None) => format!(", exceeding `allow({allowed})`"),
     };
     match report.verdict() {
         Verdict::Hung { .. }
@@ -55,7 +56,7 @@ fn headline(report: &Report) -> String {
         | Verdict::Stuck
         | Verdict::NotRun(_)
         | Verdict::CheckFailed(_) => ending(report.verdict(), &test),
-        Verdict::Leaked => format!("{} outlived {test}{allows}", count(report.count(), "task")),
+        Verdict::Leaked => format!("{} outlived {test}{exceeds}", count(report.count(), "task")),
         Verdict::Panicked => {
             format!(
                 "{} panicked during {test}",
@@ -64,7 +65,7 @@ fn headline(report: &Report) -> String {
         }
         Verdict::BlockingLeaked => {
             let closures = blocking::closures(blocking::total(findings));
-            format!("{closures} outlived {test}{allows}")
+            format!("{closures} outlived {test}{exceeds}")
         }
         Verdict::ThreadsLeaked => {
             format!(
@@ -82,8 +83,8 @@ fn headline(report: &Report) -> String {
     }
 }
 
-/// What is said of a test that did not end by itself and in time. For a verdict about something
-/// else there is nothing to say.
+/// Describes a test that did not end by itself and in time. Empty for other verdicts, whose headlines
+/// count findings.
 pub(crate) fn ending(verdict: &Verdict, test: &str) -> String {
     match verdict {
         Verdict::Hung { timeout, .. } => {
@@ -91,19 +92,19 @@ pub(crate) fn ending(verdict: &Verdict, test: &str) -> String {
             format!("{test} did not end within {timeout}")
         }
         Verdict::Deadlocked { .. } => format!(
-            "{test} cannot end: its clock is paused, and nothing in its runtime is left that could run"
+            "{test} is deadlocked: its clock is paused, and no task in its runtime can make progress"
         ),
         Verdict::Late { timeout, took } => {
             let (took, timeout) = (Age(*took), humantime::format_duration(*timeout));
             format!("{test} took {took}, longer than its timeout of {timeout}")
         }
         Verdict::Stuck => format!(
-            "{test} does not come to its end: its body has ended, but what it left behind blocks its \
-             thread, in a poll or when it is dropped"
+            "{test} is stuck: its body has ended, but something it left behind blocks the thread, in a \
+             poll or in a `drop`"
         ),
         Verdict::NotRun(reason) => format!("{test} was not run: {reason}"),
-        Verdict::CheckFailed(panic) => {
-            format!("what {test} left behind could not be found out: the check {panic}")
+        Verdict::CheckFailed(reason) => {
+            format!("{test} could not be checked: the leak check {reason}")
         }
         Verdict::Leaked
         | Verdict::Panicked
@@ -113,7 +114,7 @@ pub(crate) fn ending(verdict: &Verdict, test: &str) -> String {
     }
 }
 
-/// Says where the body waits, if it does.
+/// Writes where the body waits, if the test was given up.
 fn write_body(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
     match verdict {
         Verdict::Hung { wait, .. } | Verdict::Deadlocked { wait } => {
@@ -124,15 +125,15 @@ fn write_body(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
     }
 }
 
-/// Says how many tasks are alive, where they have not outlived the test.
+/// Counts the live tasks of a test that did not end in time. Elsewhere the headline does.
 fn write_alive(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
-    let when = match report.verdict() {
-        Verdict::Late { .. } => "at its end",
-        verdict if verdict.is_under_way() => "meanwhile",
+    let alive = match report.verdict() {
+        Verdict::Late { .. } => "still alive when it ended",
+        verdict if verdict.is_under_way() => "still alive",
         _ => return Ok(()),
     };
     match report.count() {
         0 => Ok(()),
-        count => write!(f, "\n\n{when} {} alive:", tasks_are(count)),
+        tasks => write!(f, "\n\n{alive}: {}", count(tasks, "task")),
     }
 }

@@ -1,4 +1,4 @@
-//! Threads, in words.
+//! The lines of a report about threads.
 
 use std::fmt;
 
@@ -8,27 +8,21 @@ use crate::leak::report::leaked_thread::LeakedThread;
 use crate::leak::report::verdict::Verdict;
 use crate::wording::count;
 
-/// Lists the threads that are left, below what ranks higher.
+/// Lists the leaked threads. A header tells them from the findings above, if those decided the verdict.
 pub(crate) fn write_section(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
     let left = report.threads();
     match (left.len(), report.verdict()) {
         (0, _) => return Ok(()),
         (_, Verdict::ThreadsLeaked) => f.write_str("\n")?,
-        (1, _) => f.write_str("\n\nbesides 1 thread has not ended:\n")?,
-        (number, _) => write!(
-            f,
-            "\n\nbesides {} have not ended:\n",
-            count(number, "thread")
-        )?,
+        (number, _) => write!(f, "\n\nalso still running: {}\n", count(number, "thread"))?,
     }
     groups::write(f, &groups::of_threads(left), write_group, "")
 }
 
-/// Writes how many threads there are of a name.
+/// Counts the threads of one name.
 pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedThread]) -> fmt::Result {
-    let threads = count(group.len(), "thread");
     match group[0].name() {
-        Some(name) => write!(f, "\n  {threads} `{name}`"),
-        None => write!(f, "\n  {threads} without a name"),
+        Some(name) => write!(f, "\n  {} `{name}`", count(group.len(), "thread")),
+        None => write!(f, "\n  {}", count(group.len(), "unnamed thread")),
     }
 }
