@@ -202,16 +202,18 @@ fn leaked(report: &Report) -> Advice {
 
     let mut steps = Vec::new();
     if has_own {
-        steps.push(
-            "keep the `JoinHandle`: await it if the task ends by itself, else `abort()` it and then \
-             await it"
-                .to_owned(),
-        );
+        // An untracked task has no number to name.
+        let own = labels(report, can_abort).filter(|_| report.unseen() == 0);
+        let of = own.map_or(String::new(), |tasks| format!(" of {tasks}"));
+        steps.push(format!(
+            "keep the `JoinHandle`{of}: await it if the task ends by itself, else `abort()` it and \
+             then await it"
+        ));
     }
     let sleeps = |task: &LeakedTask| can_abort(task) && waits_on(task.wait(), TIMERS);
     if let Some(tasks) = labels(report, sleeps) {
         steps.push(format!(
-            "a task that sleeps in a loop ({tasks}): stop it with a `CancellationToken`, and await it"
+            "a task that sleeps in a loop ({tasks}): cancel it with a `CancellationToken`, and await it"
         ));
     }
     let blocks = |task: &LeakedTask| is_blocked(task) && !task.is_background();

@@ -1,4 +1,4 @@
-//! `Acquisition`: a call that acquired a lock, or waits for it.
+//! One use of a lock: it is held, or waited for.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -9,11 +9,9 @@ use crate::leak::record::locks::User;
 use crate::leak::report::spawned_by::SpawnedBy;
 use crate::trace::place::Place;
 
-/// An acquisition of a [`Lock`](crate::Lock): the one that holds it, or one that waits for it.
+/// One acquisition of a [`Lock`](crate::Lock), completed or still waiting.
 ///
-/// [`Lock::holder`](crate::Lock::holder) and [`Lock::waiters`](crate::Lock::waiters) return it while a
-/// test runs, and [`LockState`](crate::leak::LockState) in a report after it. Outside of a leak check
-/// only its [`place`](Self::place) is known.
+/// [`Lock::holder`](crate::Lock::holder) and [`LockState`](crate::leak::LockState) return it.
 ///
 /// # Examples
 ///
@@ -42,8 +40,9 @@ pub struct Acquisition {
 }
 
 impl Acquisition {
-    /// What is known of a user of a lock `now`. Who it is remains unknown if it runs in another
-    /// runtime than the given one.
+    /// Describes a user of a lock as of `now`.
+    ///
+    /// With a runtime given, a user in another runtime stays unnamed: numbers of tasks are its own.
     pub(crate) fn new(user: &User, runtime: Option<Id>, now: Instant) -> Self {
         let in_test = user.in_test.as_ref();
         let is_here = |of: Id| runtime.is_none_or(|runtime| runtime == of);
@@ -55,17 +54,17 @@ impl Acquisition {
         }
     }
 
-    /// Returns where [`acquire`](crate::Lock::acquire) or
+    /// Returns the place that called [`acquire`](crate::Lock::acquire) or
     /// [`try_acquire`](crate::Lock::try_acquire) was called.
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// Returns how long the lock had been held or waited for when this value was created.
+    /// Returns how long the lock had been held or waited for, in real time, when this value was made.
     ///
-    /// Returns `None` for an acquisition outside of a [`LeakCheck`](crate::LeakCheck), where Straggler
-    /// does not read the clock.
+    /// Returns `None` if that began outside a [`LeakCheck`](crate::LeakCheck): a lock reads the clock only
+    /// in a checked test.
     #[must_use]
     pub fn time(&self) -> Option<Duration> {
         self.time

@@ -1,4 +1,4 @@
-//! Blocking work that outlived its test.
+//! A `spawn_blocking` closure that outlived its test.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,9 @@ use crate::leak::record::task::Task;
 use crate::leak::report::spawned_by::{SpawnedBy, spawners};
 use crate::trace::place::Place;
 
-/// Blocking work that outlived its test, or was at work when the test was given up: a closure of
-/// `spawn_blocking`.
+/// A `spawn_blocking` closure that outlived its test.
+///
+/// In the report of a test that hangs, it is a closure that had not returned when the report was made.
 ///
 /// # Examples
 ///
@@ -49,7 +50,7 @@ pub struct BlockingWork {
 }
 
 impl BlockingWork {
-    /// What is known of a closure on record `now`.
+    /// Describes a tracked closure as of `now`.
     pub(crate) fn new(task: &Task, now: Instant) -> Self {
         Self {
             number: task.number,
@@ -60,32 +61,33 @@ impl BlockingWork {
         }
     }
 
-    /// Returns the number of the closure in its runtime. Tasks are counted by the same numbers.
+    /// Returns the number of the closure in its runtime, from 1. Tasks share the same numbering.
     #[must_use]
     pub fn number(&self) -> usize {
         self.number
     }
 
-    /// Returns where `spawn_blocking` was called.
+    /// Returns the place that called `spawn_blocking`.
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// Returns whether it had not begun yet, and waited for a thread: the runtime had as many as
-    /// `max_blocking_threads` allows, all of them busy.
+    /// Returns whether the closure had not started.
+    ///
+    /// A queued closure waits for a thread: all `max_blocking_threads` of the runtime are busy.
     #[must_use]
     pub fn is_queued(&self) -> bool {
         self.is_queued
     }
 
-    /// Returns the time from the call to the report, which is real time.
+    /// Returns the real time from the call to the report.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.age
     }
 
-    /// Returns who spawned it, then who spawned that one, and so on.
+    /// Returns the chain of spawners, the direct one first.
     #[must_use]
     pub fn spawned_by(&self) -> &[SpawnedBy] {
         &self.spawners

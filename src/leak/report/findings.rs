@@ -1,4 +1,4 @@
-//! Everything a check found, before it is ranked.
+//! Everything a leak check found, before one of the findings becomes the verdict.
 
 use std::panic::Location;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::leak::report::task_panic::TaskPanic;
 use crate::leak::report::verdict::Verdict;
 use crate::trace::wait::Wait;
 
-/// Everything a check found.
+/// Everything a leak check found.
 #[derive(Clone, Debug)]
 pub(crate) struct Findings {
     pub(crate) test: Option<&'static str>,
@@ -19,29 +19,32 @@ pub(crate) struct Findings {
     /// `None` if the body ended by itself and in time.
     pub(crate) ending: Option<Ending>,
     pub(crate) tasks: Vec<LeakedTask>,
+    /// Untracked tasks.
     pub(crate) unseen: usize,
+    /// The `allow = n` of the test.
     pub(crate) allowed: usize,
     pub(crate) panics: Vec<TaskPanic>,
-    /// How many leftovers are allowed, and so not listed. They use up what is allowed.
+    /// Leftovers within `allowed`. They are not listed, but use up the allowance.
     pub(crate) also_left: usize,
-    /// Those on record.
+    /// Tracked closures.
     pub(crate) blocking: Vec<BlockingWork>,
+    /// Untracked closures, counted by the runtime's threads that did not stop.
     pub(crate) unseen_blocking: usize,
-    /// How many of the latter may be tasks instead, which are counted among the unseen.
+    /// How many of `unseen_blocking` may be tasks that block a worker. `unseen` counts those too.
     pub(crate) may_be_tasks: usize,
     pub(crate) threads: Vec<LeakedThread>,
-    /// Why leaked threads could not be looked for, if so.
+    /// Why the search for leaked threads failed, if it did.
     pub(crate) threads_unknown: Option<String>,
     pub(crate) locks: Vec<LockState>,
-    /// Whether the clock was paused, and so did not advance in the grace period.
+    /// Whether the clock was paused and so did not advance during the grace period.
     pub(crate) clock_stood_still: bool,
     pub(crate) unused_rules: Vec<String>,
-    /// Whether there are rules for places, which unseen tasks cannot match.
+    /// Whether the test has rules with a path, which untracked tasks cannot match.
     pub(crate) places_were_needed: bool,
 }
 
 impl Findings {
-    /// Nothing was found.
+    /// Returns empty findings.
     pub(crate) fn none(test: Option<&'static str>, place: &'static Location<'static>) -> Self {
         Self {
             test,
@@ -65,7 +68,7 @@ impl Findings {
     }
 }
 
-/// How a test ended that did not end by itself and in time.
+/// How a test ended, if not by itself and in time.
 #[derive(Clone, Debug)]
 pub(crate) enum Ending {
     Hung { timeout: Duration, wait: Wait },

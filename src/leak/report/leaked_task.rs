@@ -8,7 +8,9 @@ use crate::trace::place::Place;
 use crate::trace::symbols::{Call, Symbols};
 use crate::trace::wait::Wait;
 
-/// A task that outlived its test, or was alive when the test was given up.
+/// A tracked task that outlived its test.
+///
+/// In the report of a test that hangs, it is a task that was alive when the report was made.
 ///
 /// # Examples
 ///
@@ -45,7 +47,7 @@ pub struct LeakedTask {
 }
 
 impl LeakedTask {
-    /// What is known of a task `now`.
+    /// Describes a tracked task as of `now`.
     pub(crate) fn new(task: &Task, now: Instant, symbols: &mut Symbols) -> Self {
         let place = task.spawned_at.into();
         let stack = task.stack.as_ref();
@@ -62,59 +64,62 @@ impl LeakedTask {
         }
     }
 
-    /// Returns the number of the task in its runtime. They go up in the order of the spawns.
+    /// Returns the number of the task in its runtime, from 1 in the order of the spawns.
     #[must_use]
     pub fn number(&self) -> usize {
         self.number
     }
 
-    /// Returns the name given by [`spawn_named`](crate::spawn_named).
+    /// Returns the name given to [`spawn_named`](crate::spawn_named), or `None`.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// Returns where the task was spawned.
+    /// Returns the place that spawned the task.
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// Returns the call in the user's own code that led to the spawn, if it was in a dependency.
+    /// Returns the call in the user's own code behind a spawn inside a dependency.
     ///
-    /// It is known with `--cfg tokio_unstable`.
+    /// Returns `None` for other spawns, and in a build without `--cfg tokio_unstable`.
     #[must_use]
     pub fn caller(&self) -> Option<&Call> {
         self.caller.as_ref()
     }
 
-    /// Returns whether the task was spawned by [`background`](crate::background), and could not be
-    /// stopped.
+    /// Returns whether [`background`](crate::background) spawned the task.
+    ///
+    /// Straggler stops such a task at its next `.await` after the body ends; this one reached none.
     #[must_use]
     pub fn is_background(&self) -> bool {
         self.is_background
     }
 
-    /// Returns the time from the spawn to the report, which is real time.
+    /// Returns the real time from the spawn to the report.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.age
     }
 
-    /// Returns how often the task was polled, without the polls that are only to find out where it
-    /// waits, or `None` if it was not spawned through `straggler`.
+    /// Returns how often the task was polled.
+    ///
+    /// The polls by which straggler traces where it waits do not count. Returns `None` if the task was
+    /// not spawned through straggler.
     #[must_use]
     pub fn polls(&self) -> Option<usize> {
         self.polls
     }
 
-    /// Returns what the task was doing.
+    /// Returns what the task was doing: where it waits, or that it is busy or blocks.
     #[must_use]
     pub fn wait(&self) -> &Wait {
         &self.wait
     }
 
-    /// Returns who spawned the task, then who spawned that one, and so on.
+    /// Returns the chain of spawners, the direct one first.
     #[must_use]
     pub fn spawned_by(&self) -> &[SpawnedBy] {
         &self.spawners

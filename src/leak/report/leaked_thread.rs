@@ -1,6 +1,8 @@
 //! A thread that outlived its test.
 
-/// A thread that outlived its test.
+/// A thread that outlived a test with `threads = "deny"`.
+///
+/// Straggler finds threads on Linux only.
 ///
 /// # Examples
 ///
@@ -20,7 +22,9 @@ pub struct LeakedThread {
 }
 
 impl LeakedThread {
-    /// Returns the thread's name, if it has been given one, of which the system keeps 15 bytes.
+    /// Returns the name of the thread, cut off after 15 bytes by Linux.
+    ///
+    /// Returns `None` if the thread was given no name.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()

@@ -1,4 +1,4 @@
-//! A lock that was held or waited for.
+//! A lock in use: its holder and its waiters.
 
 use std::time::Instant;
 
@@ -8,8 +8,9 @@ use crate::leak::record::locks::{LockRecord, User};
 use crate::leak::report::acquisition::Acquisition;
 use crate::leak::report::spawned_by::SpawnedBy;
 
-/// A lock that was still held when its test ended, or was held or waited for when the time of the
-/// test was up.
+/// A [`Lock`](crate::Lock) that was still held when its test ended.
+///
+/// In the report of a test that hangs, it is a lock that was held or waited for when the report was made.
 ///
 /// # Examples
 ///
@@ -38,7 +39,7 @@ pub struct LockState {
 }
 
 impl LockState {
-    /// What is known of a lock `now`. Who uses it is known of users in this runtime.
+    /// Describes a lock as of `now`. Users in another runtime stay unnamed.
     pub(crate) fn new(lock: &LockRecord, runtime: Id, now: Instant) -> Self {
         let users = lock.users();
         let acquisition = |user: &User| Acquisition::new(user, Some(runtime), now);
@@ -48,28 +49,28 @@ impl LockState {
         }
     }
 
-    /// Returns who holds the lock, or `None` if it was handed to the first of the waiters, which was
-    /// not polled since.
+    /// Returns the acquisition that holds the lock.
+    ///
+    /// Returns `None` if the lock was handed to the first waiter, and that was not polled since.
     #[must_use]
     pub fn holder(&self) -> Option<&Acquisition> {
         self.holder.as_ref()
     }
 
-    /// Returns who waits for the lock, in the order in which they began to.
+    /// Returns the waiting acquisitions, the longest wait first.
     #[must_use]
     pub fn waiters(&self) -> &[Acquisition] {
         &self.waiters
     }
 
-    /// Whether somebody waits for the lock who is not in the way of its release: it is held elsewhere than
-    /// in the test.
+    /// Whether the lock has waiters, and a holder outside the test that may still release it.
     pub(crate) fn may_be_released_elsewhere(&self) -> bool {
         let is_elsewhere = |holder: &Acquisition| holder.by().is_none();
         !self.waiters.is_empty() && self.holder.as_ref().is_some_and(is_elsewhere)
     }
 
-    /// Whether somebody may wait for the lock who holds it. Children of one join are one task, and are
-    /// not told apart.
+    /// Whether the holder may be waiting for its own lock. Children of one join count as one task, so
+    /// it may also be a sibling.
     pub(crate) fn may_wait_for_itself(&self) -> bool {
         let by = self.holder.as_ref().and_then(Acquisition::by);
         let is_known = matches!(by, Some(SpawnedBy::Test | SpawnedBy::Task { .. }));

@@ -1,4 +1,4 @@
-//! What a leak check found.
+//! The report of a leak check, and the values in it.
 
 pub(crate) mod acquisition;
 pub(crate) mod blocking_work;
@@ -25,11 +25,10 @@ use self::verdict::Verdict;
 use crate::leak::settings::environment::{Environment, Mode};
 use crate::trace::place::Place;
 
-/// What a leak check found: which tasks, blocking work and threads outlived the test, where they
-/// come from and where they wait.
+/// The findings of a leak check: what outlived the test, where it was spawned, and where it waits.
 ///
-/// `Display` tells all of it, with what to do in the last lines; so does `Debug`, since tests
-/// `unwrap()`. The methods tell it one by one.
+/// `Display` writes the whole report: what is wrong, where, and what to do. `Debug` writes the same, so
+/// that `unwrap()` in a test prints it.
 ///
 /// # Examples
 ///
@@ -71,20 +70,20 @@ struct Ranked {
 }
 
 impl Report {
-    /// Ranks what was found. Returns `None` if nothing is wrong.
+    /// Ranks the findings. Returns `None` if nothing is wrong.
     pub(crate) fn rank(findings: Findings) -> Option<Self> {
         let verdict = Verdict::rank(&findings)?;
         Some(Self::with(verdict, findings))
     }
 
-    /// The report of a test that did not end by itself and in time.
+    /// Reports a test that did not end by itself and in time.
     pub(crate) fn of_ending(ending: Ending, findings: Findings) -> Self {
         let verdict = ending.verdict();
         let ending = Some(ending);
         Self::with(verdict, Findings { ending, ..findings })
     }
 
-    /// The report of a test that was not run.
+    /// Reports a test that did not run.
     pub(crate) fn not_run(
         test: Option<&'static str>,
         place: &'static Location<'static>,
@@ -105,7 +104,7 @@ impl Report {
         &self.0.findings
     }
 
-    /// Adds to what was found and ranks it anew.
+    /// Adds findings and ranks them anew.
     pub(crate) fn amend(self, amend: impl FnOnce(&mut Findings)) -> Self {
         let Ranked {
             verdict,
@@ -116,7 +115,9 @@ impl Report {
         Self::with(Verdict::rank(&findings).unwrap_or(verdict), findings)
     }
 
-    /// Returns whether the environment lets the test pass with this report, which is printed.
+    /// Whether `STRAGGLER=warn` lets the test pass with this report.
+    ///
+    /// A hang fails the test all the same: there is no result of the body to pass on.
     pub(crate) fn only_warns(&self) -> bool {
         let is_left = match self.verdict() {
             Verdict::Hung { .. }
@@ -134,59 +135,62 @@ impl Report {
         is_left && Environment::read().is_ok_and(|environment| environment.mode == Mode::Warn)
     }
 
-    /// Returns whether a test that should panic, and did, passes with this report: that a task
-    /// panicked may be why the body did.
+    /// Whether a test that should panic, and did, passes with this report.
+    ///
+    /// It does if only tasks panicked: one of those may be the panic that the test expects.
     pub(crate) fn may_accompany_panic(&self) -> bool {
         self.only_warns() || self.has_panics_alone()
     }
 
-    /// Returns what the check came to.
+    /// Returns why the test fails: the finding that ranks highest.
     #[must_use]
     pub fn verdict(&self) -> &Verdict {
         &self.0.verdict
     }
 
-    /// Returns the path of the test, if it has `#[leak_check]`.
+    /// Returns the path of the test, or `None` without [`#[straggler::test]`](macro@crate::test).
     #[must_use]
     pub fn test(&self) -> Option<&str> {
         self.0.findings.test
     }
 
-    /// Returns where the test stands, or where the check was begun.
+    /// Returns the place of the test's attribute, or of the call that began the check.
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.0.place
     }
 
-    /// Returns how many tasks outlived the test that no rule for a place allows, seen or not; or how
-    /// many were alive when the time of the test was up.
+    /// Returns the number of leaked tasks, tracked or not.
     ///
-    /// Of a test that ended it is above what [`LeakCheck::allow`](crate::LeakCheck::allow) allows,
-    /// unless no task outlived the test.
+    /// Tasks that [`LeakCheck::allow_at`](crate::LeakCheck::allow_at) allows do not count. Those within the
+    /// limit of [`LeakCheck::allow`](crate::LeakCheck::allow) do, once the limit is exceeded; before that,
+    /// the number is 0. In the report of a test that hangs, it is the number of tasks that were alive.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.findings.tasks.len() + self.0.findings.unseen
     }
 
-    /// Returns the tasks of which is known where they were spawned, in the order of that.
+    /// Returns the tracked tasks in the order of their spawns.
     #[must_use]
     pub fn tasks(&self) -> &[LeakedTask] {
         &self.0.findings.tasks
     }
 
-    /// Returns how many more there are, of which this build sees nothing but that they exist.
+    /// Returns the number of untracked tasks: this build sees only that they exist.
+    ///
+    /// [`self_test`](crate::leak::self_test()) says what a build can see.
     #[must_use]
     pub fn unseen(&self) -> usize {
         self.0.findings.unseen
     }
 
-    /// Returns the tasks that panicked.
+    /// Returns the tasks that panicked, the first panic first.
     #[must_use]
     pub fn panics(&self) -> &[TaskPanic] {
         &self.0.findings.panics
     }
 
-    /// Whether nothing was found but tasks that panicked.
+    /// Whether all findings are panics of tasks.
     pub(crate) fn has_panics_alone(&self) -> bool {
         let findings = self.findings();
         *self.verdict() == Verdict::Panicked
@@ -196,34 +200,33 @@ impl Report {
             && findings.locks.is_empty()
     }
 
-    /// Returns the blocking work that outlived the test, or was under way when its time was up, and
-    /// of which is known where it was spawned: closures of
-    /// [`straggler::spawn_blocking`](crate::spawn_blocking).
+    /// Returns the leaked closures of [`straggler::spawn_blocking`](crate::spawn_blocking), in the order of
+    /// their spawns.
     #[must_use]
     pub fn blocking(&self) -> &[BlockingWork] {
         &self.0.findings.blocking
     }
 
-    /// Returns how many more closures there are, of which is seen only that they are there.
+    /// Returns the number of untracked closures: this build sees only that they exist.
     ///
-    /// They are told by the threads of the runtime that do not stop. Where the runtime has workers,
-    /// and tasks are left that this build does not see, some may be such tasks that block a worker.
+    /// Straggler counts the runtime's threads that do not stop. In a multi-thread runtime with untracked
+    /// tasks, some of these may be workers that such a task blocks.
     #[must_use]
     pub fn unseen_blocking(&self) -> usize {
         self.0.findings.unseen_blocking
     }
 
-    /// Returns the threads that outlived the test, if it
+    /// Returns the leaked threads. Empty unless the test
     /// [denies](crate::LeakCheck::deny_threads) them.
     #[must_use]
     pub fn threads(&self) -> &[LeakedThread] {
         &self.0.findings.threads
     }
 
-    /// Returns the locks that were acquired in the test and are still held; or those that were held
-    /// or waited for when the time of the test was up.
+    /// Returns each [`straggler::Lock`](crate::Lock) that was acquired in the test and is still held.
     ///
-    /// They are those of [`straggler::Lock`](crate::Lock), and no others.
+    /// In the report of a test that hangs, these are the locks that were held or waited for. Straggler
+    /// does not see other locks, such as [`tokio::sync::Mutex`](https://docs.rs/tokio/1/tokio/sync/struct.Mutex.html).
     ///
     /// # Examples
     ///
@@ -242,21 +245,21 @@ impl Report {
         &self.0.findings.locks
     }
 
-    /// Returns how many tasks and closures of blocking work were allowed to remain, besides those
-    /// that a rule for a place allows.
+    /// Returns the limit of [`LeakCheck::allow`](crate::LeakCheck::allow), or 0 if it was not exceeded.
+    ///
+    /// The limit counts tasks and closures together.
     #[must_use]
     pub fn allowed(&self) -> usize {
         self.0.findings.allowed
     }
 
-    /// Returns whether the clock was paused when the test had ended, and so stood still in the grace
-    /// period.
+    /// Returns whether the clock was paused during the grace period, so that no sleep could complete.
     #[must_use]
     pub fn clock_stood_still(&self) -> bool {
         self.0.findings.clock_stood_still
     }
 
-    /// Returns the rules that allowed nothing, as they are written in the attribute.
+    /// Returns the rules that allowed nothing, as the attribute writes them.
     #[must_use]
     pub fn unused_rules(&self) -> &[String] {
         &self.0.findings.unused_rules

@@ -1,17 +1,17 @@
-//! What a report means for its test.
+//! Whether a test fails on its report.
 
-/// What a report means for its test.
+/// Whether a test fails on its report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// The test fails by it.
+    /// The test fails on the report.
     Fails,
-    /// The test does not: by `STRAGGLER=warn`, or because it should panic, and a task did.
+    /// The test passes: with `STRAGGLER=warn`, or if it should panic and a task did.
     Warns,
-    /// The test has failed by itself, and the report is a note.
+    /// The test failed by itself, and the report is a note on that.
     Accompanies(Failure),
 }
 
-/// What a test itself fails by.
+/// How a test fails by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// Its body panicked.
@@ -22,16 +22,17 @@ pub(crate) enum Failure {
     DidNotPanic,
 }
 
-/// How grave something is.
+/// The level of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
-    /// The test does not fail by it.
+    /// The test does not fail on it.
     Warning,
-    /// The test fails by it.
+    /// The test fails on it.
     Error,
 }
 
 impl Role {
+    /// Returns the level of the finding that decided the verdict.
     pub(crate) fn level(self) -> Level {
         match self {
             Self::Fails => Level::Error,
@@ -41,7 +42,7 @@ impl Role {
 }
 
 impl Failure {
-    /// The word for it in JSON.
+    /// Returns the value of `verdict` in JSON.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Panicked => "panicked",
@@ -52,7 +53,7 @@ impl Failure {
 }
 
 impl Level {
-    /// The word for it, in JSON and in the commands of GitHub Actions.
+    /// Returns the value of `level` in JSON, which is also the command of GitHub Actions.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Warning => "warning",

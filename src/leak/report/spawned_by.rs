@@ -1,31 +1,33 @@
-//! Who spawned a task.
+//! The spawner of a task.
 
 use crate::leak::record::task::{Kind, Spawner, Task};
 use crate::trace::place::Place;
 
-/// Who spawned a task.
+/// The spawner of a task or closure, or the user of a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SpawnedBy {
     /// The body of the test.
     Test,
-    /// Another task, which may have ended since.
+    /// A tracked task. It may have ended since.
     Task {
-        /// Its number in this test.
+        /// The number of the task in its runtime.
         number: usize,
-        /// Its name, if it has one.
+        /// The name of the task, if it has one.
         name: Option<String>,
-        /// Where it was spawned itself.
+        /// The place that spawned the task.
         place: Place,
     },
-    /// A task of which this build does not see where it was spawned.
+    /// An untracked task: this build does not see where it was spawned.
     UnknownTask,
-    /// No task: a thread outside of the runtime, or, where the runtime is somebody else's, what it
+    /// No task: a thread outside the runtime.
+    ///
+    /// With [`LeakCheck::watch`](crate::LeakCheck::watch) it may also be the future that the runtime
     /// blocks on.
     NoTask,
 }
 
-/// Who spawned a task, then who spawned that one, and so on.
+/// Returns the chain of spawners of a task, the direct one first.
 pub(crate) fn spawners(task: &Task) -> Vec<SpawnedBy> {
     let mut spawners = Vec::new();
     let mut spawner = &task.spawner;

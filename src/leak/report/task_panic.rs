@@ -1,4 +1,4 @@
-//! A task that ended by a panic.
+//! A task that panicked.
 
 use crate::leak::record::panics::Panicked;
 use crate::leak::record::task::Kind;
@@ -6,10 +6,10 @@ use crate::leak::report::spawned_by::{SpawnedBy, spawners};
 use crate::trace::place::Place;
 use crate::trace::symbols::{Call, Symbols};
 
-/// A task that ended by a panic.
+/// A task that panicked.
 ///
-/// Of a task that was not spawned through `straggler` only the panic itself is known, and with
-/// `--cfg tokio_unstable` also where it was spawned.
+/// For a task that was not spawned through straggler, only the panic itself is known. With
+/// `--cfg tokio_unstable`, the place of its spawn is known too.
 ///
 /// # Examples
 ///
@@ -39,7 +39,7 @@ pub struct TaskPanic {
     task: Option<PanickedTask>,
 }
 
-/// What is known of the task that panicked.
+/// The panicked task, if it is tracked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct PanickedTask {
     number: usize,
@@ -52,7 +52,7 @@ struct PanickedTask {
 }
 
 impl TaskPanic {
-    /// Returns `None` of a panic that did not end the task: it was caught inside of it.
+    /// Returns `None` if the panic was caught inside the task, and so did not end it.
     pub(crate) fn of(panicked: &Panicked, symbols: &mut Symbols) -> Option<Self> {
         let calls = panicked.calls.as_ref();
         if calls.is_some_and(|calls| !symbols.end_a_task(calls)) {
@@ -78,56 +78,60 @@ impl TaskPanic {
         })
     }
 
-    /// Returns the message of the panic, or `None` if its payload is no string.
+    /// Returns the message of the panic, or `None` if the payload is not a string.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.message.as_deref()
     }
 
-    /// Returns where it panicked, or `None` if no hook saw it: `resume_unwind` calls none, and a
-    /// test may have replaced it.
+    /// Returns the place of the panic.
+    ///
+    /// Returns `None` if straggler's panic hook did not see it: `resume_unwind` calls no hook, and the
+    /// test may have replaced the hook.
     #[must_use]
     pub fn place(&self) -> Option<&Place> {
         self.place.as_ref()
     }
 
-    /// Returns the number of the task, as [`LeakedTask::number`](crate::leak::LeakedTask::number) does, if it is on record.
+    /// Returns the number of the task in its runtime, or `None` if the task is untracked.
     #[must_use]
     pub fn number(&self) -> Option<usize> {
         self.task.as_ref().map(|task| task.number)
     }
 
-    /// Returns the name of the task, if it has one.
+    /// Returns the name of the task, or `None` if it has none or is untracked.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.task.as_ref()?.name.as_deref()
     }
 
-    /// Returns where the task was spawned, if it is on record.
+    /// Returns the place that spawned the task, or `None` if the task is untracked.
     #[must_use]
     pub fn spawned_at(&self) -> Option<&Place> {
         self.task.as_ref().map(|task| &task.spawned_at)
     }
 
-    /// Returns the line of the user's code that led to the spawn, if that was made in a dependency.
+    /// Returns the call in the user's own code behind a spawn inside a dependency.
+    ///
+    /// Returns `None` for other spawns, and in a build without `--cfg tokio_unstable`.
     #[must_use]
     pub fn caller(&self) -> Option<&Call> {
         self.task.as_ref()?.caller.as_ref()
     }
 
-    /// Returns whether the task was spawned by [`background`](crate::background).
+    /// Returns whether [`background`](crate::background) spawned the task.
     #[must_use]
     pub fn is_background(&self) -> bool {
         self.task.as_ref().is_some_and(|task| task.is_background)
     }
 
-    /// Returns whether it is known to be a closure on a thread for blocking work.
+    /// Returns whether it is a tracked `spawn_blocking` closure.
     #[must_use]
     pub fn is_blocking(&self) -> bool {
         self.task.as_ref().is_some_and(|task| task.is_blocking)
     }
 
-    /// Returns who spawned the task, the nearest first; nobody if it is not on record.
+    /// Returns the chain of spawners, the direct one first. Empty if the task is untracked.
     #[must_use]
     pub fn spawned_by(&self) -> &[SpawnedBy] {
         self.task.as_ref().map_or(&[], |task| &task.spawners)

@@ -1,59 +1,72 @@
-//! What a check came to, and which finding decides it.
+//! The verdict on a test, and the one place that decides it.
 
 use std::time::Duration;
 
 use crate::leak::report::findings::Findings;
 use crate::trace::wait::Wait;
 
-/// What a check came to that is not clean.
+/// The reason why a test fails its leak check.
+///
+/// A test can have several findings. The verdict names the one that ranks highest: causes come before
+/// consequences. The other findings are in the [`Report`](crate::leak::Report) too.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::pending;
+/// use std::time::Duration;
+///
+/// use straggler::LeakCheck;
+/// use straggler::leak::Verdict;
+///
+/// let timeout = Duration::from_millis(10);
+/// let report = LeakCheck::new().timeout(timeout).run(pending::<()>()).unwrap_err();
+/// assert!(matches!(report.verdict(), Verdict::Hung { timeout: of, .. } if *of == timeout));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// The body did not end in time.
+    /// The body did not end within its timeout.
     Hung {
-        /// The time it had.
+        /// The timeout of the test.
         timeout: Duration,
-        /// Where it waits.
+        /// Where the body waits.
         wait: Wait,
     },
-    /// The body cannot end: the clock is paused, and nothing in its runtime is left that could run.
+    /// The body cannot end: the clock is paused, and no task in its runtime can make progress.
     Deadlocked {
         /// Where the body waits.
         wait: Wait,
     },
-    /// The body ended, but too late: it was inside of one poll when its time was over.
+    /// The body ended, but too late: the timeout found it inside a poll and could not cancel it.
     Late {
-        /// The time it had.
+        /// The timeout of the test.
         timeout: Duration,
-        /// The time it took.
+        /// The time that the body took.
         took: Duration,
     },
-    /// Tasks outlived the test.
+    /// A task outlived the test.
     Leaked,
-    /// No task outlived the test, but one panicked.
+    /// A task panicked, and none outlived the test.
     Panicked,
-    /// No task outlived the test, but blocking work did: a closure of `spawn_blocking`.
+    /// A `spawn_blocking` closure outlived the test, and no task did.
     BlockingLeaked,
-    /// Nothing outlived the test but threads, which it
-    /// [denies](crate::LeakCheck::deny_threads).
+    /// A thread outlived a test that [denies](crate::LeakCheck::deny_threads) them, and nothing else did.
     ThreadsLeaked,
-    /// Nothing outlived the test, but a [`Lock`](crate::Lock) is still held that was acquired in it.
+    /// A [`Lock`](crate::Lock) acquired in the test is still held, and nothing outlived the test.
     LocksHeld,
-    /// The body has ended, but the test does not come to its end: something that it left behind blocks
-    /// its thread, in a poll or when it is dropped.
+    /// The body ended, but something it left behind blocks the test's thread, in a poll or in a `drop`.
     Stuck,
-    /// The test was not run, for this reason.
+    /// The test did not run, for this reason: a setting is invalid, say.
     NotRun(String),
-    /// The test was run, but what it left behind could not be found out, for this reason: the check
-    /// panicked, or its threads could not be listed.
+    /// The test ran, but the check failed, for this reason: it panicked, or could not list the threads.
     CheckFailed(String),
 }
 
 impl Verdict {
-    /// Ranks everything that was found, causes before consequences. Returns `None` if nothing is
-    /// wrong.
+    /// Picks the finding that decides the verdict, or `None` if nothing is wrong.
     ///
-    /// This is the one place that decides what a test fails by.
+    /// Causes come before consequences: a leaked task keeps a lock, not the other way round.
     pub(crate) fn rank(findings: &Findings) -> Option<Self> {
         let ending = findings.ending.as_ref();
         let has_tasks = !findings.tasks.is_empty() || findings.unseen > 0;
@@ -76,7 +89,7 @@ impl Verdict {
         })
     }
 
-    /// Whether the test is not at its end: what is alive has not outlived it.
+    /// Whether the test had not ended: its live tasks are not leaked, at least not yet.
     pub(crate) fn is_under_way(&self) -> bool {
         matches!(
             self,
