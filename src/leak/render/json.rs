@@ -1,124 +1,146 @@
-//! What `STRAGGLER_REPORT=<file>` writes of tests, for programs to read.
+//! The JSON lines that `STRAGGLER_REPORT=<file>` writes, for programs to read.
 //!
-//! One JSON object is appended to the file for each test with `#[leak_check]` that has findings,
-//! whatever comes of them: also with `STRAGGLER=warn`, and also if the test has failed by itself. Of a
-//! test that explores it is a finding too that its body panicked or returned an error in a run. An
-//! object is one line, written at once, so that any number of threads and processes can append to
-//! one file at the same time (a file on a network may not keep that promise). Nobody empties the
-//! file: remove it before a run. A relative path is taken from the root of the workspace.
+//! Straggler appends one object to the file for each test with [`#[straggler::test]`](macro@crate::test)
+//! that has findings, whether or not the test fails on them. A clean test writes nothing. Shortened:
 //!
-//! A test that blocks its thread has an object when its time is up, and another one if it ends after
-//! all; so has one that what it left behind keeps from its end. A report that
-//! [`LeakCheck::run`](crate::LeakCheck::run) or [`Watch::verify`](crate::leak::Watch::verify) returns is its
-//! caller's and is not written, but one that they print is; and so is the failure that
-//! [`Explore::run`](crate::Explore::run) prints, and not the one that
-//! [`Explore::find`](crate::Explore::find) returns.
+//! ```json
+//! {"version":1,"test":"mailer::sends","file":"tests/mailer.rs","line":9,"column":10,
+//!  "verdict":"leaked","level":"error","findings":[{"kind":"task","count":1,"name":"retry"}]}
+//! ```
 //!
-//! This module has no items. It describes the lines.
+//! - An object is one line, written in one call. Any number of threads and processes can append to one
+//!   file at a time. A network file system may not keep that promise.
+//! - Straggler never empties the file. Remove it before a run.
+//! - A relative path starts at the workspace root.
+//! - A test that blocks its thread writes an object when its timeout passes. It writes another one if it
+//!   ends after all.
+//! - [`LeakCheck::run`](crate::LeakCheck::run), [`Watch::verify`](crate::leak::Watch::verify) and
+//!   [`Explore::find`](crate::Explore::find) return what they find, and write only what they print
+//!   themselves. [`Explore::run`](crate::Explore::run) prints its failure, and so writes it.
+//!
+//! This module has no items. It documents the format.
 //!
 //! # The object of a test
 //!
 //! | field | value |
 //! |---|---|
-//! | `version` | `1`. Fields, and values of `verdict`, `kind`, `state` and `by`, may be added without a new version, so pass over what you do not know. If something is taken away or comes to mean something else, the version goes up |
-//! | `test` | the path of the test, as test runners know it, or `null` of a check without the attribute |
-//! | `file`, `line`, `column` | where the test stands |
-//! | `verdict` | why the test fails, or would without `STRAGGLER=warn`; see below |
-//! | `level` | `error` if the test fails by the findings. `warning` if it does not: with `STRAGGLER=warn`, because it has failed by itself, or because it should panic and a task did |
-//! | `explored` | of a test that explores, and fails by it: an object with `runs`, `run` and `seed`. Others have no such field |
-//! | `findings` | a list, never empty, of objects |
+//! | `version` | `1`; see [below](#versions) |
+//! | `test` | the path of the test as test runners print it; `null` without the attribute |
+//! | `file`, `line`, `column` | the place of the test |
+//! | `verdict` | why the test fails, or would fail without `STRAGGLER=warn` |
+//! | `level` | `error` if the test fails on the findings, else `warning` |
+//! | `explored` | only if an exploration failed: an object with `runs`, `run` and `seed` |
+//! | `findings` | a list of objects, never empty |
 //!
-//! | field | value |
-//! |---|---|
-//! | `runs` | how many runs the exploration was to have |
-//! | `run` | which of them failed, from 1 on, or `null` if it is all of them together |
-//! | `seed` | what repeats the run, as the value of `STRAGGLER_SEED`, or `null` |
+//! The `level` is `warning` with `STRAGGLER=warn`, if the test failed by itself, and if it has
+//! `#[should_panic]` and only tasks panicked.
 //!
-//! | `verdict` | the test |
+//! | field of `explored` | value |
 //! |---|---|
-//! | `panicked` | panicked itself, or in a run if it explores |
-//! | `returned_error` | returned an error, or in a run if it explores (else with `STRAGGLER=warn` this is not looked at) |
-//! | `did_not_panic` | has `#[should_panic]`, and did not |
-//! | `hung` | did not end within its `timeout` |
-//! | `deadlocked` | cannot end: its clock is paused, and nothing in its runtime is left that could run |
-//! | `late` | ended, but after its `timeout` |
-//! | `leaked` | left tasks behind |
-//! | `task_panicked` | left none behind, but a task panicked |
-//! | `blocking_leaked` | left no task behind, but blocking work |
-//! | `threads_leaked` | left nothing behind but threads, which it denies |
-//! | `locks_held` | left nothing behind, but a lock is still held that was acquired in it |
-//! | `no_overlap` | has nothing in flight at once in any run, though it has `require_overlap` |
-//! | `stuck` | does not come to its end: its body has ended, and what it left behind blocks its thread |
-//! | `not_run` | was not run |
-//! | `check_failed` | was run, but what it left behind could not be found out |
+//! | `runs` | the number of runs asked for |
+//! | `run` | the number of the failed run, from 1; `null` if no single run failed |
+//! | `seed` | the value of `STRAGGLER_SEED` that replays the run, or `null` |
+//!
+//! | `verdict` | meaning |
+//! |---|---|
+//! | `panicked` | the body panicked |
+//! | `returned_error` | the body returned an error (detected in explorations, and without `STRAGGLER=warn`) |
+//! | `did_not_panic` | the test has `#[should_panic]` and did not panic |
+//! | `hung` | the body did not end within its `timeout` |
+//! | `deadlocked` | the clock is paused, and no task can make progress |
+//! | `late` | the body ended, but after its `timeout` |
+//! | `leaked` | a task outlived the test |
+//! | `task_panicked` | a task panicked, and none outlived the test |
+//! | `blocking_leaked` | a `spawn_blocking` closure outlived the test, and no task did |
+//! | `threads_leaked` | a thread outlived a test that denies them, and nothing else did |
+//! | `locks_held` | a lock is still held, and nothing outlived the test |
+//! | `no_overlap` | nothing overlapped in any run, though the test has `require_overlap` |
+//! | `stuck` | the body ended, but something it left behind blocks the test's thread |
+//! | `not_run` | the test did not run |
+//! | `check_failed` | the test ran, but the check failed |
 //!
 //! # A finding
 //!
-//! Each has these fields, in which `null` means that it is not known:
-//!
 //! | field | value |
 //! |---|---|
-//! | `kind` | see below |
-//! | `file`, `line`, `column` | where it comes from: where the task was spawned; where the test stands, if it is a finding about the test itself. Files are named from the root of the workspace, or, in dependencies, from the name and version of the package |
-//! | `count` | how many equal ones this stands for |
+//! | `kind` | one of the kinds below |
+//! | `file`, `line`, `column` | where the finding comes from, or `null` |
+//! | `count` | the number of equal findings in this object |
 //!
-//! | `kind` | what it is | further fields |
+//! A finding comes from the place of the spawn, from the acquisition of a lock, or from the test itself.
+//! Paths start at the workspace root, or in a dependency at the package's name and version. A field is
+//! `null` if its value is unknown.
+//!
+//! | `kind` | meaning | more fields |
 //! |---|---|---|
-//! | `task` | a task that outlived the test, or is alive while the test hangs | `numbers`, `name`, `background`, `called_at`, `spawned_by`, `waits_for`, `age_ms`, `polls` |
-//! | `unseen_tasks` | tasks of which this build knows only that they are alive | |
+//! | `task` | a leaked task, or a live one if the test hangs | `numbers`, `name`, `background`, `called_at`, `spawned_by`, `waits_for`, `age_ms`, `polls` |
+//! | `unseen_tasks` | untracked tasks: only their number is known | |
 //! | `panic` | a task that panicked | `numbers`, `name`, `background`, `called_at`, `spawned_by`, `blocking`, `panicked_at`, `message` |
-//! | `blocking` | blocking work, a closure of `spawn_blocking`, that outlived the test, or is under way while the test hangs | `numbers`, `queued`, `spawned_by`, `age_ms` |
-//! | `unseen_blocking` | blocking work of which this build knows only that it is there | `may_be_tasks` |
-//! | `thread` | a thread that outlived the test, which denies them | `name` |
-//! | `lock` | a `straggler::Lock` that is still held when the test has ended, or is held or waited for while the test hangs; it comes from where it was acquired | `held_by`, `held_ms`, `waiters` |
-//! | `hang` | the test did not end | `timeout_ms`, `waits_for` |
-//! | `deadlock` | the test cannot end | `waits_for` |
-//! | `late` | the test ended too late | `timeout_ms`, `took_ms` |
-//! | `stuck` | the test does not come to its end | |
-//! | `not_run` | the test was not run | `message` |
-//! | `check_failed` | what the test left behind could not be found out, or whether threads are left | `message` |
-//! | `body_panic` | the body of a test that explores panicked in a run | `panicked_at`, `message` |
-//! | `body_error` | it returned an error in a run | `message` |
-//! | `no_overlap` | nothing was in flight at once in any run | |
+//! | `blocking` | a `spawn_blocking` closure that has not returned | `numbers`, `queued`, `spawned_by`, `age_ms` |
+//! | `unseen_blocking` | untracked closures: only their number is known | `may_be_tasks` |
+//! | `thread` | a leaked thread of a test that denies them | `name` |
+//! | `lock` | a `straggler::Lock` still held, or in use if the test hangs | `held_by`, `held_ms`, `waiters` |
+//! | `hang` | the body did not end | `timeout_ms`, `waits_for` |
+//! | `deadlock` | the body cannot end | `waits_for` |
+//! | `late` | the body ended too late | `timeout_ms`, `took_ms` |
+//! | `stuck` | the test cannot end | |
+//! | `not_run` | the test did not run | `message` |
+//! | `check_failed` | the check, or its search for threads, failed | `message` |
+//! | `body_panic` | the body panicked in a run of an exploration | `panicked_at`, `message` |
+//! | `body_error` | the body returned an error in a run of an exploration | `message` |
+//! | `no_overlap` | nothing overlapped in any run | |
 //!
 //! | field | value |
 //! |---|---|
-//! | `numbers` | the numbers of the tasks or closures in their test, as far as they are known |
+//! | `numbers` | the numbers of the tasks or closures, as far as they are known |
 //! | `name` | the name of the task or thread, or `null` |
-//! | `background` | whether it was spawned by `straggler::background` |
-//! | `blocking` | whether it is known to be a closure on a thread for blocking work |
-//! | `queued` | whether the closure has not begun, and waits for a thread |
-//! | `may_be_tasks` | how many of them may be tasks that block their threads instead |
-//! | `called_at` | the call in your own code that led to the spawn, if that is in a dependency, or `null`: an object with `function`, `file`, `line`, `column` |
-//! | `spawned_by` | who spawned the task or closure, then who spawned that one, and so on: objects whose `by` is `test`, `task` (then with `number`, `name`, `file`, `line`, `column`), `unknown_task`, or `no_task`, for a thread outside of the runtime |
-//! | `age_ms` | the time since the spawn, in milliseconds, of the oldest |
-//! | `polls` | `null`, or how often they were polled, without the polls that are only to find out where they wait: an object with `least` and `most` |
-//! | `panicked_at` | the place of the panic, or `null`: an object with `file`, `line`, `column` |
-//! | `message` | the panic, the error or the reason, in words; `null` if a panic has no words |
-//! | `timeout_ms`, `took_ms` | the time that the test had, and that it took, in milliseconds |
-//! | `held_by` | who has acquired the lock: an object as in `spawned_by`, or `null` if it is nobody of this test, or nobody has taken it since it was handed on |
-//! | `held_ms` | for how long the lock is held, in milliseconds, or `null` |
-//! | `waiters` | who waits for the lock, in the order in which they began to: objects with `file`, `line`, `column`, `waits_by` (as `held_by`) and `waiting_ms` |
+//! | `background` | whether `straggler::background` spawned it |
+//! | `blocking` | whether it is a tracked `spawn_blocking` closure |
+//! | `queued` | whether the closure has not started, and waits for a thread |
+//! | `may_be_tasks` | how many of the closures may be tasks that block their threads |
+//! | `called_at` | your call behind a dependency's spawn: `function`, `file`, `line`, `column`; or `null` |
+//! | `spawned_by` | the chain of spawners, the direct one first: a list of objects with `by` |
+//! | `age_ms` | milliseconds since the oldest spawn |
+//! | `polls` | an object with `least` and `most`, without the polls that trace; or `null` |
+//! | `panicked_at` | the place of the panic: `file`, `line`, `column`; or `null` |
+//! | `message` | the panic, error or reason; `null` if the payload is not a string |
+//! | `timeout_ms`, `took_ms` | the timeout, and the time the body took, in milliseconds |
+//! | `held_by` | the holder, an object with `by`; `null` outside the test, or if the lock was handed on |
+//! | `held_ms` | milliseconds since the acquisition, or `null` |
+//! | `waiters` | the longest wait first: `file`, `line`, `column`, `waits_by` (as `held_by`), `waiting_ms` |
 //! | `waits_for` | an object with `state`, `places` and `blocks_for_ms` |
+//!
+//! | `by` | spawned or used by | more fields |
+//! |---|---|---|
+//! | `test` | the body of the test | |
+//! | `task` | a tracked task | `number`, `name`, `file`, `line`, `column` |
+//! | `unknown_task` | an untracked task | |
+//! | `no_task` | a thread outside the runtime | |
+//!
+//! # A wait
 //!
 //! | `state` | the task |
 //! |---|---|
-//! | `waiting` | waits to be woken, at these places |
-//! | `busy` | wakes itself again and again, at these places |
+//! | `waiting` | waits to be woken, at `places` |
+//! | `busy` | keeps waking itself, at `places` |
 //! | `unwakeable` | kept no waker: nothing can wake it |
-//! | `blocks` | is inside of one poll, for `blocks_for_ms` milliseconds, and blocks its thread |
+//! | `blocks` | blocks its thread: it has been inside one poll for `blocks_for_ms` |
 //! | `never_polled` | was never polled |
-//! | `unanswered` | did not say in time where it waits |
-//! | `unknown` | was not spawned through straggler, so that this cannot be known |
+//! | `unanswered` | was not polled in time to show where it waits |
+//! | `unknown` | was not spawned through straggler |
 //!
-//! `blocks_for_ms` is `null` in other states. `places` is a list, empty in other states, of objects
-//! with
+//! `blocks_for_ms` is `null`, and `places` is empty, in all other states.
 //!
-//! | field | value |
+//! | field of a place | value |
 //! |---|---|
-//! | `on` | what is awaited, as in `tokio::sync::oneshot::Receiver`, or `null` |
-//! | `calls` | the functions of your own that wait, the innermost first: objects with `function`, `file`, `line`, `column` |
-//! | `children` | which children of `settle_all`, `barrier` and their macros the place lies in, the outermost first, in words |
+//! | `on` | the awaited type or function, such as `tokio::sync::oneshot::Receiver`, or `null` |
+//! | `calls` | your functions that wait, the innermost first: `function`, `file`, `line`, `column` |
+//! | `children` | the children of joins around the place, the outermost first, as text |
+//!
+//! # Versions
+//!
+//! New fields, and new values of `verdict`, `kind`, `state` and `by`, do not raise `version`: ignore what
+//! you do not know. Removing a field or changing its meaning raises it.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -144,32 +166,32 @@ use crate::trace::place::Place;
 use crate::trace::symbols::Call;
 use crate::trace::wait::{Wait, WaitPlace};
 
-/// The version of what is written.
+/// The version of the format.
 const VERSION: u32 = 1;
 
-/// What is told of a test as a line of JSON, without the end of the line.
+/// Writes the summary of a test as one line of JSON, without the line end.
 ///
 /// # Errors
 ///
-/// If the schema has something in it that [`to_json`] does not support.
+/// Returns an error if the schema uses a type that [`to_json`] does not support.
 pub(crate) fn line(summary: &Summary<'_>) -> Result<String, fmt::Error> {
     to_json(&Line::new(summary))
 }
 
-/// Appends a line to a file, which is made if there is none.
+/// Appends a line to a file, and creates the file if needed.
 ///
-/// All of it in one call, which the system does not mix with those of others.
+/// A single `write` appends the line: the system does not mix it with writes of other processes.
 ///
 /// # Errors
 ///
-/// If it cannot be done, or was done in part: then the disk is full.
+/// Returns an error if the file cannot be opened or written, also if only part of the line was.
 pub(crate) fn append(path: &Path, line: &str) -> io::Result<()> {
     let line = format!("{line}\n");
     let mut file = OpenOptions::new().append(true).create(true).open(path)?;
     loop {
         match file.write(line.as_bytes()) {
             Ok(written) if written == line.len() => return Ok(()),
-            // To write the rest now could split the line of somebody else.
+            // The disk is full. Writing the rest later could split a line of another process.
             Ok(_) => return Err(ErrorKind::WriteZero.into()),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -177,7 +199,7 @@ pub(crate) fn append(path: &Path, line: &str) -> io::Result<()> {
     }
 }
 
-/// What is written of a test. The documentation of this module says what the fields mean.
+/// The object of a test. The module documentation describes the fields.
 #[derive(Serialize)]
 struct Line<'a> {
     version: u32,
@@ -192,7 +214,7 @@ struct Line<'a> {
     findings: Vec<Finding<'a>>,
 }
 
-/// Which run of an exploration failed.
+/// The failed run of an exploration.
 #[derive(Serialize)]
 struct Explored<'a> {
     runs: usize,
@@ -209,7 +231,7 @@ struct Finding<'a> {
     what: What<'a>,
 }
 
-/// What was found, with what is known of this kind alone.
+/// The kind of a finding, with its own fields.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum What<'a> {
@@ -273,7 +295,7 @@ enum What<'a> {
     NoOverlap,
 }
 
-/// What is known of tasks whatever became of them.
+/// The fields that leaked and panicked tasks share.
 #[derive(Serialize)]
 struct Origin<'a> {
     numbers: Vec<usize>,
@@ -283,7 +305,7 @@ struct Origin<'a> {
     spawned_by: Vec<Spawner<'a>>,
 }
 
-/// A place, or that there is none.
+/// A place, with every field `null` if there is none.
 #[derive(Serialize)]
 struct At<'a> {
     file: Option<&'a str>,
@@ -368,7 +390,7 @@ impl<'a> Line<'a> {
 }
 
 impl<'a> Finding<'a> {
-    /// What is in a report, but for what it says of the test itself.
+    /// Lists the findings of a report, without its verdict on the test itself.
     fn of_report(report: &'a Report) -> Vec<Self> {
         let mut findings = Vec::new();
         let mut find = |place: Option<&'a Place>, count, what| {
@@ -408,7 +430,7 @@ impl<'a> Finding<'a> {
     }
 }
 
-/// The word for why the test fails, and what is said of the test itself.
+/// Returns the value of `verdict`, and the finding about the test itself if there is one.
 fn of_found<'a>(found: &Found<'a>) -> (&'static str, Option<What<'a>>) {
     match *found {
         Found::Report(report) => of_verdict(report.verdict()),
@@ -429,7 +451,7 @@ fn of_found<'a>(found: &Found<'a>) -> (&'static str, Option<What<'a>>) {
     }
 }
 
-/// The word for a verdict, and what it says of the test itself.
+/// The same for the verdict of a report.
 fn of_verdict(verdict: &Verdict) -> (&'static str, Option<What<'_>>) {
     match verdict {
         Verdict::Leaked => ("leaked", None),
@@ -464,7 +486,7 @@ fn of_verdict(verdict: &Verdict) -> (&'static str, Option<What<'_>>) {
 }
 
 impl<'a> What<'a> {
-    /// Tasks that are alike, at least one.
+    /// Describes a group of equal tasks.
     fn tasks(alike: &[&'a LeakedTask]) -> Self {
         let first = alike[0];
         let polls = alike.iter().filter_map(|task| task.polls());
@@ -483,7 +505,7 @@ impl<'a> What<'a> {
         }
     }
 
-    /// Panics that are alike, at least one.
+    /// Describes a group of equal panics.
     fn panics(alike: &[&'a TaskPanic]) -> Self {
         let first = alike[0];
         Self::Panic {
@@ -500,7 +522,7 @@ impl<'a> What<'a> {
         }
     }
 
-    /// Blocking work that is alike, at least one closure.
+    /// Describes a group of equal closures.
     fn blocking(alike: &[&'a BlockingWork]) -> Self {
         let first = alike[0];
         Self::Blocking {
@@ -511,7 +533,7 @@ impl<'a> What<'a> {
         }
     }
 
-    /// Locks that are alike, at least one.
+    /// Describes a group of equal locks.
     fn locks(alike: &[&'a LockState]) -> Self {
         let (first, holder) = (alike[0], alike[0].holder());
         Self::Lock {
@@ -628,7 +650,7 @@ mod tests {
     use crate::leak::report::findings::{Ending, Findings};
 
     #[test]
-    fn the_fields_stand_in_the_order_in_which_they_are_documented() {
+    fn line_writes_fields_in_documented_order() {
         let place = Location::caller();
         let ending = Ending::CheckFailed("panicked: \"no\"".to_owned());
         let report = Report::of_ending(ending, Findings::none(Some("pays"), place));
@@ -645,9 +667,9 @@ mod tests {
         assert_eq!(line(&summary).unwrap(), expected);
     }
 
-    /// Those that tests with the attribute come to are looked for in `tests/leak_ci`.
+    /// `tests/leak_ci` checks the words that a test with the attribute can write.
     #[test]
-    fn every_state_is_documented() {
+    fn state_is_always_documented() {
         for wait in [
             Wait::At(Vec::new()),
             Wait::Busy(Vec::new()),
@@ -665,13 +687,13 @@ mod tests {
     const PROCESSES: usize = 6;
     const LINES: usize = 50;
 
-    /// The line of a process, so long that it could not be written in one piece by chance.
-    fn long_line(of_process: usize) -> String {
-        of_process.to_string().repeat(50_000)
+    /// The line of a process, too long to stay in one piece by chance.
+    fn long_line(process: usize) -> String {
+        process.to_string().repeat(50_000)
     }
 
     #[test]
-    #[ignore = "run by another test, many times at once"]
+    #[ignore = "run by `append_keeps_lines_of_processes_whole`, in many processes"]
     fn appends_lines() {
         let variable = |name| env::var(name).expect("the other test sets it");
         let line = long_line(variable("NUMBER").parse().unwrap());
@@ -681,7 +703,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_many_processes_stay_whole() {
+    fn append_keeps_lines_of_processes_whole() {
         let file = env::temp_dir().join(format!("straggler-lines-{}", process::id()));
         let begin = |number: usize| {
             Command::new(env::current_exe().unwrap())

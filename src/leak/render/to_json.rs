@@ -1,29 +1,30 @@
-//! Writes what serde describes as JSON, as far as [`json`](super::json) needs it.
+//! A serializer for JSON, as far as [`json`](super::json) needs it.
 //!
-//! It is not `serde_json` that does, since that would be a dependency of every test suite with
-//! `straggler` in it, and its `Value` can be compared with numbers and strings. Among the crates
-//! that the compiler knows, this alone makes `assert_eq!(3, numbers.iter().sum())` ambiguous.
+//! `serde_json` would become a dependency of every test suite that uses straggler. Its `Value`
+//! implements `PartialEq` with numbers and strings, and that alone makes
+//! `assert_eq!(3, numbers.iter().sum())` ambiguous in the suite.
 
 use std::fmt::{self, Display, Write as _};
 
 use serde::ser::{Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 
-/// Writes a value as JSON, in one line.
+/// Writes a value as one line of JSON.
 ///
 /// # Errors
 ///
-/// If it consists of more than structs, maps, lists, strings, booleans, natural numbers and options.
+/// Returns an error if the value has more in it than structs, maps, lists, strings, booleans, unsigned
+/// integers and options.
 pub(crate) fn to_json(value: &impl Serialize) -> Result<String, fmt::Error> {
     let mut written = String::new();
     value.serialize(Json(&mut written))?;
     Ok(written)
 }
 
-/// The end of the text, where a value is written.
+/// Appends one value to the text.
 struct Json<'a>(&'a mut String);
 
-/// A list or an object that has begun.
-struct Begun<'a> {
+/// A list or object whose end is not written yet.
+struct Open<'a> {
     written: &'a mut String,
     is_empty: bool,
     end: char,
@@ -32,9 +33,9 @@ struct Begun<'a> {
 type Unsupported = Impossible<(), fmt::Error>;
 
 impl<'a> Json<'a> {
-    fn begin(self, begin: char, end: char) -> Begun<'a> {
+    fn begin(self, begin: char, end: char) -> Open<'a> {
         self.0.push(begin);
-        Begun {
+        Open {
             written: self.0,
             is_empty: true,
             end,
@@ -46,7 +47,7 @@ impl<'a> Json<'a> {
     }
 }
 
-impl Begun<'_> {
+impl Open<'_> {
     fn next(&mut self) -> Json<'_> {
         if !self.is_empty {
             self.written.push(',');
@@ -63,9 +64,9 @@ impl Begun<'_> {
 impl<'a> Serializer for Json<'a> {
     type Ok = ();
     type Error = fmt::Error;
-    type SerializeSeq = Begun<'a>;
-    type SerializeMap = Begun<'a>;
-    type SerializeStruct = Begun<'a>;
+    type SerializeSeq = Open<'a>;
+    type SerializeMap = Open<'a>;
+    type SerializeStruct = Open<'a>;
     type SerializeTuple = Unsupported;
     type SerializeTupleStruct = Unsupported;
     type SerializeTupleVariant = Unsupported;
@@ -113,19 +114,19 @@ impl<'a> Serializer for Json<'a> {
         value.serialize(self)
     }
 
-    fn serialize_seq(self, _len: Option<usize>) -> Result<Begun<'a>, fmt::Error> {
+    fn serialize_seq(self, _len: Option<usize>) -> Result<Open<'a>, fmt::Error> {
         Ok(self.begin('[', ']'))
     }
 
-    fn serialize_map(self, _len: Option<usize>) -> Result<Begun<'a>, fmt::Error> {
+    fn serialize_map(self, _len: Option<usize>) -> Result<Open<'a>, fmt::Error> {
         Ok(self.begin('{', '}'))
     }
 
-    fn serialize_struct(self, _: &'static str, _len: usize) -> Result<Begun<'a>, fmt::Error> {
+    fn serialize_struct(self, _: &'static str, _len: usize) -> Result<Open<'a>, fmt::Error> {
         Ok(self.begin('{', '}'))
     }
 
-    // What the schema has no use for.
+    // The schema uses none of the types below.
 
     fn serialize_i8(self, _: i8) -> fmt::Result {
         Err(fmt::Error)
@@ -218,7 +219,7 @@ impl<'a> Serializer for Json<'a> {
     }
 }
 
-impl SerializeSeq for Begun<'_> {
+impl SerializeSeq for Open<'_> {
     type Ok = ();
     type Error = fmt::Error;
 
@@ -232,7 +233,7 @@ impl SerializeSeq for Begun<'_> {
     }
 }
 
-impl SerializeMap for Begun<'_> {
+impl SerializeMap for Open<'_> {
     type Ok = ();
     type Error = fmt::Error;
 
@@ -251,7 +252,7 @@ impl SerializeMap for Begun<'_> {
     }
 }
 
-impl SerializeStruct for Begun<'_> {
+impl SerializeStruct for Open<'_> {
     type Ok = ();
     type Error = fmt::Error;
 
@@ -307,7 +308,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn it_is_what_serde_json_would_write(
+        fn output_equals_that_of_serde_json(
             (text, number, map) in any::<(String, u64, BTreeMap<String, bool>)>(),
             inside in inside(),
             list in prop::collection::vec(inside(), 0..4),
@@ -321,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_end_a_string_or_a_line_is_escaped() {
+    fn string_escapes_quotes_and_line_ends() {
         let written = to_json(&"a \"b\" \\ c\n\r\0\u{1f}\u{7f}\u{2028}é").unwrap();
         assert_eq!(
             written,
@@ -330,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_is_an_error() {
+    fn unsupported_type_is_error() {
         assert!(to_json(&-1).is_err() && to_json(&(1, 2)).is_err());
     }
 }

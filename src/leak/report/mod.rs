@@ -117,7 +117,7 @@ impl Report {
 
     /// Whether `STRAGGLER=warn` lets the test pass with this report.
     ///
-    /// A hang fails the test all the same: there is no result of the body to pass on.
+    /// A hang, a late end and an invalid setting fail it all the same: they are not leftovers.
     pub(crate) fn only_warns(&self) -> bool {
         let is_left = match self.verdict() {
             Verdict::Hung { .. }
