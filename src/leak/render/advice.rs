@@ -5,9 +5,11 @@ use std::fmt;
 use crate::leak::render::blocking;
 use crate::leak::report::Report;
 use crate::leak::report::acquisition::Acquisition;
+use crate::leak::report::blocking_work::BlockingWork;
 use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::lock_state::LockState;
 use crate::leak::report::verdict::Verdict;
+use crate::trace::place::Place;
 use crate::trace::symbols::Call;
 use crate::trace::wait::Wait;
 
@@ -357,8 +359,8 @@ fn rule(report: &Report) -> String {
         .unseen_blocking
         .saturating_sub(findings.may_be_tasks);
     let tasks = findings.tasks.iter().map(LeakedTask::place);
-    let closures = findings.blocking.iter().map(|work| work.place());
-    let mut files = tasks.chain(closures).map(|place| place.file());
+    let closures = findings.blocking.iter().map(BlockingWork::place);
+    let mut files = tasks.chain(closures).map(Place::file);
     let file = files.next();
     // A rule for a path cannot match what has no known place, and one rule names one path.
     let is_seen = findings.unseen + findings.unseen_blocking == 0;

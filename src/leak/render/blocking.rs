@@ -51,13 +51,11 @@ pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&BlockingWork]) -
     write_numbers(f, "closures", group.iter().map(|work| work.number()))?;
     write!(f, " spawned at {}", first.place())?;
     write_spawners(f, first.spawned_by())?;
-    match first.is_queued() {
-        true => write!(
-            f,
-            "\n     queued for {}: no blocking thread is free",
-            Age(first.age())
-        ),
-        false => write!(f, "\n     running for {}", Age(first.age())),
+    let age = Age(first.age());
+    if first.is_queued() {
+        write!(f, "\n     queued for {age}: no blocking thread is free")
+    } else {
+        write!(f, "\n     running for {age}")
     }
 }
 

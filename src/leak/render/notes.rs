@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::leak::render::blocking;
 use crate::leak::report::Report;
+use crate::leak::report::findings::Findings;
 use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::verdict::Verdict;
 use crate::trace::wait::Wait;
@@ -18,7 +19,17 @@ Tests in `tests/` build the library without `cfg(test)`: use an optional depende
 
 /// Writes how to see more than this build shows, then one line a note.
 pub(crate) fn write_notes(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
-    let findings = report.findings();
+    write_how_to_track(f, report.findings())?;
+    let notes = notes(report);
+    if !notes.is_empty() {
+        f.write_str("\n")?;
+    }
+    notes
+        .iter()
+        .try_for_each(|note| writeln!(f, "note: {note}"))
+}
+
+fn write_how_to_track(f: &mut fmt::Formatter<'_>, findings: &Findings) -> fmt::Result {
     // The user cannot add the line to a dependency, so a task of one gets no such advice.
     let is_hooked = |task: &LeakedTask| *task.wait() == Wait::Unknown && task.caller().is_none();
     let (they, were, they_wait) = match findings.unseen {
@@ -37,8 +48,14 @@ To see spawns by `Handle::spawn` and by dependencies, build with RUSTFLAGS=\"--c
         write!(f, "\nTo see where tasks wait, {SHADOW}\n")?;
     }
     let is_said = findings.unseen > 0 || findings.tasks.iter().any(is_hooked);
-    blocking::write_note(f, findings, is_said)?;
+    blocking::write_note(f, findings, is_said)
+}
+
+/// Explains rules and settings that did not do what the test may expect of them.
+fn notes(report: &Report) -> Vec<String> {
+    let findings = report.findings();
     let mut notes = Vec::new();
+    // With untracked leftovers, nobody knows whether a path rule would have matched.
     if findings.unseen + findings.unseen_blocking > 0 && findings.places_were_needed {
         notes.push(
             "`allow` with a path matches only tracked tasks and closures, not the untracked ones"
@@ -65,10 +82,5 @@ To see spawns by `Handle::spawn` and by dependencies, build with RUSTFLAGS=\"--c
                 .to_owned(),
         );
     }
-    if !notes.is_empty() {
-        f.write_str("\n")?;
-    }
     notes
-        .iter()
-        .try_for_each(|note| writeln!(f, "note: {note}"))
 }
