@@ -93,7 +93,7 @@ fn hung(report: &Report, wait: &Wait) -> Advice {
                 more_time(report),
             ],
         },
-        // More time helps none of these.
+        // More time does not help here, nor with a lock that its own holder waits for.
         Wait::Unwakeable => Advice {
             why: "Nothing can wake the test.",
             steps: vec![
@@ -104,16 +104,16 @@ fn hung(report: &Report, wait: &Wait) -> Advice {
         },
         Wait::At(_) | Wait::Unstarted | Wait::Unanswered | Wait::Unknown => Advice {
             why: NEVER_HAPPENS,
-            steps: vec![end_of_wait(report, wait), more_time(report)],
+            steps: match reacquired_lock(report) {
+                Some(step) => vec![step],
+                None => vec![end_of_wait(report, wait), more_time(report)],
+            },
         },
     }
 }
 
 /// Says how to end a wait, judged by what is awaited.
 fn end_of_wait(report: &Report, wait: &Wait) -> String {
-    if let Some(step) = reacquired_lock(report) {
-        return step;
-    }
     let step = if waits_on(wait, LOCKS) {
         let holder = report.locks().iter().find_map(LockState::holder);
         return match holder.map(Acquisition::place) {
