@@ -56,12 +56,12 @@ where
                     fail(&report, Role::Fails)
                 }
                 eprintln!("The test failed with the error above. The leak check also found:\n");
-                fail(&report, Role::Accompanies(Failure::ReturnedError))
+                fail(&report, Role::Note(Failure::ReturnedError))
             }
             (Err(panic), report) => {
                 if let Some(report) = report {
                     eprintln!("The test failed with the panic above. The leak check also found:\n");
-                    emit(&report, Role::Accompanies(Failure::Panicked));
+                    emit(&report, Role::Note(Failure::Panicked));
                 }
                 panic.resume()
             }
@@ -87,7 +87,7 @@ where
         Checked::Failed(report) => emit(&report, Role::Fails),
         Checked::Run { outcome, report } => match (outcome, report) {
             (outcome, None) => outcome.unwrap_or_else(|panic| panic.resume()),
-            (Ok(()), Some(report)) => emit(&report, Role::Accompanies(Failure::DidNotPanic)),
+            (Ok(()), Some(report)) => emit(&report, Role::Note(Failure::DidNotPanic)),
             // A task's panic may be what the body panicked about.
             (Err(panic), Some(report)) if report.may_accompany_panic() => {
                 emit(&report, Role::Warns);

@@ -171,7 +171,7 @@ fn process_exits_despite_endless_blocking_work() {
     assert!(ended.stderr.starts_with(says), "{ended:?}");
     let ended = child::run("panic_and_endless_blocking_work");
     assert!(!ended.passed, "{ended:?}");
-    let says = "The test failed by the panic above. The leak check also found this:";
+    let says = "The test failed with the panic above. The leak check also found:";
     assert!(
         ended.stderr.contains("no such account") && ended.stderr.contains(says),
         "{ended:?}"
@@ -185,7 +185,7 @@ fn process_exits_despite_endless_blocking_work() {
 fn invalid_variable_fails_test_and_is_named() {
     for (variable, value, right) in [
         ("STRAGGLER", "offf", "`deny`, `warn` or `off`"),
-        ("STRAGGLER_GRACE", "10", "a time such as `250ms`"),
+        ("STRAGGLER_GRACE", "10", "a duration such as `250ms`"),
     ] {
         for test in [
             "leak_with_own_grace",
@@ -251,29 +251,26 @@ fn self_test_prints_visibility() {
         assert!(
             ended
                 .stdout
-                .contains("leak_check is armed: a leak fails its test"),
+                .contains("leak_check works: a leak fails its test"),
             "{ended:?}"
         );
         assert!(
-            ended.stdout.contains("and at which line they wait"),
+            ended.stdout.contains("and the line where they wait"),
             "{ended:?}"
         );
         let past = if cfg!(tokio_unstable) {
-            "seen: where and by whom, and whether they panic\n"
+            "  spawn place and spawner; panics detected\n"
         } else {
-            "not seen (build with"
+            "no spawn place (build with"
         };
         assert!(ended.stdout.contains(past), "{ended:?}");
-        assert!(
-            ended.stdout.contains(", and whether they panic\n"),
-            "{ended:?}"
-        );
+        assert!(ended.stdout.contains("; panics detected\n"), "{ended:?}");
     }
     let ended = child::run_with("self_test_outside_runtime", &[("STRAGGLER", "warn")]);
     assert!(
         ended
             .stdout
-            .contains("leak_check is armed: a leak is printed"),
+            .contains("leak_check works: a leak is printed as a warning"),
         "{ended:?}"
     );
 }
@@ -284,19 +281,23 @@ fn self_test_failure_says_why() {
         (
             "self_test_outside_runtime",
             &[("STRAGGLER", "off")][..],
-            "switched off by STRAGGLER=off",
+            "STRAGGLER=off disables the check",
         ),
         (
             "self_test_outside_runtime",
             &[("STRAGGLER", "on")],
             "`deny`, `warn` or `off`",
         ),
-        ("self_test_in_unchecked_test", &[], "needs `#[leak_check]`"),
+        (
+            "self_test_in_unchecked_test",
+            &[],
+            "use `#[straggler::test]`",
+        ),
     ] {
         let ended = child::run_with(test, variables);
         assert!(!ended.passed, "{ended:?}");
         assert!(
-            ended.stderr.contains("leak_check is not armed"),
+            ended.stderr.contains("leak_check: self-test failed"),
             "{ended:?}"
         );
         assert!(ended.stderr.contains(why), "{ended:?}");

@@ -177,8 +177,8 @@ fn blocked_test_reported_and_aborted() {
         let said = &ended.stderr;
         assert!(said.contains("did not end within 20ms"), "{said}");
         assert!(said.contains("it blocks its thread"), "{said}");
-        assert!(said.contains("meanwhile 1 task is alive"), "{said}");
-        assert!(said.contains("The process is aborted"), "{said}");
+        assert!(said.contains("still alive: 1 task"), "{said}");
+        assert!(said.contains("Aborting the process"), "{said}");
     }
 }
 
@@ -195,7 +195,10 @@ fn blocked_test_report_bypasses_capture() {
 #[test]
 fn blocked_shutdown_reported_and_aborted() {
     for (test, says) in [
-        ("leftover_task_blocks_in_poll", "does not come to its end"),
+        (
+            "leftover_task_blocks_in_poll",
+            "is stuck: its body has ended",
+        ),
         (
             "leftover_task_blocks_in_drop",
             "leak_check: 1 task outlived",
@@ -208,7 +211,7 @@ fn blocked_shutdown_reported_and_aborted() {
         assert!(said.contains(says), "{said}");
         let is_left = said.contains("spawned at tests/leak_hangs.rs");
         assert_eq!(is_left, test.starts_with("leftover"), "{said}");
-        assert!(said.contains("The process is aborted"), "{said}");
+        assert!(said.contains("Aborting the process"), "{said}");
     }
 }
 
@@ -240,8 +243,8 @@ fn slow_shutdown_warns_and_passes() {
     let ended = child::run("allowed_leak_with_slow_drop");
     assert!(ended.passed, "{ended:?}");
     let said = &ended.stderr;
-    assert!(said.contains("does not come to its end"), "{said}");
-    assert!(said.contains("meanwhile 1 task is alive"), "{said}");
+    assert!(said.contains("is stuck: its body has ended"), "{said}");
+    assert!(said.contains("still alive: 1 task"), "{said}");
 }
 
 #[test]
@@ -250,7 +253,10 @@ fn late_test_report_lists_tasks() {
     assert!(!ended.passed);
     let said = &ended.stderr;
     let (_, report) = said.split_once("leak_check: ").unwrap();
-    assert!(report.contains("at its end 1 task is alive"), "{said}");
+    assert!(
+        report.contains("still alive when it ended: 1 task"),
+        "{said}"
+    );
     assert!(report.contains("no such table"), "{said}");
 }
 

@@ -102,7 +102,7 @@ fn named_threads_charged_to_lone_test() {
     assert!(!ended.passed, "{ended:?}");
     for says in [
         "leak_check: 3 threads outlived the test `concurrent::leaks_2` ",
-        "\n  2 threads without a name\n",
+        "\n  2 unnamed threads\n",
         "\n  1 thread `worker`\n",
     ] {
         assert!(ended.stderr.contains(says), "{ended:?}");

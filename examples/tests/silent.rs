@@ -94,7 +94,7 @@ fn guide_shows_reports() {
 /// Replaces how long closures ran, and how long tasks held locks or waited for them.
 fn hide_ages(text: &str) -> String {
     let hide = |line: &str| {
-        let mut ages = ["at work for ", ", held for ", " by the test, for "].into_iter();
+        let mut ages = ["running for ", ", held for ", " by the test, waiting for "].into_iter();
         let shown = ages.find_map(|age| match line.split_once(age) {
             Some((before, time)) if time.ends_with("ms") || time.ends_with('s') => {
                 Some(format!("{before}{age}[age]"))

@@ -357,7 +357,7 @@ impl LeakCheck {
                 (Ok(_), Some(report)) => Err(report),
                 (Err(panic), report) => {
                     if let Some(report) = report {
-                        emit(&report, Role::Accompanies(Failure::Panicked));
+                        emit(&report, Role::Note(Failure::Panicked));
                     }
                     panic.resume()
                 }

@@ -97,12 +97,12 @@ fn invalid_variable_error_names_valid_form() {
         (
             "STRAGGLER_RUNS",
             "many",
-            "a number from 1 on, such as `5000`, and not `many`",
+            "a positive number such as `5000`, got `many`",
         ),
         (
             "STRAGGLER_RUNS",
             "0",
-            "a number from 1 on, such as `5000`, and not `0`",
+            "a positive number such as `5000`, got `0`",
         ),
     ] {
         let ended = run_with("environment::run_counter", &[(name, value)]);

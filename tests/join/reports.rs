@@ -67,8 +67,8 @@ fn unsettled_lists_every_future() {
   #0 `stuck`: polled once, then nothing held its waker: nothing could ever wake it
   #3 `busy`: polled 3 times and woken again: it was busy, not stuck
   #4 `reader`: polled twice, then waited to be woken
-  #5 `late`: never polled: the limit left it no turn
-these did, in this order:
+  #5 `late`: never polled: held back by the limit
+these settled, in this order:
   #1 `writer`: Err(\"disk full\")
   #2 `adder`: Ok(7)",
         file = file!(),
@@ -79,7 +79,7 @@ these did, in this order:
     assert_eq!(unsettled.pending()[1].name(), Some("busy"));
     assert_eq!(
         format!("{:?}", unsettled.pending()[3]),
-        "#5 `late`: never polled: the limit left it no turn"
+        "#5 `late`: never polled: held back by the limit"
     );
 }
 
@@ -89,7 +89,7 @@ fn unsettled_without_names_uses_indices() {
     assert_eq!(
         below_the_first_line(&unsettled.to_string()),
         "  #0: polled once, then nothing held its waker: nothing could ever wake it
-these did, in this order:
+these settled, in this order:
   #1: 1"
     );
     assert_eq!(unsettled.pending()[0].name(), None);
@@ -144,7 +144,7 @@ fn unsettled_lists_20_of_each_kind() {
     assert!(lines[0].starts_with("21 of 46 futures did not settle"));
     assert!(lines[20].starts_with("  #19: polled once"));
     assert_eq!(lines[21], "  and 1 more");
-    assert_eq!(lines[22], "these did, in this order:");
+    assert_eq!(lines[22], "these settled, in this order:");
     assert_eq!(lines[42], "  #40: 19");
     assert_eq!(lines[43], "  and 5 more");
     assert_eq!(lines.len(), 44);
@@ -201,7 +201,9 @@ fn panicking_output_debug_keeps_report() {
         Box::pin(async { Text::Lines }),
     ]);
     let text = unsettled.to_string();
-    assert!(text.contains("\n  #0: (cannot be shown: writing it panicked: no text)\n  #2: first"));
+    assert!(
+        text.contains("\n  #0: (cannot be shown: formatting it panicked: no text)\n  #2: first")
+    );
 }
 
 fn errors<E>(outcomes: impl IntoIterator<Item = Result<u8, E>>) -> AggregateError<E> {
@@ -281,7 +283,7 @@ fn error_lines_are_indented() {
 fn panicking_error_display_keeps_report() {
     let errors = errors([Err(Text::Panics), Err(Text::Lines)]);
     for text in [errors.to_string(), format!("{errors:?}")] {
-        let expected = "#0 `call 0`: (cannot be shown: writing it panicked: no text)";
+        let expected = "#0 `call 0`: (cannot be shown: formatting it panicked: no text)";
         assert!(text.contains(expected), "{text}");
         assert!(text.contains("\n  #1 `call 1`: first"), "{text}");
     }

@@ -567,5 +567,5 @@ async fn deadline_reports_unfinished_task() {
     let settling = settle_all([pending::<()>()]).named(|_| "payer").spawned();
     let unsettled = settling.deadline(yield_now()).await.unwrap_err();
     let said = format!("{:?}", unsettled.pending());
-    assert_eq!(said, "[#0 `payer`: its task had not ended]");
+    assert_eq!(said, "[#0 `payer`: its task was still running]");
 }

@@ -114,7 +114,7 @@ fn tracked_and_untracked_closures_listed_apart() {
     let counts = (report.blocking().len(), report.unseen_blocking());
     assert_eq!(counts, (1, 1), "{report}");
     let text = report.to_string();
-    let other = "\n  and 1 that was not spawned through straggler";
+    let other = "\n  and 1 untracked closure";
     assert!(text.contains(other), "{text}");
 }
 
@@ -241,7 +241,7 @@ fn queued_closure_reported() {
         );
         let text = report.to_string();
         assert_eq!(
-            text.contains("has waited for a thread for"),
+            text.contains("no blocking thread is free"),
             is_tracked,
             "{text}"
         );
@@ -280,15 +280,18 @@ fn allow_covers_blocking_work() {
     }
     for result in left([(allow(1), [0, 2, 0]), (allow(1), [0, 0, 2])]) {
         let text = result.unwrap_err().to_string();
-        assert!(text.contains(", which allows 1\n"), "{text}");
+        assert!(text.contains(", exceeding `allow(1)`\n"), "{text}");
     }
     for result in left([(allow(1), [1, 1, 0]), (allow(1), [1, 0, 1])]) {
         let report = result.unwrap_err();
         assert_eq!(*report.verdict(), Verdict::BlockingLeaked);
         assert_eq!((report.count(), report.allowed()), (0, 1));
         let text = report.to_string();
-        assert!(text.contains(", which allows 1\n"), "{text}");
-        assert!(text.contains("together: 1 is left besides"), "{text}");
+        assert!(text.contains(", exceeding `allow(1)`\n"), "{text}");
+        assert!(
+            text.contains("together: 1 allowed leftover is not listed"),
+            "{text}"
+        );
         assert!(text.contains("`LeakCheck::new().allow(2)`"), "{text}");
     }
 }
@@ -305,7 +308,7 @@ fn allow_at_covers_blocking_work() {
     let report = too_many.unwrap_err();
     assert_eq!((report.blocking().len(), report.unseen_blocking()), (0, 1));
     let text = report.to_string();
-    let note = "rules for places can only match blocking work of which it is seen";
+    let note = "`allow` with a path matches only tracked tasks and closures";
     assert!(text.contains(note), "{text}");
     assert_eq!(elsewhere.unwrap_err().unused_rules(), [r#"allow("src")"#]);
 }
@@ -321,9 +324,12 @@ fn blocking_work_ranks_below_tasks() {
     let counts = (report.blocking().len(), report.unseen_blocking());
     assert_eq!(counts, (1, 1), "{report}");
     let text = report.to_string();
-    let also = "besides 2 `spawn_blocking` closures have not ended:";
+    let also = "also still running: 2 `spawn_blocking` closures";
     assert!(text.contains(also), "{text}");
-    assert!(text.contains("await blocking work, too"), "{text}");
+    assert!(
+        text.contains("await the `spawn_blocking` closures too"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -368,7 +374,7 @@ fn hang_report_lists_blocking_work() {
         let counts = (report.blocking().len(), report.unseen_blocking());
         assert_eq!(counts, (1, 1), "{report}");
         let text = report.to_string();
-        let also = "besides 2 `spawn_blocking` closures have not ended:";
+        let also = "also still running: 2 `spawn_blocking` closures";
         assert!(text.contains(also), "{text}");
     }
 }
@@ -398,7 +404,7 @@ fn late_report_lists_blocking_work() {
     let counts = (report.blocking().len(), report.unseen_blocking());
     assert_eq!(counts, (1, 1), "{report}");
     let text = report.to_string();
-    let also = "besides 2 `spawn_blocking` closures have not ended:";
+    let also = "also still running: 2 `spawn_blocking` closures";
     assert!(text.contains(also), "{text}");
 }
 
@@ -431,7 +437,7 @@ fn blocking_task_not_taken_for_closure() {
         let is_seen = is_tracked || cfg!(tokio_unstable);
         assert_eq!(report.unseen_blocking(), usize::from(!is_seen), "{report}");
         let text = report.to_string();
-        let hedge = "it may also be a task that blocks its thread";
+        let hedge = "a task may block it instead";
         assert_eq!(text.contains(hedge), !is_seen, "{text}");
     }
 }

@@ -16,7 +16,7 @@ fn clock_frozen_in_grace_makes_sleeper_leak() {
     assert!(report.clock_stood_still());
     let text = report.to_string();
     assert!(
-        text.contains("the clock is paused, and stands still"),
+        text.contains("the paused clock stopped when the body ended"),
         "{text}"
     );
     assert!(!slept.load(SeqCst));

@@ -60,7 +60,7 @@ fn allow_at_cannot_match_unseen_task() {
     let report = check.run(async { drop(tokio::spawn(pending::<()>())) });
     let text = report.unwrap_err().to_string();
     assert!(
-        text.contains("can only match tasks of which it is seen"),
+        text.contains("matches only tracked tasks and closures"),
         "{text}"
     );
 }

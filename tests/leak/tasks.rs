@@ -179,7 +179,7 @@ fn looping_worker_advised_to_use_token() {
         "{text}"
     );
     assert!(
-        text.contains("a sign to stop: a `CancellationToken`"),
+        text.contains("cancel it with a `CancellationToken`"),
         "{text}"
     );
 }

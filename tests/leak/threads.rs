@@ -75,7 +75,7 @@ fn threads_found_whoever_started_them() {
         let text = report.to_string();
         let first = "leak_check: 4 threads outlived the check at ";
         assert!(text.starts_with(first), "{text}");
-        assert!(text.contains("\n  4 threads without a name\n"), "{text}");
+        assert!(text.contains("\n  4 unnamed threads\n"), "{text}");
     }
 }
 
@@ -187,8 +187,8 @@ fn threads_rank_below_other_findings() {
             let report = result.unwrap_err();
             assert_eq!((report.verdict(), report.threads().len()), (&verdict, 1));
             let text = report.to_string();
-            assert!(text.contains("besides 1 thread has not ended:"), "{text}");
-            assert!(text.contains("join threads, too"), "{text}");
+            assert!(text.contains("also still running: 1 thread"), "{text}");
+            assert!(text.contains("join the threads too"), "{text}");
         }
     }
     let report = hangs.unwrap_err();

@@ -33,8 +33,8 @@ fn check(scenario: &str) {
         settings.set_omit_expression(true);
         settings.add_filter(r"alive for .*?(, polled|\n)", "alive for [age]$1");
         settings.add_filter(r"held for .*\n", "held for [age]\n");
-        settings.add_filter(r"(waited for at .*, for) .*\n", "$1 [age]\n");
-        settings.add_filter(r"at work for .*\n", "at work for [age]\n");
+        settings.add_filter(r"(requested at .*, waiting for) .*\n", "$1 [age]\n");
+        settings.add_filter(r"running for .*\n", "running for [age]\n");
         settings.add_filter(r"\(\d+\) panicked", "([thread]) panicked");
         settings.bind(|| insta::assert_snapshot!(format!("{depth}__{scenario}"), ended.stderr));
     }

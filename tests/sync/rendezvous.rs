@@ -244,7 +244,7 @@ fn broken_text_says_cause() {
     assert!(text.starts_with(&start), "{text}");
     assert!(
         text.ends_with(
-            ") went away: it returned early, or was cancelled, before it arrived in round 0"
+            ") left (by an early return or a cancellation) before it arrived in round 0"
         ),
         "{text}"
     );
@@ -358,7 +358,7 @@ fn join_beyond_capacity_panics() {
         let mut joined: Vec<_> = (0..of).map(|_| rendezvous.join()).collect();
         let panic = message(catch_unwind(AssertUnwindSafe(|| rendezvous.join())));
         let says = format!(
-            "all {of} participants of the rendezvous made at {}:{line}:",
+            "all {of} participants of the rendezvous created at {}:{line}:",
             file!()
         );
         assert!(panic.starts_with(&says), "{panic}");
@@ -405,7 +405,7 @@ fn debug_shows_names_and_counts() {
     assert!(one.wait().now_or_never().is_none());
     let shown = format!("{rendezvous:?}");
     assert!(
-        shown.contains("of: 2") && shown.contains("joined: 1"),
+        shown.contains("n: 2") && shown.contains("joined: 1"),
         "{shown}"
     );
 }

@@ -104,12 +104,12 @@ mod tests {
             unseen: 1,
         };
         let shutdown = PostShutdown {
-            failed: Some("no entry".to_owned()),
+            failed: Some("could not list the process's threads: no entry".to_owned()),
             ..PostShutdown::default()
         };
         let report = Report::rank(shutdown.add_to(found, &scope)).unwrap();
         assert_eq!(*report.verdict(), Verdict::Leaked);
-        let note = "note: whether threads are left could not be found out: no entry";
+        let note = "note: the check for leaked threads failed: it could not list the process's threads: no entry";
         assert!(report.to_string().contains(note), "{report}");
     }
 }

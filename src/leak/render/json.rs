@@ -376,7 +376,7 @@ impl<'a> Line<'a> {
             test: summary.test,
             place: At::new(Some(&summary.place)),
             verdict: match summary.role {
-                Role::Accompanies(failure) => failure.word(),
+                Role::Note(failure) => failure.word(),
                 Role::Fails | Role::Warns => verdict,
             },
             level: summary.role.level().word(),

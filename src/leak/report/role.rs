@@ -8,7 +8,7 @@ pub(crate) enum Role {
     /// The test passes: with `STRAGGLER=warn`, or if it should panic and a task did.
     Warns,
     /// The test failed by itself, and the report is a note on that.
-    Accompanies(Failure),
+    Note(Failure),
 }
 
 /// How a test fails by itself.
@@ -36,7 +36,7 @@ impl Role {
     pub(crate) fn level(self) -> Level {
         match self {
             Self::Fails => Level::Error,
-            Self::Warns | Self::Accompanies(_) => Level::Warning,
+            Self::Warns | Self::Note(_) => Level::Warning,
         }
     }
 }
