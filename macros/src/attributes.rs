@@ -3,6 +3,7 @@
 use std::mem;
 
 use proc_macro2::{Span, TokenStream};
+use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Attribute, Error, Meta, Path, Result};
 
@@ -96,10 +97,11 @@ impl OtherAttributes {
 
 /// Returns the kind of the attribute with this path.
 fn kind(path: &Path) -> Kind {
+    // To the compiler, `#[r#should_panic]` is `#[should_panic]`.
     let names: Vec<_> = path
         .segments
         .iter()
-        .map(|segment| segment.ident.to_string())
+        .map(|segment| segment.ident.unraw().to_string())
         .collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     match names[..] {

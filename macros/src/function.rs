@@ -81,11 +81,21 @@ impl Function {
         Ok(())
     }
 
-    /// Returns the return type.
+    /// Returns the return type, without parentheses or invisible delimiters around it.
     pub(crate) fn output(&self) -> Type {
-        match &self.signature.output {
-            ReturnType::Default => parse_quote_spanned!(self.signature.ident.span()=> ()),
-            ReturnType::Type(_, output) => (**output).clone(),
+        let mut output = match &self.signature.output {
+            ReturnType::Default => {
+                return parse_quote_spanned!(self.signature.ident.span()=> ());
+            }
+            ReturnType::Type(_, output) => output,
+        };
+        loop {
+            output = match &**output {
+                // `$output:ty` of a `macro_rules!` macro.
+                Type::Group(group) => &group.elem,
+                Type::Paren(paren) => &paren.elem,
+                output => return output.clone(),
+            };
         }
     }
 
