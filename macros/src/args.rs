@@ -3,6 +3,7 @@
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{ToTokens, quote};
 use strsim::levenshtein;
+use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Error, Meta, Result, Token, parenthesized};
@@ -93,6 +94,9 @@ impl ToTokens for Arguments {
 
 /// Returns the name of the option that an argument is for.
 fn name_of(argument: &Meta) -> String {
+    if let Some(name) = argument.path().get_ident() {
+        return name.unraw().to_string();
+    }
     // A path such as `tokio::test` prints with spaces.
     argument
         .path()

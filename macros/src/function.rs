@@ -72,7 +72,7 @@ impl Function {
                 "a test cannot take arguments unless `#[rstest]` or `#[test_case]` supplies them";
             return Err(Error::new_spanned(&signature.inputs, message));
         }
-        let pattern = signature.inputs.iter().find(|input| !is_named(input));
+        let pattern = signature.inputs.iter().find(|input| !is_cloneable(input));
         if let (Some(pattern), true) = (pattern, options.explore.is_some()) {
             let message = "`explore` clones each argument for each run: bind this one to a name \
                            and destructure it in the body";
@@ -113,7 +113,13 @@ impl Function {
     }
 }
 
-/// Returns whether an argument is bound to a name rather than to a pattern.
-fn is_named(input: &FnArg) -> bool {
-    matches!(input, FnArg::Typed(PatType { pat, .. }) if matches!(**pat, Pat::Ident(_)))
+/// Returns whether an argument binds one name or none, rather than parts of its value.
+fn is_cloneable(input: &FnArg) -> bool {
+    let FnArg::Typed(PatType { pat, .. }) = input else {
+        return false;
+    };
+    match &**pat {
+        Pat::Ident(pattern) => pattern.subpat.is_none(),
+        pattern => matches!(pattern, Pat::Wild(_)),
+    }
 }

@@ -86,7 +86,7 @@ fn explored_test(
 fn clone_arguments(function: &mut Function) -> TokenStream {
     let mut clones = TokenStream::new();
     for input in &mut function.signature.inputs {
-        // `Function::check` has rejected every other form.
+        // `Function::check` has rejected every other pattern that binds a name.
         let FnArg::Typed(PatType { pat, .. }) = input else {
             continue;
         };
@@ -116,8 +116,7 @@ fn case(krate: &Path, name: &Ident) -> TokenStream {
 
 /// Generates the pinned future of the body.
 fn pinned(krate: &Path, future: &Ident, output: &Type, body: &Group) -> TokenStream {
-    // Neither type can be written in `dyn TestBody<Output = ..>`.
-    if matches!(output, Type::Never(_)) || contains_impl_trait(output.to_token_stream()) {
+    if !is_nameable(output) {
         return quote! {
             let #future = ::core::pin::pin!(#krate::__private::Body::new(async #body));
         };
@@ -137,14 +136,22 @@ fn pinned(krate: &Path, future: &Ident, output: &Type, body: &Group) -> TokenStr
 /// Generates a `return` that never happens and gives the `async` block its type.
 ///
 /// With it `?` and boxed errors coerce as in an `async fn`, and the compiler reports a mismatch at
-/// the expression that is wrong.
+/// the expression that is wrong. A type that has no name gets no hint.
 fn return_type_hint(output: &Type) -> TokenStream {
+    if !is_nameable(output) {
+        return TokenStream::new();
+    }
     let place = Span::call_site().located_at(output.span());
     quote_spanned! {place=>
         if let ::core::option::Option::Some(output) = ::core::option::Option::<#output>::None {
             return output;
         }
     }
+}
+
+/// Returns whether a type can be written outside of a signature, as in `dyn TestBody<Output = ..>`.
+fn is_nameable(output: &Type) -> bool {
+    !matches!(output, Type::Never(_)) && !contains_impl_trait(output.to_token_stream())
 }
 
 /// Returns whether a type contains `impl Trait`, which has no name.
