@@ -43,9 +43,12 @@ fn checked_test(
     let name = &function.signature.ident;
     let case = case(krate, name);
     let output = function.output();
-    // Mixed-site hygiene hides the name from the body.
-    let future = Ident::new("future", Span::mixed_site());
-    let pinned = pinned(krate, &future, &output, &function.body);
+    let body = &function.body;
+    let hint = return_type_hint(krate, &output);
+    let body = quote!(#krate::__private::Body::new(async { #hint #body }));
+    // A trait object, so that the code that runs a test is compiled once and not once a test.
+    let object =
+        is_nameable(&output).then(|| quote!(::<dyn #krate::__private::TestBody<Output = #output>>));
     // With another return type, `#[should_panic]` does not compile: rustc explains that best.
     let run = match &output {
         Type::Tuple(fields) if fields.elems.is_empty() && others.should_panic() => {
@@ -53,10 +56,13 @@ fn checked_test(
         }
         _ => quote_spanned!(name.span()=> leak_test),
     };
+    // Neither `let` nor `pin!`, which has one inside: the pattern would resolve to a constant of that
+    // name in the test's module.
+    let body = quote!(::core::pin::Pin::as_mut(&mut ::std::boxed::Box::pin(#body)));
+    let arguments = quote!(#case, #check, #body);
     // `#[track_caller]` takes the place of the test from this call: it has to be the name.
     let krate = respan(krate, name.span());
-    let call = quote_spanned!(name.span()=> #krate::__private::#run(#case, #check, #future));
-    quote!(#pinned #call)
+    quote_spanned!(name.span()=> #krate::__private::#run #object(#arguments))
 }
 
 /// Generates the body of a test that runs once for each schedule.
@@ -73,7 +79,7 @@ fn explored_test(
     } else {
         quote_spanned!(name.span()=> explored_test)
     };
-    let hint = return_type_hint(&function.output());
+    let hint = return_type_hint(krate, &function.output());
     let clones = clone_arguments(function);
     let body = &function.body;
     // The future owns the clones of its run, hence `move`.
@@ -114,37 +120,19 @@ fn case(krate: &Path, name: &Ident) -> TokenStream {
     }
 }
 
-/// Generates the pinned future of the body.
-fn pinned(krate: &Path, future: &Ident, output: &Type, body: &Group) -> TokenStream {
-    if !is_nameable(output) {
-        return quote! {
-            let #future = ::core::pin::pin!(#krate::__private::Body::new(async #body));
-        };
-    }
-    let hint = return_type_hint(output);
-    // A trait object, so that the code that runs a test is compiled once and not once a test.
-    quote! {
-        let #future = async {
-            #hint
-            #body
-        };
-        let #future: ::core::pin::Pin<&mut dyn #krate::__private::TestBody<Output = #output>> =
-            ::core::pin::pin!(#krate::__private::Body::new(#future));
-    }
-}
-
 /// Generates a `return` that never happens and gives the `async` block its type.
 ///
 /// With it `?` and boxed errors coerce as in an `async fn`, and the compiler reports a mismatch at
 /// the expression that is wrong. A type that has no name gets no hint.
-fn return_type_hint(output: &Type) -> TokenStream {
+fn return_type_hint(krate: &Path, output: &Type) -> TokenStream {
     if !is_nameable(output) {
         return TokenStream::new();
     }
     let place = Span::call_site().located_at(output.span());
+    let krate = respan(krate, place);
     quote_spanned! {place=>
-        if let ::core::option::Option::Some(output) = ::core::option::Option::<#output>::None {
-            return output;
+        if false {
+            return #krate::__private::returned::<#output>();
         }
     }
 }

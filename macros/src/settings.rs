@@ -89,12 +89,12 @@ fn runtime(krate: &Path, options: &Options) -> Option<TokenStream> {
         Flavor::CurrentThread | Flavor::Local => quote!(new_current_thread),
     };
     let builder = quote!(#krate::__private::Builder);
-    // `runtime.enable_all()` could resolve to a method of a trait in the test's scope.
+    // The first call is no method call, which could resolve to a trait in the test's scope. And no
+    // `let`: its pattern would resolve to a constant of that name.
     Some(quote! {
-        {
-            let mut runtime = #builder::#new();
-            #builder::enable_all(&mut runtime)#settings;
-            runtime
-        }
+        ::core::mem::replace(
+            #builder::enable_all(&mut #builder::#new())#settings,
+            #builder::new_current_thread(),
+        )
     })
 }

@@ -116,6 +116,10 @@ mod stand_in {
             }
         }
 
+        pub(crate) fn returned<T>() -> T {
+            unreachable!()
+        }
+
         #[track_caller]
         pub(crate) fn leak_test<F: Future + ?Sized>(
             case: TestCase,
