@@ -47,9 +47,10 @@ use crate::join::turn::turn;
 #[macro_export]
 macro_rules! settle {
     ($($future:expr),* $(,)?) => {{
-        let settling = $crate::__settling!($($future),*);
-        let outputs = settling.await;
-        $crate::__flatten!(outputs; () (); $($future,)*)
+        // A plain name would resolve to a `const` or `static` of that name in the caller's scope.
+        let __straggler_settling = $crate::__settling!($($future),*);
+        let __straggler_outputs = __straggler_settling.await;
+        $crate::__flatten!(__straggler_outputs; () (); $($future,)*)
     }};
 }
 
@@ -88,17 +89,17 @@ macro_rules! settle {
 #[macro_export]
 macro_rules! barrier {
     ($($future:expr),* $(,)?) => {{
-        let errors = $crate::__private::Errors::new();
-        let settling = $crate::__private::barrier(
-            &errors,
-            $crate::__private::Row::empty()$(.and(errors.slot($future)))*,
+        let __straggler_errors = $crate::__private::Errors::new();
+        let __straggler_settling = $crate::__private::barrier(
+            &__straggler_errors,
+            $crate::__private::Row::empty()$(.and($crate::__private::Errors::slot(&__straggler_errors, $future)))*,
             &[$(::core::stringify!($future)),*],
         );
-        match settling.await {
-            ::core::result::Result::Ok(values) => {
-                ::core::result::Result::Ok($crate::__flatten!(values; () (); $($future,)*))
+        match __straggler_settling.await {
+            ::core::result::Result::Ok(__straggler_values) => {
+                ::core::result::Result::Ok($crate::__flatten!(__straggler_values; () (); $($future,)*))
             }
-            ::core::result::Result::Err(error) => ::core::result::Result::Err(error),
+            ::core::result::Result::Err(__straggler_error) => ::core::result::Result::Err(__straggler_error),
         }
     }};
 }
@@ -128,7 +129,7 @@ macro_rules! __flatten {
         $flat
     }};
     ($nested:ident; $pattern:tt ($($output:ident,)*); $future:expr, $($rest:expr,)*) => {
-        $crate::__flatten!($nested; ($pattern, output) ($($output,)* output,); $($rest,)*)
+        $crate::__flatten!($nested; ($pattern, __straggler_output) ($($output,)* __straggler_output,); $($rest,)*)
     };
 }
 

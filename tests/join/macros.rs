@@ -400,3 +400,30 @@ async fn caller_names_do_not_clash() {
     let passed = barrier!(async { Ok::<_, u8>(values) }, async { Ok(error) });
     assert_eq!(passed, Ok((3, 4)));
 }
+
+/// Items and traits whose names the macros' expansions use, or used once.
+mod hostile_scope {
+    #![allow(non_upper_case_globals, dead_code, reason = "the names are the point")]
+
+    use straggler::{barrier, settle};
+
+    const settling: u8 = 0;
+    const outputs: u8 = 0;
+    const output: u8 = 0;
+    static errors: u8 = 0;
+    const values: u8 = 0;
+    const error: u8 = 0;
+
+    trait Slot: Sized {
+        fn slot(self) {}
+        fn and(self) {}
+    }
+    impl<T> Slot for T {}
+
+    #[tokio::test]
+    async fn names_do_not_break_expansion() {
+        assert_eq!(settle!(async { 1 }, async { "two" }), (1, "two"));
+        let values_of_both = barrier!(async { Ok::<_, u8>(1) }, async { Ok("two") });
+        assert_eq!(values_of_both, Ok((1, "two")));
+    }
+}
