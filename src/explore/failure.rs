@@ -1,10 +1,10 @@
 //! The failure of an exploration.
 
+use std::error::Error;
 use std::fmt;
 use std::mem::discriminant;
 use std::panic::{Location, resume_unwind};
 
-use crate::explore::text::Text;
 use crate::leak::render::emit::emit_as;
 use crate::leak::render::summary::{self, FailedRun, Found, Summary};
 use crate::leak::report::Report;
@@ -44,8 +44,6 @@ use crate::trace::place::Place;
 /// let again = Explore::new().replay(failure.seed().clone()).find(test).unwrap_err();
 /// assert_eq!((again.run(), again.message()), (1, failure.message()));
 /// ```
-#[derive(thiserror::Error)]
-#[error("{}", Text(self))]
 pub struct Failure(Box<Failed>);
 
 pub(crate) struct Failed {
@@ -230,6 +228,8 @@ impl Failure {
         }
     }
 }
+
+impl Error for Failure {}
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,12 +8,9 @@ use crate::leak::report::verdict::Verdict;
 use crate::trace::place::Place;
 use crate::wording::count;
 
-/// A failure as text for people.
-pub(crate) struct Text<'a>(pub(crate) &'a Failure);
-
-impl fmt::Display for Text<'_> {
+impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let failed = self.0.failed();
+        let failed = self.failed();
         let place = Place::from(failed.place);
         let test = match &failed.test {
             Some(test) => format!("the test `{test}` ({place})"),
@@ -30,7 +27,7 @@ impl fmt::Display for Text<'_> {
             write!(f, " in run {} of {}", failed.run, failed.runs)?;
         }
         f.write_str("\n\n  ")?;
-        let report = self.0.report();
+        let report = self.report();
         write_cause(f, &failed.cause, report)?;
         write_schedule(f, failed)?;
         if let Some(note) = &failed.note {

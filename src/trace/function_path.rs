@@ -50,7 +50,10 @@ fn without_generics(name: &str) -> String {
     }
     kept.push_str(rest);
     let segments = kept.split("::");
-    let named = segments.filter(|segment| !segment.is_empty() && !segment.starts_with('{'));
+    // The MSVC format writes `closure$0` and `impl$5` where others write `{closure#0}` or nothing.
+    let is_named =
+        |segment: &&str| !(segment.is_empty() || segment.starts_with('{') || segment.contains('$'));
+    let named = segments.filter(is_named);
     named.collect::<Vec<_>>().join("::")
 }
 
@@ -63,6 +66,7 @@ mod tests {
         for (name, path) in [
             ("bank::transfer::{{closure}}::{{closure}}", "bank::transfer"),
             ("bank::transfer::{async_fn#0}", "bank::transfer"),
+            ("bank::transfer::async_fn$0::closure$1", "bank::transfer"),
             (
                 "<tokio::sync::oneshot::Receiver<T> as core::future::future::Future>::poll",
                 "tokio::sync::oneshot::Receiver",

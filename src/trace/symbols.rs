@@ -224,7 +224,7 @@ impl Frame {
         match &self.file {
             _ if path.starts_with("straggler::") => false,
             // With line tables alone the path is unknown, but the file is there.
-            Some(file) => !is_foreign(file) && !file.starts_with(OWN_FILES),
+            Some(file) => !is_foreign(file) && own_file(file).is_none(),
             // Without debug information there is only the name.
             None => !LIBRARIES.iter().any(|library| path.starts_with(library)),
         }
@@ -233,13 +233,10 @@ impl Frame {
     /// The path that a report shows as awaited, or `None` if the frame only forwards polls.
     fn awaited(&self) -> Option<String> {
         let path = function_path(&self.name);
-        let own_file = self
-            .file
-            .as_ref()
-            .and_then(|file| file.strip_prefix(OWN_FILES));
-        let own = OWN_WAITS
-            .iter()
-            .find(|(module, file, _)| path.starts_with(module) || own_file == Some(file));
+        let own_file = self.file.as_deref().and_then(own_file);
+        let own = OWN_WAITS.iter().find(|(module, file, _)| {
+            path.starts_with(module) || own_file.as_deref() == Some(file)
+        });
         if let Some((_, _, awaited)) = own {
             return Some((*awaited).to_owned());
         }
@@ -302,6 +299,14 @@ const OWN_WAITS: [(&str, &str, &str); 2] = [
 
 /// The folder of this crate's sources.
 const OWN_FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
+
+/// The path below the folder of this crate's sources, if the file is in it. On Windows both mix
+/// slashes and backslashes.
+fn own_file(file: &str) -> Option<String> {
+    let file = file.replace('\\', "/");
+    let below = file.strip_prefix(&OWN_FILES.replace('\\', "/"))?;
+    Some(below.to_owned())
+}
 
 /// Crates that are not the user's, for builds without debug information.
 const LIBRARIES: [&str; 6] = ["__rust", "alloc::", "core::", "futures", "std::", "tokio"];

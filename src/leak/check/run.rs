@@ -141,7 +141,15 @@ fn run_if_possible<F: TestBody + ?Sized>(
     let outcome = match end {
         End::Output(output) if !is_late => Ok(output),
         End::Panic(panic) => Err(panic),
-        given_up => return Ok(teardown.give_up(given_up, runtime, body)),
+        given_up => {
+            return Ok(match teardown.give_up(given_up, runtime, body) {
+                (report, Some(output)) => Checked::Run {
+                    outcome: Ok(output),
+                    report: Some(report),
+                },
+                (report, None) => Checked::Failed(report),
+            });
+        }
     };
     let mut findings = match teardown.wait(runtime, grace) {
         Ok(findings) => findings,

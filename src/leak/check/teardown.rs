@@ -8,7 +8,6 @@ use crate::contain::{contain, discard};
 use crate::leak::check::body::TestBody;
 use crate::leak::check::body_run::End;
 use crate::leak::check::post_shutdown::PostShutdown;
-use crate::leak::check::run::Checked;
 use crate::leak::check::runtime::CheckedRuntime;
 use crate::leak::check::threads::Threads;
 use crate::leak::check::watchdog::{self, Watched};
@@ -47,13 +46,14 @@ impl Teardown<'_> {
         watchdog::watch(test, Some(deadline)).ok()
     }
 
-    /// Ends a test that was given up or ended too late.
+    /// Ends a test that was given up or ended too late. Returns its report, and its output if it
+    /// has one.
     pub(crate) fn give_up<F: TestBody + ?Sized>(
         self,
         given_up: End<F::Output>,
         runtime: CheckedRuntime,
         body: Pin<&mut F>,
-    ) -> Checked<F::Output> {
+    ) -> (Report, Option<F::Output>) {
         let _watched = self.watch(FINDING_LINES);
         let scope = &self.test.scope;
         let (report, output) = given_up.report(&runtime, self.test);
@@ -65,13 +65,7 @@ impl Teardown<'_> {
         }
         let report = self.shut_down(runtime, SHUTDOWN).amend(report, scope);
         let report = report.amend(|findings| scope.add_panics(findings));
-        match output {
-            Some(output) => Checked::Run {
-                outcome: Ok(output),
-                report: Some(report),
-            },
-            None => Checked::Failed(report),
-        }
+        (report, output)
     }
 
     /// Waits until only allowed leftovers remain or the grace is over, shuts the runtime down, and

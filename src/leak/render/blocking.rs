@@ -3,7 +3,6 @@
 use std::fmt;
 
 use crate::leak::render::groups;
-use crate::leak::render::notes::SHADOW;
 use crate::leak::render::tasks::{write_numbers, write_spawners};
 use crate::leak::report::Report;
 use crate::leak::report::blocking_work::BlockingWork;
@@ -57,24 +56,4 @@ pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&BlockingWork]) -
     } else {
         write!(f, "\n     running for {age}")
     }
-}
-
-/// Says how to track closures, unless `is_said`: the note on tasks says the same.
-pub(crate) fn write_note(
-    f: &mut fmt::Formatter<'_>,
-    findings: &Findings,
-    is_said: bool,
-) -> fmt::Result {
-    if findings.unseen_blocking == 0 {
-        return Ok(());
-    }
-    if !is_said {
-        write!(f, "\nTo see where `spawn_blocking` was called, {SHADOW}")?;
-    }
-    f.write_str(
-        "
-Closures from `Handle::spawn_blocking` or a dependency are only counted, as are tokio's own: file I/O,
-stdin and DNS lookups.
-",
-    )
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::leak::render::blocking;
 use crate::leak::report::Report;
 use crate::leak::report::findings::Findings;
 use crate::leak::report::leaked_task::LeakedTask;
@@ -11,7 +10,7 @@ use crate::trace::wait::Wait;
 use crate::wording::{count, is_or_are};
 
 /// How to track every spawn of a crate.
-pub(crate) const SHADOW: &str =
+const SHADOW: &str =
     "depend on `straggler-tokio` (folder `tokio/` of the straggler repository) and add
     extern crate straggler_tokio as tokio;
 at the root of the crate that spawns: the test file, or lib.rs, under `#[cfg(test)]` for unit tests.
@@ -48,7 +47,27 @@ To see spawns by `Handle::spawn` and by dependencies, build with RUSTFLAGS=\"--c
         write!(f, "\nTo see where tasks wait, {SHADOW}\n")?;
     }
     let is_said = findings.unseen > 0 || findings.tasks.iter().any(is_hooked);
-    blocking::write_note(f, findings, is_said)
+    write_closure_note(f, findings, is_said)
+}
+
+/// Says how to track closures, unless `is_said`: the note on tasks says the same.
+fn write_closure_note(
+    f: &mut fmt::Formatter<'_>,
+    findings: &Findings,
+    is_said: bool,
+) -> fmt::Result {
+    if findings.unseen_blocking == 0 {
+        return Ok(());
+    }
+    if !is_said {
+        write!(f, "\nTo see where `spawn_blocking` was called, {SHADOW}")?;
+    }
+    f.write_str(
+        "
+Closures from `Handle::spawn_blocking` or a dependency are only counted, as are tokio's own: file I/O,
+stdin and DNS lookups.
+",
+    )
 }
 
 /// Explains rules and settings that did not do what the test may expect of them.

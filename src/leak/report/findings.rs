@@ -8,7 +8,6 @@ use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::leaked_thread::LeakedThread;
 use crate::leak::report::lock_state::LockState;
 use crate::leak::report::task_panic::TaskPanic;
-use crate::leak::report::verdict::Verdict;
 use crate::trace::wait::Wait;
 
 /// Everything a leak check found.
@@ -77,17 +76,4 @@ pub(crate) enum Ending {
     Stuck,
     NotRun(String),
     CheckFailed(String),
-}
-
-impl Ending {
-    pub(crate) fn verdict(&self) -> Verdict {
-        match self.clone() {
-            Self::Hung { timeout, wait } => Verdict::Hung { timeout, wait },
-            Self::Deadlocked { wait } => Verdict::Deadlocked { wait },
-            Self::Late { timeout, took } => Verdict::Late { timeout, took },
-            Self::Stuck => Verdict::Stuck,
-            Self::NotRun(reason) => Verdict::NotRun(reason),
-            Self::CheckFailed(reason) => Verdict::CheckFailed(reason),
-        }
-    }
 }

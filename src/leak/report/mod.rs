@@ -78,7 +78,7 @@ impl Report {
 
     /// Reports a test that did not end by itself and in time.
     pub(crate) fn of_ending(ending: Ending, findings: Findings) -> Self {
-        let verdict = ending.verdict();
+        let verdict = Verdict::of_ending(&ending);
         let ending = Some(ending);
         Self::with(verdict, Findings { ending, ..findings })
     }

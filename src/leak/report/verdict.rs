@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::leak::report::findings::Findings;
+use crate::leak::report::findings::{Ending, Findings};
 use crate::trace::wait::Wait;
 
 /// The reason why a test fails its leak check.
@@ -76,7 +76,7 @@ impl Verdict {
         let has_locks = !findings.locks.is_empty();
         let found = (has_tasks, has_panics, has_blocking, has_threads, has_locks);
         Some(match (ending, found, &findings.threads_unknown) {
-            (Some(ending), ..) => ending.verdict(),
+            (Some(ending), ..) => Self::of_ending(ending),
             (None, (true, ..), _) => Self::Leaked,
             (None, (false, true, ..), _) => Self::Panicked,
             (None, (false, false, true, ..), _) => Self::BlockingLeaked,
@@ -87,6 +87,18 @@ impl Verdict {
             }
             (None, (false, false, false, false, false), None) => return None,
         })
+    }
+
+    /// The verdict on a test that did not end by itself and in time.
+    pub(crate) fn of_ending(ending: &Ending) -> Self {
+        match ending.clone() {
+            Ending::Hung { timeout, wait } => Self::Hung { timeout, wait },
+            Ending::Deadlocked { wait } => Self::Deadlocked { wait },
+            Ending::Late { timeout, took } => Self::Late { timeout, took },
+            Ending::Stuck => Self::Stuck,
+            Ending::NotRun(reason) => Self::NotRun(reason),
+            Ending::CheckFailed(reason) => Self::CheckFailed(reason),
+        }
     }
 
     /// Whether the test had not ended: its live tasks are not leaked, at least not yet.

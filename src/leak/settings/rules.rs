@@ -104,12 +104,14 @@ impl PlaceRule {
     /// Returns whether `place` starts with the prefix, and the prefix ends at the end of a name:
     /// `src` does not match `src2/lib.rs`, but `axum` matches `axum-0.8.9/src/lib.rs`.
     fn matches(&self, place: &Place) -> bool {
+        // `file!()` has backslashes on Windows; places never do.
+        let prefix = self.prefix.replace('\\', "/");
         let place = place.to_string();
-        let Some(rest) = place.strip_prefix(self.prefix.as_str()) else {
+        let Some(rest) = place.strip_prefix(prefix.as_str()) else {
             return false;
         };
         let mut rest = rest.chars();
-        self.prefix.ends_with(['/', ':'])
+        prefix.ends_with(['/', ':'])
             || match rest.next() {
                 None | Some('/' | ':') => true,
                 // `axum` names `axum-0.8.9` too, but not `axum-extra-0.1.0`.
@@ -161,6 +163,8 @@ mod tests {
             assert_eq!(excess(prefix, "src/pool.rs"), 0, "{prefix}");
         }
         assert_eq!(excess("src/pool.rs:", "src/pool.rs"), 0);
+        assert_eq!(excess(r"src\pool.rs", "src/pool.rs"), 0);
+        assert_eq!(excess(r"src\pool.rs", r"src\pool.rs"), 0);
         assert_eq!(excess("src/po", "src/pool.rs"), 1);
         assert_eq!(excess("axum", "axum-extra-0.1.0/src/lib.rs"), 1);
     }
