@@ -54,7 +54,7 @@ pub(crate) struct User {
 
 /// A snapshot of the holder and waiters of a lock.
 #[derive(Debug)]
-pub(crate) struct LockUsers {
+pub(crate) struct CurrentUsers {
     /// `None` if the lock is free, or was handed to a waiter that has not been polled since.
     pub(crate) holder: Option<User>,
     /// First come first.
@@ -107,10 +107,10 @@ impl LockRecord {
     }
 
     /// Returns a snapshot of the holder and waiters.
-    pub(crate) fn users(&self) -> LockUsers {
+    pub(crate) fn users(&self) -> CurrentUsers {
         let users = lock(&self.users);
         let waiters = users.waiters.iter();
-        LockUsers {
+        CurrentUsers {
             holder: self.held_at.load().map(|at| User {
                 at,
                 in_test: users.holder.clone(),
