@@ -233,6 +233,7 @@ fn times_are_recorded_only_in_check() {
         .run(async {
             let guard = lock.acquire().await;
             assert!(lock.holder().unwrap().time().is_some());
+            assert_eq!(lock.holder(), lock.holder(), "it is the same acquisition");
             let mut waiting = acquire(&lock);
             assert_pending!(waiting.poll());
             let waited = lock.waiters()[0].time().unwrap();

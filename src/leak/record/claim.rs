@@ -46,7 +46,8 @@ impl Claim {
 
     /// Records that the combinator has the result, and with it every panic of the ended task.
     pub(crate) fn fulfil(self) {
-        // Dropped only after the lock is released: a payload's `drop` is foreign code.
+        // Dropped only after the lock is released: the last reference to a task drops its waker, which
+        // is foreign code.
         let handled = mem::replace(&mut *lock(&self.claimant), Claimant::Check);
         drop(handled);
     }

@@ -1,6 +1,7 @@
 //! One use of a lock: it is held, or waited for.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Id;
@@ -12,6 +13,8 @@ use crate::trace::place::Place;
 /// One acquisition of a [`Lock`](crate::Lock), completed or still waiting.
 ///
 /// [`Lock::holder`](crate::Lock::holder) and [`LockState`](crate::leak::LockState) return it.
+///
+/// Two values are equal if they describe the same acquisition, whenever each was made.
 ///
 /// # Examples
 ///
@@ -32,10 +35,12 @@ use crate::trace::place::Place;
 /// assert_eq!(holder.by(), Some(&SpawnedBy::Test));
 /// assert!(holder.time().is_some());
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct Acquisition {
     place: Place,
-    time: Option<Duration>,
+    since: Option<Instant>,
+    /// When this value was made.
+    now: Instant,
     by: Option<SpawnedBy>,
 }
 
@@ -49,13 +54,14 @@ impl Acquisition {
         let in_runtime = in_test.filter(|in_test| is_here(in_test.runtime));
         Self {
             place: user.at.into(),
-            time: in_test.map(|in_test| now.saturating_duration_since(in_test.since)),
+            since: in_test.map(|in_test| in_test.since),
+            now,
             by: in_runtime.map(|in_test| (&in_test.by).into()),
         }
     }
 
-    /// Returns the place that called [`acquire`](crate::Lock::acquire) or
-    /// [`try_acquire`](crate::Lock::try_acquire) was called.
+    /// Returns the place of the call of [`acquire`](crate::Lock::acquire) or
+    /// [`try_acquire`](crate::Lock::try_acquire).
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.place
@@ -67,7 +73,7 @@ impl Acquisition {
     /// in a checked test.
     #[must_use]
     pub fn time(&self) -> Option<Duration> {
-        self.time
+        Some(self.now.saturating_duration_since(self.since?))
     }
 
     /// Returns the test or task that holds the lock or waits for it.
@@ -83,7 +89,22 @@ impl fmt::Debug for Acquisition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acquisition")
             .field("place", &format_args!("{}", self.place))
-            .field("for", &self.time)
-            .finish_non_exhaustive()
+            .field("by", &self.by)
+            .field("time", &self.time())
+            .finish()
+    }
+}
+
+impl PartialEq for Acquisition {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.place, self.since, &self.by) == (&other.place, other.since, &other.by)
+    }
+}
+
+impl Eq for Acquisition {}
+
+impl Hash for Acquisition {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.place, self.since, &self.by).hash(state);
     }
 }
