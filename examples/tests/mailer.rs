@@ -4,11 +4,11 @@
 mod child;
 mod guide;
 
-extern crate straggler_tokio as tokio; // tokio itself, with spawns that are tracked
+extern crate straggler_tokio as tokio; // tokio itself, with tracked spawns
 
 use tokio::sync::mpsc;
 
-/// Sends mails in the background, and tries again where that fails.
+/// Sends mails in the background and retries those that fail.
 struct Mailer {
     mails: mpsc::Sender<String>,
 }
@@ -18,7 +18,7 @@ impl Mailer {
         let (mails, mut queue) = mpsc::channel::<String>(10);
         let again = mails.clone();
         tokio::spawn(async move {
-            // It has a sender itself, so it never sees the end of the queue.
+            // The task holds a sender itself, so the queue never closes.
             while let Some(mail) = queue.recv().await {
                 if !deliver(&mail) {
                     again.send(mail).await.unwrap();
