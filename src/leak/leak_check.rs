@@ -19,7 +19,7 @@ use crate::leak::watch::Watch;
 /// it, or if a task panics.
 ///
 /// This is [`#[straggler::test]`](macro@crate::test) as a value. Each [`run`](Self::run) builds its
-/// own runtime, so a check is charged only with its own tasks, whatever else the process does.
+/// own runtime, so a check is charged only with its own tasks, even if other tests run in parallel.
 /// After the future:
 ///
 /// 1. Straggler stops background tasks and gives the runtime a few turns. If no task and no
@@ -31,10 +31,10 @@ use crate::leak::watch::Watch;
 ///    where it waits.
 /// 4. The runtime shuts down, which drops its tasks. Blocking work cannot be stopped: it gets the
 ///    rest of the grace, at least 500 ms, as do [denied](Self::deny_threads) threads.
-/// 5. Straggler makes the [`Report`]. Whatever still runs is abandoned. The process does not wait
-///    for it.
+/// 5. Straggler builds the [`Report`]. It abandons whatever is still running; the process does not
+///    wait for it.
 ///
-/// # What a report knows
+/// # What a report shows
 ///
 /// | spawned by | in the report |
 /// |---|---|
@@ -51,10 +51,10 @@ use crate::leak::watch::Watch;
 ///   closure still waiting for a thread is counted only with `--cfg tokio_unstable`, and a closure
 ///   that ends because of the shutdown is not counted. Use
 ///   [`straggler::spawn_blocking`](crate::spawn_blocking).
-/// - **Untracked tasks of a `LocalSet`** are not seen. Use
+/// - **Untracked tasks of a `LocalSet`** are not detected. Use
 ///   [`straggler::spawn_local`](crate::spawn_local), or [`local`](Self::local).
-/// - **Tasks of other runtimes** are not seen. Use [`watch`](Self::watch).
-/// - **Threads** are not seen unless they are [denied](Self::deny_threads).
+/// - **Tasks of other runtimes** are not detected. Use [`watch`](Self::watch).
+/// - **Threads** are not detected unless they are [denied](Self::deny_threads).
 ///
 /// # Examples
 ///
@@ -163,14 +163,15 @@ impl LeakCheck {
     ///
     /// The default is `STRAGGLER_TIMEOUT`, or else 60 seconds.
     ///
-    /// On a timeout, straggler asks the future and every live task where they wait, drops the
-    /// future inside its runtime, and reports. A panic in that drop is printed and not counted.
+    /// On a timeout, straggler polls the future and every live task once more to find out where they
+    /// wait, drops the future inside its runtime, and reports. A panic in that drop is printed but is
+    /// not a finding.
     ///
-    /// A future that blocks its thread can be neither asked nor dropped. Half a second later a
-    /// watchdog thread prints what it knows. With `STRAGGLER_ON_HANG=abort`, the default under
+    /// A future that blocks its thread can be neither polled nor dropped. Half a second later a
+    /// watchdog thread prints a report. With `STRAGGLER_ON_HANG=abort`, the default under
     /// nextest, it then aborts the process; with `STRAGGLER_ON_HANG=wait`, the default elsewhere,
-    /// the process keeps running. If such a future ends after all, the check reports that it took
-    /// too long.
+    /// the process keeps running. If the future ends after all, the check reports that it took too
+    /// long.
     ///
     /// # Examples
     ///
@@ -218,7 +219,7 @@ impl LeakCheck {
         self
     }
 
-    /// Allows `count` tasks and `spawn_blocking` closures to remain, in addition to those
+    /// Allows `count` tasks and `spawn_blocking` closures to remain, in addition to any that
     /// [`allow_at`](Self::allow_at) allows.
     ///
     /// The last call wins; zero allows none, the default.
@@ -292,7 +293,7 @@ impl LeakCheck {
     ///
     /// - **Named threads**, as from [`Builder::name`](std::thread::Builder::name), count only if
     ///   nothing else can have started them: with `--test-threads=1` and no thread left by an
-    ///   earlier test, or under `cargo nextest`. Elsewhere they are not seen.
+    ///   earlier test, or under `cargo nextest`. Otherwise they are not detected.
     /// - **A pool of unnamed threads** that lives as long as the process is charged to the check in
     ///   which it starts. Start it before the check.
     ///
@@ -324,12 +325,12 @@ impl LeakCheck {
     /// - The future exceeded its [`timeout`](Self::timeout) or deadlocked. It is dropped.
     /// - Tasks, blocking work or denied threads outlived it, a task panicked, or a lock is still
     ///   held. Its output is dropped.
-    /// - The check cannot run: it is called inside of a runtime, building the runtime fails, or an
+    /// - The check cannot run: it is called inside a runtime, building the runtime fails, or an
     ///   environment variable is invalid. The future is dropped unpolled.
     ///
     /// # Panics
     ///
-    /// Resumes a panic of the future, after printing what it left behind to standard error.
+    /// Resumes a panic of the future, after printing its leftovers to standard error.
     ///
     /// # Examples
     ///

@@ -24,7 +24,7 @@ use crate::trace::wait::Wait;
 
 /// What the leak check sees in this build, from [`self_test()`].
 ///
-/// `Display` says it in words, with the build flags that would show more.
+/// `Display` prints it as text, with the build flags that would show more.
 ///
 /// # Examples
 ///
@@ -50,8 +50,7 @@ pub struct Visibility {
 impl Visibility {
     /// Returns whether reports show where every task was spawned, even by a dependency.
     ///
-    /// This takes a build with `--cfg tokio_unstable`. Otherwise they show it for tracked tasks
-    /// only.
+    /// This requires `--cfg tokio_unstable`. Without it they show the place for tracked tasks only.
     #[must_use]
     pub fn sees_every_spawn(&self) -> bool {
         self.sees_every_spawn
@@ -59,7 +58,7 @@ impl Visibility {
 
     /// Returns whether reports show the line where a task waits.
     ///
-    /// This takes debug information. Otherwise they show the function.
+    /// This requires debug information. Without it they show the function.
     #[must_use]
     pub fn sees_lines(&self) -> bool {
         self.sees_lines
@@ -67,8 +66,8 @@ impl Visibility {
 
     /// Returns whether a panic of any task is detected.
     ///
-    /// This takes debug information; line tables are enough. Otherwise only panics of tracked tasks
-    /// are detected.
+    /// This requires debug information; line tables are enough. Without it straggler detects only
+    /// panics of tracked tasks.
     #[must_use]
     pub fn sees_every_panic(&self) -> bool {
         self.sees_every_panic
@@ -114,19 +113,18 @@ impl fmt::Display for Visibility {
     }
 }
 
-/// Leaks two tasks on purpose, in a runtime of its own, and returns what the leak check saw of
-/// them.
+/// Leaks two tasks on purpose, in its own runtime, and returns what the leak check saw of them.
 ///
-/// A suite without leaks looks the same as one that is not checked. This function shows that the
-/// check works in this build and, called inside of an async test, that this test is checked. It
-/// does not show that other tests are.
+/// A suite without leaks looks the same as an unchecked one. This function proves that the check
+/// works in this build and, when called in an async test, that this test is checked. It proves
+/// nothing about other tests.
 ///
 /// # Panics
 ///
 /// Panics if the check would miss a leak:
 ///
 /// - `STRAGGLER=off` is set, or an environment variable is invalid.
-/// - The caller is inside of a runtime that no leak check watches: the test has another attribute
+/// - The caller is inside a runtime that no leak check watches: the test has an attribute other
 ///   than `#[straggler::test]`.
 /// - The check misses one of the two leaks, or where the tracked one waits.
 ///
@@ -153,7 +151,7 @@ pub fn self_test() -> Visibility {
         "leak_check: self-test failed: no leak check watches this runtime; use `#[straggler::test]`, or \
          call `LeakCheck::watch` first"
     );
-    // On another thread, since a runtime cannot be built inside of the caller's.
+    // On another thread, since a runtime cannot be built inside the caller's.
     let leaked = thread::scope(|scope| {
         let leaking = scope.spawn(|| leak_two(place));
         leaking.join().ok().flatten()
@@ -175,7 +173,7 @@ pub fn self_test() -> Visibility {
     }
 }
 
-/// Leaks a tracked and an untracked task. Also returns a backtrace from inside of the untracked
+/// Leaks a tracked and an untracked task. Also returns a backtrace from inside the untracked
 /// one, as a panic of it would have.
 fn leak_two(place: &'static Location<'static>) -> Option<(Backtrace, Report)> {
     let leaking = async {

@@ -23,8 +23,7 @@ use crate::trace::place::{Place, find_workspace};
 ///
 /// Use it where another attribute builds the runtime, such as `#[sqlx::test]`, or where tests share
 /// one. Tasks that were alive before the watch are not charged to it. Call [`verify`](Self::verify)
-/// at the end of the test: a watch dropped without it checks nothing, and says so on standard
-/// error.
+/// at the end of the test: a watch dropped without it checks nothing, and prints a warning.
 ///
 /// # Limits
 ///

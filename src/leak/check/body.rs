@@ -7,7 +7,7 @@ use pin_project::pin_project;
 
 /// The body of a test: a future that can be dropped while it is pinned.
 ///
-/// The check drops a body that it gives up inside of the runtime, which the future may need in
+/// The check drops a body that it gives up inside the runtime, which the future may need in
 /// `drop`, and contains a panic of that drop.
 pub trait TestBody: Future {
     /// Drops the future. It must not be polled afterwards.

@@ -16,7 +16,7 @@ use crate::leak::record::task::{Kind, Spawner, Task};
 use crate::leak::record::thread_count::ThreadCount;
 use crate::leak::report::lock_state::LockState;
 
-/// How long probed tasks get to be polled. One that needs longer blocks its thread.
+/// How long probed tasks get to be polled. A task that needs longer blocks its thread.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// For how many milliseconds a watch counts the untracked tasks that are already there.
@@ -47,7 +47,7 @@ impl Census {
         }
     }
 
-    /// Includes only what comes from now on.
+    /// Includes only work that starts after this call.
     pub(crate) fn since_now(session: Arc<Session>, runtime: Handle) -> Self {
         let began = session.watermark();
         let locks_after = session.locks().last_number();

@@ -1,4 +1,4 @@
-//! What is left after the body, and whether the rules allow it.
+//! The leftovers of a body, and whether the rules allow them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::settings::rules::Applied;
 use crate::trace::symbols::Symbols;
 
-/// A snapshot of what is left, with the rules applied.
+/// A snapshot of the leftovers, with the rules applied.
 pub(crate) struct Leftovers {
     /// Tasks, then blocking work.
     pub(crate) tasks: Vec<Arc<Task>>,
@@ -21,7 +21,7 @@ pub(crate) struct Leftovers {
 }
 
 impl Leftovers {
-    /// Returns whether the rules allow everything that is left.
+    /// Returns whether the rules allow all leftovers.
     pub(crate) fn are_allowed(&self) -> bool {
         self.excess_count() <= self.applied.allowed
     }
@@ -31,7 +31,7 @@ impl Leftovers {
         self.applied.allowed.saturating_sub(self.excess_count())
     }
 
-    /// Returns how much is left that no place rule allows.
+    /// Returns the number of leftovers that no place rule allows.
     fn excess_count(&self) -> usize {
         self.applied.excess.len() + self.unseen
     }

@@ -35,7 +35,7 @@ use crate::trace::place::find_workspace;
 /// while one is left no deadlock is detected.
 const IDLE_THREADS: Duration = Duration::from_millis(400);
 
-/// Why a test does not run inside of a runtime.
+/// Why a test does not run inside a runtime.
 const INSIDE_RUNTIME: &str = "it was called inside of a tokio runtime, and a leak check builds its own. In a test with \
     a runtime use `LeakCheck::watch(&Handle::current())`, or replace its attribute by \
     `#[straggler::test]`";
@@ -47,7 +47,7 @@ pub(crate) enum Checked<T> {
     /// Its body returned or panicked.
     Run {
         outcome: Result<T, Panic>,
-        /// What the check found, if anything.
+        /// The report, if the check found anything.
         report: Option<Report>,
     },
 }

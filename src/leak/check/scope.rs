@@ -31,7 +31,7 @@ pub(crate) struct Scope {
     pub(crate) place: &'static Location<'static>,
 }
 
-/// What a check found while its runtime was there.
+/// The findings of a check before its runtime shut down.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) findings: Findings,
@@ -84,7 +84,7 @@ impl Scope {
     }
 
     /// Ends the check: stops the background tasks, waits until only allowed leftovers remain or the
-    /// grace is over, and collects what is left.
+    /// grace is over, and collects the leftovers.
     ///
     /// The future has to run in the runtime of the check.
     pub(crate) async fn end(&self, grace: Duration) -> Found {
@@ -163,7 +163,7 @@ impl Scope {
         self.with_tasks(ending, &mut Symbols::default())
     }
 
-    /// Returns the report of a test that exceeded its timeout, with what is known now.
+    /// Returns the report of a test that exceeded its timeout, with the findings so far.
     pub(crate) fn hung(&self, body: &Task, timeout: Duration) -> Report {
         let mut symbols = Symbols::default();
         let ending = Ending::Hung {
@@ -173,7 +173,7 @@ impl Scope {
         self.with_tasks(ending, &mut symbols)
     }
 
-    /// Returns the report of a test whose teardown hangs, with what is known now.
+    /// Returns the report of a test whose teardown hangs, with the findings so far.
     pub(crate) fn stuck(&self) -> Report {
         self.with_tasks(Ending::Stuck, &mut Symbols::default())
     }

@@ -1,4 +1,4 @@
-//! The end of a test: waits for leftovers, shuts the runtime down, and collects what is left.
+//! The end of a test: waits for leftovers, shuts the runtime down, and collects the findings.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,8 +25,7 @@ const SHUTDOWN: Duration = GRACE;
 /// busy machine it takes that long only if a leftover blocks the test's thread.
 const TEARDOWN: Duration = Duration::from_secs(5);
 
-/// How much longer it may take while backtraces are resolved, which is slow with much debug
-/// information.
+/// The extra time for resolving backtraces, which is slow with a lot of debug information.
 const FINDING_LINES: Duration = Duration::from_secs(10);
 
 /// The teardown of one test.
@@ -59,7 +58,7 @@ impl Teardown<'_> {
         let (report, output) = given_up.report(&runtime, self.test);
         // The watchdog prints this if the rest hangs.
         _ = self.test.found.set(report.clone());
-        // Inside of the runtime, which the future may need in `drop`.
+        // Inside the runtime, which the future may need in `drop`.
         if let Err(panic) = contain(|| runtime.block_on(async { body.abandon() })) {
             discard(panic);
         }
@@ -94,7 +93,7 @@ impl Teardown<'_> {
         found.map(|found| shutdown.add_to(found, scope))
     }
 
-    /// Shuts the runtime down, waits at most `patience` for its threads, and returns what is left.
+    /// Shuts the runtime down, waits at most `patience` for its threads, and returns what still runs.
     fn shut_down(self, runtime: CheckedRuntime, patience: Duration) -> PostShutdown {
         let begun = self.denied.as_ref().map(|_| Instant::now());
         runtime.shut_down(patience);

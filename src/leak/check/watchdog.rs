@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::mutex::lock;
 
-/// How long a probed test gets to end. One that needs longer blocks its thread.
+/// How long a probed test gets to end. A test that needs longer blocks its thread.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The time between two progress checks of a test.

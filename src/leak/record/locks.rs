@@ -14,7 +14,7 @@ use crate::mutex::lock;
 /// The holder and the waiters of one lock.
 #[derive(Debug, Default)]
 pub(crate) struct LockRecord {
-    /// Where its holder acquired it. Outside of the mutex, because every acquisition writes it and
+    /// Where its holder acquired it. Outside the mutex, because every acquisition writes it and
     /// only a report reads it.
     held_at: AtomicCell<Option<&'static Location<'static>>>,
     users: Mutex<Users>,
@@ -22,7 +22,7 @@ pub(crate) struct LockRecord {
 
 #[derive(Debug, Default)]
 struct Users {
-    /// `None` if nothing holds the lock, or a holder outside of any checked test.
+    /// `None` if nothing holds the lock, or a holder outside any checked test.
     holder: Option<InTest>,
     /// First come first.
     waiters: VecDeque<Waiter>,
@@ -33,7 +33,7 @@ struct Users {
 struct Waiter {
     number: usize,
     at: &'static Location<'static>,
-    /// Boxed to keep waiters small outside of tests, where this is always `None`.
+    /// Boxed to keep waiters small outside tests, where this is always `None`.
     in_test: Option<Box<InTest>>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Tracked tasks catch their own panics, so those are exact. Panics of untracked tasks are seen by
 //! one panic hook for the process, which asks tokio for the current runtime and task. Whether such
-//! a panic ended the task or was caught inside of it shows in its backtrace: the innermost frame
+//! a panic ended the task or was caught inside it shows in its backtrace: the innermost frame
 //! that catches panics is tokio's own, or it is not. Resolving a backtrace is slow, and done only
 //! if a panic happened.
 
@@ -133,7 +133,7 @@ fn note_resumed(payload: &(dyn Any + Send)) {
     note(message_of(payload), None);
 }
 
-/// Records a panic of this thread, if it is inside of a task of a watched runtime, or of a runtime
+/// Records a panic of this thread, if it is inside a task of a watched runtime, or of a runtime
 /// that such a task built.
 fn note(message: Option<String>, place: Option<&Location<'_>>) {
     // The body of a test has no task id. The check catches its panic.
@@ -164,7 +164,7 @@ fn note(message: Option<String>, place: Option<&Location<'_>>) {
 pub(crate) fn of_tracked(task: &Arc<Task>, panic: &Panic) -> Panicked {
     let message = panic.message().map(str::to_owned);
     let last = LAST.try_with(RefCell::take).ok().flatten();
-    // The last panic of this thread may have been caught inside of the task.
+    // The last panic of this thread may have been caught inside the task.
     let same = last.filter(|(of_last, _)| *of_last == message);
     Panicked {
         task: Some(Arc::clone(task)),

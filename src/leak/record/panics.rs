@@ -46,7 +46,7 @@ impl Panicked {
 #[derive(Debug, Default)]
 pub(crate) struct PanicLog {
     last_number: usize,
-    /// Those that no check has taken, each with its number.
+    /// The panics that no check has taken yet, each with its number.
     noted: Vec<(usize, Panicked)>,
 }
 

@@ -10,7 +10,7 @@ use crate::leak::record::session::Session;
 /// About as many as there are threads that run tests: too few for a map.
 static SESSIONS: RwLock<Vec<Watched>> = RwLock::new(Vec::new());
 
-/// The number of live sessions, so that a spawn outside of any check takes no lock.
+/// The number of live sessions, so that a spawn outside any check takes no lock.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Debug)]

@@ -308,7 +308,7 @@ impl Record {
             return Spawner::Task(Arc::clone(task));
         }
         match (Task::current(), id) {
-            // The ids differ inside of an untracked task of a `LocalSet`, which is polled inside of
+            // The ids differ inside an untracked task of a `LocalSet`, which is polled inside
             // the poll of a tracked task or of the body.
             (Some(task), id) if task.has_id(id) => Spawner::Task(task),
             (None, None) => Spawner::Thread,

@@ -24,7 +24,7 @@ use crate::leak::record::tracked::{Recorded, Tracked};
 ///
 /// # Panics
 ///
-/// Panics if called outside of a tokio runtime.
+/// Panics if called outside a tokio runtime.
 ///
 /// # Examples
 ///
@@ -47,7 +47,7 @@ where
 ///
 /// # Panics
 ///
-/// Panics if called outside of a tokio runtime.
+/// Panics if called outside a tokio runtime.
 ///
 /// # Examples
 ///
@@ -77,7 +77,7 @@ where
 ///
 /// # Panics
 ///
-/// Panics if called outside of a `LocalSet` and a `LocalRuntime`.
+/// Panics if called outside a `LocalSet` and a `LocalRuntime`.
 ///
 /// # Examples
 ///
@@ -104,7 +104,7 @@ where
 ///
 /// # Panics
 ///
-/// Panics if called outside of a tokio runtime.
+/// Panics if called outside a tokio runtime.
 ///
 /// # Examples
 ///
@@ -132,7 +132,7 @@ where
 ///
 /// # Panics
 ///
-/// Panics if called outside of a tokio runtime.
+/// Panics if called outside a tokio runtime.
 ///
 /// # Examples
 ///

@@ -78,7 +78,7 @@ pub(crate) enum Spawner {
     Task(Arc<Task>),
     /// An untracked task.
     Unknown,
-    /// A thread outside of the runtime.
+    /// A thread outside the runtime.
     Thread,
 }
 
@@ -88,7 +88,7 @@ struct Progress {
     /// The number of polls, without those that only a probe caused.
     polls: AtomicUsize,
     /// When the current poll, or the closure, began: nanoseconds since the spawn, plus 1. Zero
-    /// outside of polls.
+    /// outside polls.
     poll_began: AtomicU64,
     /// Whether the next poll records where the task waits.
     is_probed: AtomicBool,

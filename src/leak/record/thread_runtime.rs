@@ -1,6 +1,6 @@
 //! The runtime that started a thread.
 //!
-//! The thread may currently be inside of another one: blocking work may build its own runtime.
+//! The thread may currently be inside another one: blocking work may build its own runtime.
 
 use std::cell::Cell;
 

@@ -342,7 +342,7 @@ fn locks_held(report: &Report) -> Advice {
 
 const JOIN_THREADS: &str = "join the threads too: dropping a `JoinHandle` detaches its thread";
 
-/// Steps for what ranks lower than the verdict: fixing that alone would fail the next run.
+/// Steps for findings below the verdict: after fixing only the verdict, the next run would fail on them.
 fn also(report: &Report) -> impl Iterator<Item = String> {
     let blocking = blocking::total(report.findings()) > 0;
     let threads = !report.threads().is_empty();
@@ -362,7 +362,7 @@ fn rule(report: &Report) -> String {
     let closures = findings.blocking.iter().map(BlockingWork::place);
     let mut files = tasks.chain(closures).map(Place::file);
     let file = files.next();
-    // A rule for a path cannot match what has no known place, and one rule names one path.
+    // A rule for a path cannot match a leftover without a known place, and one rule names one path.
     let is_seen = findings.unseen + findings.unseen_blocking == 0;
     let file = file.filter(|file| is_seen && files.all(|other| other == *file));
     // `allow = n` counts tasks and closures together, also those it allows already.

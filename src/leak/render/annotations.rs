@@ -136,7 +136,7 @@ impl<'a> Annotations<'a> {
         }
     }
 
-    /// Adds a verdict on the test itself, rather than on what it left behind.
+    /// Adds a verdict on the test itself rather than on its leftovers.
     fn add_test(&mut self, report: &Report) {
         let test = &self.test;
         let says = ending(report.verdict(), test);

@@ -20,7 +20,7 @@ pub(crate) fn closures(number: usize) -> String {
     count(number, "`spawn_blocking` closure")
 }
 
-/// Lists the leaked closures. A header tells them from the tasks above, if those decided the verdict.
+/// Lists the leaked closures. A header separates them from the tasks above, if those decided the verdict.
 pub(crate) fn write_section(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
     let findings = report.findings();
     let unseen = findings.unseen_blocking;

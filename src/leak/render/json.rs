@@ -10,13 +10,13 @@
 //!
 //! - An object is one line, written in one call. Any number of threads and processes can append to one
 //!   file at a time. A network file system may not keep that promise.
-//! - Straggler never empties the file. Remove it before a run.
+//! - Straggler never truncates the file. Delete it before a run.
 //! - A relative path starts at the workspace root.
-//! - A test that blocks its thread writes an object when its timeout passes. It writes another one if it
-//!   ends after all.
+//! - A test that blocks its thread gets an object when its timeout passes, and another one if it ends
+//!   after all.
 //! - [`LeakCheck::run`](crate::LeakCheck::run), [`Watch::verify`](crate::leak::Watch::verify) and
-//!   [`Explore::find`](crate::Explore::find) return what they find, and write only what they print
-//!   themselves. [`Explore::run`](crate::Explore::run) prints its failure, and so writes it.
+//!   [`Explore::find`](crate::Explore::find) return their findings. They write only reports that they
+//!   print, as under `STRAGGLER=warn`. [`Explore::run`](crate::Explore::run) prints and writes its failure.
 //!
 //! This module has no items. It documents the format.
 //!
@@ -55,7 +55,7 @@
 //! | `threads_leaked` | a thread outlived a test that denies them, and nothing else did |
 //! | `locks_held` | a lock is still held, and nothing outlived the test |
 //! | `no_overlap` | nothing overlapped in any run, though the test has `require_overlap` |
-//! | `stuck` | the body ended, but something it left behind blocks the test's thread |
+//! | `stuck` | the body ended, but a leftover blocks the test's thread |
 //! | `not_run` | the test did not run |
 //! | `check_failed` | the test ran, but the check failed |
 //!
@@ -139,8 +139,8 @@
 //!
 //! # Versions
 //!
-//! New fields, and new values of `verdict`, `kind`, `state` and `by`, do not raise `version`: ignore what
-//! you do not know. Removing a field or changing its meaning raises it.
+//! New fields, and new values of `verdict`, `kind`, `state` and `by`, do not raise `version`: ignore fields
+//! and values that you do not know. Removing a field or changing its meaning raises it.
 
 use std::fmt;
 use std::fs::OpenOptions;

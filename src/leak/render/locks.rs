@@ -13,7 +13,7 @@ use crate::wording::{Age, count};
 /// How many waiters of a lock a report lists.
 const WAITERS: usize = 5;
 
-/// Lists the locks in use. A header tells them from the findings above, if those decided the verdict.
+/// Lists the locks in use. A header separates them from the findings above, if those decided the verdict.
 pub(crate) fn write_section(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
     let held = report.locks();
     match (held.len(), report.verdict()) {
@@ -32,7 +32,7 @@ pub(crate) fn write_section(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt:
     )
 }
 
-/// Writes a group of equal locks: who holds each, and who waits for it.
+/// Writes a group of equal locks, with their holders and waiters.
 pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LockState]) -> fmt::Result {
     let first = group[0];
     f.write_str("\n  ")?;
@@ -61,7 +61,7 @@ pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LockState]) -> f
     }
 }
 
-/// Writes who uses a lock: `by the test`, or that it is none of the test's tasks.
+/// Writes the user of a lock: `by the test`, or that it is none of the test's tasks.
 struct User<'a>(&'a Acquisition);
 
 impl fmt::Display for User<'_> {

@@ -142,7 +142,7 @@ pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> 
     }
 }
 
-/// Writes who spawned a task: `by the test`, ``by #1 `mailer`, spawned at ..``.
+/// Writes the spawner of a task: `by the test`, ``by #1 `mailer`, spawned at ..``.
 pub(crate) struct By<'a>(pub(crate) &'a SpawnedBy);
 
 impl fmt::Display for By<'_> {

@@ -8,7 +8,7 @@ use crate::leak::report::leaked_thread::LeakedThread;
 use crate::leak::report::verdict::Verdict;
 use crate::wording::count;
 
-/// Lists the leaked threads. A header tells them from the findings above, if those decided the verdict.
+/// Lists the leaked threads. A header separates them from the findings above, if those decided the verdict.
 pub(crate) fn write_section(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
     let left = report.threads();
     match (left.len(), report.verdict()) {

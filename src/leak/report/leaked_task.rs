@@ -106,14 +106,14 @@ impl LeakedTask {
 
     /// Returns how often the task was polled.
     ///
-    /// The polls by which straggler traces where it waits do not count. Returns `None` if the task was
-    /// not spawned through straggler.
+    /// Polls that only trace where the task waits do not count. Returns `None` if the task was not spawned
+    /// through straggler.
     #[must_use]
     pub fn polls(&self) -> Option<usize> {
         self.polls
     }
 
-    /// Returns what the task was doing: where it waits, or that it is busy or blocks.
+    /// Returns what the task was doing: waiting (and where), busy, or blocking its thread.
     #[must_use]
     pub fn wait(&self) -> &Wait {
         &self.wait

@@ -22,9 +22,7 @@ pub struct LeakedThread {
 }
 
 impl LeakedThread {
-    /// Returns the name of the thread, cut off after 15 bytes by Linux.
-    ///
-    /// Returns `None` if the thread was given no name.
+    /// Returns the name of the thread, which Linux truncates to 15 bytes, or `None` for an unnamed thread.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()

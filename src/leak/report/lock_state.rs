@@ -51,7 +51,7 @@ impl LockState {
 
     /// Returns the acquisition that holds the lock.
     ///
-    /// Returns `None` if the lock was handed to the first waiter, and that was not polled since.
+    /// Returns `None` if the lock was handed to the first waiter, which has not been polled since.
     #[must_use]
     pub fn holder(&self) -> Option<&Acquisition> {
         self.holder.as_ref()

@@ -117,7 +117,7 @@ impl Report {
 
     /// Whether `STRAGGLER=warn` lets the test pass with this report.
     ///
-    /// A hang, a late end and an invalid setting fail it all the same: they are not leftovers.
+    /// A hang, a late end and an invalid setting still fail the test: they are not leftovers.
     pub(crate) fn only_warns(&self) -> bool {
         let is_left = match self.verdict() {
             Verdict::Hung { .. }
@@ -162,9 +162,9 @@ impl Report {
 
     /// Returns the number of leaked tasks, tracked or not.
     ///
-    /// Tasks that [`LeakCheck::allow_at`](crate::LeakCheck::allow_at) allows do not count. Those within the
-    /// limit of [`LeakCheck::allow`](crate::LeakCheck::allow) do, once the limit is exceeded; before that,
-    /// the number is 0. In the report of a test that hangs, it is the number of tasks that were alive.
+    /// Tasks that [`LeakCheck::allow_at`](crate::LeakCheck::allow_at) allows do not count. Up to the limit
+    /// of [`LeakCheck::allow`](crate::LeakCheck::allow) the number is 0; beyond it, all of them count. In the
+    /// report of a test that hangs, it is the number of tasks that were alive.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.findings.tasks.len() + self.0.findings.unseen
@@ -176,9 +176,9 @@ impl Report {
         &self.0.findings.tasks
     }
 
-    /// Returns the number of untracked tasks: this build sees only that they exist.
+    /// Returns the number of untracked tasks. This build knows nothing else about them.
     ///
-    /// [`self_test`](crate::leak::self_test()) says what a build can see.
+    /// [`self_test`](crate::leak::self_test()) returns what a build can see.
     #[must_use]
     pub fn unseen(&self) -> usize {
         self.0.findings.unseen
@@ -207,7 +207,7 @@ impl Report {
         &self.0.findings.blocking
     }
 
-    /// Returns the number of untracked closures: this build sees only that they exist.
+    /// Returns the number of untracked closures. This build knows nothing else about them.
     ///
     /// Straggler counts the runtime's threads that do not stop. In a multi-thread runtime with untracked
     /// tasks, some of these may be workers that such a task blocks.

@@ -7,8 +7,8 @@ use crate::trace::wait::Wait;
 
 /// The reason why a test fails its leak check.
 ///
-/// A test can have several findings. The verdict names the one that ranks highest: causes come before
-/// consequences. The other findings are in the [`Report`](crate::leak::Report) too.
+/// A test can have several findings. The verdict names the highest-ranking one: causes rank above
+/// consequences. The [`Report`](crate::leak::Report) has the others too.
 ///
 /// # Examples
 ///
@@ -55,9 +55,9 @@ pub enum Verdict {
     ThreadsLeaked,
     /// A [`Lock`](crate::Lock) acquired in the test is still held, and nothing outlived the test.
     LocksHeld,
-    /// The body ended, but something it left behind blocks the test's thread, in a poll or in a `drop`.
+    /// The body ended, but a leftover blocks the test's thread, in a poll or in a `drop`.
     Stuck,
-    /// The test did not run, for this reason: a setting is invalid, say.
+    /// The test did not run, for this reason: for example, a setting is invalid.
     NotRun(String),
     /// The test ran, but the check failed, for this reason: it panicked, or could not list the threads.
     CheckFailed(String),

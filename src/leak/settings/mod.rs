@@ -36,7 +36,7 @@ pub(crate) struct Settings {
     pub(crate) rules: Rules,
     pub(crate) denies_threads: bool,
     /// Gives up the body as soon as its runtime is idle with no timer pending. Only for a paused
-    /// clock, where the body is not expected to wait for anything outside of its runtime.
+    /// clock, where the body is not expected to wait for anything outside its runtime.
     pub(crate) ends_when_idle: bool,
     /// Prints a note about each rule that matched nothing.
     pub(crate) notes_unused_rules: bool,
