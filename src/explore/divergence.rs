@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::schedule::seed::Seed;
 
-/// What a seed cannot reproduce.
+/// The inputs that a seed cannot reproduce.
 const NOT_REPLAYED: &str = "a `select!` that picks branches at random (add `biased;`), state that a `static` \
                             keeps between runs, I/O, threads, real time, the iteration order of a hash map";
 

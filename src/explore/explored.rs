@@ -33,10 +33,10 @@ impl Explored {
         self.runs
     }
 
-    /// Returns the number of distinct schedules among the runs, at least.
+    /// Returns a lower bound on the number of distinct schedules among the runs.
     ///
     /// If it is far below the number of runs, more runs would hardly find more. Runs count as distinct
-    /// if they differed in the choices they had, so two runs may take different choices and count as one.
+    /// if they differed in the choices they had: two runs that chose differently may count as one.
     #[must_use]
     pub fn distinct_schedules(&self) -> usize {
         self.distinct_schedules

@@ -44,23 +44,23 @@ const REPLAY_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// Runs a test in many schedules and fails with the first run that fails.
 ///
-/// A concurrent test usually takes the same path every time. tokio polls children and tasks in the order
-/// in which they started, and an operation that can proceed does. A race that needs another order shows
-/// up by accident or never.
+/// A concurrent test usually takes the same schedule every time. tokio polls children and tasks in the
+/// order in which they started, and an operation that can complete does so at once. A race that needs
+/// another order shows up rarely or never.
 ///
 /// `Explore` derives a schedule from a seed in each run. The schedule decides
 /// - the child that a `settle_all`, `barrier`, [`settle!`](crate::settle!) or
 ///   [`barrier!`](crate::barrier!) polls next, and
 /// - the tokio operations at which the body, a child or a task yields first.
 ///
-/// The code under test stays as it is, and every schedule is one that concurrent code must expect. One
-/// promise does not hold inside a run: the combinators do not poll their futures in wake order. A test
-/// that relies on it fails here.
+/// The code under test is unchanged, and concurrent code must expect every one of these schedules. There
+/// is one exception: in a run, the combinators do not poll their futures in wake-up order. A test that
+/// relies on that order fails.
 ///
 /// Each run is a [`LeakCheck`] on its own current-thread runtime with a paused clock, so sleeps take no
 /// time. A run fails on a panic or an error of the body, a task that panics or outlives the test, a hang,
-/// and a deadlock. The first run uses the *plain order*, tokio's own, as without Straggler. After it a
-/// portfolio of strategies takes turns.
+/// and a deadlock. The first run uses the *plain order*, tokio's own. The following runs rotate through a
+/// portfolio of strategies.
 ///
 /// # What Straggler schedules
 ///
@@ -81,8 +81,8 @@ const REPLAY_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 ///   or a fake in an explored test.
 /// - `tokio::select!` picks branches at random, so a seed may not replay it. Add `biased;` or build with
 ///   `--cfg tokio_unstable`.
-/// - An operation polled only once, as by `now_or_never` or `poll!`, may be pending although a lock is
-///   free or a message is there: its task has no budget left, as can happen in any task. Use `try_lock`
+/// - An operation polled only once, as by `now_or_never` or `poll!`, may be pending even if a lock is
+///   free or a message is there, because the task's cooperative budget is spent. Use `try_lock`
 ///   or `try_recv`, or wrap it in `tokio::task::coop::unconstrained`.
 /// - A timer fires only when nothing else can run, so a timeout never cancels a future while its
 ///   siblings can run. Test a cancellation with a plain `abort` or `drop`.
@@ -219,11 +219,11 @@ impl Explore {
     /// Fails the exploration if nothing ever overlaps: no two children of one combinator, and no two
     /// tasks, are started and unfinished at the same time.
     ///
-    /// Without this a test about a race passes even if nothing in it can race. In the attribute write
+    /// Without this, a test about a race passes even if nothing in it can race. In the attribute, write
     /// `#[straggler::test(explore = 500, require_overlap)]`.
     ///
     /// - Tasks count if they are spawned through `straggler`.
-    /// - The body does not count: it overlaps with everything.
+    /// - The body does not count, because it overlaps with everything.
     /// - Branches of `tokio::join!` and other joins do not count.
     /// - The run in the plain order does not count. If it is the only run, or in a replay, a
     ///   [note](Explored::note) says so instead.

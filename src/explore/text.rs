@@ -93,7 +93,7 @@ fn write_schedule(f: &mut fmt::Formatter<'_>, failed: &Failed) -> fmt::Result {
     if steps == 0 {
         return f.write_str("\n\nThe steps were not recorded: replay the run to see them.");
     }
-    // Only a run that shrank is known to need all that is left.
+    // Only after shrinking is each remaining decision known to matter.
     let minimal = if found > shown { "minimal " } else { "" };
     write!(
         f,

@@ -18,7 +18,7 @@ const LENGTH_BITS: u32 = 4;
 /// The part after `/`, four hexadecimal digits, is a checksum: a replay warns if the run diverges.
 ///
 /// A seed is valid for one body and one version of `straggler` and tokio. After a change to any of
-/// them it stands for another run.
+/// them it identifies a different run.
 ///
 /// # Examples
 ///

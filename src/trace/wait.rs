@@ -13,7 +13,7 @@ const LISTED: usize = 10;
 /// What a leftover task was doing: a task that outlived its test, or was alive when the test hung.
 ///
 /// `Display` writes the text of a report, such as `waits at src/users.rs:20:5 in users::listen`. Each
-/// outer call and each further place is on a line of its own.
+/// outer call and each further place gets its own line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Wait {
@@ -22,13 +22,13 @@ pub enum Wait {
     /// The task keeps waking itself at these places.
     Busy(Vec<WaitPlace>),
     /// The task is pending but kept no waker when Straggler polled it again. Nothing can wake it, unless
-    /// it keeps the waker of its first poll only.
+    /// it still uses the waker of its first poll.
     Unwakeable,
     /// The task blocks its thread: one poll has been running for this long.
     Blocks(Duration),
     /// Nothing has ever polled the task.
     Unstarted,
-    /// Straggler asked, but nothing polled the task in time: its thread is busy with something else, or
+    /// Straggler woke the task, but nothing polled it in time: its thread is busy with something else, or
     /// its `LocalSet` no longer runs.
     Unanswered,
     /// Straggler cannot tell: the task was not spawned through `straggler`.
@@ -87,10 +87,10 @@ impl WaitPlace {
         self.on.as_deref()
     }
 
-    /// Returns the children of joins around the place, the outermost first: each as in
+    /// Returns the children of joins around the place, the outermost first, such as
     /// ``#0 `ada` of the join at src/users.rs:20:5``.
     ///
-    /// Joins are `settle_all`, `barrier` and their macros. Outside of them the list is empty.
+    /// Joins are `settle_all`, `barrier` and their macros. Outside a join the list is empty.
     #[must_use]
     pub fn children(&self) -> &[String] {
         &self.children
