@@ -12,7 +12,7 @@
 #![cfg_attr(feature = "macros", doc = include_str!("../README.md"))]
 #![cfg_attr(
     not(feature = "macros"),
-    doc = "Makes concurrent tests tell the truth. This is the part that needs no runtime."
+    doc = "Joins that complete every future, and a `Rendezvous` that breaks instead of hanging, on any runtime."
 )]
 #![doc(test(no_crate_inject, attr(deny(warnings))))]
 
@@ -56,7 +56,7 @@ pub use self::panic::Panic;
 pub use self::sync::lock::{Lock, LockGuard};
 pub use self::sync::rendezvous::{Broken, Participant, Rendezvous};
 
-/// The futures that the functions of this crate return, for those who have to name them.
+/// The futures that the functions of this crate return, for code that names their types.
 pub mod future {
     pub use crate::join::barrier::Barrier;
     pub use crate::join::deadline::Deadline;
@@ -74,18 +74,18 @@ pub mod future {
 
 /// Turns an async function into a test that fails if it leaves a task or blocking work running.
 ///
-/// Use it in place of `#[tokio::test]`, whose arguments it accepts: replacing the text
-/// `tokio::test` by `straggler::test` converts a suite. Each test gets its own runtime.
-/// [`LeakCheck`] describes how a test ends and what a report says of each leftover.
+/// It accepts the arguments of `#[tokio::test]`: to convert a suite, replace `tokio::test` with
+/// `straggler::test`. Each test gets its own runtime. [`LeakCheck`] describes how a test ends and what
+/// a report says about each leftover.
 ///
 /// | argument | meaning | default |
 /// |---|---|---|
 /// | `flavor = ".."` | `current_thread`, `multi_thread`, or `local` for a `LocalRuntime` | `current_thread` |
 /// | `worker_threads = 2` | threads of a `multi_thread` runtime | one per processor |
-/// | `start_paused = true` | pauses the clock, which advances when nothing else can run | `false` |
+/// | `start_paused = true` | pauses the clock; it advances when nothing else can run | `false` |
 /// | `name = ".."`, `unhandled_panic = ".."` | as in `#[tokio::test]` | |
-/// | `grace = "250ms"` | real time for leftover tasks and blocking work to finish after the body | `STRAGGLER_GRACE`, or else 500 ms |
-/// | `timeout = "10s"`, `timeout = "none"` | real time for the body; then the report shows where it waits | `STRAGGLER_TIMEOUT`, or else 60 s, and 10 s per run with `explore` |
+/// | `grace = "250ms"` | real time for leftover tasks and blocking work to finish after the body | `STRAGGLER_GRACE`, else 500 ms |
+/// | `timeout = "10s"`, `timeout = "none"` | real time for the body; then the report shows where it waits | `STRAGGLER_TIMEOUT`, else 60 s, or 10 s per run with `explore` |
 /// | `panics = "allow"` | lets tasks panic, for tests about panics | a panicking task fails the test |
 /// | `allow = 2` | lets up to 2 tasks and `spawn_blocking` closures remain | none |
 /// | `allow("src/pool.rs", "axum" = 2)` | lets those spawned at a place remain, or up to 2 of them, see [`LeakCheck::allow_at`] | none |
@@ -115,8 +115,8 @@ pub mod future {
 ///
 /// # Limits
 ///
-/// - **Panics of untracked tasks** are seen by a panic hook, which calls the previous hook too. A
-///   hook that the test sets itself hides these panics until the next check begins, and
+/// - **Panics of untracked tasks** are detected by a panic hook, which also calls the previous hook.
+///   If the test sets its own hook, straggler misses these panics until the next check begins, and
 ///   `resume_unwind` bypasses any hook. Spawn such tasks through straggler.
 /// - **Without debug information**, as in release mode, panics of untracked tasks go undetected.
 ///   Build with line tables, or spawn through straggler.
@@ -148,7 +148,7 @@ pub mod future {
 /// | `STRAGGLER_ON_HANG=abort`, `=wait` | after printing the report of a body that blocks its thread, aborts the process (default under nextest) or leaves it running (default elsewhere) |
 /// | `STRAGGLER_SEED=..` | replays the run of that seed in explored tests |
 /// | `STRAGGLER_RUNS=5000` | the number of runs of explored tests |
-/// | `STRAGGLER_REPORT=findings.jsonl` | appends findings to that file [as JSON](leak::json); a failing write is noted and fails no test |
+/// | `STRAGGLER_REPORT=findings.jsonl` | appends findings to that file [as JSON](leak::json); if writing fails, prints a note and fails no test |
 /// | `GITHUB_ACTIONS=true` | also prints findings as annotations at the spawn, or at the test if a dependency spawned the task |
 ///
 /// # Examples

@@ -8,8 +8,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 /// A panic that was caught while a future was polled or dropped.
 ///
 /// [`SettleAll::catch_unwind`](crate::future::SettleAll::catch_unwind) returns it as the output of a
-/// future that panicked. The panic hook ran when the panic happened, so the test's output already
-/// shows the message and the place.
+/// future that panicked. The panic hook has already run, so the test's output shows the message and
+/// the place.
 ///
 /// It keeps the original payload: [`resume`](Self::resume) continues the panic as if nothing had
 /// caught it, and `#[should_panic(expected = "..")]` still matches.
@@ -101,7 +101,7 @@ impl Panic {
     /// ```
     pub fn resume(self) -> ! {
         let payload = self.into_payload();
-        // `resume_unwind` runs no panic hook, so a leak check learns of it here.
+        // `resume_unwind` runs no panic hook, so report the panic to the leak check here.
         if let Some(observe) = RESUME_OBSERVER.get() {
             observe(&*payload);
         }

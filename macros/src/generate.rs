@@ -137,7 +137,7 @@ fn return_type_hint(krate: &Path, output: &Type) -> TokenStream {
     }
 }
 
-/// Returns whether a type can be written outside of a signature, as in `dyn TestBody<Output = ..>`.
+/// Returns whether a type can be written outside a signature, as in `dyn TestBody<Output = ..>`.
 fn is_nameable(output: &Type) -> bool {
     !matches!(output, Type::Never(_)) && !contains_impl_trait(output.to_token_stream())
 }

@@ -295,7 +295,7 @@ impl<S: Slots> Children<S> {
 }
 
 impl<F: Future> Children<List<F>> {
-    /// Replaces each future by what `wrap` makes of it and its index. Returns `None`, and drops the
+    /// Replaces each future with the result of `wrap` on it and its index. Returns `None`, and drops the
     /// futures, if one of them was polled.
     pub(crate) fn wrap<G: Future>(
         mut self,

@@ -21,7 +21,7 @@ use crate::join::settle_all::{SettleAll, settle_all};
 ///   that hang. That form also takes a limit and names.
 /// - For futures of different types use [`barrier!`](crate::barrier!).
 ///
-/// It is not a meeting point of tasks, as [`std::sync::Barrier`] is: for that use
+/// It is not a meeting point for tasks like [`std::sync::Barrier`]: for that, use
 /// [`Rendezvous`](crate::Rendezvous).
 ///
 /// # Errors

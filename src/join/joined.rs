@@ -1,4 +1,4 @@
-//! `joined`: waits for a task that returns a `Result`, without a `Result` in a `Result`.
+//! `joined`: waits for a task that returns a `Result`, and flattens the nested `Result`.
 
 use std::fmt;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use crate::panic::Panic;
 
 /// Waits for a task that returns a `Result`, and returns that `Result`.
 ///
-/// The task's handle returns a `Result` in a `Result`. [`barrier`](crate::barrier()) and
+/// The task's handle returns a nested `Result`. [`barrier`](crate::barrier()) and
 /// [`Settled`](crate::Settled) see only the outer one: they would count the task's error as a value
 /// and its panic as an error. `joined` keeps them apart:
 ///
@@ -21,7 +21,7 @@ use crate::panic::Panic;
 /// | panicked | none: the panic resumes here, with its original payload |
 /// | was cancelled | [`JoinedError::Cancelled`] |
 ///
-/// Use it for tasks that are already spawned, and for `spawn_blocking`.
+/// Use it for tasks that you spawned yourself, and for `spawn_blocking`.
 ///
 /// - A [`limit`](crate::future::SettleAll::limit) does not hold these tasks back, and a deadline does
 ///   not stop them. If you have the futures, use [`spawned`](crate::future::SettleAll::spawned)

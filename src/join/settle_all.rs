@@ -59,8 +59,8 @@ use crate::join::unsettled::{Pending, Unsettled};
 /// # Cancel safety
 ///
 /// Not cancel safe: dropping the returned future drops every pending future and every output. All of
-/// them are dropped, even if some panic in `drop`. Then the first panic resumes, be it one of these or
-/// an earlier one that was held back, unless the thread is already unwinding. To resume later, keep
+/// them are dropped, even if some panic in `drop`. Then the first panic resumes, whether one of these
+/// or an earlier one that was held back, unless the thread is already unwinding. To resume later, keep
 /// the future and pass `&mut` to it.
 ///
 /// # Examples
@@ -201,7 +201,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
 
     /// Names each future for reports, by its index.
     ///
-    /// Calls `name` at once for each future and keeps what it returns: a `&'static str` or a `String`.
+    /// Calls `name` at once for each future. It returns a `&'static str` or a `String`.
     /// Without names, reports show indices only.
     ///
     /// # Panics
@@ -227,7 +227,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         self
     }
 
-    /// Replaces each future by what `wrap` makes of it and its name. Returns `None`, and drops the
+    /// Replaces each future with the result of `wrap` on it and its name. Returns `None`, and drops the
     /// futures, if one of them was polled: a polled future must not move.
     pub(crate) fn wrap<G: Future>(
         self,

@@ -17,9 +17,9 @@ use crate::panic::Panic;
 impl<F: Future, P: OnPanic> SettleAll<F, P> {
     /// Runs each future on its own task, in parallel if the runtime has several threads.
     ///
-    /// Needs the feature `tokio`, which is on by default. Everything else stays as it was: every future
-    /// runs to completion, outputs are in input order, an error is an output, and without futures it
-    /// is ready at the first poll. The other settings can come before or after.
+    /// Needs the feature `tokio`, which is on by default. Everything else is unchanged: every future runs
+    /// to completion, outputs are in input order, an error is an output, and without futures it is ready
+    /// at the first poll. The other settings can come before or after.
     ///
     /// - A future's task is spawned at the future's first poll, so a [`limit`](Self::limit) holds
     ///   tasks back.
@@ -32,8 +32,8 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     /// - A task's panic is not a separate finding of a `LeakCheck`: it is the panic of this combinator,
     ///   or one of its outputs. It becomes a finding if the combinator is dropped, or gives up, before
     ///   it takes the task's result.
-    /// - The report of a [`deadline`](Self::deadline) says of a task only that it was still running. To
-    ///   see where it waits, use a `LeakCheck` with a timeout.
+    /// - The report of a [`deadline`](Self::deadline) says only that a task was still running. To see
+    ///   where it waits, use a `LeakCheck` with a timeout.
     ///
     /// # Panics
     ///

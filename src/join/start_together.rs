@@ -20,7 +20,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     ///   thread if there are enough. Otherwise the first task has often finished before the last one
     ///   is spawned. Use this in tests that want a race.
     /// - On the combinator's own task they start in input order, as they would without it. It makes a
-    ///   difference only for more than 128 futures, which is what one poll of the combinator polls:
+    ///   difference only for more than 128 futures, the most that one poll of the combinator polls:
     ///   none starts before the last has been reached.
     ///
     /// A future that is dropped before the start line, because its task could not be spawned or was
@@ -31,8 +31,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     ///
     /// The futures are dropped in each case:
     /// - if it was polled before.
-    /// - if it was `spawned` before: call `start_together` first, because it is the tasks that start
-    ///   together.
+    /// - if it was `spawned` before: call `start_together` first, because the tasks start together.
     /// - if a [`limit`](Self::limit) is below the number of futures.
     ///
     /// # Cancel safety

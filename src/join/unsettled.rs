@@ -12,9 +12,9 @@ use crate::wording::{Label, list, polled, text};
 /// It keeps the outputs of the settled futures and describes each pending one: index, name, polls,
 /// and whether anything can still wake it. The pending futures have been dropped.
 ///
-/// `Display` and `Debug` print all of this, because tests `unwrap()` it. Of the pending futures and
-/// of the settled ones they print the first 20, and how many more there are. They do not say where a
-/// future waits: a `LeakCheck` with a timeout does.
+/// `Display` and `Debug` print all of this, because tests `unwrap()` it. They list the
+/// first 20 pending and the first 20 settled futures, and count the rest. They do not say where a future
+/// waits: a `LeakCheck` with a timeout does.
 ///
 /// It implements `Error` if `O` is `Debug`.
 ///
@@ -152,7 +152,7 @@ impl<O: fmt::Debug> fmt::Debug for Unsettled<O> {
     }
 }
 
-/// A future that had not settled when the deadline passed: who it is, and how far it got.
+/// A future that had not settled when the deadline passed: its index, its name and how far it got.
 ///
 /// # Examples
 ///
@@ -175,7 +175,7 @@ pub struct Pending {
     name: Option<String>,
     polls: usize,
     state: State,
-    /// Whether it runs on a task of its own. Its polls and wakers then say nothing of the task.
+    /// Whether it runs on its own task. Its polls and wakers then say nothing about the task.
     is_task: bool,
 }
 
@@ -249,7 +249,7 @@ impl Pending {
     /// - `false` is certain: the future returned `Poll::Pending` and nothing held its waker, so it
     ///   would have hung forever.
     /// - `true` is a guess: the future was already woken, was not started, or something held its
-    ///   waker, which may never use it. For a `spawned` future it says nothing.
+    ///   waker but may never use it. For a `spawned` future it means nothing.
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! `Lock`: a FIFO lock without a value, which knows where it is held and waited for.
+//! `Lock`: a FIFO lock without a value that records its holder and its waiters.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -14,11 +14,11 @@ use crate::leak::record::locks::{Holding, LockRecord, User};
 use crate::leak::record::session::Session;
 use crate::leak::report::acquisition::Acquisition;
 
-/// An async lock without a value: a guard holds it, and one at a time.
+/// A fair async lock without a value.
 ///
-/// It is a `tokio::sync::Mutex<()>` that knows its holder. Use it to protect what is not a value: a
-/// lookup followed by an insert, a file, a device. Needs the feature `tokio`, and works on every
-/// executor.
+/// It is a `tokio::sync::Mutex<()>` that records its holder. Use it to protect a critical section rather
+/// than a value: a lookup followed by an insert, a file, a device. Needs the feature `tokio`, and works
+/// on every executor.
 ///
 /// - [`acquire`](Self::acquire) returns a [`LockGuard`]. Dropping the guard releases the lock: at the
 ///   end of a block, on an early return, on `?`, on a panic, and when the future that holds it is
@@ -27,11 +27,10 @@ use crate::leak::report::acquisition::Acquisition;
 /// - It is fair: waiters get it in the order of their first poll, and neither `acquire` nor
 ///   [`try_acquire`](Self::try_acquire) overtakes them. (A task that has used up tokio's cooperative
 ///   budget joins the queue at its next poll.)
-/// - [`holder`](Self::holder) and [`waiters`](Self::waiters) return an
-///   [`Acquisition`] each: where it was acquired and, in a leak check, by
-///   which test or task and how long ago.
+/// - [`holder`](Self::holder) and [`waiters`](Self::waiters) return [`Acquisition`]s: the place of the
+///   call and, in a leak check, the test or task and the time since.
 /// - It is not reentrant: a task that acquires it twice deadlocks.
-/// - Each acquisition counts against tokio's cooperative budget, as that of tokio's own locks does.
+/// - Each acquisition counts against tokio's cooperative budget, as with tokio's own locks.
 ///
 /// # In a leak check
 ///
@@ -42,10 +41,10 @@ use crate::leak::report::acquisition::Acquisition;
 ///   one join count as one task there.
 /// - A lock held by a task or closure that an `allow` rule covers is not a finding. No rule allows a
 ///   lock by itself: drop its guard before the test ends.
-/// - A lock acquired on a thread outside the runtime is not seen. Acquire it in a task or in
+/// - The check does not see locks acquired on a thread outside the runtime. Acquire them in a task or in
 ///   `spawn_blocking`.
 ///
-/// Outside of a check it costs as much as a tokio semaphore with one permit, and a note of the place.
+/// Outside a check it costs as much as a tokio semaphore with one permit, plus recording the place.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! Companions of the joins: a lock that knows its holder, and a rendezvous that knows who left.
+//! Companions of the joins: `Lock`, which knows its holder, and `Rendezvous`, which breaks if one leaves.
 
 #[cfg(feature = "tokio")]
 pub(crate) mod lock;

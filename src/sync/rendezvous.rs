@@ -59,7 +59,7 @@ pub struct Rendezvous {
 /// The state that the rendezvous shares with its participants.
 #[derive(Debug)]
 struct Shared {
-    /// How many participants it is for.
+    /// The number of participants.
     n: usize,
     created_at: &'static Location<'static>,
     state: Mutex<State>,
@@ -72,13 +72,13 @@ struct State {
     round: usize,
     /// How many participants have arrived in it, and wait.
     arrived: usize,
-    /// The wakers of those, by the number of the participant.
+    /// The wakers of the waiting participants, by their numbers.
     wakers: Vec<Option<Waker>>,
     broken: Option<Broken>,
 }
 
 impl Rendezvous {
-    /// Creates a rendezvous for `n` participants, none of which has joined.
+    /// Creates a rendezvous for `n` participants. None has joined yet.
     ///
     /// # Examples
     ///
@@ -213,7 +213,7 @@ impl Shared {
         error: impl FnOnce(&State) -> Broken,
     ) {
         let mut state = self.state();
-        // The first cause is the one that is reported.
+        // `Broken` reports the first cause.
         if state.broken.is_some() || !condition(&state, self.n) {
             return;
         }

@@ -1,12 +1,12 @@
 //! tokio with tracked spawn functions.
 //!
-//! The module re-exports everything from tokio under its own name. So it can replace `tokio` in a module:
+//! It re-exports all of tokio, so it can replace `tokio` in a module:
 //!
 //! ```
 //! use straggler::tokio;
 //!
 //! # let report = straggler::LeakCheck::new().run(async {
-//! // Tracked: a leak report names the place of the spawn and the place where the task waits.
+//! // Tracked: a leak report shows where the task was spawned and where it waits.
 //! let task = tokio::spawn(async { tokio::task::yield_now().await });
 //! # task.await.unwrap();
 //! # });
@@ -22,7 +22,7 @@
 //! ```
 //!
 //! Integration tests build your library without `cfg(test)`, so use a feature: make `straggler-tokio` an
-//! optional dependency, and replace `#[cfg(test)]` by the feature's `cfg`.
+//! optional dependency, and replace `#[cfg(test)]` with the feature's `cfg`.
 //!
 //! # What differs from tokio
 //!
