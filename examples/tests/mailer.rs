@@ -8,7 +8,7 @@ extern crate straggler_tokio as tokio; // tokio itself, with tracked spawns
 
 use tokio::sync::mpsc;
 
-/// Sends mails in the background and retries those that fail.
+/// Sends mail in the background and retries on failure.
 struct Mailer {
     mails: mpsc::Sender<String>,
 }
