@@ -1,5 +1,5 @@
-//! The queue of the children to poll: first the woken ones, in the order of their wake-ups, then those
-//! that may start.
+//! The queue of children to poll: first the woken children, in wake-up order, then unstarted children
+//! that the limit lets start.
 
 use std::mem;
 use std::pin::Pin;
@@ -93,8 +93,8 @@ impl Line {
         }
     }
 
-    /// Begins a turn of one poll: of the child that `choose` picks among those that are woken or may
-    /// start, if any. In the [last batch](Self::begin_last_batch) each child is polled once.
+    /// Begins a turn of one poll: `choose` picks the child among the woken and startable children, if
+    /// any. In the [last batch](Self::begin_last_batch) each child is polled once.
     #[cfg(feature = "tokio")]
     pub(super) fn begin_step(
         &mut self,

@@ -136,8 +136,8 @@ impl<S: Slots> Children<S> {
         self.project().slots
     }
 
-    /// Makes the next turn begin a batch: every child woken so far, and those that may start now. No
-    /// other child starts after that.
+    /// Makes the next turn begin a batch of every child woken so far and every child that may start now.
+    /// No other child starts after that.
     pub(crate) fn begin_last_batch(&mut self) {
         self.line.begin_last_batch();
     }
@@ -151,8 +151,7 @@ impl<S: Slots> Children<S> {
     }
 
     /// Polls each child of the batch once, until `schedule` ends the turn: first the woken children, in
-    /// the order of their wake-ups, then those that may start. Begins a new batch if the last one is
-    /// over.
+    /// wake-up order, then the startable children. Begins a new batch if the last one is over.
     #[inline]
     pub(crate) fn turn(
         mut self: Pin<&mut Self>,
@@ -164,8 +163,8 @@ impl<S: Slots> Children<S> {
         self.polls_of_turn(context, schedule)
     }
 
-    /// Polls one child, picked by `choose` among those that are woken or may start, if there are any.
-    /// `schedule` has to end the turn after that poll.
+    /// Polls one child that `choose` picks among the woken and startable children, if there are any.
+    /// `schedule` must end the turn after that poll.
     #[cfg(feature = "tokio")]
     pub(crate) fn step(
         mut self: Pin<&mut Self>,

@@ -44,7 +44,7 @@ pub(crate) enum Purpose {
     /// To find a failure. The run prints its panics. A deadlock counts only after some real time
     /// without a wake-up, since a thread of the body might still send one.
     Find { grace: Grace },
-    /// To show a recorded run, perhaps under a debugger. The run may stand still for any time.
+    /// To show a recorded run, perhaps under a debugger. The run may stop there for any time.
     Replay,
     /// To see a known failure again. Its panics have been printed already. A known deadlock needs no
     /// waiting: the run ends as soon as nothing can run.

@@ -34,7 +34,7 @@ const OVERLAP_NOT_CHECKED: &str = "`require_overlap` was not checked: it needs m
 
 /// An exploration of one body.
 pub(crate) struct Exploration<F> {
-    /// Whether the check has a runtime builder of its own.
+    /// Whether the check has its own runtime builder.
     pub(crate) has_runtime: bool,
     pub(crate) runs: usize,
     pub(crate) subject: Subject<F>,

@@ -135,7 +135,7 @@ macro_rules! __flatten {
 
 /// Makes the slot of one argument of `settle!`.
 ///
-/// A function of its own, so that the compiler points at the argument that is not a future.
+/// A separate function, so that the compiler points at the argument that is not a future.
 #[inline]
 pub fn slot<F: IntoFuture>(future: F) -> Slot<F::IntoFuture> {
     Slot::new(future.into_future())
@@ -164,7 +164,7 @@ impl<E> Errors<E> {
 
     /// Makes the slot of one argument of `barrier!`.
     ///
-    /// A function of its own, so that the compiler points at the argument that does not return a
+    /// A separate function, so that the compiler points at the argument that does not return a
     /// `Result<_, E>`.
     #[inline]
     pub fn slot<F, T>(&self, future: F) -> Slot<F::IntoFuture>
@@ -256,7 +256,7 @@ impl<L: Links> Children<Row<L>> {
         let Some(error) = first_error else {
             return Ok(self.slots_mut().links().take_values());
         };
-        // The values are dropped here, one by one, so that one that panics spares the others.
+        // Drops the values one by one here, so that a panic in one drop does not skip the others.
         let mut panics = FirstPanic::default();
         self.clear(&mut panics);
         Err(panics.or_resume(error))

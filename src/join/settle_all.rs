@@ -247,8 +247,8 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
         self.origin.place
     }
 
-    /// Makes the next turn begin a batch: every future woken so far, and those that may start now.
-    /// No other future starts after that.
+    /// Makes the next turn begin a batch of every future woken so far and every future that may start
+    /// now. No other future starts after that.
     pub(crate) fn begin_last_batch(&mut self) {
         if let Some(children) = &mut self.children {
             children.begin_last_batch();

@@ -9,7 +9,7 @@ use crate::schedule::recorder::Recorder;
 use crate::schedule::steering::{self, Run};
 use crate::trace::waker;
 
-/// Polls the one child that the run chooses among those that can make progress.
+/// Polls the child that the run chooses among the children that can make progress.
 #[cold]
 pub(crate) fn step<S: Slots>(
     mut children: Pin<&mut Children<S>>,
@@ -25,7 +25,7 @@ pub(crate) fn step<S: Slots>(
         chosen = Some(ready[at] as usize);
         at
     };
-    // Whatever polls the combinator must not record that it waits or yields between its children:
+    // The task or child that polls the combinator must not record a wait or yield between children:
     // each child has its own trace.
     let turn = waker::muted(|| {
         let mut one = Step {

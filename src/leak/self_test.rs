@@ -32,7 +32,7 @@ use crate::trace::wait::Wait;
 /// let visibility = straggler::leak::self_test();
 /// assert!(!visibility.warns_only());
 ///
-/// // The text names the build flag for whatever is not seen.
+/// // The text names the build flag for anything that this build cannot see.
 /// let text = visibility.to_string();
 /// assert_eq!(visibility.sees_every_spawn(), !text.contains("build with RUSTFLAGS"));
 /// assert_eq!(visibility.sees_lines(), !text.contains("build with debug information"));

@@ -27,8 +27,8 @@ use crate::trace::place::{Place, find_workspace};
 ///
 /// # Limits
 ///
-/// - **Untracked tasks** are only counted, since a running runtime takes no hooks. An old task that
-///   ends can hide a new one that leaks. Spawn through [`straggler::spawn`](crate::spawn) and its
+/// - **Untracked tasks** are only counted, since a running runtime takes no hooks. When an old
+///   task ends, it can hide a new leak. Spawn through [`straggler::spawn`](crate::spawn) and its
 ///   siblings, or [`straggler::tokio`](mod@crate::tokio).
 /// - **Two watches of one runtime** see each other's tasks, and the first `verify` stops the
 ///   background tasks of both. Run such tests one after the other.

@@ -1,5 +1,5 @@
 //! Forces yields through tokio's cooperative budget: a task without budget yields at its next tokio
-//! operation. Any task may run out of budget, so the forced yield is one that tokio allows too.
+//! operation. Any task may run out of budget, so tokio allows the forced yield too.
 //!
 //! Each poll of a task starts with 128 units, and each operation that makes progress takes one
 //! (`Budget::initial` in tokio's `task::coop`). At zero the operation returns `Pending` and wakes its

@@ -1,6 +1,6 @@
 //! Decides what runs next: which child a combinator polls, and how much budget a poll gets.
 //!
-//! [`crate::explore`] makes the runs. This room schedules a single run.
+//! [`crate::explore`] makes the runs. This module schedules a single run.
 
 pub(crate) mod budget;
 pub(crate) mod checkpoint;

@@ -17,7 +17,7 @@ use crate::mutex::lock;
 /// It works like [`std::sync::Barrier`] and `tokio::sync::Barrier`, but it knows its participants. Each
 /// one [joins](Self::join) once, then [arrives](Participant::wait) in each round. A round completes
 /// when all n have arrived; exactly one of them is its [leader](Arrival::is_leader). If a participant
-/// leaves, the others do not hang: each gets [`Broken`], which names the one that left.
+/// leaves, the others do not hang: each gets [`Broken`], which names that participant.
 ///
 /// - A participant leaves when its [`Participant`] is dropped: by an early return, a cancellation or a
 ///   panic. A round in which all had arrived stays complete, even for those not polled since.

@@ -64,7 +64,7 @@ impl Census {
     /// Counts the untracked tasks that are there to stay.
     ///
     /// A worker still counts a task for a moment after its handle was awaited (up to 7 ms were
-    /// seen). Counting such a task here would hide one that leaks later.
+    /// seen). Counting such a task here would hide a later leak.
     fn settled_unseen(&self) -> usize {
         let mut least = self.unseen();
         for _ in 0..SETTLING {
@@ -166,7 +166,7 @@ impl Census {
         })
     }
 
-    /// Returns the time of the runtime's clock. It stands still only while the clock is paused.
+    /// Returns the time of the runtime's clock. It stops only while the clock is paused.
     pub(crate) fn clock(&self) -> tokio::time::Instant {
         let _runtime = self.runtime.enter();
         tokio::time::Instant::now()

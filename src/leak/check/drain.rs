@@ -1,4 +1,4 @@
-//! The grace period: lets leftovers finish while a paused clock stands still.
+//! The grace period: lets leftovers finish without advancing a paused clock.
 
 use std::future::poll_fn;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -75,7 +75,7 @@ impl Ticker {
         let waker = Arc::default();
         let (stop_ticking, stopped) = sync_channel(0);
         let woken = Arc::clone(&waker);
-        // Not on a blocking thread of the runtime: leftovers may have blocked all of them for good.
+        // Not on a blocking thread of the runtime: leftovers may block all of them forever.
         thread::Builder::new()
             .name("straggler-grace".to_owned())
             .spawn(move || tick(&stopped, &woken))?;

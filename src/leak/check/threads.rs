@@ -89,7 +89,7 @@ impl Threads {
         Arc::clone(&self.runtime)
     }
 
-    /// Waits until no thread of the test is left, at most `patience`, and returns those that are.
+    /// Waits at most `patience` until no thread of the test is left, and returns the remaining ones.
     ///
     /// # Errors
     ///

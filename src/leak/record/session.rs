@@ -220,7 +220,7 @@ impl Session {
         at_work
     }
 
-    /// Returns how many recorded tasks are among those that the runtime counts as alive.
+    /// Returns how many recorded tasks the runtime counts as alive.
     pub(crate) fn counted(&self) -> usize {
         let record = self.record();
         if record.live.is_empty() {

@@ -248,7 +248,7 @@ fn alive() -> Option<usize> {
     Some(Handle::try_current().ok()?.metrics().num_alive_tasks())
 }
 
-/// Wraps the closure of blocking work, which becomes the spawner of whatever it spawns.
+/// Wraps a blocking closure, so that it counts as the spawner of the tasks it spawns.
 pub(crate) fn track_blocking<R>(
     run: impl FnOnce() -> R,
     session: Option<Arc<Session>>,

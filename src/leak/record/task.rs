@@ -85,7 +85,7 @@ pub(crate) enum Spawner {
 /// What the polls of a task showed. Only the first poll and probed polls take a lock.
 #[derive(Debug, Default)]
 struct Progress {
-    /// The number of polls, without those that only a probe caused.
+    /// The number of polls, not counting polls that only a probe caused.
     polls: AtomicUsize,
     /// When the current poll, or the closure, began: nanoseconds since the spawn, plus 1. Zero
     /// outside polls.

@@ -63,7 +63,7 @@ fn deadlocked(report: &Report, wait: &Wait) -> Advice {
         "find who should end each wait above (a sender, a permit, another task), and why it cannot"
             .to_owned(),
     );
-    // Straggler sees neither threads of its own nor other runtimes: one of them may be the answer.
+    // Straggler sees neither plain threads nor other runtimes: one of them may send the answer.
     steps.push(
         "if a thread or another runtime sends the answer: do not pause the clock, or wait for it in \
          `spawn_blocking`"

@@ -38,7 +38,7 @@ const GROUPS: usize = 3;
 const CLOSURE: &str = "`spawn_blocking` closure";
 const UNTRACKED_CLOSURE: &str = "untracked `spawn_blocking` closure";
 
-/// Returns one annotation for each place with findings, each on a line of its own.
+/// Returns one annotation per place with findings, each on its own line.
 pub(crate) fn annotations(summary: &Summary<'_>, repository: &Repository) -> String {
     let mut annotations = Annotations::new(summary, repository);
     // The cause comes first: only the first annotations are shown.
@@ -264,7 +264,7 @@ impl<'a> Annotations<'a> {
         self.level_if(*report.verdict() == Verdict::Leaked)
     }
 
-    /// The level of a finding: only one that decided the verdict can be an error.
+    /// The level of a finding: only the finding that decided the verdict can be an error.
     fn level_if(&self, is_verdict: bool) -> Level {
         if is_verdict && self.summary.fails_by_report() {
             self.summary.role.level()
