@@ -1,6 +1,6 @@
 //! The functions that `#[straggler::test]` expands to: they run a test, print the report and fail.
 //!
-//! The modules below return what they find and never fail a test themselves.
+//! Only this module and `Explore::run` fail a test. Everything else returns its findings.
 
 use std::panic::{Location, resume_unwind};
 use std::pin::Pin;

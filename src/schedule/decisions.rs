@@ -73,7 +73,7 @@ impl Decisions {
         POLLS[decided]
     }
 
-    /// Decides whether the run deviates from the plain order in the way that `what` names.
+    /// Decides whether the run deviates from the plain order in the way named by `what`.
     pub(crate) fn deviates(&mut self, what: &str) -> bool {
         self.note_question(what);
         self.decide(2, |strategy| usize::from(strategy.deviates())) == 1

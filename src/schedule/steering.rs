@@ -292,7 +292,7 @@ pub(crate) fn record_poll<T>(
     let has_inner_steps = count > count_before;
     let action = match polled {
         Poll::Ready(_) => Some(Action::Ends),
-        // It only polled children, and their own steps say all there is to say.
+        // It only polled children, and their own steps already show that.
         Poll::Pending if has_inner_steps && trace.captures.is_empty() => None,
         Poll::Pending if trace.captures.is_empty() && turns() != turns_before => {
             Some(Action::WaitsForChildren)

@@ -29,7 +29,7 @@
 //! - `spawn`, `task::{spawn, spawn_local, spawn_blocking, JoinSet}` are the tracked versions of
 //!   `straggler`. They return tokio's own types. Outside a leak check they do exactly what tokio's do.
 //! - `test` is `#[straggler::test]`, so `#[tokio::test]` checks for leaks too. It needs `straggler` itself
-//!   among the dependencies.
+//!   as a dependency.
 //!
 //! # Limits
 //!

@@ -112,7 +112,7 @@ fn hung(report: &Report, wait: &Wait) -> Advice {
     }
 }
 
-/// Says how to end a wait, judged by what is awaited.
+/// Returns advice on how to end a wait, based on the awaited future.
 fn end_of_wait(report: &Report, wait: &Wait) -> String {
     let step = if waits_on(wait, LOCKS) {
         let holder = report.locks().iter().find_map(LockState::holder);

@@ -70,7 +70,7 @@ stdin and DNS lookups.
     )
 }
 
-/// Explains rules and settings that did not do what the test may expect of them.
+/// Explains rules and settings that had an effect the test may not expect.
 fn notes(report: &Report) -> Vec<String> {
     let findings = report.findings();
     let mut notes = Vec::new();
