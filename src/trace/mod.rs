@@ -1,6 +1,7 @@
 //! Finds where a future waits: a waker that captures each clone, and names for the captured places.
 
 pub(crate) mod function_path;
+mod package;
 pub(crate) mod place;
 pub(crate) mod symbols;
 pub(crate) mod wait;

@@ -8,7 +8,7 @@ use std::path::Path;
 use backtrace::{Backtrace, BacktraceFrame};
 
 use crate::trace::function_path::function_path;
-use crate::trace::place::{Place, is_foreign, is_standard, is_tokio_task_file};
+use crate::trace::place::{Place, is_foreign, is_standard, tokio_file};
 
 /// A call of a function in the user's code, taken from a backtrace.
 ///
@@ -214,7 +214,8 @@ impl Frame {
     fn runs_a_task(&self) -> bool {
         let path = function_path(&self.name);
         self.file.as_deref().is_some_and(|file| {
-            path.starts_with("tokio::runtime::task::") || is_tokio_task_file(file)
+            path.starts_with("tokio::runtime::task::")
+                || tokio_file(file, &path).is_some_and(|file| file.starts_with("src/runtime/task/"))
         })
     }
 
@@ -224,7 +225,12 @@ impl Frame {
         match &self.file {
             _ if path.starts_with("straggler::") => false,
             // With line tables alone the path is unknown, but the file is there.
-            Some(file) => !is_foreign(file) && own_file(file).is_none(),
+            Some(file) => {
+                let of_tokio = tokio_file(file, &path);
+                // Tokio's own tests are their author's code.
+                let is_tokio = of_tokio.is_some_and(|file| file.starts_with("src/"));
+                !is_foreign(file) && own_file(file).is_none() && !is_tokio
+            }
             // Without debug information there is only the name.
             None => !LIBRARIES.iter().any(|library| path.starts_with(library)),
         }
@@ -329,12 +335,7 @@ mod tests {
     fn ends(frames: &[(&str, &str)]) -> bool {
         let panics = ("{closure#0}", "/rustc/0a1b2c/library/std/src/panicking.rs");
         let frames = [panics, OF_USER].into_iter().chain(frames.iter().copied());
-        ends_a_task(frames.map(|(name, file)| Frame {
-            name: name.to_owned(),
-            file: (!file.is_empty()).then(|| file.to_owned()),
-            line: None,
-            column: None,
-        }))
+        ends_a_task(frames.map(|(name, file)| frame(name, file)))
     }
 
     #[test]
@@ -353,19 +354,58 @@ mod tests {
         assert!(!ends(&[]));
     }
 
+    fn frame(name: &str, file: &str) -> Frame {
+        Frame {
+            name: name.to_owned(),
+            file: (!file.is_empty()).then(|| file.to_owned()),
+            line: None,
+            column: None,
+        }
+    }
+
+    #[test]
+    fn tokio_outside_of_cache_is_not_users() {
+        for (name, file) in [
+            // A vendored copy, with full debug information and with line tables.
+            (
+                "tokio::sync::mutex::Mutex<T>::lock::{{closure}}",
+                "/elsewhere/bank/vendor/tokio/src/sync/mutex.rs",
+            ),
+            (
+                "{async_fn#0}<()>",
+                "/elsewhere/bank/vendor/tokio-1.54.1/src/sync/mutex.rs",
+            ),
+            // A copy in a folder of another name.
+            (
+                "tokio::sync::mutex::Mutex<T>::lock::{{closure}}",
+                "/elsewhere/fork/src/sync/mutex.rs",
+            ),
+            // Without debug information.
+            ("tokio::sync::mutex::Mutex<T>::lock", ""),
+        ] {
+            assert!(!frame(name, file).is_users(), "{name} {file}");
+        }
+        for (name, file) in [
+            (
+                "registry::pool::fill",
+                "/elsewhere/bank/crates/registry/src/pool.rs",
+            ),
+            ("{async_fn#0}", "/elsewhere/bank/vendor/src/pool.rs"),
+            ("{async_fn#0}", "/elsewhere/bank/tokio-bank/src/pool.rs"),
+            ("sync_mutex::fair", "/elsewhere/tokio/tests/sync_mutex.rs"),
+            // This workspace has a package of another name in the folder `tokio`.
+            (
+                "straggler_tokio::f",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/tokio/src/lib.rs"),
+            ),
+        ] {
+            assert!(frame(name, file).is_users(), "{name} {file}");
+        }
+    }
+
     #[test]
     fn line_tables_tell_awaited_path() {
-        let awaited = |name: &str, file: &str| {
-            let (name, file) = (name.to_owned(), Some(file.to_owned()));
-            let (line, column) = (None, None);
-            let frame = Frame {
-                name,
-                file,
-                line,
-                column,
-            };
-            frame.awaited()
-        };
+        let awaited = |name: &str, file: &str| frame(name, file).awaited();
         let own = |file| format!("{OWN_FILES}{file}");
         let acquires = awaited("poll<bank::Account>", &own("sync/lock.rs"));
         assert_eq!(acquires.as_deref(), Some("straggler::Lock::acquire"));

@@ -14,6 +14,8 @@ mod deadlock;
 mod locks;
 mod panics;
 mod paused_clock;
+#[path = "registry/src/pool.rs"]
+mod pool;
 mod rules;
 mod spawners;
 mod tasks;

@@ -30,6 +30,32 @@ fn allow_at_matches_only_its_place() {
     assert_eq!(report.unused_rules(), [r#"allow("src")"#]);
 }
 
+/// Only cargo's own cache makes a dependency of a file, whatever else is called `registry`.
+#[test]
+fn file_below_folder_called_registry_is_users() {
+    let file = "tests/leak/registry/src/pool.rs";
+    for check in every_flavor() {
+        let report = check.grace(SHORT).run(async { pool::leak() }).unwrap_err();
+        let task = &report.tasks()[0];
+        assert!(task.place().file().ends_with(file), "{report}");
+        let Wait::At(places) = task.wait() else {
+            panic!("{report}");
+        };
+        let calls = places[0].calls();
+        assert!(
+            calls.iter().any(|call| call.function().ends_with("::wait")),
+            "{report}"
+        );
+        let file = task.place().file().to_owned();
+        let allowed = LeakCheck::new().grace(SHORT).allow_at(file);
+        allowed.run(async { pool::leak() }).unwrap();
+    }
+    let here = std::path::Path::new(file!()).parent().unwrap();
+    let check = LeakCheck::new().grace(SHORT);
+    let check = check.allow_at(here.join("registry/src/pool.rs").to_string_lossy());
+    check.run(async { pool::leak() }).unwrap();
+}
+
 #[test]
 fn allow_at_line_leaves_other_lines_failing() {
     let check = LeakCheck::new()
