@@ -29,7 +29,7 @@ macro_rules! shapes {
     };
 }
 
-const SHAPES: [Shape; 18] = shapes! {
+const SHAPES: [Shape; 21] = shapes! {
     nothing: {}
     awaited_task: { tokio::spawn(async {}).await.unwrap(); }
     awaited_tracked_task: { straggler::spawn(yield_now()).await.unwrap(); }
@@ -49,6 +49,25 @@ const SHAPES: [Shape; 18] = shapes! {
         let mut tracked = TrackedJoinSet::new();
         tracked.spawn(std::future::pending::<()>());
         yield_now().await;
+    }
+    many_tasks_that_end_after_one_yield: {
+        for _ in 0..2000 {
+            straggler::spawn(yield_now());
+        }
+    }
+    many_tasks_of_a_dropped_join_set: {
+        let mut set = TrackedJoinSet::new();
+        for _ in 0..2000 {
+            set.spawn(std::future::pending::<()>());
+        }
+    }
+    blocking_work_that_begins_late: {
+        straggler::spawn(async {
+            for _ in 0..200 {
+                yield_now().await;
+            }
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
+        });
     }
     worker_whose_channel_closes: {
         let (sender, mut receiver) = mpsc::channel::<u8>(1);
@@ -103,6 +122,8 @@ enum Way {
     Local,
     /// Current-thread, on a paused clock.
     Paused,
+    /// On a paused clock, with one thread for blocking work.
+    PausedWithOneThread,
     /// In a multi-thread runtime that the check does not own.
     Watched,
     /// Multi-thread, with leaked threads denied.
@@ -115,6 +136,7 @@ const WAYS: &[Way] = &[
     Way::MultiThread,
     Way::Local,
     Way::Paused,
+    Way::PausedWithOneThread,
     Way::Watched,
     #[cfg(target_os = "linux")]
     Way::DeniesThreads,
@@ -134,6 +156,10 @@ impl Way {
             Self::Local => LeakCheck::new().local().run(body),
             Self::Paused => {
                 current.start_paused(true);
+                LeakCheck::new().runtime(current).run(body)
+            }
+            Self::PausedWithOneThread => {
+                current.start_paused(true).max_blocking_threads(1);
                 LeakCheck::new().runtime(current).run(body)
             }
             Self::Watched => multi.build().unwrap().block_on(async {
@@ -164,7 +190,9 @@ fn run_each(rounds: usize) {
             for (name, body) in SHAPES {
                 for &way in WAYS.iter().cycle().take(rounds * WAYS.len()) {
                     // A paused clock does not advance after the body, so the sleep would be a leak.
-                    if matches!(way, Way::Paused) && name.contains("sleeps") {
+                    if matches!(way, Way::Paused | Way::PausedWithOneThread)
+                        && name.contains("sleeps")
+                    {
                         continue;
                     }
                     let begun = Instant::now();

@@ -21,6 +21,7 @@ fn panic_in_check_reported_as_check_failed() {
     let over = Arc::clone(&is_over);
     let mut builder = Builder::new_current_thread();
     // The check keeps a paused clock from advancing with a blocking closure, which needs a thread.
+    builder.enable_time().start_paused(true);
     builder.thread_name_fn(move || {
         assert!(!over.load(SeqCst), "in the middle of the check");
         "blocking".to_owned()

@@ -175,3 +175,60 @@ fn long_spawn_chain_is_clean() {
     };
     LeakCheck::new().run(body).unwrap();
 }
+
+#[test]
+fn many_tasks_ending_after_one_yield_are_clean() {
+    assert_clean(|| async {
+        for _ in 0..10_000 {
+            straggler::spawn(yield_now());
+            tokio::spawn(yield_now());
+        }
+    });
+}
+
+#[test]
+fn many_aborted_tasks_are_clean() {
+    assert_clean(|| async {
+        let mut set = straggler::tokio::task::JoinSet::new();
+        for _ in 0..50_000 {
+            set.spawn(pending::<()>());
+        }
+    });
+}
+
+/// Every flavor, with one thread for blocking work; on a paused clock where there is one.
+fn with_one_blocking_thread() -> impl Iterator<Item = LeakCheck> {
+    let flavors: [fn() -> Builder; 2] = [Builder::new_current_thread, Builder::new_multi_thread];
+    let running = flavors.map(|new| (new(), false));
+    let paused = [false, true].map(|is_local| (Builder::new_current_thread(), is_local));
+    let paused = paused.map(|(mut builder, is_local)| {
+        builder.enable_time().start_paused(true);
+        (builder, is_local)
+    });
+    running
+        .into_iter()
+        .chain(paused)
+        .map(|(mut builder, is_local)| {
+            builder.max_blocking_threads(1).enable_time();
+            let check = LeakCheck::new().runtime(builder);
+            if is_local { check.local() } else { check }
+        })
+}
+
+#[test]
+fn blocking_work_in_grace_gets_only_thread() {
+    for check in with_one_blocking_thread() {
+        let body = async {
+            tokio::spawn(async {
+                // Past the turns that the grace begins with.
+                for _ in 0..200 {
+                    yield_now().await;
+                }
+                for _ in 0..3 {
+                    tokio::task::spawn_blocking(|| ()).await.unwrap();
+                }
+            });
+        };
+        check.grace(Duration::from_secs(10)).run(body).unwrap();
+    }
+}

@@ -53,3 +53,41 @@ fn clock_advances_for_body() {
     let body = async { tokio::spawn(tokio::time::sleep(Duration::from_secs(3600))).await };
     paused().run(body).unwrap().unwrap();
 }
+
+#[test]
+fn clock_frozen_in_grace_with_one_blocking_thread() {
+    let mut builder = Builder::new_current_thread();
+    builder
+        .enable_time()
+        .start_paused(true)
+        .max_blocking_threads(1);
+    let slept = Arc::new(AtomicBool::new(false));
+    let sleeper = Arc::clone(&slept);
+    let report = LeakCheck::new()
+        .runtime(builder)
+        .grace(SHORT)
+        .run(async move {
+            straggler::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                sleeper.store(true, SeqCst);
+            });
+        });
+    assert!(report.unwrap_err().clock_stood_still());
+    assert!(!slept.load(SeqCst));
+}
+
+#[test]
+fn holding_clock_uses_no_task_numbers() {
+    let (sender, mut numbers) = mpsc::unbounded_channel();
+    let report = paused().grace(SHORT).run(async move {
+        tokio::spawn(async move {
+            tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(5)))
+                .await
+                .unwrap();
+            straggler::spawn(pending::<()>());
+            sender.send(()).unwrap();
+        });
+    });
+    assert!(numbers.try_recv().is_ok());
+    assert_eq!(report.unwrap_err().tasks()[0].number(), 1);
+}

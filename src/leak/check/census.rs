@@ -33,6 +33,8 @@ pub(crate) struct Census {
     locks_after: usize,
     /// How many untracked tasks are older than the check.
     unseen_before: usize,
+    /// How many recorded tasks are older than the check.
+    live_before: usize,
 }
 
 impl Census {
@@ -44,19 +46,21 @@ impl Census {
             began: Watermark::default(),
             locks_after: 0,
             unseen_before: 0,
+            live_before: 0,
         }
     }
 
     /// Includes only work that starts after this call.
     pub(crate) fn since_now(session: Arc<Session>, runtime: Handle) -> Self {
         let began = session.watermark();
-        let locks_after = session.locks().last_number();
+        let (locks_after, live_before) = (session.locks().last_number(), session.live_count());
         let all = Self::of_all(session, runtime);
         let unseen_before = all.settled_unseen();
         Self {
             began,
             locks_after,
             unseen_before,
+            live_before,
             ..all
         }
     }
@@ -87,6 +91,13 @@ impl Census {
     /// Aborts the background tasks, also new ones until the returned value is dropped.
     pub(crate) fn stop_background(&self) -> Stopping<'_> {
         self.session.stop_background(self.began.last_task)
+    }
+
+    /// Returns at least how many recorded tasks and closures are left, without listing them.
+    pub(crate) fn least_left(&self) -> usize {
+        let current = usize::from(Task::current().is_some());
+        let live = self.session.live_count();
+        live.saturating_sub(self.live_before + current)
     }
 
     /// Returns the recorded tasks that are alive.

@@ -1,6 +1,7 @@
 //! The grace period: lets leftovers finish without advancing a paused clock.
 
 use std::future::poll_fn;
+use std::hint;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
@@ -17,22 +18,33 @@ use crate::mutex::lock;
 /// detached task that is about to end a few.
 const YIELDS: usize = 64;
 
-/// The minimum number of looks. On a busy machine the whole grace may pass between two of them.
-const LOOKS: usize = 20;
+/// The minimum number of turns after these. On a busy machine the whole grace may pass between two
+/// of them.
+const TURNS: usize = 20;
 
-/// The shortest and the longest pause between two looks.
+/// How many times longer the runtime runs than a look takes. A look at many leftovers takes long,
+/// and the grace is theirs.
+const SHARE: u32 = 4;
+
+/// How long blocking work that holds the clock occupies its thread at a time. Other work waits that
+/// long if the runtime has no other thread.
+const HOLD: Duration = Duration::from_micros(50);
+
+/// The shortest and the longest pause between two turns.
 const PAUSES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(2));
 
 /// Lets the current runtime run until `is_done`, or until `grace` has passed in real time. Returns
 /// whether it is done.
 ///
 /// A paused clock does not advance meanwhile. Tokio stops it while blocking work runs
-/// (`Clock::inhibit_auto_advance` in `spawn_blocking`), so a closure blocks until the end of the
+/// (`Clock::inhibit_auto_advance` in `spawn_blocking`), so a closure runs until the end of the
 /// grace.
 pub(crate) async fn until(grace: Duration, mut is_done: impl FnMut() -> bool) -> bool {
     let has_workers = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
-    for _ in 0..YIELDS {
-        if is_done() {
+    for turn in 0..YIELDS {
+        // Few looks, since each may go through many tasks. When they are made does not depend on
+        // the time, so an explored run can be repeated.
+        if (turn == 0 || turn.is_power_of_two()) && is_done() {
             return true;
         }
         if has_workers {
@@ -41,21 +53,29 @@ pub(crate) async fn until(grace: Duration, mut is_done: impl FnMut() -> bool) ->
         }
         yield_now().await;
     }
+    if is_done() {
+        return true;
+    }
     if grace.is_zero() {
-        return is_done();
+        return false;
     }
     let begun = Instant::now();
     let Ok(ticker) = Ticker::start() else {
         // The machine is out of threads. The test has to do without the rest of its grace.
         return is_done();
     };
-    let mut looks = 0;
+    let (mut turns, mut next_look) = (0, begun);
     poll_fn(|context| {
-        looks += 1;
-        if is_done() {
-            return Poll::Ready(true);
+        turns += 1;
+        let now = Instant::now();
+        let is_over = turns > TURNS && now.duration_since(begun) >= grace;
+        if is_over || now >= next_look {
+            if is_done() {
+                return Poll::Ready(true);
+            }
+            next_look = Instant::now() + now.elapsed() * SHARE;
         }
-        if looks > LOOKS && begun.elapsed() >= grace {
+        if is_over {
             return Poll::Ready(false);
         }
         ticker.wake_later(context.waker());
@@ -79,8 +99,10 @@ impl Ticker {
         thread::Builder::new()
             .name("straggler-grace".to_owned())
             .spawn(move || tick(&stopped, &woken))?;
-        let (let_go, held) = sync_channel::<()>(0);
-        drop(spawn_blocking(track_hold(move || held.recv())));
+        let (let_go, released) = sync_channel(0);
+        if is_paused() {
+            hold(released);
+        }
         Ok(Self {
             waker,
             _stop: (stop_ticking, let_go),
@@ -92,6 +114,28 @@ impl Ticker {
         let before = std::mem::replace(&mut *lock(&self.waker), waker);
         drop(before);
     }
+}
+
+/// Keeps the paused clock of the current runtime from advancing until `released` is disconnected.
+fn hold(released: Receiver<()>) {
+    drop(spawn_blocking(track_hold(move || {
+        if let Err(RecvTimeoutError::Timeout) = released.recv_timeout(HOLD) {
+            // Before this closure ends, so that the clock is held all the time. It queues behind
+            // the work of leftovers, which may have to share the only thread.
+            hold(released);
+        }
+    })));
+}
+
+/// Returns whether the clock of the current runtime is paused.
+fn is_paused() -> bool {
+    let clock = tokio::time::Instant::now();
+    let real = Instant::now();
+    // A running clock shows a later time as soon as the system's clock does.
+    while Instant::now() == real {
+        hint::spin_loop();
+    }
+    tokio::time::Instant::now() == clock
 }
 
 /// Wakes `waker` until the ticker is dropped, with growing pauses.

@@ -91,6 +91,9 @@ impl Scope {
         let _stopping = self.census.stop_background();
         let (begun, clock) = (Instant::now(), tokio::time::Instant::now());
         let is_clean = drain::until(grace, || {
+            if self.are_too_many() {
+                return false;
+            }
             let leftovers = self.leftovers();
             leftovers.are_allowed() && self.held_locks(&leftovers).is_empty()
         })
@@ -205,6 +208,12 @@ impl Scope {
         };
         let are_allowed = leftovers.are_allowed();
         self.census.held_locks(|by| are_allowed && is_leftover(by))
+    }
+
+    /// Returns whether more is left than the rules allow, judged by the count alone. Listing many
+    /// leftovers takes time that they could use to end.
+    fn are_too_many(&self) -> bool {
+        !self.rules.need_places() && self.census.least_left() > self.rules.count()
     }
 
     /// Collects the leftovers and applies the rules to them.

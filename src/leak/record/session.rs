@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::mem;
 use std::panic::Location;
+use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
@@ -38,6 +39,8 @@ pub(crate) struct Session {
 struct Record {
     /// The tasks that have not ended.
     live: FxHashMap<Key, Arc<Task>>,
+    /// The closures of checks that hold the clock. They have no numbers.
+    holds: Vec<Arc<Task>>,
     /// The numbers of the background tasks, and how to stop them.
     background: Vec<(usize, AbortHandle)>,
     /// How many ending checks have stopped the background tasks. If any, a new one is stopped at
@@ -144,6 +147,11 @@ impl Session {
         spawned_at: &'static Location<'static>,
     ) -> Arc<Task> {
         let mut record = self.record();
+        if kind == Kind::Hold {
+            let task = Arc::new(Task::new(0, kind, name, spawned_at, Spawner::Unknown));
+            record.holds.push(Arc::clone(&task));
+            return task;
+        }
         let number = self.next_number();
         let spawner = record.spawner();
         let task = Arc::new(Task::new(number, kind, name, spawned_at, spawner));
@@ -153,7 +161,13 @@ impl Session {
 
     /// Ends the record of a task from [`begin`](Self::begin).
     pub(crate) fn end(&self, task: &Task) {
-        let ended = self.record().live.remove(&Key::Number(task.number));
+        let mut record = self.record();
+        if task.kind == Kind::Hold {
+            record.holds.retain(|hold| !ptr::eq(Arc::as_ptr(hold), task));
+            return;
+        }
+        let ended = record.live.remove(&Key::Number(task.number));
+        drop(record);
         task.end();
         drop(ended);
     }
@@ -187,6 +201,11 @@ impl Session {
             && (record.live.is_empty() || record.live.values().all(|task| task.number <= after))
     }
 
+    /// Returns how many tasks and closures are alive, without listing them.
+    pub(crate) fn live_count(&self) -> usize {
+        self.record().live.len()
+    }
+
     /// Returns the live tasks with numbers above `after`, in spawn order.
     pub(crate) fn tasks(&self, after: usize) -> Vec<Arc<Task>> {
         self.select(after, |kind| !kind.is_closure())
@@ -210,7 +229,7 @@ impl Session {
     pub(crate) fn at_work(&self) -> AtWork {
         let record = self.record();
         let mut at_work = AtWork::default();
-        for task in record.live.values() {
+        for task in record.live.values().chain(&record.holds) {
             if task.kind.is_closure() && !task.has_begun() {
                 at_work.queued += 1;
             } else if task.kind.is_closure() || task.is_counted() {
