@@ -96,7 +96,7 @@ impl<T: 'static> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        let (tracked, _spawning) = track(future, Kind::Local, None, Location::caller());
+        let (tracked, _spawning) = track(future, Kind::InLocalSet, None, Location::caller());
         self.0.spawn_local_on(tracked, local_set)
     }
 

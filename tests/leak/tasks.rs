@@ -1,5 +1,7 @@
 //! Leaked tasks, and what the report says about each.
 
+use std::task::{Context, Wake, Waker};
+
 use super::*;
 
 #[test]
@@ -346,6 +348,34 @@ fn tracked_task_of_kept_local_set_reported() {
         kept.replace(Some(set));
     });
     assert_eq!(report.unwrap_err().count(), 1);
+}
+
+#[test]
+fn leak_during_spawn_on_local_set_counted() {
+    /// Spawns a task when the set is woken, which happens inside of `spawn_local`.
+    struct Spawns;
+    impl Wake for Spawns {
+        fn wake(self: Arc<Self>) {
+            tokio::spawn(pending::<()>());
+        }
+    }
+
+    for check in [LeakCheck::new(), multi_thread()] {
+        let kept = std::cell::RefCell::new(None);
+        let report = check.grace(SHORT).run(async {
+            let mut set = LocalSet::new();
+            set.spawn_local(pending::<()>());
+            let waker = Waker::from(Arc::new(Spawns));
+            let polled = Pin::new(&mut set).poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+            let entered = set.enter();
+            straggler::spawn_local(pending::<()>());
+            drop(entered);
+            kept.replace(Some(set));
+        });
+        let report = report.unwrap_err();
+        assert_eq!((report.count(), report.unseen()), (2, 1), "{report}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use straggler::LeakCheck;
 use straggler::leak::{Report, Verdict, Wait, Watch};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
-use tokio::task::yield_now;
+use tokio::task::{LocalSet, yield_now};
 
 use super::SHORT;
 
@@ -437,4 +437,34 @@ fn local_runtime_tasks_counted_once() {
         let report = watch.verify().await.unwrap_err();
         assert_eq!((report.count(), report.unseen()), (1, 0), "{report}");
     });
+}
+
+#[test]
+fn local_runtime_and_set_told_apart() {
+    let options = tokio::runtime::LocalOptions::default();
+    let runtime = Builder::new_current_thread().build_local(options).unwrap();
+    let check = |leak: fn(&LocalSet)| async move {
+        let watch = watch();
+        let set = LocalSet::new();
+        leak(&set);
+        tokio::spawn(pending::<()>());
+        let report = watch.verify().await.unwrap_err();
+        (report.count(), report.unseen())
+    };
+    let spawns = |set: &LocalSet| {
+        let _entered = set.enter();
+        straggler::spawn_local(pending::<()>());
+    };
+    let spawns_on = |set: &LocalSet| {
+        let mut joined = straggler::tokio::task::JoinSet::new();
+        joined.spawn_local_on(pending::<()>(), set);
+        joined.detach_all();
+    };
+    for leak in [spawns, spawns_on] {
+        assert_eq!(runtime.block_on(check(leak)), (2, 1), "local");
+        let [shared, multi] = runtimes();
+        for runtime in [shared, multi] {
+            assert_eq!(runtime.block_on(check(leak)), (2, 1), "shared");
+        }
+    }
 }

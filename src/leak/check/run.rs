@@ -104,6 +104,7 @@ fn run_if_possible<F: TestBody + ?Sized>(
         });
     };
     let session = Session::open(runtime.handle());
+    session.is_local(|| settings.is_local);
     hooks.report_to(&session);
     let census = Census::of_all(session, runtime.handle().clone());
     let (rules, allows_panics) = (settings.rules, settings.allows_panics);

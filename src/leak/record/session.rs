@@ -5,7 +5,7 @@ use std::mem;
 use std::panic::Location;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
@@ -26,6 +26,8 @@ use crate::mutex::lock;
 #[derive(Debug)]
 pub(crate) struct Session {
     runtime: Id,
+    /// Whether it is a `LocalRuntime`, once known.
+    is_local: OnceLock<bool>,
     last_number: AtomicUsize,
     record: Mutex<Record>,
     /// Apart from the record: a thread may panic while it holds that lock.
@@ -72,6 +74,7 @@ impl Session {
         let runtime = runtime.id();
         registry::find_or_add(runtime, || Self {
             runtime,
+            is_local: OnceLock::new(),
             last_number: AtomicUsize::new(0),
             record: Mutex::default(),
             panics: Mutex::default(),
@@ -104,6 +107,11 @@ impl Session {
     /// Returns the runtime of this session.
     pub(crate) fn runtime(&self) -> Id {
         self.runtime
+    }
+
+    /// Returns whether the runtime is a `LocalRuntime`; `find_out` answers the first call.
+    pub(crate) fn is_local(&self, find_out: impl FnOnce() -> bool) -> bool {
+        *self.is_local.get_or_init(find_out)
     }
 
     /// Locks the list of locks that are held or waited for.
@@ -170,6 +178,11 @@ impl Session {
         drop(record);
         task.end();
         drop(ended);
+    }
+
+    /// Returns whether a task from [`begin`](Self::begin) has not ended.
+    pub(crate) fn is_live(&self, task: &Task) -> bool {
+        self.record().live.contains_key(&Key::Number(task.number))
     }
 
     /// Begins the record of an untracked task seen by a runtime hook.

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::panic::Location;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::{JoinHandle, LocalSet};
 
 use crate::contain::contain;
 use crate::leak::record::claim::Claim;
@@ -214,10 +215,10 @@ fn track_in<F>(
     name: Option<Cow<'static, str>>,
     spawned_at: &'static Location<'static>,
 ) -> (Tracked<F>, Spawning) {
+    let local = session.clone().filter(|_| kind == Kind::Local);
     let record = session.map(|session| Recorded::begin(session, kind, name, spawned_at));
-    let local = record.as_ref().filter(|_| kind == Kind::Local);
     let spawning = Spawning {
-        local: local.and_then(|record| Some((Arc::clone(record.task()), alive()?))),
+        local: local.zip(record.as_ref().map(|record| Arc::clone(record.task()))),
         _paused: hooks::pause(),
     };
     (Tracked::new(future, record), spawning)
@@ -226,26 +227,39 @@ fn track_in<F>(
 /// A spawn in progress, which keeps the hooks from recording the task a second time.
 #[derive(Debug)]
 pub(crate) struct Spawning {
-    /// A local task, and how many tasks were alive before the spawn.
-    local: Option<(Arc<Task>, usize)>,
+    /// A task from `spawn_local`, and its session.
+    local: Option<(Arc<Session>, Arc<Task>)>,
     _paused: Paused,
 }
 
 impl Drop for Spawning {
     fn drop(&mut self) {
-        // Only the runtime's count shows whether the task belongs to a `LocalSet`, whose tasks it
-        // does not count. Local tasks run on this thread, so no other one came or went meanwhile.
-        if let Some((task, before)) = self.local.take() {
-            if alive() > Some(before) {
+        // A spawn that panicked has dropped the task, and the probe would panic like it.
+        if let Some((session, task)) = self.local.take().filter(|(s, task)| s.is_live(task)) {
+            if session.is_local(local_tasks_join_runtime) {
                 task.set_counted();
             }
         }
     }
 }
 
-/// Returns how many tasks of the current runtime are alive.
-fn alive() -> Option<usize> {
-    Some(Handle::try_current().ok()?.metrics().num_alive_tasks())
+/// Returns whether the current runtime, rather than a `LocalSet`, takes the tasks of `spawn_local`.
+///
+/// tokio decides that by the runtime alone, but tells a `LocalRuntime` from a current-thread one
+/// nowhere. The count of live tasks does not show it: other threads change it meanwhile. So this
+/// spawns a task inside a `LocalSet` of its own, which drops the task if it took it.
+fn local_tasks_join_runtime() -> bool {
+    if Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+        return false;
+    }
+    let (set, probed) = (LocalSet::new(), Rc::new(()));
+    let entered = set.enter();
+    let moved = Rc::clone(&probed);
+    let probe = tokio::task::spawn_local(async move { drop(moved) });
+    drop(entered);
+    drop(set);
+    probe.abort();
+    Rc::strong_count(&probed) > 1
 }
 
 /// Wraps a blocking closure, so that it counts as the spawner of the tasks it spawns.

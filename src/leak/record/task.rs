@@ -51,8 +51,10 @@ pub(crate) enum Kind {
     Body,
     /// A tracked task: straggler wraps its future.
     Tracked,
-    /// A tracked task from `spawn_local`.
+    /// A tracked task from `spawn_local`, of a `LocalSet` or of a `LocalRuntime`.
     Local,
+    /// A tracked task that was spawned on a given `LocalSet`.
+    InLocalSet,
     /// A tracked task from `background`, aborted after the body.
     Background,
     /// A closure on a blocking thread.
@@ -129,7 +131,9 @@ impl Task {
             spawner,
             spawned: Instant::now(),
             stack: None,
-            is_counted: AtomicBool::new(kind != Kind::Local && !kind.is_closure()),
+            is_counted: AtomicBool::new(
+                !matches!(kind, Kind::Local | Kind::InLocalSet) && !kind.is_closure(),
+            ),
             id: OnceLock::new(),
             generation,
             progress: Progress::default(),
