@@ -12,7 +12,7 @@ use crate::explore::outcome::Outcome;
 use crate::leak::LeakCheck;
 use crate::leak::check::body::TestBody;
 use crate::leak::check::run::{Checked, run};
-use crate::leak::render::emit::{emit, emit_as};
+use crate::leak::render::emit::{emit, emit_after_panic, emit_as};
 use crate::leak::report::Report;
 use crate::leak::report::role::{Failure, Role};
 
@@ -70,8 +70,7 @@ where
             }
             (Err(panic), report) => {
                 if let Some(report) = report {
-                    eprintln!("The test failed with the panic above. The leak check also found:\n");
-                    emit(&report, Role::Note(Failure::Panicked));
+                    emit_after_panic(&report);
                 }
                 panic.resume()
             }

@@ -171,7 +171,8 @@ fn process_exits_despite_endless_blocking_work() {
     assert!(ended.stderr.starts_with(says), "{ended:?}");
     let ended = child::run("panic_and_endless_blocking_work");
     assert!(!ended.passed, "{ended:?}");
-    let says = "The test failed with the panic above. The leak check also found:";
+    let says =
+        "leak_check: note: in addition to the panic above, 2 `spawn_blocking` closures outlived";
     assert!(
         ended.stderr.contains("no such account") && ended.stderr.contains(says),
         "{ended:?}"

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::explore::failure::{Cause, Failed, Failure, Reorderings};
+use crate::leak::render::text::AfterPanic;
 use crate::leak::report::Report;
 use crate::leak::report::verdict::Verdict;
 use crate::trace::place::Place;
@@ -78,7 +79,14 @@ fn write_cause(f: &mut fmt::Formatter<'_>, cause: &Cause, report: Option<&Report
     }
     match report {
         Some(report) => {
-            let report = report.to_string().replace('\n', "\n  ");
+            let report = match cause {
+                Cause::Panicked { .. } => {
+                    before_report = "\n\n  ";
+                    AfterPanic(report).to_string()
+                }
+                _ => report.to_string(),
+            };
+            let report = report.replace('\n', "\n  ");
             write!(f, "{before_report}{report}")
         }
         None => Ok(()),

@@ -8,9 +8,9 @@ use tokio::runtime::{Builder, Handle};
 
 use crate::leak::check::body::Body;
 use crate::leak::check::run::{Checked, run};
-use crate::leak::render::emit::emit;
+use crate::leak::render::emit::{emit, emit_after_panic};
 use crate::leak::report::Report;
-use crate::leak::report::role::{Failure, Role};
+use crate::leak::report::role::Role;
 use crate::leak::settings::Settings;
 use crate::leak::settings::environment::Timeout;
 use crate::leak::watch::Watch;
@@ -358,7 +358,7 @@ impl LeakCheck {
                 (Ok(_), Some(report)) => Err(report),
                 (Err(panic), report) => {
                     if let Some(report) = report {
-                        emit(&report, Role::Note(Failure::Panicked));
+                        emit_after_panic(&report);
                     }
                     panic.resume()
                 }

@@ -237,7 +237,7 @@ fn held_locks_rank_below_other_findings() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn denied_threads_rank_above_held_locks() {
+fn denied_threads_rank_below_held_locks() {
     let (end, ended) = std_mpsc::channel::<()>();
     let check = LeakCheck::new().grace(SHORT).deny_threads();
     let report = check.run(async {
@@ -246,8 +246,12 @@ fn denied_threads_rank_above_held_locks() {
     });
     drop(end);
     let report = report.unwrap_err();
-    assert_eq!(*report.verdict(), Verdict::ThreadsLeaked);
-    assert_eq!(report.locks().len(), 1);
+    assert_eq!(*report.verdict(), Verdict::LocksHeld);
+    assert_eq!((report.locks().len(), report.threads().len()), (1, 1));
+    assert!(
+        report.to_string().contains("join the threads too"),
+        "{report}"
+    );
 }
 
 #[test]

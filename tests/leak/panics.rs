@@ -207,14 +207,46 @@ fn non_text_payload_counts() {
 }
 
 #[test]
-fn task_panic_does_not_hide_leak() {
+fn task_panic_ranks_above_leak() {
+    for check in every_flavor() {
+        let report = check.run(async {
+            tokio::spawn(pending::<()>());
+            straggler::spawn(pending::<()>());
+            _ = tokio::spawn(async { panic!("no such table") }).await;
+        });
+        let report = report.unwrap_err();
+        assert_eq!(*report.verdict(), Verdict::Panicked);
+        assert_eq!((report.count(), report.panics().len()), (2, 1));
+        let text = report.to_string();
+        let first =
+            "leak_check: 1 task panicked and 2 are still running at the end of the check at ";
+        assert!(text.starts_with(first), "{text}");
+        let parts = [
+            "no such table",
+            "\n\nalso still running: 2 tasks\n",
+            "fix the panic at ",
+            "keep the `JoinHandle`",
+        ];
+        let found: Vec<_> = parts.iter().map(|part| text.find(part)).collect();
+        assert!(found.is_sorted() && found[0].is_some(), "{text}");
+    }
+}
+
+#[test]
+fn every_kind_named_in_headline() {
+    let (end, ended) = std::sync::mpsc::channel::<()>();
     let report = LeakCheck::new().grace(SHORT).run(async {
-        tokio::spawn(async { panic!("no such table") });
-        tokio::spawn(pending::<()>());
+        std::mem::forget(straggler::Lock::new().acquire().await);
+        straggler::spawn(pending::<()>());
+        straggler::spawn_blocking(move || _ = ended.recv());
+        _ = straggler::spawn(async { panic!("no such table") }).await;
     });
-    let report = report.unwrap_err();
-    assert_eq!(*report.verdict(), Verdict::Leaked);
-    assert_eq!((report.count(), report.panics().len()), (1, 1));
+    drop(end);
+    let text = report.unwrap_err().to_string();
+    let first = "leak_check: 1 task panicked, 1 task and 1 `spawn_blocking` closure are still running \
+                 and 1 lock is still held at the end of the check at ";
+    assert!(text.starts_with(first), "{text}");
+    assert!(text.contains("drop the guard acquired at "), "{text}");
 }
 
 #[test]

@@ -104,7 +104,8 @@ fn compare(name: &str, text: &str) {
     );
     // On a busy machine ages exceed a second, and have two units: `1s 43ms`.
     let age = r"[0-9.]+m?s( \d+ms)?";
-    settings.add_filter(&format!("at work for {age}"), "at work for [age]");
+    settings.add_filter(&format!("waiting for {age}"), "waiting for [age]");
+    settings.add_filter(&format!("running for {age}"), "running for [age]");
     settings.add_filter(&format!("held for {age}"), "held for [age]");
     settings.add_filter(&format!("by the test, for {age}"), "by the test, for [age]");
     settings.add_filter(" took .*?, longer", " took [time], longer");
@@ -195,6 +196,7 @@ const SCENARIOS: &[Scenario] = table! {
     late                                 "deny" late            error   Fails   Both;
     helper_panics                        "deny" task_panicked   error   Fails   Both;
     task_panics                          "deny" task_panicked   error   Fails   WithoutHooks;
+    panic_and_leak                       "deny" task_panicked   error   Fails   Both;
     clean                                "wran" not_run         error   Fails   No;
     expected_panic_and_task_panic        "deny" task_panicked   warning Passes  No;
     expected_panic_and_blocking_work     "deny" task_panicked   error   Fails   No;

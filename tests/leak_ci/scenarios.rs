@@ -334,3 +334,11 @@ fn plain_exploration() {
         .runs(3)
         .run(|| async { assert_eq!(1 + 1, 3, "no such account") });
 }
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn panic_and_leak() {
+    straggler::spawn(async { panic!("no such account") });
+    straggler::spawn(wait_for_an_answer());
+    tokio::task::yield_now().await;
+}

@@ -156,3 +156,13 @@ fn lock_held_by_leaked_task() {
 fn lock_acquired_twice() {
     check("lock_acquired_twice");
 }
+
+#[test]
+fn panic_and_leak() {
+    check("panic_and_leak");
+}
+
+#[test]
+fn expected_panic_and_panic_and_leak() {
+    check("expected_panic_and_panic_and_leak");
+}

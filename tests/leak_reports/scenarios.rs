@@ -212,3 +212,20 @@ async fn lock_acquired_twice() {
     let _guard = lock.acquire().await;
     drop(lock.acquire().await);
 }
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn panic_and_leak() {
+    tokio::spawn(async { panic!("no such account") });
+    tokio::spawn(wait_for_an_answer());
+    tokio::task::yield_now().await;
+}
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+#[should_panic(expected = "no such account")]
+async fn expected_panic_and_panic_and_leak() {
+    tokio::spawn(wait_for_an_answer());
+    let task = tokio::spawn(async { panic!("no such account") });
+    task.await.unwrap();
+}

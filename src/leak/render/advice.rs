@@ -8,6 +8,7 @@ use crate::leak::report::acquisition::Acquisition;
 use crate::leak::report::blocking_work::BlockingWork;
 use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::lock_state::LockState;
+use crate::leak::report::spawned_by::SpawnedBy;
 use crate::leak::report::verdict::Verdict;
 use crate::trace::place::Place;
 use crate::trace::symbols::Call;
@@ -22,27 +23,39 @@ struct Advice {
     steps: Vec<String>,
 }
 
-/// Writes what to do about the finding that decided the verdict.
+/// Writes what to do about the finding that decided the verdict, and about panics beside it.
 pub(crate) fn write_advice(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
-    let Some(Advice { why, steps }) = advice(report) else {
-        return Ok(());
-    };
-    let space = if why.is_empty() { "" } else { " " };
-    write!(f, "\n{why}{space}What to do:")?;
-    steps.iter().try_for_each(|step| write!(f, "\n  {step}"))
+    let mut before = "\n";
+    for Advice { why, steps } in advice(report) {
+        let space = if why.is_empty() { "" } else { " " };
+        write!(f, "{before}{why}{space}What to do:")?;
+        steps.iter().try_for_each(|step| write!(f, "\n  {step}"))?;
+        before = "\n\n";
+    }
+    Ok(())
 }
 
-fn advice(report: &Report) -> Option<Advice> {
-    match report.verdict() {
+/// Advice on the verdict. The steps on a panic end no leak and no hang, so a finding beside a panic gets
+/// its own advice. Elsewhere the steps on the verdict include those on what ranks lower.
+fn advice(report: &Report) -> Vec<Advice> {
+    let mut found = report.ranked();
+    let with_panics = found.iter().take(2).any(|kind| *kind == Verdict::Panicked);
+    found.truncate(if with_panics { 2 } else { 1 });
+    let found = found.iter();
+    found.filter_map(|kind| advice_on(kind, report)).collect()
+}
+
+fn advice_on(kind: &Verdict, report: &Report) -> Option<Advice> {
+    match kind {
         Verdict::Deadlocked { wait } => Some(deadlocked(report, wait)),
         Verdict::Hung { wait, .. } => Some(hung(report, wait)),
         Verdict::Late { .. } => Some(late(report)),
         Verdict::Stuck => Some(stuck(report)),
-        Verdict::Leaked => Some(leaked(report)),
         Verdict::Panicked => Some(panicked(report)),
+        Verdict::Leaked => Some(leaked(report)),
         Verdict::BlockingLeaked => Some(blocking_leaked(report)),
-        Verdict::ThreadsLeaked => Some(threads_leaked(report)),
         Verdict::LocksHeld => Some(locks_held(report)),
+        Verdict::ThreadsLeaked => Some(threads_leaked(report)),
         // The reason in the headline already says what to do.
         Verdict::NotRun(_) | Verdict::CheckFailed(_) => None,
     }
@@ -279,14 +292,12 @@ fn panicked(report: &Report) -> Advice {
     };
     let at = at.unwrap_or_default();
     let setting = setting(report, "panics = \"allow\"", "allow_panics()");
-    let mut steps = vec![
-        format!("fix the panic{at}, or return a `Result` from the task and check it"),
-        format!("if the test is about panics: {setting}"),
-    ];
-    steps.extend(also(report));
     Advice {
         why: "A panic in a task stays silent unless its `JoinHandle` is awaited and checked.",
-        steps,
+        steps: vec![
+            format!("fix the panic{at}, or return a `Result` from the task and check it"),
+            format!("if the test is about panics: {setting}"),
+        ],
     }
 }
 
@@ -297,8 +308,8 @@ fn blocking_leaked(report: &Report) -> Advice {
         "if it waits or loops: drop its sender or set a flag, so that it returns".to_owned(),
         format!("if it only needs more time: {setting}"),
     ];
-    let threads = !report.threads().is_empty();
-    steps.extend(threads.then(|| JOIN_THREADS.to_owned()));
+    steps.extend(release_locks(report));
+    steps.extend(join_threads(report));
     steps.push(rule(report));
     Advice {
         why: "A running `spawn_blocking` closure cannot be aborted, and runs on during later tests.",
@@ -330,26 +341,42 @@ fn locks_held(report: &Report) -> Advice {
         _ => None,
     };
     let at = at.unwrap_or_default();
+    let mut steps = vec![
+        format!("drop the guard{at} before the test ends, or call its `release()`"),
+        "do not keep a guard in a static or a leaked task, and do not `mem::forget` it".to_owned(),
+    ];
+    steps.extend(join_threads(report));
     Advice {
         why: "Whoever acquires a lock that is never released waits forever.",
-        steps: vec![
-            format!("drop the guard{at} before the test ends, or call its `release()`"),
-            "do not keep a guard in a static or a leaked task, and do not `mem::forget` it"
-                .to_owned(),
-        ],
+        steps,
     }
 }
-
-const JOIN_THREADS: &str = "join the threads too: dropping a `JoinHandle` detaches its thread";
 
 /// Steps for findings below the verdict: after fixing only the verdict, the next run would fail on them.
 fn also(report: &Report) -> impl Iterator<Item = String> {
     let blocking = blocking::total(report.findings()) > 0;
-    let threads = !report.threads().is_empty();
-    let blocking = blocking
-        .then_some("await the `spawn_blocking` closures too: `abort()` cannot stop one that runs");
-    let threads = threads.then_some(JOIN_THREADS);
-    blocking.into_iter().chain(threads).map(str::to_owned)
+    let blocking = blocking.then(|| {
+        "await the `spawn_blocking` closures too: `abort()` cannot stop one that runs".to_owned()
+    });
+    blocking
+        .into_iter()
+        .chain(release_locks(report))
+        .chain(join_threads(report))
+}
+
+/// A step on a lock that the body keeps. A leaked task or closure releases its locks when it ends.
+fn release_locks(report: &Report) -> Option<String> {
+    let mut holders = report.locks().iter().filter_map(LockState::holder);
+    let holder = holders.find(|holder| holder.by() == Some(&SpawnedBy::Test))?;
+    Some(format!(
+        "drop the guard acquired at {} too, or call its `release()`",
+        holder.place()
+    ))
+}
+
+fn join_threads(report: &Report) -> Option<String> {
+    (!report.threads().is_empty())
+        .then(|| "join the threads too: dropping a `JoinHandle` detaches its thread".to_owned())
 }
 
 /// Names a rule that allows every task and closure in the report.

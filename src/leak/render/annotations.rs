@@ -45,12 +45,12 @@ pub(crate) fn annotations(summary: &Summary<'_>, repository: &Repository) -> Str
     annotations.add_body();
     if let Some(report) = summary.report() {
         annotations.add_test(report);
+        annotations.add_panics(report);
         annotations.add_tasks(report);
         annotations.add_unseen_tasks(report);
-        annotations.add_panics(report);
         annotations.add_blocking(report);
-        annotations.add_threads(report);
         annotations.add_locks(report);
+        annotations.add_threads(report);
     }
     annotations.lines()
 }
@@ -141,11 +141,11 @@ impl<'a> Annotations<'a> {
         let test = &self.test;
         let says = ending(report.verdict(), test);
         let says = match report.verdict() {
-            Verdict::Leaked
-            | Verdict::Panicked
+            Verdict::Panicked
+            | Verdict::Leaked
             | Verdict::BlockingLeaked
-            | Verdict::ThreadsLeaked
-            | Verdict::LocksHeld => return,
+            | Verdict::LocksHeld
+            | Verdict::ThreadsLeaked => return,
             Verdict::Hung { wait, .. } | Verdict::Deadlocked { wait } => format!("{says}\n{wait}"),
             Verdict::Late { .. }
             | Verdict::Stuck

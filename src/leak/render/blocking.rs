@@ -15,9 +15,12 @@ pub(crate) fn total(findings: &Findings) -> usize {
     findings.blocking.len() + findings.unseen_blocking
 }
 
+/// What headlines count.
+pub(crate) const CLOSURE: &str = "`spawn_blocking` closure";
+
 /// `` 1 `spawn_blocking` closure ``, `` 2 `spawn_blocking` closures ``.
 pub(crate) fn closures(number: usize) -> String {
-    count(number, "`spawn_blocking` closure")
+    count(number, CLOSURE)
 }
 
 /// Lists the leaked closures. A header separates them from the tasks above, if those decided the verdict.

@@ -9,14 +9,21 @@ use std::sync::Once;
 use crate::leak::render::annotations::{Repository, annotations};
 use crate::leak::render::json;
 use crate::leak::render::summary::Summary;
+use crate::leak::render::text::AfterPanic;
 use crate::leak::report::Report;
-use crate::leak::report::role::Role;
+use crate::leak::report::role::{Failure, Role};
 use crate::leak::settings::environment::Outlets;
 use crate::trace::place::{Place, workspace};
 
 /// Prints a report, and appends it to the file of `STRAGGLER_REPORT` if that is set.
 pub(crate) fn emit(report: &Report, role: Role) {
     emit_as(report, &Summary::of(report, role));
+}
+
+/// Prints a short note on what a test left behind whose body panicked.
+pub(crate) fn emit_after_panic(report: &Report) {
+    let summary = Summary::of(report, Role::Note(Failure::Panicked));
+    emit_as(&AfterPanic(report), &summary);
 }
 
 /// Does the same with another `text` for people, while programs read the summary.

@@ -49,11 +49,11 @@
 //! | `hung` | the body did not end within its `timeout` |
 //! | `deadlocked` | the clock is paused, and no task can make progress |
 //! | `late` | the body ended, but after its `timeout` |
-//! | `leaked` | a task outlived the test |
-//! | `task_panicked` | a task panicked, and none outlived the test |
-//! | `blocking_leaked` | a `spawn_blocking` closure outlived the test, and no task did |
+//! | `task_panicked` | a task panicked; tasks may have outlived the test too |
+//! | `leaked` | a task outlived the test, and none panicked |
+//! | `blocking_leaked` | a `spawn_blocking` closure outlived the test; no task did, and none panicked |
+//! | `locks_held` | a lock is still held, and no task or closure outlived the test |
 //! | `threads_leaked` | a thread outlived a test that denies them, and nothing else did |
-//! | `locks_held` | a lock is still held, and nothing outlived the test |
 //! | `no_overlap` | nothing overlapped in any run, though the test has `require_overlap` |
 //! | `stuck` | the body ended, but a leftover blocks the test's thread |
 //! | `not_run` | the test did not run |
@@ -397,14 +397,14 @@ impl<'a> Finding<'a> {
             let place = At::new(place);
             findings.push(Finding { place, count, what });
         };
+        for alike in groups::of_panics(report.panics()) {
+            find(alike[0].spawned_at(), alike.len(), What::panics(&alike));
+        }
         for alike in groups::of_tasks(report.tasks()) {
             find(Some(alike[0].place()), alike.len(), What::tasks(&alike));
         }
         if report.unseen() > 0 {
             find(None, report.unseen(), What::UnseenTasks);
-        }
-        for alike in groups::of_panics(report.panics()) {
-            find(alike[0].spawned_at(), alike.len(), What::panics(&alike));
         }
         for alike in groups::of_blocking(report.blocking()) {
             let place = Some(alike[0].place());
@@ -415,16 +415,16 @@ impl<'a> Finding<'a> {
             let what = What::UnseenBlocking { may_be_tasks };
             find(None, report.unseen_blocking(), what);
         }
+        for alike in groups::of_locks(report.locks()) {
+            let place = alike[0].holder().map(Acquisition::place);
+            find(place, alike.len(), What::locks(&alike));
+        }
         for alike in groups::of_threads(report.threads()) {
             let name = alike[0].name();
             find(None, alike.len(), What::Thread { name });
         }
         if let Some(message) = &report.findings().threads_unknown {
             find(Some(report.place()), 1, What::CheckFailed { message });
-        }
-        for alike in groups::of_locks(report.locks()) {
-            let place = alike[0].holder().map(Acquisition::place);
-            find(place, alike.len(), What::locks(&alike));
         }
         findings
     }
@@ -454,11 +454,11 @@ fn of_found<'a>(found: &Found<'a>) -> (&'static str, Option<What<'a>>) {
 /// The same for the verdict of a report.
 fn of_verdict(verdict: &Verdict) -> (&'static str, Option<What<'_>>) {
     match verdict {
-        Verdict::Leaked => ("leaked", None),
         Verdict::Panicked => ("task_panicked", None),
+        Verdict::Leaked => ("leaked", None),
         Verdict::BlockingLeaked => ("blocking_leaked", None),
-        Verdict::ThreadsLeaked => ("threads_leaked", None),
         Verdict::LocksHeld => ("locks_held", None),
+        Verdict::ThreadsLeaked => ("threads_leaked", None),
         Verdict::Hung { timeout, wait } => {
             let (timeout_ms, waits_for) = (milliseconds(*timeout), wait.into());
             let hang = What::Hang {

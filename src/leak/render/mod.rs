@@ -12,6 +12,6 @@ mod locks;
 mod notes;
 pub(crate) mod summary;
 mod tasks;
-mod text;
+pub(crate) mod text;
 mod threads;
 mod to_json;

@@ -5,7 +5,6 @@ use std::fmt;
 use crate::leak::report::Report;
 use crate::leak::report::findings::Findings;
 use crate::leak::report::leaked_task::LeakedTask;
-use crate::leak::report::verdict::Verdict;
 use crate::trace::wait::Wait;
 use crate::wording::{count, is_or_are};
 
@@ -95,7 +94,7 @@ fn notes(report: &Report) -> Vec<String> {
     if let Some(reason) = &findings.threads_unknown {
         notes.push(format!("the check for leaked threads failed: it {reason}"));
     }
-    if findings.clock_stood_still && *report.verdict() == Verdict::Leaked {
+    if findings.clock_stood_still && report.count() > 0 && findings.ending.is_none() {
         notes.push(
             "the paused clock stopped when the body ended, so no sleep completes any more"
                 .to_owned(),

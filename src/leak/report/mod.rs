@@ -124,11 +124,11 @@ impl Report {
             | Verdict::Deadlocked { .. }
             | Verdict::Late { .. }
             | Verdict::NotRun(_) => false,
-            Verdict::Leaked
-            | Verdict::Panicked
+            Verdict::Panicked
+            | Verdict::Leaked
             | Verdict::BlockingLeaked
-            | Verdict::ThreadsLeaked
             | Verdict::LocksHeld
+            | Verdict::ThreadsLeaked
             | Verdict::Stuck
             | Verdict::CheckFailed(_) => true,
         };
@@ -140,6 +140,11 @@ impl Report {
     /// It does if only tasks panicked: one of those may be the panic that the test expects.
     pub(crate) fn may_accompany_panic(&self) -> bool {
         self.only_warns() || self.has_panics_alone()
+    }
+
+    /// Lists what was found, the verdict first.
+    pub(crate) fn ranked(&self) -> Vec<Verdict> {
+        Verdict::ranked(self.findings())
     }
 
     /// Returns why the test fails: the finding that ranks highest.
@@ -192,12 +197,9 @@ impl Report {
 
     /// Whether all findings are panics of tasks.
     pub(crate) fn has_panics_alone(&self) -> bool {
-        let findings = self.findings();
-        *self.verdict() == Verdict::Panicked
-            && findings.blocking.is_empty()
-            && findings.unseen_blocking == 0
-            && findings.threads.is_empty()
-            && findings.locks.is_empty()
+        let mut found = self.ranked().into_iter();
+        found.all(|kind| matches!(kind, Verdict::Panicked | Verdict::CheckFailed(_)))
+            && *self.verdict() == Verdict::Panicked
     }
 
     /// Returns the leaked closures of [`straggler::spawn_blocking`](crate::spawn_blocking), in the order of

@@ -45,16 +45,16 @@ pub enum Verdict {
         /// The time that the body took.
         took: Duration,
     },
-    /// A task outlived the test.
-    Leaked,
-    /// A task panicked, and none outlived the test.
+    /// A task panicked. Tasks may have outlived the test too.
     Panicked,
-    /// A `spawn_blocking` closure outlived the test, and no task did.
+    /// A task outlived the test, and none panicked.
+    Leaked,
+    /// A `spawn_blocking` closure outlived the test; no task did, and none panicked.
     BlockingLeaked,
+    /// A [`Lock`](crate::Lock) acquired in the test is still held. No task or closure outlived the test.
+    LocksHeld,
     /// A thread outlived a test that [denies](crate::LeakCheck::deny_threads) them, and nothing else did.
     ThreadsLeaked,
-    /// A [`Lock`](crate::Lock) acquired in the test is still held, and nothing outlived the test.
-    LocksHeld,
     /// The body ended, but a leftover blocks the test's thread, in a poll or in a `drop`.
     Stuck,
     /// The test did not run, for this reason: for example, a setting is invalid.
@@ -65,28 +65,31 @@ pub enum Verdict {
 
 impl Verdict {
     /// Picks the finding that decides the verdict, or `None` if nothing is wrong.
-    ///
-    /// Causes come before consequences: a leaked task keeps a lock, not the other way round.
     pub(crate) fn rank(findings: &Findings) -> Option<Self> {
-        let ending = findings.ending.as_ref();
+        Self::ranked(findings).into_iter().next()
+    }
+
+    /// Lists what was found, the highest rank first.
+    ///
+    /// Causes come before consequences: a task that panicked leaves others waiting, and a leaked task keeps
+    /// a lock, not the other way round.
+    pub(crate) fn ranked(findings: &Findings) -> Vec<Self> {
         let has_tasks = !findings.tasks.is_empty() || findings.unseen > 0;
-        let has_panics = !findings.panics.is_empty();
         let has_blocking = !findings.blocking.is_empty() || findings.unseen_blocking > 0;
-        let has_threads = !findings.threads.is_empty();
-        let has_locks = !findings.locks.is_empty();
-        let found = (has_tasks, has_panics, has_blocking, has_threads, has_locks);
-        Some(match (ending, found, &findings.threads_unknown) {
-            (Some(ending), ..) => Self::of_ending(ending),
-            (None, (true, ..), _) => Self::Leaked,
-            (None, (false, true, ..), _) => Self::Panicked,
-            (None, (false, false, true, ..), _) => Self::BlockingLeaked,
-            (None, (false, false, false, true, _), _) => Self::ThreadsLeaked,
-            (None, (false, false, false, false, true), _) => Self::LocksHeld,
-            (None, (false, false, false, false, false), Some(reason)) => {
-                Self::CheckFailed(reason.clone())
-            }
-            (None, (false, false, false, false, false), None) => return None,
-        })
+        let kinds = [
+            (!findings.panics.is_empty(), Self::Panicked),
+            (has_tasks, Self::Leaked),
+            (has_blocking, Self::BlockingLeaked),
+            (!findings.locks.is_empty(), Self::LocksHeld),
+            (!findings.threads.is_empty(), Self::ThreadsLeaked),
+        ];
+        let ending = findings.ending.as_ref().map(Self::of_ending);
+        let found = kinds
+            .into_iter()
+            .filter_map(|(is_found, kind)| is_found.then_some(kind));
+        // A search that failed is a note on other findings, and a verdict only without any.
+        let failed = findings.threads_unknown.clone().map(Self::CheckFailed);
+        ending.into_iter().chain(found).chain(failed).collect()
     }
 
     /// The verdict on a test that did not end by itself and in time.
