@@ -171,7 +171,9 @@ impl Session {
     pub(crate) fn end(&self, task: &Task) {
         let mut record = self.record();
         if task.kind == Kind::Hold {
-            record.holds.retain(|hold| !ptr::eq(Arc::as_ptr(hold), task));
+            record
+                .holds
+                .retain(|hold| !ptr::eq(Arc::as_ptr(hold), task));
             return;
         }
         let ended = record.live.remove(&Key::Number(task.number));
