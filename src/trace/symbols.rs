@@ -246,6 +246,16 @@ impl Frame {
         if let Some((_, _, awaited)) = own {
             return Some((*awaited).to_owned());
         }
+        // A `select!` asks for budget before it polls its branches.
+        let of_tokio = self
+            .file
+            .as_deref()
+            .and_then(|file| tokio_file(file, &path));
+        if path.starts_with("tokio::macros::support::")
+            || of_tokio.as_deref() == Some("src/macros/support.rs")
+        {
+            return Some("tokio::select!".to_owned());
+        }
         // A last segment alone means nothing to the reader.
         if own_file.is_some() || !path.contains("::") {
             return None;
@@ -400,6 +410,17 @@ mod tests {
             ),
         ] {
             assert!(frame(name, file).is_users(), "{name} {file}");
+        }
+    }
+
+    #[test]
+    fn budget_of_select_awaited_as_select() {
+        let file = "/users/ada/.cargo/registry/src/index-0a1b/tokio-1.54.1/src/macros/support.rs";
+        let path = "tokio::macros::support::poll_budget_available";
+        // With full debug information, with line tables, without debug information.
+        for (name, file) in [(path, file), ("poll_budget_available", file), (path, "")] {
+            let awaited = frame(name, file).awaited();
+            assert_eq!(awaited.as_deref(), Some("tokio::select!"), "{name} {file}");
         }
     }
 

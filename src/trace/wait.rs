@@ -1,5 +1,6 @@
 //! What a task waits for.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::time::Duration;
 
@@ -95,6 +96,16 @@ impl WaitPlace {
     pub fn children(&self) -> &[String] {
         &self.children
     }
+
+    /// The order of places in a report: by source line, the innermost call first.
+    fn by_line(&self, other: &Self) -> Ordering {
+        let lines = |of: &Self| {
+            let calls = of.calls.iter();
+            let lines = calls.map(|call| (call.place().cloned(), call.function().to_owned()));
+            lines.collect::<Vec<_>>()
+        };
+        (lines(self), &self.on).cmp(&(lines(other), &other.on))
+    }
 }
 
 impl Wait {
@@ -122,6 +133,9 @@ impl Wait {
                 places.push(place);
             }
         }
+        // A `select!` polls its branches in random order. A stable sort keeps children in theirs.
+        waits.sort_by(WaitPlace::by_line);
+        wakes.sort_by(WaitPlace::by_line);
         // A task that wakes itself is busy, whatever else it waits for.
         match (waits.is_empty(), wakes.is_empty()) {
             (_, false) => Self::Busy(wakes),

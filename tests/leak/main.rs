@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use straggler::LeakCheck;
 use straggler::leak::{
-    BlockingWork, Call, LeakedTask, Report, SpawnedBy, Verdict, Wait, WaitPlace,
+    BlockingWork, Call, LeakedTask, Place, Report, SpawnedBy, Verdict, Wait, WaitPlace,
 };
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot};

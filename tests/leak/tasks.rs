@@ -412,3 +412,48 @@ fn waits_inside_tokio_macros_located() {
     }
     assert!(report.to_string().contains("`CancellationToken`"));
 }
+
+#[test]
+fn select_branches_listed_by_source_line() {
+    // `select!` polls its branches in random order.
+    let report = expect_leak(|| async {
+        for _ in 0..16 {
+            straggler::spawn(async {
+                let ((_first, first), (_second, second)) = (oneshot::channel(), oneshot::channel());
+                tokio::select! {
+                    () = async { wait_for(first).await } => {}
+                    () = async { wait_for(second).await } => {}
+                }
+            });
+        }
+    });
+    for task in report.tasks() {
+        let Wait::At(places) = task.wait() else {
+            panic!("{report}");
+        };
+        let line = |place: &WaitPlace| place.calls()[1].place().map(Place::line);
+        assert_eq!(places.len(), 2, "{report}");
+        assert!(line(&places[0]) < line(&places[1]), "{report}");
+    }
+}
+
+#[test]
+fn select_without_budget_named() {
+    let report = expect_leak(|| async {
+        straggler::spawn(async {
+            loop {
+                for _ in 0..128 {
+                    tokio::task::coop::consume_budget().await;
+                }
+                tokio::select! {
+                    () = std::future::ready(()) => {}
+                    () = pending() => {}
+                }
+            }
+        });
+    });
+    let Wait::Busy(places) = report.tasks()[0].wait() else {
+        panic!("{report}");
+    };
+    assert_eq!(places[0].on(), Some("tokio::select!"), "{report}");
+}
