@@ -53,6 +53,11 @@ impl Place {
         self.is_foreign
     }
 
+    /// Whether the place is in the standard library.
+    pub(crate) fn is_standard(&self) -> bool {
+        self.is_foreign && self.file.starts_with("library/")
+    }
+
     /// Returns the shortened path of the file.
     #[must_use]
     pub fn file(&self) -> &str {

@@ -148,6 +148,23 @@ impl Symbols {
         nearest.cloned()
     }
 
+    /// The place of a spawn whose location hides the call, as `iter.map(tokio::spawn)` does.
+    ///
+    /// A tracked spawn is the user's. Another one may be a dependency's: then it is the nearest call
+    /// outside the standard library and tokio.
+    pub(crate) fn spawn_place(&mut self, spawn: &Backtrace, is_tracked: bool) -> Option<Place> {
+        let addresses = spawn.frames().iter().map(BacktraceFrame::ip);
+        let mut frames = addresses.flat_map(|address| self.at(address).to_vec());
+        frames.find_map(|frame| {
+            let is_outside = frame.is_users() || !is_tracked && frame.is_library();
+            let is_tokio = frame
+                .file
+                .as_deref()
+                .is_some_and(|file| tokio_file(file, "").is_some());
+            (is_outside && !is_tokio).then(|| frame.place())?
+        })
+    }
+
     /// Whether a panic with this backtrace ends its task: the innermost `catch_unwind` is tokio's own
     /// around the task. Without debug information for tokio that is unknown, since functions with a
     /// `catch_unwind` may be inlined there. The panic then counts as caught.
@@ -236,6 +253,17 @@ impl Frame {
         }
     }
 
+    /// Whether the frame is in a dependency that may spawn: not in std or this crate.
+    fn is_library(&self) -> bool {
+        let is_own = function_path(&self.name).starts_with("straggler::");
+        self.file.as_deref().is_some_and(|file| {
+            !is_own
+                && !is_standard(file)
+                && own_file(file).is_none()
+                && !file.contains("/backtrace-")
+        })
+    }
+
     /// The path that a report shows as awaited, or `None` if the frame only forwards polls.
     fn awaited(&self) -> Option<String> {
         let path = function_path(&self.name);
@@ -290,12 +318,16 @@ impl Frame {
 
     /// The call that a report shows, or `None` if the frame is not in the user's code.
     fn call(&self) -> Option<Call> {
-        let place = self.file.as_ref().zip(self.line);
-        let place = place.map(|(file, line)| Place::new(file, line, self.column));
         self.is_users().then(|| Call {
             function: function_path(&self.name),
-            place,
+            place: self.place(),
         })
+    }
+
+    /// The line of the frame, if there is debug information.
+    fn place(&self) -> Option<Place> {
+        let place = self.file.as_ref().zip(self.line);
+        place.map(|(file, line)| Place::new(file, line, self.column))
     }
 }
 

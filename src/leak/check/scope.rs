@@ -222,7 +222,7 @@ impl Scope {
         let first_blocking = tasks.len();
         tasks.extend(self.census.blocking());
         // Resolving places costs something. Without place rules nothing reads them.
-        let place = |task: &Arc<Task>| self.rules.need_places().then(|| task.spawned_at.into());
+        let place = |task: &Arc<Task>| self.rules.need_places().then(|| task.place());
         let places: Vec<Option<Place>> = tasks.iter().map(place).collect();
         Leftovers {
             applied: self.rules.apply(&places, unseen),

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
+use backtrace::Backtrace;
 use rustc_hash::FxHashMap;
 use tokio::runtime::{Handle, Id};
 use tokio::task::{self, AbortHandle};
@@ -15,7 +16,7 @@ use tokio::task::{self, AbortHandle};
 use crate::leak::record::locks::{Entrant, InTest, Locks};
 use crate::leak::record::panics::{PanicLog, Panicked, Watermark};
 use crate::leak::record::registry;
-use crate::leak::record::task::{Kind, Spawner, Task};
+use crate::leak::record::task::{Kind, Spawner, Task, hides_call};
 use crate::leak::record::thread_runtime;
 use crate::mutex::lock;
 
@@ -154,6 +155,8 @@ impl Session {
         name: Option<Cow<'static, str>>,
         spawned_at: &'static Location<'static>,
     ) -> Arc<Task> {
+        // Walking the stack takes about 50 microseconds.
+        let stack = hides_call(spawned_at).then(Backtrace::new_unresolved);
         let mut record = self.record();
         if kind == Kind::Hold {
             let task = Arc::new(Task::new(0, kind, name, spawned_at, Spawner::Unknown));
@@ -162,7 +165,9 @@ impl Session {
         }
         let number = self.next_number();
         let spawner = record.spawner();
-        let task = Arc::new(Task::new(number, kind, name, spawned_at, spawner));
+        let mut task = Task::new(number, kind, name, spawned_at, spawner);
+        task.stack = stack;
+        let task = Arc::new(task);
         record.live.insert(Key::Number(number), Arc::clone(&task));
         task
     }
@@ -193,7 +198,7 @@ impl Session {
         // A relative path is in the workspace and says enough. Walking the stack for a dependency's
         // spawn takes about 50 microseconds.
         let is_elsewhere = std::path::Path::new(spawned_at.file()).is_absolute();
-        let stack = is_elsewhere.then(backtrace::Backtrace::new_unresolved);
+        let stack = is_elsewhere.then(Backtrace::new_unresolved);
         let mut record = self.record();
         let (number, spawner) = (self.next_number(), record.spawner());
         let mut task = Task::new(number, Kind::Hooked, None, spawned_at, spawner);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::panic::Location;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
@@ -14,7 +15,8 @@ use tokio::task;
 use crate::mutex::lock;
 use crate::schedule::recorder::BODY;
 use crate::schedule::steering;
-use crate::trace::symbols::Symbols;
+use crate::trace::place::{Place, is_standard, tokio_file};
+use crate::trace::symbols::{Call, Symbols};
 use crate::trace::wait::Wait;
 use crate::trace::waker::{self, Trace};
 
@@ -32,8 +34,11 @@ pub(crate) struct Task {
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) spawner: Spawner,
     pub(crate) spawned: Instant,
-    /// The backtrace of the spawn, if a hook saw it in a dependency.
+    /// The backtrace of the spawn, if a hook saw it in a dependency or if `spawned_at` hides the
+    /// call.
     pub(crate) stack: Option<Backtrace>,
+    /// The call that `spawned_at` hides, looked up for the first report.
+    place: OnceLock<Place>,
     /// Whether the runtime counts it as alive. It does not count closures and tasks of a
     /// `LocalSet`.
     is_counted: AtomicBool,
@@ -100,6 +105,9 @@ struct Progress {
 }
 
 thread_local! {
+    /// Frames of the stacks of spawns: many tasks are spawned by one call.
+    static SYMBOLS: RefCell<Symbols> = RefCell::default();
+
     /// The recorded task that this thread polls.
     static CURRENT: RefCell<Option<Arc<Task>>> = const { RefCell::new(None) };
 }
@@ -131,6 +139,7 @@ impl Task {
             spawner,
             spawned: Instant::now(),
             stack: None,
+            place: OnceLock::new(),
             is_counted: AtomicBool::new(
                 !matches!(kind, Kind::Local | Kind::InLocalSet) && !kind.is_closure(),
             ),
@@ -192,6 +201,31 @@ impl Task {
         }
         let poll = |context: &mut Context<'_>| self.poll_now(context, poll);
         steering::poll(self.number, || self.label(), context, poll)
+    }
+
+    /// Returns the place that spawned the task.
+    pub(crate) fn place(&self) -> Place {
+        let location = || Place::from(self.spawned_at);
+        let hidden = self.stack.as_ref().filter(|_| hides_call(self.spawned_at));
+        let Some(stack) = hidden else {
+            return location();
+        };
+        let find = |symbols: &RefCell<Symbols>| {
+            let is_tracked = self.kind != Kind::Hooked;
+            symbols.borrow_mut().spawn_place(stack, is_tracked)
+        };
+        let find = || SYMBOLS.try_with(find).ok().flatten();
+        let place = self.place.get_or_init(|| find().unwrap_or_else(location));
+        place.clone()
+    }
+
+    /// Returns the call in the user's code behind a spawn in a dependency, if its stack is known.
+    pub(crate) fn caller(&self, symbols: &mut Symbols) -> Option<Call> {
+        let (stack, place) = (self.stack.as_ref()?, self.place());
+        if hides_call(self.spawned_at) && !place.is_foreign() {
+            return None;
+        }
+        symbols.caller(stack, &place)
     }
 
     /// Returns the name of the task in reports.
@@ -315,6 +349,36 @@ impl Task {
         let waker = lock(&self.progress.waker).take();
         drop(waker);
     }
+}
+
+/// Returns whether the location of a spawn says nothing of the call behind it.
+///
+/// `iter.map(tokio::spawn)` calls the function in the standard library, and a function pointer has
+/// the location of the function itself.
+pub(crate) fn hides_call(spawned_at: &Location<'_>) -> bool {
+    let file = spawned_at.file();
+    // The user's own files have relative paths, or at least no such name.
+    let is_candidate =
+        Path::new(file).has_root() || OWN_SPAWNS.iter().any(|own| file.ends_with(own));
+    is_candidate && (is_standard(file) || tokio_file(file, "").is_some() || is_own(file))
+}
+
+/// The names of this crate's files with spawn functions.
+const OWN_SPAWNS: [&str; 3] = ["spawn.rs", "spawned.rs", "join_set.rs"];
+
+/// Returns whether a file is one of this crate's with spawn functions.
+fn is_own(file: &str) -> bool {
+    let [file, here] = [file, file!()].map(|file| file.replace('\\', "/"));
+    let root = here.strip_suffix("leak/record/task.rs").unwrap_or(&here);
+    let below = file.strip_prefix(root);
+    below.is_some_and(|below| {
+        [
+            "leak/record/spawn.rs",
+            "join/spawned.rs",
+            "tokio/join_set.rs",
+        ]
+        .contains(&below)
+    })
 }
 
 /// Marks the end of a poll, also of a panicking one.

@@ -209,7 +209,11 @@ fn stuck(report: &Report) -> Advice {
 
 fn leaked(report: &Report) -> Advice {
     let is_blocked = |task: &LeakedTask| matches!(task.wait(), Wait::Blocks(_));
-    let of_dependency = |task: &LeakedTask| task.caller().is_some() || task.place().is_foreign();
+    // The standard library spawns nothing: there the call behind the spawn is unknown.
+    let of_dependency = |task: &LeakedTask| {
+        let place = task.place();
+        task.caller().is_some() || place.is_foreign() && !place.is_standard()
+    };
     // The test's own code has a `JoinHandle` of these, and `abort()` ends them.
     let can_abort =
         |task: &LeakedTask| !task.is_background() && !of_dependency(task) && !is_blocked(task);
@@ -387,11 +391,14 @@ fn rule(report: &Report) -> String {
         .saturating_sub(findings.may_be_tasks);
     let tasks = findings.tasks.iter().map(LeakedTask::place);
     let closures = findings.blocking.iter().map(BlockingWork::place);
-    let mut files = tasks.chain(closures).map(Place::file);
+    let places = tasks.chain(closures);
+    // A rule for the standard library would allow every such spawn.
+    let is_known = !places.clone().any(Place::is_standard);
+    let mut files = places.map(Place::file);
     let file = files.next();
     // A rule for a path cannot match a leftover without a known place, and one rule names one path.
     let is_seen = findings.unseen + findings.unseen_blocking == 0;
-    let file = file.filter(|file| is_seen && files.all(|other| other == *file));
+    let file = file.filter(|file| is_seen && is_known && files.all(|other| other == *file));
     // `allow = n` counts tasks and closures together, also those it allows already.
     let count = report.count() + findings.blocking.len() + unseen_blocking + findings.also_left;
     let by_count = format!("allow = {count}");

@@ -54,7 +54,7 @@ impl BlockingWork {
     pub(crate) fn new(task: &Task, now: Instant) -> Self {
         Self {
             number: task.number,
-            place: task.spawned_at.into(),
+            place: task.place(),
             is_queued: !task.has_begun(),
             age: now.saturating_duration_since(task.spawned),
             spawners: spawners(task),

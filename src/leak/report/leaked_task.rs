@@ -49,13 +49,11 @@ pub struct LeakedTask {
 impl LeakedTask {
     /// Describes a tracked task as of `now`.
     pub(crate) fn new(task: &Task, now: Instant, symbols: &mut Symbols) -> Self {
-        let place = task.spawned_at.into();
-        let stack = task.stack.as_ref();
         Self {
-            caller: stack.and_then(|stack| symbols.caller(stack, &place)),
             number: task.number,
             name: task.name.as_deref().map(str::to_owned),
-            place,
+            place: task.place(),
+            caller: task.caller(symbols),
             is_background: task.kind == Kind::Background,
             age: now.saturating_duration_since(task.spawned),
             polls: task.polls(),

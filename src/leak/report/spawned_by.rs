@@ -47,7 +47,7 @@ impl From<&Spawner> for SpawnedBy {
             Spawner::Task(task) => Self::Task {
                 number: task.number,
                 name: task.name.as_deref().map(str::to_owned),
-                place: task.spawned_at.into(),
+                place: task.place(),
             },
             Spawner::Unknown => Self::UnknownTask,
             Spawner::Thread => Self::NoTask,

@@ -58,18 +58,14 @@ impl TaskPanic {
         if calls.is_some_and(|calls| !symbols.end_a_task(calls)) {
             return None;
         }
-        let task = panicked.task.as_ref().map(|task| {
-            let spawned_at = task.spawned_at.into();
-            let stack = task.stack.as_ref();
-            PanickedTask {
-                number: task.number,
-                name: task.name.as_deref().map(str::to_owned),
-                caller: stack.and_then(|stack| symbols.caller(stack, &spawned_at)),
-                spawned_at,
-                is_background: task.kind == Kind::Background,
-                is_blocking: task.kind == Kind::Blocking,
-                spawners: spawners(task),
-            }
+        let task = panicked.task.as_ref().map(|task| PanickedTask {
+            number: task.number,
+            name: task.name.as_deref().map(str::to_owned),
+            spawned_at: task.place(),
+            caller: task.caller(symbols),
+            is_background: task.kind == Kind::Background,
+            is_blocking: task.kind == Kind::Blocking,
+            spawners: spawners(task),
         });
         Some(Self {
             message: panicked.message.clone(),
