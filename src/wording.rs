@@ -1,6 +1,8 @@
 //! What reports share: labels, lists, counts, durations, and the text of values whose `Display` may
 //! panic.
 
+#[cfg(feature = "tokio")]
+use std::borrow::Cow;
 use std::fmt;
 #[cfg(feature = "tokio")]
 use std::time::Duration;
@@ -59,6 +61,32 @@ pub(crate) fn polled(times: usize) -> String {
         2 => "polled twice".to_owned(),
         times => format!("polled {times} times"),
     }
+}
+
+/// How much of a name a report prints.
+#[cfg(feature = "tokio")]
+pub(crate) const NAME: usize = 100;
+
+/// How much of any other text, such as a panic message, a report prints.
+#[cfg(feature = "tokio")]
+pub(crate) const TEXT: usize = 4_000;
+
+/// Cuts a text after so many characters, and says how many it cut.
+#[cfg(feature = "tokio")]
+pub(crate) fn cut(text: &str, limit: usize) -> Cow<'_, str> {
+    // A character has at least one byte: most texts need no count.
+    let Some((end, _)) = (text.len() > limit)
+        .then(|| text.char_indices().nth(limit))
+        .flatten()
+    else {
+        return text.into();
+    };
+    let (kept, rest) = text.split_at(end);
+    format!(
+        "{kept}.. ({})",
+        count(rest.chars().count(), "more character")
+    )
+    .into()
 }
 
 /// Counts things: `1 task`, `2 tasks`.

@@ -7,7 +7,7 @@ use crate::leak::render::text::AfterPanic;
 use crate::leak::report::Report;
 use crate::leak::report::verdict::Verdict;
 use crate::trace::place::Place;
-use crate::wording::count;
+use crate::wording::{TEXT, count, cut};
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,10 +69,10 @@ fn write_cause(f: &mut fmt::Formatter<'_>, cause: &Cause, report: Option<&Report
                 write!(f, " at {place}")?;
             }
             let message = panic.message().unwrap_or("(the payload is not a string)");
-            write!(f, ": {}", message.replace('\n', "\n  "))?;
+            write!(f, ": {}", cut(message, TEXT).replace('\n', "\n  "))?;
         }
         Cause::ReturnedError { error, .. } => {
-            let error = error.replace('\n', "\n  ");
+            let error = cut(error, TEXT).replace('\n', "\n  ");
             write!(f, "the body returned an error: {error}")?;
         }
         Cause::Found(_) | Cause::NoOverlap | Cause::NotRun(_) => before_report = "",

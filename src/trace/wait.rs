@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use crate::trace::symbols::{Call, Symbols, Waits};
 use crate::trace::waker::Trace;
-use crate::wording::Age;
+use crate::wording::{Age, TEXT, count, cut};
 
 /// How many wait places a report lists. It counts the rest.
 const LISTED: usize = 10;
+
+/// How many calls of a place a report lists, the innermost first.
+const CALLS: usize = 20;
 
 /// What a leftover task was doing: a task that outlived its test, or was alive when the test hung.
 ///
@@ -180,13 +183,24 @@ impl fmt::Display for WaitPlace {
             (None, Some(on)) => write!(f, "{on}")?,
             (None, None) => f.write_str("an unknown place")?,
         }
-        for call in calls {
+        for call in calls.take(CALLS - 1) {
             write!(f, "\n  awaited at {call}")?;
         }
-        if !self.children.is_empty() {
-            write!(f, "\n  as child {}", self.children.join(", within it "))?;
+        if let more @ 1.. = self.calls.len().saturating_sub(CALLS) {
+            write!(f, "\n  awaited through {}", count(more, "more call"))?;
         }
-        Ok(())
+        for (index, child) in self.children.iter().take(LISTED).enumerate() {
+            let before = if index == 0 {
+                "\n  as child "
+            } else {
+                ", within it "
+            };
+            write!(f, "{before}{}", cut(child, TEXT))?;
+        }
+        match self.children.len().saturating_sub(LISTED) {
+            0 => Ok(()),
+            more => write!(f, ", within it {more} more"),
+        }
     }
 }
 

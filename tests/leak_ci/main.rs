@@ -538,3 +538,20 @@ fn annotations_absent_outside_github() {
         assert!(!ended.passed);
     }
 }
+
+#[test]
+fn large_findings_are_cut() {
+    let (ended, object) = object_of("leaked_tasks_of_many_names", "deny");
+    assert_eq!(object["findings"].as_array().unwrap().len(), 100);
+    assert_eq!(object["findings_omitted"], 900);
+    assert!(object.to_string().len() < 600_000);
+    assert!(ended.stderr.len() < 10_000, "{}", ended.stderr.len());
+    assert!(ended.stderr.contains("more characters)`"), "{ended:?}");
+
+    let (ended, object) = object_of("long_chain_hangs", "deny");
+    let place = &object["findings"][0]["waits_for"]["places"][0];
+    assert_eq!(place["calls"].as_array().unwrap().len(), 100, "{ended:?}");
+    assert!(place["calls_omitted"].as_u64() > Some(300), "{place}");
+    assert!(ended.stderr.len() < 10_000, "{}", ended.stderr.len());
+    assert!(ended.stderr.contains("awaited through "), "{ended:?}");
+}

@@ -342,3 +342,27 @@ async fn panic_and_leak() {
     straggler::spawn(wait_for_an_answer());
     tokio::task::yield_now().await;
 }
+
+#[straggler::test(grace = "0s")]
+#[ignore = "fails on purpose"]
+async fn leaked_tasks_of_many_names() {
+    for number in 0..1_000 {
+        straggler::spawn_named(format!("{number} {}", "a".repeat(100_000)), pending::<()>());
+    }
+}
+
+/// Awaits itself so many times.
+fn nested(depth: usize) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        match depth {
+            0 => wait_for_an_answer().await,
+            _ => nested(depth - 1).await,
+        }
+    })
+}
+
+#[straggler::test(timeout = "50ms")]
+#[ignore = "fails on purpose"]
+async fn long_chain_hangs() {
+    nested(500).await;
+}

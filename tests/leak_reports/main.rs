@@ -166,3 +166,8 @@ fn panic_and_leak() {
 fn expected_panic_and_panic_and_leak() {
     check("expected_panic_and_panic_and_leak");
 }
+
+#[test]
+fn equal_panics() {
+    check("equal_panics");
+}

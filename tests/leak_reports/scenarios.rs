@@ -229,3 +229,11 @@ async fn expected_panic_and_panic_and_leak() {
     let task = tokio::spawn(async { panic!("no such account") });
     task.await.unwrap();
 }
+
+#[straggler::test]
+#[ignore = "fails on purpose"]
+async fn equal_panics() {
+    for _ in 0..16 {
+        _ = tokio::spawn(async { panic!("no such account") }).await;
+    }
+}

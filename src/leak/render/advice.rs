@@ -9,10 +9,12 @@ use crate::leak::report::blocking_work::BlockingWork;
 use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::lock_state::LockState;
 use crate::leak::report::spawned_by::SpawnedBy;
+use crate::leak::report::task_panic::TaskPanic;
 use crate::leak::report::verdict::Verdict;
 use crate::trace::place::Place;
 use crate::trace::symbols::Call;
 use crate::trace::wait::Wait;
+use crate::wording::{NAME, cut};
 
 /// How many tasks one step names.
 const NAMED: usize = 5;
@@ -279,7 +281,7 @@ fn leaked(report: &Report) -> Advice {
 fn labels(report: &Report, fits: impl Fn(&LeakedTask) -> bool) -> Option<String> {
     let tasks: Vec<_> = report.tasks().iter().filter(|task| fits(task)).collect();
     let named = tasks.iter().take(NAMED).map(|task| match task.name() {
-        Some(name) => format!("#{} `{name}`", task.number()),
+        Some(name) => format!("#{} `{}`", task.number(), cut(name, NAME)),
         None => format!("#{}", task.number()),
     });
     let mut labels = named.collect::<Vec<_>>().join(", ");
@@ -290,11 +292,10 @@ fn labels(report: &Report, fits: impl Fn(&LeakedTask) -> bool) -> Option<String>
 }
 
 fn panicked(report: &Report) -> Advice {
-    let at = match report.panics() {
-        [panic] => panic.place().map(|place| format!(" at {place}")),
-        _ => None,
-    };
-    let at = at.unwrap_or_default();
+    let mut places = report.panics().iter().map(TaskPanic::place);
+    let place = places.next().flatten();
+    let place = place.filter(|place| places.all(|other| other == Some(*place)));
+    let at = place.map_or(String::new(), |place| format!(" at {place}"));
     let setting = setting(report, "panics = \"allow\"", "allow_panics()");
     Advice {
         why: "A panic in a task stays silent unless its `JoinHandle` is awaited and checked.",

@@ -196,7 +196,7 @@ impl<'a> Annotations<'a> {
         for alike in groups::of_panics(report.panics()) {
             let first = alike[0];
             let count = count(alike.len(), "task");
-            let says = format!("{count} panicked during {}{}", self.test, Panicked(first));
+            let says = format!("{count} panicked during {}{}", self.test, Panicked(&alike));
             let called_at = first.caller().and_then(Call::place);
             let places = [first.spawned_at(), called_at, first.place()];
             self.add(level, places.into_iter().flatten(), says);
@@ -349,8 +349,8 @@ impl fmt::Display for Listed<'_> {
     }
 }
 
-/// A panic, as the report lists it.
-struct Panicked<'a>(&'a TaskPanic);
+/// A group of equal panics, as the report lists it.
+struct Panicked<'a>(&'a [&'a TaskPanic]);
 
 impl fmt::Display for Panicked<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

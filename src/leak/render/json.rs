@@ -31,6 +31,12 @@
 //! | `level` | `error` if the test fails on the findings, else `warning` |
 //! | `explored` | only if an exploration failed: an object with `runs`, `run` and `seed` |
 //! | `findings` | a list of objects, never empty |
+//! | `findings_omitted` | the number of objects cut from `findings`, if any |
+//!
+//! A line stays short enough to read. Lists end after 100 entries: `findings_omitted`, `places_omitted`,
+//! `calls_omitted`, `children_omitted`, `spawned_by_omitted` and `waiters_omitted` then count the rest, and
+//! `count` counts the tasks of `numbers`. A string ends after 4 000 characters, with the number of those
+//! cut.
 //!
 //! The `level` is `warning` with `STRAGGLER=warn`, if the test failed by itself, and if it has
 //! `#[should_panic]` and only tasks panicked.
@@ -169,6 +175,9 @@ use crate::trace::wait::{Wait, WaitPlace};
 /// The version of the format.
 const VERSION: u32 = 1;
 
+/// How many entries of a list a line has.
+const LISTED: usize = 100;
+
 /// Writes the summary of a test as one line of JSON, without the line end.
 ///
 /// # Errors
@@ -212,6 +221,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     explored: Option<Explored<'a>>,
     findings: Vec<Finding<'a>>,
+    #[serde(skip_serializing_if = "is_zero")]
+    findings_omitted: usize,
 }
 
 /// The failed run of an exploration.
@@ -253,7 +264,8 @@ enum What<'a> {
     Blocking {
         numbers: Vec<usize>,
         queued: bool,
-        spawned_by: Vec<Spawner<'a>>,
+        #[serde(flatten)]
+        chain: Chain<'a>,
         age_ms: u64,
     },
     UnseenBlocking {
@@ -266,6 +278,8 @@ enum What<'a> {
         held_by: Option<Spawner<'a>>,
         held_ms: Option<u64>,
         waiters: Vec<Waiter<'a>>,
+        #[serde(skip_serializing_if = "is_zero")]
+        waiters_omitted: usize,
     },
     Hang {
         timeout_ms: u64,
@@ -302,7 +316,16 @@ struct Origin<'a> {
     name: Option<&'a str>,
     background: bool,
     called_at: Option<Called<'a>>,
+    #[serde(flatten)]
+    chain: Chain<'a>,
+}
+
+/// The chain of spawners.
+#[derive(Serialize)]
+struct Chain<'a> {
     spawned_by: Vec<Spawner<'a>>,
+    #[serde(skip_serializing_if = "is_zero")]
+    spawned_by_omitted: usize,
 }
 
 /// A place, with every field `null` if there is none.
@@ -352,6 +375,8 @@ struct Polls {
 struct WaitsFor<'a> {
     state: &'static str,
     places: Vec<WaitsAt<'a>>,
+    #[serde(skip_serializing_if = "is_zero")]
+    places_omitted: usize,
     blocks_for_ms: Option<u64>,
 }
 
@@ -359,7 +384,11 @@ struct WaitsFor<'a> {
 struct WaitsAt<'a> {
     on: Option<&'a str>,
     calls: Vec<Called<'a>>,
-    children: &'a [String],
+    #[serde(skip_serializing_if = "is_zero")]
+    calls_omitted: usize,
+    children: Vec<&'a str>,
+    #[serde(skip_serializing_if = "is_zero")]
+    children_omitted: usize,
 }
 
 impl<'a> Line<'a> {
@@ -371,6 +400,11 @@ impl<'a> Line<'a> {
             what,
         });
         let of_report = summary.report().map(Finding::of_report);
+        let findings: Vec<_> = of_test
+            .into_iter()
+            .chain(of_report.unwrap_or_default())
+            .collect();
+        let (findings, findings_omitted) = listed(findings);
         Self {
             version: VERSION,
             test: summary.test,
@@ -381,10 +415,8 @@ impl<'a> Line<'a> {
             },
             level: summary.role.level().word(),
             explored: summary.explored.as_ref().map(Explored::from),
-            findings: of_test
-                .into_iter()
-                .chain(of_report.unwrap_or_default())
-                .collect(),
+            findings,
+            findings_omitted,
         }
     }
 }
@@ -493,11 +525,11 @@ impl<'a> What<'a> {
         let (least, most) = (polls.clone().min(), polls.max());
         Self::Task {
             origin: Origin {
-                numbers: alike.iter().map(|task| task.number()).collect(),
+                numbers: listed(alike.iter().map(|task| task.number())).0,
                 name: first.name(),
                 background: first.is_background(),
                 called_at: first.caller().map(Called::from),
-                spawned_by: first.spawned_by().iter().map(Spawner::from).collect(),
+                chain: Chain::of(first.spawned_by()),
             },
             waits_for: first.wait().into(),
             age_ms: milliseconds(first.age()),
@@ -510,11 +542,11 @@ impl<'a> What<'a> {
         let first = alike[0];
         Self::Panic {
             origin: Origin {
-                numbers: alike.iter().filter_map(|panic| panic.number()).collect(),
+                numbers: listed(alike.iter().filter_map(|panic| panic.number())).0,
                 name: first.name(),
                 background: first.is_background(),
                 called_at: first.caller().map(Called::from),
-                spawned_by: first.spawned_by().iter().map(Spawner::from).collect(),
+                chain: Chain::of(first.spawned_by()),
             },
             blocking: first.is_blocking(),
             panicked_at: first.place().map(|place| At::new(Some(place))),
@@ -526,9 +558,9 @@ impl<'a> What<'a> {
     fn blocking(alike: &[&'a BlockingWork]) -> Self {
         let first = alike[0];
         Self::Blocking {
-            numbers: alike.iter().map(|work| work.number()).collect(),
+            numbers: listed(alike.iter().map(|work| work.number())).0,
             queued: first.is_queued(),
-            spawned_by: first.spawned_by().iter().map(Spawner::from).collect(),
+            chain: Chain::of(first.spawned_by()),
             age_ms: milliseconds(first.age()),
         }
     }
@@ -536,10 +568,12 @@ impl<'a> What<'a> {
     /// Describes a group of equal locks.
     fn locks(alike: &[&'a LockState]) -> Self {
         let (first, holder) = (alike[0], alike[0].holder());
+        let (waiters, waiters_omitted) = listed(first.waiters().iter().map(Waiter::from));
         Self::Lock {
             held_by: holder.and_then(Acquisition::by).map(Spawner::from),
             held_ms: holder.and_then(Acquisition::time).map(milliseconds),
-            waiters: first.waiters().iter().map(Waiter::from).collect(),
+            waiters,
+            waiters_omitted,
         }
     }
 }
@@ -614,9 +648,11 @@ impl<'a> From<&'a Wait> for WaitsFor<'a> {
             Wait::Unanswered => ("unanswered", &[][..]),
             Wait::Unknown => ("unknown", &[][..]),
         };
+        let (places, places_omitted) = listed(places.iter().map(WaitsAt::from));
         Self {
             state,
-            places: places.iter().map(WaitsAt::from).collect(),
+            places,
+            places_omitted,
             blocks_for_ms: match wait {
                 Wait::Blocks(time) => Some(milliseconds(*time)),
                 _ => None,
@@ -627,12 +663,42 @@ impl<'a> From<&'a Wait> for WaitsFor<'a> {
 
 impl<'a> From<&'a WaitPlace> for WaitsAt<'a> {
     fn from(place: &'a WaitPlace) -> Self {
+        let (calls, calls_omitted) = listed(place.calls().iter().map(Called::from));
+        let children = place.children().iter().map(String::as_str);
+        let (children, children_omitted) = listed(children);
         Self {
             on: place.on(),
-            calls: place.calls().iter().map(Called::from).collect(),
-            children: place.children(),
+            calls,
+            calls_omitted,
+            children,
+            children_omitted,
         }
     }
+}
+
+impl<'a> Chain<'a> {
+    fn of(spawners: &'a [SpawnedBy]) -> Self {
+        let (spawned_by, spawned_by_omitted) = listed(spawners.iter().map(Spawner::from));
+        Self {
+            spawned_by,
+            spawned_by_omitted,
+        }
+    }
+}
+
+/// Returns the first entries of a list, and the number of the others.
+fn listed<T>(all: impl IntoIterator<Item = T>) -> (Vec<T>, usize) {
+    let mut all = all.into_iter();
+    let first = all.by_ref().take(LISTED).collect();
+    (first, all.count())
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -8,7 +8,7 @@ use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::spawned_by::SpawnedBy;
 use crate::leak::report::task_panic::TaskPanic;
 use crate::trace::wait::Wait;
-use crate::wording::{Age, LISTED, count, polled};
+use crate::wording::{Age, LISTED, NAME, TEXT, count, cut, polled};
 
 /// How many numbers a group of equal tasks lists.
 const NUMBERS: usize = 5;
@@ -36,24 +36,21 @@ pub(crate) fn write_tasks(f: &mut fmt::Formatter<'_>, findings: &Findings) -> fm
 
 /// Lists the tasks that panicked.
 pub(crate) fn write_panics(f: &mut fmt::Formatter<'_>, findings: &Findings) -> fmt::Result {
-    for panic in findings.panics.iter().take(LISTED) {
-        write_panic(f, panic)?;
-    }
-    match findings.panics.len().saturating_sub(LISTED) {
-        0 => Ok(()),
-        more => write!(f, "\n  and {} more that panicked", count(more, "task")),
-    }
+    let groups = groups::of_panics(&findings.panics);
+    groups::write(f, &groups, write_panic, " that panicked")
 }
 
-/// Writes one panic: the task, then the place and message.
-pub(crate) fn write_panic(f: &mut fmt::Formatter<'_>, panic: &TaskPanic) -> fmt::Result {
-    f.write_str("\n  ")?;
-    match (panic.number(), panic.spawned_at()) {
-        (_, None) => f.write_str("a task")?,
-        (number, Some(place)) => {
-            write!(f, "#{}", number.unwrap_or_default())?;
+/// Writes a group of equal panics: the tasks, then the place and message.
+pub(crate) fn write_panic(f: &mut fmt::Formatter<'_>, group: &[&TaskPanic]) -> fmt::Result {
+    let panic = group[0];
+    match (group.len(), panic.spawned_at()) {
+        (1, None) => f.write_str("\n  a task")?,
+        (number, None) => write!(f, "\n  {}", count(number, "task"))?,
+        (_, Some(place)) => {
+            let numbers = group.iter().map(|panic| panic.number().unwrap_or_default());
+            write_numbers(f, "tasks", numbers)?;
             if let Some(name) = panic.name() {
-                write!(f, " `{name}`")?;
+                write!(f, " `{}`", cut(name, NAME))?;
             }
             if panic.is_background() {
                 f.write_str(" (background)")?;
@@ -75,7 +72,7 @@ pub(crate) fn write_panic(f: &mut fmt::Formatter<'_>, panic: &TaskPanic) -> fmt:
     }
     // Further lines of a message stay below the panic they belong to.
     let message = panic.message().unwrap_or("(the payload is not a string)");
-    write!(f, ": {}", message.replace('\n', "\n     "))
+    write!(f, ": {}", cut(message, TEXT).replace('\n', "\n     "))
 }
 
 /// Writes the numbers of a group: `#1`, or `2 tasks: #1, #2`.
@@ -100,14 +97,15 @@ pub(crate) fn write_numbers(
 
 /// Writes the chain of spawners, a short first one on the same line.
 pub(crate) fn write_spawners(f: &mut fmt::Formatter<'_>, spawners: &[SpawnedBy]) -> fmt::Result {
-    spawners
-        .iter()
-        .enumerate()
-        .try_for_each(|(index, spawner)| {
-            let is_short = index == 0 && !matches!(spawner, SpawnedBy::Task { .. });
-            let before = if is_short { " " } else { "\n     " };
-            write!(f, "{before}{}", By(spawner))
-        })
+    for (index, spawner) in spawners.iter().take(LISTED).enumerate() {
+        let is_short = index == 0 && !matches!(spawner, SpawnedBy::Task { .. });
+        let before = if is_short { " " } else { "\n     " };
+        write!(f, "{before}{}", By(spawner))?;
+    }
+    match spawners.len().saturating_sub(LISTED) {
+        0 => Ok(()),
+        more => write!(f, "\n     and {}", count(more, "more spawner")),
+    }
 }
 
 /// Writes a group of equal tasks, with the age of the oldest.
@@ -115,7 +113,7 @@ pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> 
     let first = group[0];
     write_numbers(f, "tasks", group.iter().map(|task| task.number()))?;
     if let Some(name) = first.name() {
-        write!(f, " `{name}`")?;
+        write!(f, " `{}`", cut(name, NAME))?;
     }
     if first.is_background() {
         f.write_str(" (background)")?;
@@ -158,7 +156,7 @@ impl fmt::Display for By<'_> {
             } => {
                 write!(f, "by #{number}")?;
                 if let Some(name) = name {
-                    write!(f, " `{name}`")?;
+                    write!(f, " `{}`", cut(name, NAME))?;
                 }
                 write!(f, ", spawned at {place}")
             }

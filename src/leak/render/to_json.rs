@@ -6,6 +6,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
+use crate::wording::{TEXT, cut};
 use serde::ser::{Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 
 /// Writes a value as one line of JSON.
@@ -74,7 +75,7 @@ impl<'a> Serializer for Json<'a> {
 
     fn serialize_str(self, text: &str) -> fmt::Result {
         self.0.push('"');
-        for character in text.chars() {
+        for character in cut(text, TEXT).chars() {
             match character {
                 '"' | '\\' => self.0.extend(['\\', character]),
                 '\n' => self.0.push_str("\\n"),
@@ -328,6 +329,13 @@ mod tests {
             written,
             "\"a \\\"b\\\" \\\\ c\\n\\u000d\\u0000\\u001f\u{7f}\u{2028}é\""
         );
+    }
+
+    #[test]
+    fn long_string_is_cut() {
+        let written = to_json(&"é".repeat(1_000_000)).unwrap();
+        let expected = format!("\"{}.. (996000 more characters)\"", "é".repeat(4_000));
+        assert_eq!(written, expected);
     }
 
     #[test]
