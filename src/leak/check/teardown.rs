@@ -83,6 +83,11 @@ impl Teardown<'_> {
             Some(found) => Ok(found),
             None => contain(|| runtime.block_on(scope.end(grace))),
         };
+        // Later panics come from dropping what is left.
+        let found = found.map(|mut found| {
+            scope.add_panics(&mut found.findings);
+            found
+        });
         // The watchdog prints this if the rest hangs.
         let found_so_far = found.as_ref().ok().filter(|_| !is_clean);
         if let Some(report) = found_so_far.and_then(|found| Report::rank(found.findings.clone())) {

@@ -23,6 +23,8 @@ pub(crate) struct Findings {
     /// The `allow = n` of the test.
     pub(crate) allowed: usize,
     pub(crate) panics: Vec<TaskPanic>,
+    /// How many of them, the last ones, happened while the runtime dropped its tasks.
+    pub(crate) panics_at_shutdown: usize,
     /// Leftovers within `allowed`. They are not listed, but use up the allowance.
     pub(crate) also_left: usize,
     /// Tracked closures.
@@ -54,6 +56,7 @@ impl Findings {
             allowed: 0,
             also_left: 0,
             panics: Vec::new(),
+            panics_at_shutdown: 0,
             blocking: Vec::new(),
             unseen_blocking: 0,
             may_be_tasks: 0,

@@ -76,9 +76,13 @@ impl Verdict {
     pub(crate) fn ranked(findings: &Findings) -> Vec<Self> {
         let has_tasks = !findings.tasks.is_empty() || findings.unseen > 0;
         let has_blocking = !findings.blocking.is_empty() || findings.unseen_blocking > 0;
+        let has_panics = !findings.panics.is_empty();
+        // A leaked task that panics when the runtime drops it does so because it leaked.
+        let is_cause = findings.panics.len() > findings.panics_at_shutdown;
         let kinds = [
-            (!findings.panics.is_empty(), Self::Panicked),
+            (has_panics && is_cause, Self::Panicked),
             (has_tasks, Self::Leaked),
+            (has_panics && !is_cause, Self::Panicked),
             (has_blocking, Self::BlockingLeaked),
             (!findings.locks.is_empty(), Self::LocksHeld),
             (!findings.threads.is_empty(), Self::ThreadsLeaked),
