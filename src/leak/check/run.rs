@@ -143,7 +143,7 @@ fn run_if_possible<F: TestBody + ?Sized>(
         End::Output(output) if !is_late => Ok(output),
         End::Panic(panic) => Err(panic),
         given_up => {
-            return Ok(match teardown.give_up(given_up, runtime, body) {
+            return Ok(match teardown.give_up(given_up, runtime, body, grace) {
                 (report, Some(output)) => Checked::Run {
                     outcome: Ok(output),
                     report: Some(report),

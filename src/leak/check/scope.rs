@@ -90,14 +90,7 @@ impl Scope {
     pub(crate) async fn end(&self, grace: Duration) -> Found {
         let _stopping = self.census.stop_background();
         let (begun, clock) = (Instant::now(), tokio::time::Instant::now());
-        let is_clean = drain::until(grace, || {
-            if self.are_too_many() {
-                return false;
-            }
-            let leftovers = self.leftovers();
-            leftovers.are_allowed() && self.held_locks(&leftovers).is_empty()
-        })
-        .await;
+        let is_clean = self.drain(grace).await;
         let clock_stood_still =
             clock.elapsed().is_zero() && begun.elapsed() > Duration::from_millis(1);
         // A probe polls a task, which may let it end: done only once the test fails anyway.
@@ -132,6 +125,28 @@ impl Scope {
             room,
             unseen,
         }
+    }
+
+    /// Gives clean-up the grace that the dropped body of a test that was given up has spawned. Its
+    /// report is made, so this finds nothing.
+    ///
+    /// The future has to run in the runtime of the check.
+    pub(crate) async fn clean_up(&self, grace: Duration) {
+        let _stopping = self.census.stop_background();
+        self.drain(grace).await;
+    }
+
+    /// Waits until only allowed leftovers remain or the grace is over. Returns whether they are
+    /// allowed.
+    async fn drain(&self, grace: Duration) -> bool {
+        drain::until(grace, || {
+            if self.are_too_many() {
+                return false;
+            }
+            let leftovers = self.leftovers();
+            leftovers.are_allowed() && self.held_locks(&leftovers).is_empty()
+        })
+        .await
     }
 
     /// Adds the tasks that panicked, unless panics are allowed.

@@ -16,6 +16,7 @@ use crate::leak::report::Report;
 use crate::leak::report::findings::Findings;
 use crate::leak::settings::GRACE;
 use crate::panic::Panic;
+use crate::schedule::steering;
 
 /// The minimum time for threads to stop in the shutdown. On a busy machine even idle ones need
 /// some. Only a blocked thread uses all of it.
@@ -45,15 +46,17 @@ impl Teardown<'_> {
         watchdog::watch(test, Some(deadline)).ok()
     }
 
-    /// Ends a test that was given up or ended too late. Returns its report, and its output if it
-    /// has one.
+    /// Ends a test that was given up or ended too late: makes its report, drops its body, and gives
+    /// the clean-up that the drop spawned the grace. Returns the report, and the output of a body
+    /// that ended.
     pub(crate) fn give_up<F: TestBody + ?Sized>(
         self,
         given_up: End<F::Output>,
         runtime: CheckedRuntime,
         body: Pin<&mut F>,
+        grace: Duration,
     ) -> (Report, Option<F::Output>) {
-        let _watched = self.watch(FINDING_LINES);
+        let _watched = self.watch(grace.saturating_add(FINDING_LINES));
         let scope = &self.test.scope;
         let (report, output) = given_up.report(&runtime, self.test);
         // The watchdog prints this if the rest hangs.
@@ -62,7 +65,15 @@ impl Teardown<'_> {
         if let Err(panic) = contain(|| runtime.block_on(async { body.abandon() })) {
             discard(panic);
         }
-        let report = self.shut_down(runtime, SHUTDOWN).amend(report, scope);
+        let begun = Instant::now();
+        // The report stands: an explored run must not record these steps.
+        let clean_up = || runtime.block_on(scope.clean_up(grace));
+        if let Err(panic) = contain(|| steering::suspended(clean_up)) {
+            discard(panic);
+        }
+        let rest_of_grace = grace.saturating_sub(begun.elapsed());
+        let shutdown = self.shut_down(runtime, rest_of_grace.max(SHUTDOWN));
+        let report = shutdown.amend(report, scope);
         let report = report.amend(|findings| scope.add_panics(findings));
         (report, output)
     }
