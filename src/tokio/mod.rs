@@ -22,7 +22,8 @@
 //! ```
 //!
 //! Integration tests build your library without `cfg(test)`, so use a feature: make `straggler-tokio` an
-//! optional dependency, and replace `#[cfg(test)]` with the feature's `cfg`.
+//! optional dependency, turn its feature on in a dev-dependency of the crate on itself, and replace
+//! `#[cfg(test)]` with the feature's `cfg`. The guide shows the manifest under "Leaked tasks".
 //!
 //! # What differs from tokio
 //!

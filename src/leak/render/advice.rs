@@ -265,7 +265,7 @@ fn leaked(report: &Report) -> Advice {
     }
     if has_own {
         steps.push(
-            "a helper that should run until the test ends: spawn it with `straggler::background`"
+            "a helper that the test spawns itself, to run until it ends: use `straggler::background`"
                 .to_owned(),
         );
     }

@@ -455,7 +455,10 @@ impl<'a> Finding<'a> {
             let name = alike[0].name();
             find(None, alike.len(), What::Thread { name });
         }
-        if let Some(message) = &report.findings().threads_unknown {
+        // As the verdict itself, it is listed already.
+        let is_verdict = matches!(report.verdict(), Verdict::CheckFailed(_));
+        let unknown = report.findings().threads_unknown.as_ref();
+        if let Some(message) = unknown.filter(|_| !is_verdict) {
             find(Some(report.place()), 1, What::CheckFailed { message });
         }
         findings
@@ -714,6 +717,18 @@ mod tests {
 
     use super::{Duration, Place, Report, Role, Summary, Wait, WaitsFor, append, line};
     use crate::leak::report::findings::{Ending, Findings};
+
+    #[test]
+    fn unlisted_threads_alone_are_one_finding() {
+        let findings = Findings {
+            threads_unknown: Some("could not list them".to_owned()),
+            ..Findings::none(Some("pays"), Location::caller())
+        };
+        let report = Report::rank(findings).unwrap();
+        let line = line(&Summary::of(&report, Role::Fails)).unwrap();
+        let kind = r#""kind":"check_failed""#;
+        assert_eq!(line.matches(kind).count(), 1, "{line}");
+    }
 
     #[test]
     fn line_writes_fields_in_documented_order() {

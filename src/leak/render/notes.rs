@@ -13,7 +13,8 @@ const SHADOW: &str =
     "depend on `straggler-tokio` (folder `tokio/` of the straggler repository) and add
     extern crate straggler_tokio as tokio;
 at the root of the crate that spawns: the test file, or lib.rs, under `#[cfg(test)]` for unit tests.
-Tests in `tests/` build the library without `cfg(test)`: use an optional dependency and its feature.";
+Tests in `tests/` build the library without `cfg(test)`: make it optional there, and turn its feature on
+in a dev-dependency of the crate on itself (docs/leaks.md shows the manifest).";
 
 /// Writes how to see more than this build shows, then one line a note.
 pub(crate) fn write_notes(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {

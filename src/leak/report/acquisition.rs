@@ -91,7 +91,7 @@ impl fmt::Debug for Acquisition {
             .field("place", &format_args!("{}", self.place))
             .field("by", &self.by)
             .field("time", &self.time())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -198,8 +198,7 @@ impl Report {
     /// Whether all findings are panics of tasks.
     pub(crate) fn has_panics_alone(&self) -> bool {
         let mut found = self.ranked().into_iter();
-        found.all(|kind| matches!(kind, Verdict::Panicked | Verdict::CheckFailed(_)))
-            && *self.verdict() == Verdict::Panicked
+        found.all(|kind| kind == Verdict::Panicked) && *self.verdict() == Verdict::Panicked
     }
 
     /// Returns the leaked closures of [`straggler::spawn_blocking`](crate::spawn_blocking), in the order of
