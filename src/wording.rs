@@ -71,7 +71,7 @@ pub(crate) const NAME: usize = 100;
 #[cfg(feature = "tokio")]
 pub(crate) const TEXT: usize = 4_000;
 
-/// Cuts a text after so many characters, and says how many it cut.
+/// Cuts a text after `limit` characters, and says how many it cut.
 #[cfg(feature = "tokio")]
 pub(crate) fn cut(text: &str, limit: usize) -> Cow<'_, str> {
     // A character has at least one byte: most texts need no count.

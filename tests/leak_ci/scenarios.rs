@@ -351,7 +351,7 @@ async fn leaked_tasks_of_many_names() {
     }
 }
 
-/// Awaits itself so many times.
+/// Awaits itself `depth` times.
 fn nested(depth: usize) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(async move {
         match depth {

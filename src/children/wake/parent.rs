@@ -1,4 +1,4 @@
-//! The wakers of the parent: two places for them, one of which the owner uses.
+//! The wakers of the parent. There are two places for them; the owner uses one.
 //!
 //! A push that is granted the parent wakes it by the waker in its place. Meanwhile the parent may poll
 //! the combinator with another waker, on another thread or on the spot: that waker goes to the other
