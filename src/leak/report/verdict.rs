@@ -74,25 +74,46 @@ impl Verdict {
     /// Causes come before consequences: a task that panicked leaves others waiting, and a leaked task keeps
     /// a lock, not the other way round.
     pub(crate) fn ranked(findings: &Findings) -> Vec<Self> {
-        let has_tasks = !findings.tasks.is_empty() || findings.unseen > 0;
-        let has_blocking = !findings.blocking.is_empty() || findings.unseen_blocking > 0;
-        let has_panics = !findings.panics.is_empty();
+        // Without `..`: a new kind of finding needs a rank, or a reason to have none.
+        let Findings {
+            test: _,
+            place: _,
+            ending,
+            tasks,
+            unseen,
+            allowed: _,
+            panics,
+            panics_at_shutdown,
+            also_left: _,
+            blocking,
+            unseen_blocking,
+            may_be_tasks: _,
+            threads,
+            threads_unknown,
+            locks,
+            clock_stood_still: _,
+            unused_rules: _,
+            places_were_needed: _,
+        } = findings;
+        let has_tasks = !tasks.is_empty() || *unseen > 0;
+        let has_blocking = !blocking.is_empty() || *unseen_blocking > 0;
+        let has_panics = !panics.is_empty();
         // A leaked task that panics when the runtime drops it does so because it leaked.
-        let is_cause = findings.panics.len() > findings.panics_at_shutdown;
+        let is_cause = panics.len() > *panics_at_shutdown;
         let kinds = [
             (has_panics && is_cause, Self::Panicked),
             (has_tasks, Self::Leaked),
             (has_panics && !is_cause, Self::Panicked),
             (has_blocking, Self::BlockingLeaked),
-            (!findings.locks.is_empty(), Self::LocksHeld),
-            (!findings.threads.is_empty(), Self::ThreadsLeaked),
+            (!locks.is_empty(), Self::LocksHeld),
+            (!threads.is_empty(), Self::ThreadsLeaked),
         ];
-        let ending = findings.ending.as_ref().map(Self::of_ending);
+        let ending = ending.as_ref().map(Self::of_ending);
         let found = kinds
             .into_iter()
             .filter_map(|(is_found, kind)| is_found.then_some(kind));
         // A search that failed is a note on other findings, and a verdict only without any.
-        let failed = findings.threads_unknown.clone().map(Self::CheckFailed);
+        let failed = threads_unknown.clone().map(Self::CheckFailed);
         ending.into_iter().chain(found).chain(failed).collect()
     }
 
