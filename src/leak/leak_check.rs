@@ -18,7 +18,7 @@ use crate::leak::watch::Watch;
 /// Runs a future and returns an error if it hangs, if a task or blocking work it started outlives
 /// it, or if a task panics.
 ///
-/// This is [`#[straggler::test]`](macro@crate::test) as a value. Each [`run`](Self::run) builds its
+/// This is `#[straggler::test]` as a value. Each [`run`](Self::run) builds its
 /// own runtime, so a check is charged only with its own tasks, even if other tests run in parallel.
 /// After the future:
 ///

@@ -1,6 +1,6 @@
 //! The leak check: a test fails if a task it started outlives it.
 //!
-//! Use the attribute [`#[straggler::test]`](macro@crate::test), or [`LeakCheck`] where an attribute
+//! Use the attribute `#[straggler::test]`, or [`LeakCheck`] where an attribute
 //! does not fit. A failing check yields a [`Report`], which programs read as [`json`].
 //! [`self_test()`] returns what the check can see in this build.
 

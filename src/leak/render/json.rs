@@ -1,6 +1,6 @@
 //! The JSON lines that `STRAGGLER_REPORT=<file>` writes, for programs to read.
 //!
-//! Straggler appends one object to the file for each test with [`#[straggler::test]`](macro@crate::test)
+//! Straggler appends one object to the file for each test with `#[straggler::test]`
 //! that has findings, whether or not the test fails on them. A clean test writes nothing. Shortened:
 //!
 //! ```json

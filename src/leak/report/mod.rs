@@ -153,7 +153,7 @@ impl Report {
         &self.0.verdict
     }
 
-    /// Returns the path of the test, or `None` without [`#[straggler::test]`](macro@crate::test).
+    /// Returns the path of the test, or `None` without `#[straggler::test]`.
     #[must_use]
     pub fn test(&self) -> Option<&str> {
         self.0.findings.test
