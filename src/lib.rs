@@ -103,12 +103,12 @@ pub mod future {
 ///
 /// 1. The body panics or returns an error.
 /// 2. The body exceeds its timeout, or deadlocks on a paused clock.
-/// 3. A task outlives the test.
-/// 4. A task panics, even if the test awaits its handle: straggler cannot see whether anyone checks
+/// 3. A task panics, even if the test awaits its handle: straggler cannot see whether anyone checks
 ///    the `JoinError`. For tests about panics use `panics = "allow"`.
+/// 4. A task outlives the test.
 /// 5. Blocking work outlives the test.
-/// 6. A thread outlives the test, with `threads = "deny"`.
-/// 7. A [`Lock`] is still held.
+/// 6. A [`Lock`] is still held.
+/// 7. A thread outlives the test, with `threads = "deny"`.
 ///
 /// A leak never satisfies `#[should_panic]`. Straggler prints the report and returns normally, so
 /// the test runner reports that the test did not panic.
