@@ -47,7 +47,7 @@ pub enum Verdict {
     },
     /// A task panicked. Tasks may have outlived the test too.
     Panicked,
-    /// A task outlived the test, and none panicked.
+    /// A task outlived the test. None panicked, except while the runtime dropped it.
     Leaked,
     /// A `spawn_blocking` closure outlived the test; no task did, and none panicked.
     BlockingLeaked,
