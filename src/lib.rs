@@ -122,9 +122,8 @@ pub mod future {
 ///   Build with line tables, or spawn through straggler.
 /// - **Deadlocks** are detected only on a paused clock, within two seconds, if the runtime is idle
 ///   and the body and all tasks wait for each other's locks, channels or tasks. Spawn every task
-///   through straggler; otherwise the timeout ends the test.
-/// - **A thread or another runtime** that takes more than a second to answer may look like a
-///   deadlock on a paused clock. Use `spawn_blocking`, or let the clock run.
+///   through straggler; otherwise the timeout ends the test. While another test or an unknown thread
+///   may end a wait, no deadlock is reported; only Linux can rule that out.
 /// - **A body that blocks its thread** cannot be interrupted. After the timeout a watchdog prints
 ///   the report; see `STRAGGLER_ON_HANG` below.
 ///

@@ -114,6 +114,7 @@ where
             // One note per exploration is enough, and every search starts with the plain order.
             notes_unused_rules: is_plain,
             ends_when_idle,
+            is_explored: true,
             ..self.settings.clone()
         };
         let body = &mut self.body;

@@ -92,6 +92,8 @@ pub(crate) struct Waits {
     pub(crate) calls: Vec<Call>,
     /// The future of a dependency that the innermost call awaits.
     pub(crate) on: Option<String>,
+    /// Whether only another task can end the wait.
+    pub(crate) is_for_task: bool,
     /// Whether tokio kept the clone to wake the task after others had a turn: the task yields, by
     /// itself or because its budget is spent.
     pub(crate) is_yield: bool,
@@ -124,8 +126,10 @@ impl Symbols {
         // Closures of tokio's `select!` and `join!` carry the path of the function around them.
         let is_own = |path: &String| calls.first().is_some_and(|call| call.function == *path);
         let mut paths = awaited.iter().rev().filter_map(Frame::awaited);
+        let modules = awaited.iter().filter_map(Frame::module);
         Waits {
             on: paths.find(|path| !is_own(path)),
+            is_for_task: is_for_task(modules.filter(|module| !is_own(module))),
             is_yield: awaited.iter().any(Frame::defers),
             calls,
         }
@@ -204,6 +208,45 @@ impl Symbols {
         })
     }
 }
+
+/// Whether a future with frames in these modules waits for another task, and for nothing outside the
+/// runtime.
+fn is_for_task(mut modules: impl Iterator<Item = String>) -> bool {
+    let starts_with = |module: &str, any: &[&str]| any.iter().any(|path| module.starts_with(path));
+    let mut has_leaf = false;
+    modules.all(|module| {
+        let is_leaf = starts_with(&module, &LEAVES);
+        has_leaf |= is_leaf;
+        is_leaf || starts_with(&module, &WRAPPERS)
+    }) && has_leaf
+}
+
+/// The modules of futures that only another task can complete. Timers and I/O complete without one.
+const LEAVES: [&str; 5] = [
+    "futures_channel::",
+    "straggler::sync::",
+    "tokio::runtime::task::",
+    "tokio::sync::",
+    "tokio::task::join_set::",
+];
+
+/// The modules of futures that may wrap such a future, or any other one.
+const WRAPPERS: [&str; 2] = ["tokio_util::sync::", "tokio_util::task::"];
+
+/// The modules that every kind of future uses, for its waker and its budget.
+const PLUMBING: [&str; 11] = [
+    "__rust",
+    "alloc::",
+    "core::",
+    "std::",
+    "straggler::",
+    "tokio::future::",
+    "tokio::loom::",
+    "tokio::sync::task::",
+    "tokio::task::coop::",
+    "tokio::trace::",
+    "tokio::util::",
+];
 
 /// Whether a panic with these frames, the innermost first, ends its task.
 fn ends_a_task(frames: impl Iterator<Item = Frame>) -> bool {
@@ -300,6 +343,31 @@ impl Frame {
         (!forwards).then_some(path)
     }
 
+    /// The path of the function, or with line tables alone a path made from the file. `None` for a frame that
+    /// says nothing of what the future waits for.
+    fn module(&self) -> Option<String> {
+        let path = function_path(&self.name);
+        let file = self.file.as_deref();
+        let module = match file.and_then(|file| tokio_file(file, &path)) {
+            _ if path.contains("::") => path,
+            Some(of_tokio) => {
+                let below = of_tokio.trim_start_matches("src/").trim_end_matches(".rs");
+                format!("tokio::{}::", below.replace('/', "::"))
+            }
+            None if self.is_standard() => return None,
+            None => match file.and_then(own_file) {
+                Some(own) => format!(
+                    "straggler::{}::",
+                    own.trim_end_matches(".rs").replace('/', "::")
+                ),
+                None => path,
+            },
+        };
+        let is_leaf = module.starts_with("straggler::sync::");
+        let is_plumbing = PLUMBING.iter().any(|path| module.starts_with(path));
+        (is_leaf || !is_plumbing).then_some(module)
+    }
+
     /// Whether std catches panics here.
     fn catches_panics(&self) -> bool {
         let path = function_path(&self.name);
@@ -361,7 +429,7 @@ const LIBRARIES: [&str; 6] = ["__rust", "alloc::", "core::", "futures", "std::",
 
 #[cfg(test)]
 mod tests {
-    use super::{Frame, OWN_FILES, ends_a_task};
+    use super::{Frame, OWN_FILES, ends_a_task, is_for_task};
 
     const CATCHES: (&str, &str) = (
         "catch_unwind<core::task::poll::Poll<!>, closure_env#0>",
@@ -453,6 +521,83 @@ mod tests {
         for (name, file) in [(path, file), ("poll_budget_available", file), (path, "")] {
             let awaited = frame(name, file).awaited();
             assert_eq!(awaited.as_deref(), Some("tokio::select!"), "{name} {file}");
+        }
+    }
+
+    /// Whether a future with these frames waits for another task.
+    fn waits_for_task(frames: &[(&str, &str)]) -> bool {
+        let frames = frames.iter().map(|(name, file)| frame(name, file));
+        is_for_task(frames.filter_map(|frame| frame.module()))
+    }
+
+    #[test]
+    fn waits_for_tasks_end_in_lock_channel_or_handle() {
+        for frames in [
+            // With full debug information, with line tables, without debug information.
+            &[
+                ("<core::task::wake::Waker as core::clone::Clone>::clone", ""),
+                ("tokio::loom::std::unsafe_cell::UnsafeCell<T>::with_mut", ""),
+                (
+                    "<tokio::sync::batch_semaphore::Acquire as core::future::future::Future>::poll",
+                    "",
+                ),
+                ("tokio::sync::mutex::Mutex<T>::lock::{{closure}}", ""),
+            ][..],
+            &[(
+                "{async_fn#0}<()>",
+                "/elsewhere/vendor/tokio-1.54.1/src/sync/mutex.rs",
+            )],
+            &[(
+                "<tokio::sync::batch_semaphore::Acquire as core::future::future::Future>::poll",
+                "",
+            )],
+            &[("tokio::runtime::task::join::JoinHandle<T>::poll", "")],
+            &[
+                ("tokio::sync::notify::Notified::poll", ""),
+                (
+                    "tokio_util::sync::cancellation_token::WaitForCancellationFuture::poll",
+                    "",
+                ),
+            ],
+        ] {
+            assert!(waits_for_task(frames), "{frames:?}");
+        }
+        for frames in [
+            // In release, inlining hides what registers the waker.
+            &[(
+                "tokio::sync::task::atomic_waker::AtomicWaker::register_by_ref",
+                "",
+            )][..],
+            &[],
+            &[(
+                "tokio_util::sync::cancellation_token::RunUntilCancelledFuture::poll",
+                "",
+            )],
+            // These wrap a future that waits for something else.
+            &[
+                (
+                    "tokio::runtime::io::scheduled_io::ScheduledIo::poll_readiness",
+                    "",
+                ),
+                ("tokio::net::tcp::listener::TcpListener::poll_accept", ""),
+                (
+                    "tokio_util::sync::cancellation_token::RunUntilCancelledFuture::poll",
+                    "",
+                ),
+            ],
+            &[
+                (
+                    "tokio::sync::task::atomic_waker::AtomicWaker::register_by_ref",
+                    "",
+                ),
+                ("poll", "/elsewhere/vendor/tokio-1.54.1/src/time/sleep.rs"),
+            ],
+            &[
+                ("tokio::sync::oneshot::Receiver<T>::poll", ""),
+                ("hyper::client::dispatch::Callback::poll", ""),
+            ],
+        ] {
+            assert!(!waits_for_task(frames), "{frames:?}");
         }
     }
 

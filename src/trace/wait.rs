@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::time::Duration;
 
+use crate::trace::place::Place;
 use crate::trace::symbols::{Call, Symbols, Waits};
 use crate::trace::waker::Trace;
 use crate::wording::{Age, TEXT, count, cut};
@@ -28,6 +29,15 @@ pub enum Wait {
     /// The task is pending but kept no waker when Straggler polled it again. Nothing can wake it, unless
     /// it still uses the waker of its first poll.
     Unwakeable,
+    /// The task was ready when Straggler polled it, though nothing had woken it: a lost wake-up.
+    LostWakeUp,
+    /// The task panicked when Straggler polled it, and nothing had woken it. In the test it only waits.
+    PanicsUnwoken {
+        /// The message of the panic, if it is a string.
+        message: Option<String>,
+        /// The line that panicked, if it is known.
+        place: Option<Place>,
+    },
     /// The task blocks its thread: one poll has been running for this long.
     Blocks(Duration),
     /// Nothing has ever polled the task.
@@ -71,6 +81,8 @@ pub struct WaitPlace {
     /// The calls in the user's code, the innermost first.
     calls: Vec<Call>,
     on: Option<String>,
+    /// Whether only another task can end the wait.
+    is_for_task: bool,
     children: Vec<String>,
 }
 
@@ -119,6 +131,7 @@ impl Wait {
             let Waits {
                 calls,
                 on,
+                is_for_task,
                 is_yield,
             } = symbols.waits(&capture.backtrace);
             let places = if capture.is_wake || is_yield {
@@ -129,6 +142,7 @@ impl Wait {
             let place = WaitPlace {
                 calls,
                 on,
+                is_for_task,
                 children: capture.children,
             };
             // One wait may keep several clones of the waker.
@@ -152,22 +166,9 @@ impl Wait {
     /// Whether only another task can end the wait: the task waits for a lock, a channel, a task, or for
     /// nothing at all. A deadlock consists of such waits.
     pub(crate) fn is_for_tasks(&self) -> bool {
-        // Timers and I/O are missing on purpose: they complete without another task.
-        let on_tasks = [
-            "futures_channel::",
-            "straggler::",
-            "tokio::runtime::task::",
-            "tokio::sync::",
-            "tokio::task::join_set::",
-            "tokio_util::sync::",
-            "tokio_util::task::",
-        ];
         match self {
-            Self::Unwakeable => true,
-            Self::At(places) => places.iter().all(|place| {
-                let on = place.on.as_deref().unwrap_or_default();
-                on_tasks.iter().any(|of_tasks| on.starts_with(of_tasks))
-            }),
+            Self::Unwakeable | Self::LostWakeUp | Self::PanicsUnwoken { .. } => true,
+            Self::At(places) => places.iter().all(|place| place.is_for_task),
             _ => false,
         }
     }
@@ -224,6 +225,19 @@ impl fmt::Display for Wait {
                 "can never be woken: its last poll kept no waker (unless something still holds an \
                  earlier one)",
             ),
+            Self::LostWakeUp => f.write_str(
+                "was ready when polled again, but nothing had woken it: a lost wake-up",
+            ),
+            Self::PanicsUnwoken { message, place } => {
+                f.write_str("was never woken, and panics when it is polled without a wake-up")?;
+                if let Some(message) = message {
+                    write!(f, ": {}", cut(message, TEXT))?;
+                }
+                match place {
+                    Some(place) => write!(f, "\n  panicked at {place}"),
+                    None => Ok(()),
+                }
+            }
             Self::Blocks(time) => write!(
                 f,
                 "blocks its thread: one poll has been running for {} and has not returned",

@@ -1,7 +1,7 @@
 //! Runs the body of a test until it ends, times out or deadlocks.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,11 @@ use tokio::task::coop::unconstrained;
 use tokio::time::sleep;
 
 use crate::contain::contain;
-use crate::leak::check::deadlock::find_deadlock;
-use crate::leak::check::progress::Progress;
+use crate::leak::check::deadlock::{find_deadlock, only_tasks_can_end};
+use crate::leak::check::drain::is_paused;
 use crate::leak::check::runtime::CheckedRuntime;
 use crate::leak::check::watched::RunningTest;
+use crate::leak::record::probe::Held;
 use crate::leak::report::Report;
 use crate::leak::report::findings::Ending;
 use crate::panic::Panic;
@@ -55,7 +56,12 @@ impl<T> End<T> {
             Self::Deadlock(report) => (report, None),
             Self::TimedOut => {
                 let wait = body.wait(&mut Symbols::default());
-                (give_up(Ending::Hung { timeout, wait }), None)
+                let report = give_up(Ending::Hung { timeout, wait });
+                // A timer or a slow peer may be missing on a running clock.
+                let is_paused = runtime.block_on(async { is_paused() });
+                let may_be_deadlock = is_paused && only_tasks_can_end(&report);
+                let report = report.amend(|findings| findings.may_be_deadlock = may_be_deadlock);
+                (report, None)
             }
             Self::Output(output) => (give_up_late(), Some(output)),
             Self::Panic(_) => (give_up_late(), None),
@@ -72,16 +78,30 @@ pub(crate) fn run_body<F: Future + ?Sized>(
     ends_when_idle: bool,
 ) -> End<F::Output> {
     let (task, scope) = (&test.body, &test.scope);
+    let mut held = Held::new();
     // The first probe comes from the watchdog, unless the caller wants one as soon as nothing can
     // run.
     let mut idle_after = ends_when_idle.then_some(NEVER);
     // The progress at which the last probe found a deadlock.
     let mut suspected_at = None;
+    let mut is_stuck = false;
     loop {
-        let body = tracked_body(test, body.as_mut(), idle_after.take());
+        let body = tracked_body(test, body.as_mut(), &mut held, idle_after.take());
         let was_idle = match contain(|| runtime.block_on(body)) {
             Ok(Ran::Ended(output)) => return End::Output(output),
             Err(panic) => return End::Panic(panic),
+            Ok(Ran::Stuck) => {
+                // Nothing can change that, so the body may be asked whether it was ready.
+                is_stuck = true;
+                test.probe_all();
+                continue;
+            }
+            Ok(_) if is_stuck => {
+                let wait = task.wait(&mut Symbols::default());
+                let report =
+                    contain(|| runtime.block_on(scope.give_up(Ending::Deadlocked { wait })));
+                return End::Deadlock(report.unwrap_or_else(|panic| scope.failed(&panic)));
+            }
             Ok(_) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
                 return End::TimedOut;
             }
@@ -89,7 +109,7 @@ pub(crate) fn run_body<F: Future + ?Sized>(
             Ok(Ran::Probed { when_idle }) => when_idle,
         };
         let progress = scope.census.progress(task);
-        let found = contain(|| runtime.block_on(find_deadlock(scope, task, &test.threads)));
+        let found = contain(|| runtime.block_on(find_deadlock(test)));
         // The probe polled everything, which may have let a task continue. A deadlock is certain
         // only if a second probe, made while the runtime is idle, finds it with no progress in
         // between.
@@ -99,26 +119,24 @@ pub(crate) fn run_body<F: Future + ?Sized>(
             }
             Some(_) => {
                 idle_after = Some(MOMENT);
-                // The next round begins with one poll of the body.
-                suspected_at = scope
-                    .census
-                    .progress(task)
-                    .map(Progress::with_one_poll_more);
+                suspected_at = progress;
             }
             None => suspected_at = None,
         }
-        task.clear_trace();
+        task.clear_answer();
     }
 }
 
 /// Why a run of the body stopped.
 enum Ran<T> {
     Ended(T),
-    /// A probed poll recorded where the body waits: it timed out, or may be deadlocked.
+    /// The body answered a probe: it timed out, or may be deadlocked.
     Probed {
         /// Whether nothing else could run at the probe.
         when_idle: bool,
     },
+    /// The clock is paused, nothing can run, and nothing can ever wake the body.
+    Stuck,
 }
 
 /// Runs the body of a test as a recorded task. With `idle_after`, also probes everything when
@@ -126,36 +144,49 @@ enum Ran<T> {
 async fn tracked_body<F: Future + ?Sized>(
     test: &RunningTest,
     mut body: Pin<&mut F>,
+    held: &mut Held<F::Output>,
     idle_after: Option<Duration>,
 ) -> Ran<F::Output> {
     let task = &test.body;
     // A paused clock advances to the next timer only when nothing can run.
-    let mut idle = pin!(idle_after.map(|after| unconstrained(sleep(after))));
-    let mut is_idle = move |context: &mut Context<'_>| {
-        let idle = idle.as_mut().as_pin_mut();
-        idle.is_some_and(|idle| idle.poll(context).is_ready())
-    };
+    let idle_timer = |after| Box::pin(unconstrained(sleep(after)));
+    let mut idle = idle_after.map(idle_timer);
     let mut was_idle = false;
-    let output = poll_fn(|context| {
-        if !was_idle && is_idle(context) {
+    let ran = poll_fn(|context| {
+        let mut timer = idle.as_mut().filter(|_| !was_idle);
+        if timer
+            .as_mut()
+            .is_some_and(|idle| idle.as_mut().poll(context).is_ready())
+        {
             was_idle = true;
-            test.probe_all();
+            if task.is_unwakeable() {
+                return Poll::Ready(Ran::Stuck);
+            }
+            test.probe_wakeable();
         }
-        match task.poll(context, |context| body.as_mut().poll(context)) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending if task.has_trace() => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
+        // The timer and a new `block_on` poll this too, and must not heal a lost wake-up.
+        if task.is_due() {
+            let poll = |context: &mut Context<'_>| body.as_mut().poll(context);
+            if let Poll::Ready(output) = task.poll(context, held, poll) {
+                return Poll::Ready(Ran::Ended(output));
+            }
         }
+        if task.has_answered() {
+            return Poll::Ready(Ran::Probed {
+                when_idle: was_idle,
+            });
+        }
+        if idle.is_none() && task.is_unwakeable() && is_paused() {
+            let timer = idle.insert(idle_timer(NEVER));
+            // Far in the future: this only registers it.
+            _ = timer.as_mut().poll(context);
+        }
+        Poll::Pending
     })
     .await;
-    match output {
-        Some(output) => {
-            task.end();
-            Ran::Ended(output)
-        }
-        // Does not end the task: the body may be probed again.
-        None => Ran::Probed {
-            when_idle: was_idle,
-        },
+    // A probe does not end the task: it may be probed again.
+    if let Ran::Ended(_) = ran {
+        task.end();
     }
+    ran
 }

@@ -183,34 +183,49 @@ impl Census {
         tokio::time::Instant::now()
     }
 
-    /// Probes every live task for where it waits, without waiting for the traces.
+    /// Probes every live task for where it waits, without waiting for the answers.
     pub(crate) fn probe_tasks(&self) {
         for task in self.tasks() {
             task.probe();
         }
     }
 
-    /// Waits until every probed task has a trace, at most [`PROBE_TIMEOUT`].
-    pub(crate) async fn await_traces(&self) {
+    /// Probes the live tasks that something may still wake.
+    ///
+    /// The test may go on after this. The others can never run again, and a poll could heal them.
+    pub(crate) fn probe_wakeable_tasks(&self) {
+        for task in self.tasks() {
+            if !task.is_unwakeable() {
+                task.probe();
+            }
+        }
+    }
+
+    /// Waits until every probed task has answered, at most [`PROBE_TIMEOUT`].
+    pub(crate) async fn await_answers(&self) {
+        self.await_all(|_| false).await;
+    }
+
+    /// The same, without the tasks that nothing can wake.
+    pub(crate) async fn await_wakeable_answers(&self) {
+        self.await_all(Task::is_unwakeable).await;
+    }
+
+    async fn await_all(&self, is_spared: impl Fn(&Task) -> bool) {
         let unseen = self.unseen();
-        for task in self.tasks().iter().filter(|task| !task.has_trace()) {
+        let is_missing = |task: &&Arc<Task>| !task.has_answered() && !is_spared(task);
+        for task in self.tasks().iter().filter(is_missing) {
             // Spawned after the probe, perhaps by a probed poll.
             task.probe();
         }
         drain::until(PROBE_TIMEOUT, || {
+            let tasks = self.tasks();
+            let mut tasks = tasks.iter().filter(|task| task.kind != Kind::Hooked);
             // A task that ends instead leaves the record a moment before the runtime stops counting
             // it.
-            self.have_traces() && self.unseen() <= unseen
+            !tasks.any(|task| is_missing(&task)) && self.unseen() <= unseen
         })
         .await;
-    }
-
-    /// Returns whether every live task that can have a trace has one.
-    fn have_traces(&self) -> bool {
-        let tasks = self.tasks();
-        tasks
-            .iter()
-            .all(|task| task.kind == Kind::Hooked || task.has_trace())
     }
 }
 

@@ -128,7 +128,7 @@ fn hold(released: Receiver<()>) {
 }
 
 /// Returns whether the clock of the current runtime is paused.
-fn is_paused() -> bool {
+pub(crate) fn is_paused() -> bool {
     let clock = tokio::time::Instant::now();
     let real = Instant::now();
     // A running clock shows a later time as soon as the system's clock does.

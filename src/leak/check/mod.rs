@@ -9,6 +9,7 @@ pub(crate) mod census;
 pub(crate) mod deadlock;
 pub(crate) mod drain;
 pub(crate) mod leftovers;
+pub(crate) mod outsiders;
 pub(crate) mod post_shutdown;
 pub(crate) mod progress;
 pub(crate) mod run;

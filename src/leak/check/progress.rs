@@ -9,13 +9,3 @@ pub(crate) struct Progress {
     pub(crate) polls_of_tasks: usize,
     pub(crate) polls_of_body: usize,
 }
-
-impl Progress {
-    /// Returns this progress after one more poll of the body.
-    pub(crate) fn with_one_poll_more(self) -> Self {
-        Self {
-            polls_of_body: self.polls_of_body + 1,
-            ..self
-        }
-    }
-}

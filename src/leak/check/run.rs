@@ -3,6 +3,7 @@
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
@@ -118,6 +119,8 @@ fn run_if_possible<F: TestBody + ?Sized>(
         scope,
         body: body_task,
         threads,
+        is_on_main: thread::current().name() == Some("main"),
+        is_explored: settings.is_explored,
         timeout,
         on_hang: environment.on_hang(),
         stall: Mutex::default(),

@@ -93,12 +93,12 @@ impl Scope {
         let is_clean = self.drain(grace).await;
         let clock_stood_still =
             clock.elapsed().is_zero() && begun.elapsed() > Duration::from_millis(1);
-        // A probe polls a task, which may let it end: done only once the test fails anyway.
+        // The test fails anyway. The outcome that a probe brings about is held back, so the leak stays.
         if !is_clean && !self.leftovers().are_allowed() {
             self.census.probe_tasks();
-            self.census.await_traces().await;
+            self.census.await_answers().await;
         }
-        // Collected again, since tasks may have ended during the probe.
+        // Collected again, since a task may have been woken and have ended meanwhile.
         let leftovers = self.leftovers();
         let locks = self.held_locks(&leftovers);
         let mut findings = Findings {
@@ -177,7 +177,7 @@ impl Scope {
     /// The caller has probed them while it polled the body, since that may poll tasks of a
     /// `LocalSet`. The future has to run in the runtime of the check.
     pub(crate) async fn give_up(&self, ending: Ending) -> Report {
-        self.census.await_traces().await;
+        self.census.await_answers().await;
         self.with_tasks(ending, &mut Symbols::default())
     }
 

@@ -27,6 +27,12 @@ pub(crate) trait Test: Send + Sync {
 
     /// Reports a test that did not end after the probe.
     fn give_up(&self);
+
+    /// Returns whether the last checks saw no progress on a paused clock.
+    fn stands_still(&self) -> bool;
+
+    /// Returns how many threads the test has, without the main thread of the process.
+    fn thread_count(&self) -> usize;
 }
 
 struct Watchdog {
@@ -103,6 +109,13 @@ impl Drop for Watched {
         let entry = locked().remove(self.0);
         drop(entry);
     }
+}
+
+/// Returns the tests that are running.
+pub(crate) fn tests() -> Vec<Arc<dyn Test>> {
+    let watchdog = locked();
+    let tests = watchdog.tests.iter();
+    tests.map(|entry| Arc::clone(&entry.test)).collect()
 }
 
 /// The loop of the watchdog thread.
@@ -201,6 +214,14 @@ mod tests {
 
         fn give_up(&self) {
             _ = self.0.send("give up");
+        }
+
+        fn stands_still(&self) -> bool {
+            false
+        }
+
+        fn thread_count(&self) -> usize {
+            1
         }
     }
 

@@ -24,6 +24,10 @@ pub(crate) struct RunningTest {
     pub(crate) scope: Scope,
     pub(crate) body: Arc<Task>,
     pub(crate) threads: Arc<ThreadCount>,
+    /// Whether it runs on the main thread of the process.
+    pub(crate) is_on_main: bool,
+    /// Whether it is a run of an exploration.
+    pub(crate) is_explored: bool,
     pub(crate) timeout: Duration,
     pub(crate) on_hang: OnHang,
     pub(crate) stall: Mutex<Stall>,
@@ -51,7 +55,7 @@ impl watchdog::Test for RunningTest {
             && self.scope.census.runtime.runtime_flavor() != RuntimeFlavor::MultiThread
             && self.threads.now() == 0;
         if may_be_stuck {
-            self.probe_all();
+            self.probe_wakeable();
         }
     }
 
@@ -70,14 +74,30 @@ impl watchdog::Test for RunningTest {
             "The test blocks its thread",
         );
     }
+
+    fn stands_still(&self) -> bool {
+        lock(&self.stall).unchanged >= STALLED_CHECKS
+    }
+
+    fn thread_count(&self) -> usize {
+        self.threads.now() + usize::from(!self.is_on_main)
+    }
 }
 
 impl RunningTest {
-    /// Probes the tasks and the body. The body comes last, since its poll may poll tasks of a
-    /// `LocalSet`.
+    /// Probes the tasks and the body, once the test has failed. The body comes last, since its poll may
+    /// poll tasks of a `LocalSet`.
     pub(crate) fn probe_all(&self) {
         self.scope.census.probe_tasks();
         self.body.probe();
+    }
+
+    /// Probes everything that something may still wake, while the test may go on.
+    pub(crate) fn probe_wakeable(&self) {
+        self.scope.census.probe_wakeable_tasks();
+        if !self.body.is_unwakeable() {
+            self.body.probe();
+        }
     }
 
     /// Returns whether enough checks in a row, this one included, saw no progress.
@@ -122,6 +142,14 @@ impl watchdog::Test for EndingTest {
         let cause = "A leftover blocks the test's thread, while polled or dropped";
         end(&report, role, test.on_hang, cause);
     }
+
+    fn stands_still(&self) -> bool {
+        false
+    }
+
+    fn thread_count(&self) -> usize {
+        watchdog::Test::thread_count(&*self.0)
+    }
 }
 
 /// Prints the report, and aborts the process or says that the test cannot be interrupted.
@@ -159,6 +187,7 @@ mod tests {
     use crate::leak::check::census::Census;
     use crate::leak::check::scope::Scope;
     use crate::leak::check::watchdog::Test as _;
+    use crate::leak::record::probe::Held;
     use crate::leak::record::session::Session;
     use crate::leak::record::task::{Kind, Spawner, Task};
     use crate::leak::settings::environment::OnHang;
@@ -177,12 +206,21 @@ mod tests {
             scope: Scope::new(census, Rules::default(), false, None, place),
             body: Arc::clone(&body),
             threads: Arc::default(),
+            is_on_main: false,
+            is_explored: false,
             timeout: Duration::MAX,
             on_hang: OnHang::Wait,
             stall: Mutex::default(),
             found: OnceLock::new(),
         };
-        let pending = poll_fn(|context| body.poll(context, |_| Poll::<()>::Pending));
+        let (mut held, mut kept) = (Held::new(), None);
+        let pending = poll_fn(|context| {
+            body.poll(context, &mut held, |context| {
+                // A body that nothing can wake need not be asked where it waits.
+                kept = Some(context.waker().clone());
+                Poll::<()>::Pending
+            })
+        });
         let mut pending = task::spawn(pending);
         assert_pending!(pending.poll());
         for _ in 0..STALLED_CHECKS {

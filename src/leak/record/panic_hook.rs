@@ -100,16 +100,17 @@ thread_local! {
 /// Calls `run`, and also returns the last panic of this thread meanwhile. `is_quiet` keeps the
 /// previous hook from printing it. Captures nothing if the hook is not installed.
 pub(crate) fn capture_panics<R>(is_quiet: bool, run: impl FnOnce() -> R) -> (R, Option<Captured>) {
-    struct EndsCapture;
+    struct EndsCapture(Option<Capture>);
     impl Drop for EndsCapture {
         fn drop(&mut self) {
-            CAPTURE.set(None);
+            CAPTURE.set(self.0.take());
         }
     }
 
     let last = None;
-    CAPTURE.set(Some(Capture { is_quiet, last }));
-    let ends_capture = EndsCapture;
+    // An explored run captures too, and may probe its tasks.
+    let outer = CAPTURE.replace(Some(Capture { is_quiet, last }));
+    let ends_capture = EndsCapture(outer);
     let outcome = run();
     let last = CAPTURE.take().and_then(|capture| capture.last);
     drop(ends_capture);

@@ -173,7 +173,7 @@ where
 /// Wraps the future of a task that the caller spawns in the current runtime.
 ///
 /// The caller drops the [`Spawning`] after the spawn.
-pub(crate) fn track<F>(
+pub(crate) fn track<F: Future>(
     future: F,
     kind: Kind,
     name: Option<Cow<'static, str>>,
@@ -183,7 +183,7 @@ pub(crate) fn track<F>(
 }
 
 /// Wraps the future of a task like [`track`], and claims its result for a combinator.
-pub(crate) fn track_claimed<F>(
+pub(crate) fn track_claimed<F: Future>(
     future: F,
     name: Option<Cow<'static, str>>,
     spawned_at: &'static Location<'static>,
@@ -194,7 +194,7 @@ pub(crate) fn track_claimed<F>(
 }
 
 /// Wraps the future of a task like [`track`], for a spawn in another runtime.
-pub(crate) fn track_on<F>(
+pub(crate) fn track_on<F: Future>(
     runtime: &Handle,
     future: F,
     spawned_at: &'static Location<'static>,
@@ -208,7 +208,7 @@ pub(crate) fn track_on<F>(
     )
 }
 
-fn track_in<F>(
+fn track_in<F: Future>(
     session: Option<Arc<Session>>,
     future: F,
     kind: Kind,

@@ -4,21 +4,27 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::panic::Location;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use backtrace::Backtrace;
 use tokio::task;
 
+use crate::contain::contain;
+use crate::leak::record::panic_hook::capture_panics;
+use crate::leak::record::probe::{Answer, Held};
+use crate::leak::record::task_waker::{TaskWaker, WakeUp, probing};
 use crate::mutex::lock;
+use crate::panic::Panic;
 use crate::schedule::recorder::BODY;
 use crate::schedule::steering;
 use crate::trace::place::{Place, is_standard, tokio_file};
 use crate::trace::symbols::{Call, Symbols};
 use crate::trace::wait::Wait;
-use crate::trace::waker::{self, Trace};
+use crate::trace::waker;
 
 /// How many spawners of spawners a record keeps. A chain of tasks that each spawn their successor
 /// must not grow the memory without bound.
@@ -89,7 +95,7 @@ pub(crate) enum Spawner {
     Thread,
 }
 
-/// What the polls of a task showed. Only the first poll and probed polls take a lock.
+/// What the polls of a task showed. Only wake-ups and probed polls take a lock.
 #[derive(Debug, Default)]
 struct Progress {
     /// The number of polls, not counting polls that only a probe caused.
@@ -99,9 +105,9 @@ struct Progress {
     poll_began: AtomicU64,
     /// Whether the next poll records where the task waits.
     is_probed: AtomicBool,
-    trace: Mutex<Option<Trace>>,
-    /// Wakes the task for a probe. Tokio polls a task with the same waker every time.
-    waker: Mutex<Option<Waker>>,
+    answer: Mutex<Option<Answer>>,
+    /// Set by the first poll.
+    waker: OnceLock<TaskWaker>,
 }
 
 thread_local! {
@@ -179,28 +185,87 @@ impl Task {
     }
 
     /// Polls the task's future, and records where it waits if it is probed.
+    ///
+    /// If only the probe asked for the poll, an outcome is held back in `held` until something wakes the task.
     pub(crate) fn poll<T>(
         self: &Arc<Self>,
         context: &mut Context<'_>,
+        held: &mut Held<T>,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         let progress = &self.progress;
+        let waker = progress
+            .waker
+            .get_or_init(|| TaskWaker::new(context.waker()));
         let is_first = progress.polls.load(Relaxed) == 0;
-        if is_first {
-            *lock(&progress.waker) = Some(context.waker().clone());
-        }
-        // Relaxed is enough: the flag guards no other data, and the probe sets it before it wakes,
+        // Relaxed is enough: the flag guards no other data, and the probe sets it before it asks for the poll,
         // so the resulting poll sees it.
         let is_probed = progress.is_probed.load(Relaxed);
-        if is_first || !is_probed {
-            progress.polls.fetch_add(1, Relaxed);
+        let is_due = match waker.take_wake_up() {
+            WakeUp::Real => true,
+            WakeUp::ByProbe => is_first,
+            // The first poll, or one that the runtime makes for a reason of its own.
+            WakeUp::None => is_first || !is_probed,
+        };
+        if !is_due {
+            return self.poll_unwoken(waker, held, poll);
         }
+        if let Some(outcome) = held.take() {
+            self.clear_answer();
+            return Poll::Ready(outcome.unwrap_or_else(|panic| panic.resume()));
+        }
+        progress.polls.fetch_add(1, Relaxed);
+        let context = &mut waker.context();
         if is_probed {
             // A steered join polls one child at a time; the trace needs all of them.
             return steering::suspended(|| self.poll_now(context, poll));
         }
         let poll = |context: &mut Context<'_>| self.poll_now(context, poll);
         steering::poll(self.number, || self.label(), context, poll)
+    }
+
+    /// Polls a task that nothing has woken, and holds the outcome back.
+    #[cold]
+    fn poll_unwoken<T>(
+        self: &Arc<Self>,
+        waker: &TaskWaker,
+        held: &mut Held<T>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let progress = &self.progress;
+        progress.is_probed.store(false, Relaxed);
+        if let Some(answer) = held.answer() {
+            *lock(&progress.answer) = Some(answer);
+            return Poll::Pending;
+        }
+        self.note_begin();
+        let _polled = Polled(progress);
+        let traced = |context: &mut Context<'_>| waker::poll(context.waker(), poll);
+        let poll = || self.enter(|| traced(&mut waker.context()));
+        let poll = || probing(|| steering::suspended(poll));
+        // Quietly: the test has not panicked. The report has the message.
+        let (polled, captured) = capture_panics(true, || contain(poll));
+        let (outcome, answer) = match polled {
+            Ok((Poll::Pending, trace)) => {
+                *lock(&progress.answer) = Some(Answer::Waits(trace));
+                return Poll::Pending;
+            }
+            Ok((Poll::Ready(output), _)) => (Ok(output), Answer::Ready),
+            Err(panic) => {
+                let answer = Answer::Panicked {
+                    message: panic.message().map(str::to_owned),
+                    place: captured.map(|(_, place)| place),
+                };
+                (Err(panic), answer)
+            }
+        };
+        // A wake-up that came meanwhile makes the outcome the test's own. A later one leads to another poll.
+        if waker.wake_up() == WakeUp::Real {
+            return Poll::Ready(outcome.unwrap_or_else(|panic: Panic| panic.resume()));
+        }
+        *lock(&progress.answer) = Some(answer.clone());
+        held.hold(outcome, answer);
+        Poll::Pending
     }
 
     /// Returns the place that spawned the task.
@@ -258,7 +323,7 @@ impl Task {
         }
         let (outcome, trace) = self.enter(|| waker::poll(context.waker(), poll));
         if outcome.is_pending() {
-            *lock(&progress.trace) = Some(trace);
+            *lock(&progress.answer) = Some(Answer::Waits(trace));
         }
         outcome
     }
@@ -280,41 +345,66 @@ impl Task {
         poll_began.store(now.saturating_add(1), Relaxed);
     }
 
-    /// Clears the trace, and wakes the task so that its next poll records a new one.
+    /// Clears the answer, and makes the runtime poll the task for a new one.
     pub(crate) fn probe(&self) {
-        *lock(&self.progress.trace) = None;
+        self.clear_answer();
         self.progress.is_probed.store(true, Relaxed);
-        let waker = lock(&self.progress.waker).clone();
-        if let Some(waker) = waker {
-            waker.wake();
+        if let Some(waker) = self.progress.waker.get() {
+            waker.request_poll();
         }
     }
 
-    /// Clears the trace.
-    pub(crate) fn clear_trace(&self) {
-        *lock(&self.progress.trace) = None;
+    /// Clears the answer to the last probe.
+    pub(crate) fn clear_answer(&self) {
+        *lock(&self.progress.answer) = None;
     }
 
-    /// Returns whether a poll has recorded a trace since the last probe.
-    pub(crate) fn has_trace(&self) -> bool {
-        lock(&self.progress.trace).is_some()
+    /// Returns whether the task has answered the last probe.
+    pub(crate) fn has_answered(&self) -> bool {
+        lock(&self.progress.answer).is_some()
     }
 
-    /// Returns where the task waits by its trace, or else what its polls show.
+    /// Returns whether the task is to be polled: for the first time, because it was woken, or for a probe.
+    pub(crate) fn is_due(&self) -> bool {
+        let progress = &self.progress;
+        let waker = progress.waker.get();
+        progress.is_probed.load(Relaxed)
+            || waker.is_none_or(|waker| waker.wake_up() != WakeUp::None)
+    }
+
+    /// Returns whether nothing can ever wake the task: it is pending, nothing has woken it, and nothing holds a
+    /// clone of its waker.
+    pub(crate) fn is_unwakeable(&self) -> bool {
+        let progress = &self.progress;
+        let polls = progress.polls.load(Acquire);
+        let is_unwakeable = polls > 0
+            && !self.is_in_poll()
+            && progress
+                .waker
+                .get()
+                .is_some_and(|waker| waker.wake_up() == WakeUp::None && !waker.is_held());
+        // Otherwise a poll came in between, so something had woken it.
+        is_unwakeable && progress.polls.load(Acquire) == polls
+    }
+
+    /// Returns where the task waits by its answer to a probe, or else what its polls show.
     pub(crate) fn wait(&self, symbols: &mut Symbols) -> Wait {
         if self.kind == Kind::Hooked {
             return Wait::Unknown;
         }
         let progress = &self.progress;
-        let Some(trace) = lock(&progress.trace).clone() else {
+        match lock(&progress.answer).clone() {
+            Some(Answer::Waits(trace)) => Wait::of(trace, symbols),
+            Some(Answer::Ready) => Wait::LostWakeUp,
+            Some(Answer::Panicked { message, place }) => Wait::PanicsUnwoken { message, place },
             // No poll since the probe: the task never started, or one blocks its thread.
-            return match (progress.polls.load(Relaxed), self.in_poll_for()) {
+            None => match (progress.polls.load(Relaxed), self.in_poll_for()) {
                 (0, _) => Wait::Unstarted,
                 (_, Some(time)) => Wait::Blocks(time),
+                (_, None) if self.is_unwakeable() => Wait::Unwakeable,
                 (_, None) => Wait::Unanswered,
-            };
-        };
-        Wait::of(trace, symbols)
+            },
+        }
     }
 
     /// Returns whether a poll is in progress.
@@ -344,10 +434,11 @@ impl Task {
         self.is_counted.store(true, Relaxed);
     }
 
-    /// Drops the waker, which keeps the task's memory alive.
+    /// Drops the runtime's waker, which keeps the task's memory alive.
     pub(crate) fn end(&self) {
-        let waker = lock(&self.progress.waker).take();
-        drop(waker);
+        if let Some(waker) = self.progress.waker.get() {
+            waker.end();
+        }
     }
 }
 
@@ -397,6 +488,7 @@ mod tests {
     use std::task::{Context, Poll, Wake, Waker};
 
     use super::{Kind, Spawner, Task};
+    use crate::leak::record::probe::Held;
 
     struct Silent;
     impl Wake for Silent {
@@ -409,7 +501,8 @@ mod tests {
         let task = Task::new(1, Kind::Tracked, None, Location::caller(), Spawner::Thread);
         let task = Arc::new(task);
         let waker = Waker::from(Arc::clone(&silent));
-        let polled = task.poll(&mut Context::from_waker(&waker), |_| Poll::<()>::Pending);
+        let context = &mut Context::from_waker(&waker);
+        let polled = task.poll(context, &mut Held::new(), |_| Poll::<()>::Pending);
         assert!(polled.is_pending());
         drop(waker);
         assert_eq!(
@@ -426,16 +519,15 @@ mod tests {
         let task = Task::new(1, Kind::Tracked, None, Location::caller(), Spawner::Thread);
         let task = Arc::new(task);
         let poll = || {
-            let polled = task.poll(&mut Context::from_waker(Waker::noop()), |_| {
-                Poll::<()>::Pending
-            });
+            let context = &mut Context::from_waker(Waker::noop());
+            let polled = task.poll(context, &mut Held::new(), |_| Poll::<()>::Pending);
             assert!(polled.is_pending());
         };
         poll();
         assert_eq!(task.polls(), Some(1));
         task.probe();
         poll();
-        assert!(task.has_trace());
+        assert!(task.has_answered());
         assert_eq!(task.polls(), Some(1));
         poll();
         assert_eq!(task.polls(), Some(2));

@@ -12,6 +12,7 @@ use pin_project::{pin_project, pinned_drop};
 use crate::contain::{contain, discard};
 use crate::leak::record::claim::{Claim, Claimed};
 use crate::leak::record::panic_hook;
+use crate::leak::record::probe::Held;
 use crate::leak::record::session::Session;
 use crate::leak::record::task::{Kind, Task};
 use crate::panic::Panic;
@@ -20,20 +21,22 @@ use crate::schedule::steering;
 /// Future of a tracked task.
 #[pin_project(PinnedDrop)]
 #[derive(Debug)]
-pub(crate) struct Tracked<F> {
+pub(crate) struct Tracked<F: Future> {
     /// `None` only after `drop`.
     #[pin]
     future: Option<F>,
+    held: Held<F::Output>,
     /// `None` in a runtime that is not watched. Dropped after the future: a task has not ended
     /// while its variables are alive.
     record: Option<Recorded>,
 }
 
-impl<F> Tracked<F> {
+impl<F: Future> Tracked<F> {
     /// Wraps `future`, which is tracked if there is a record.
     pub(crate) fn new(future: F, record: Option<Recorded>) -> Self {
         Self {
             future: Some(future),
+            held: Held::new(),
             record,
         }
     }
@@ -64,12 +67,13 @@ impl<F: Future> Future for Tracked<F> {
             return future.poll(context);
         };
         let poll = |context: &mut Context<'_>| future.poll(context);
-        contain(|| record.task.poll(context, poll)).unwrap_or_else(|panic| record.resume(panic))
+        let polled = contain(|| record.task.poll(context, this.held, poll));
+        polled.unwrap_or_else(|panic| record.resume(panic))
     }
 }
 
 #[pinned_drop]
-impl<F> PinnedDrop for Tracked<F> {
+impl<F: Future> PinnedDrop for Tracked<F> {
     fn drop(self: Pin<&mut Self>) {
         let mut this = self.project();
         let Some(record) = this.record else {

@@ -64,6 +64,25 @@ fn advice_on(kind: &Verdict, report: &Report) -> Option<Advice> {
 }
 
 fn deadlocked(report: &Report, wait: &Wait) -> Advice {
+    Advice {
+        why: match (wait, report.count()) {
+            (Wait::LostWakeUp | Wait::PanicsUnwoken { .. }, _) => return lost_wake_up(),
+            (_, 0) => NEVER_HAPPENS,
+            _ => "Every remaining task is waiting for another one.",
+        },
+        steps: break_cycle(report, wait),
+    }
+}
+
+fn lost_wake_up() -> Advice {
+    Advice {
+        why: "The test waits for a wake-up that never comes.",
+        steps: vec![WAKE.to_owned()],
+    }
+}
+
+/// Returns advice on how to end waits that only other tasks can end.
+fn break_cycle(report: &Report, wait: &Wait) -> Vec<String> {
     let mut waits = report.tasks().iter().map(LeakedTask::wait).chain([wait]);
     let mut steps = Vec::new();
     if let Some(step) = reacquired_lock(report) {
@@ -78,20 +97,11 @@ fn deadlocked(report: &Report, wait: &Wait) -> Advice {
         "find who should end each wait above (a sender, a permit, another task), and why it cannot"
             .to_owned(),
     );
-    // Straggler sees neither plain threads nor other runtimes: one of them may send the answer.
-    steps.push(
-        "if a thread or another runtime sends the answer: do not pause the clock, or wait for it in \
-         `spawn_blocking`"
-            .to_owned(),
-    );
-    Advice {
-        why: match report.count() {
-            0 => NEVER_HAPPENS,
-            _ => "Every remaining task is waiting for another one.",
-        },
-        steps,
-    }
+    steps
 }
+
+const WAKE: &str = "make the future that it awaits keep the waker of its last poll, and wake it after each change of \
+    what it waits for";
 
 const NEVER_HAPPENS: &str = "The test is waiting for something that never happens.";
 
@@ -109,6 +119,7 @@ fn hung(report: &Report, wait: &Wait) -> Advice {
             ],
         },
         // More time does not help here, nor with a lock that its own holder waits for.
+        Wait::LostWakeUp | Wait::PanicsUnwoken { .. } => lost_wake_up(),
         Wait::Unwakeable => Advice {
             why: "Nothing can wake the test.",
             steps: vec![
@@ -116,6 +127,13 @@ fn hung(report: &Report, wait: &Wait) -> Advice {
                  hand-written futures do not"
                     .to_owned(),
             ],
+        },
+        Wait::At(_) if report.findings().may_be_deadlock && report.count() > 0 => Advice {
+            why: "Everything in the test's runtime waits for something else in it: probably a deadlock.",
+            steps: match reacquired_lock(report) {
+                Some(step) => vec![step],
+                None => [break_cycle(report, wait), vec![more_time(report)]].concat(),
+            },
         },
         Wait::At(_) | Wait::Unstarted | Wait::Unanswered | Wait::Unknown => Advice {
             why: NEVER_HAPPENS,

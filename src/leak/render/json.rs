@@ -130,6 +130,8 @@
 //! | `waiting` | waits to be woken, at `places` |
 //! | `busy` | keeps waking itself, at `places` |
 //! | `unwakeable` | kept no waker: nothing can wake it |
+//! | `lost_wake_up` | was ready when polled again, though nothing had woken it |
+//! | `panics_unwoken` | waits, and panics when it is polled without a wake-up |
 //! | `blocks` | blocks its thread: it has been inside one poll for `blocks_for_ms` |
 //! | `never_polled` | was never polled |
 //! | `unanswered` | was not polled in time to show where it waits |
@@ -646,6 +648,8 @@ impl<'a> From<&'a Wait> for WaitsFor<'a> {
             Wait::At(places) => ("waiting", places.as_slice()),
             Wait::Busy(places) => ("busy", places.as_slice()),
             Wait::Unwakeable => ("unwakeable", &[][..]),
+            Wait::LostWakeUp => ("lost_wake_up", &[][..]),
+            Wait::PanicsUnwoken { .. } => ("panics_unwoken", &[][..]),
             Wait::Blocks(_) => ("blocks", &[][..]),
             Wait::Unstarted => ("never_polled", &[][..]),
             Wait::Unanswered => ("unanswered", &[][..]),
@@ -755,6 +759,11 @@ mod tests {
             Wait::At(Vec::new()),
             Wait::Busy(Vec::new()),
             Wait::Unwakeable,
+            Wait::LostWakeUp,
+            Wait::PanicsUnwoken {
+                message: None,
+                place: None,
+            },
             Wait::Blocks(Duration::ZERO),
             Wait::Unstarted,
             Wait::Unanswered,

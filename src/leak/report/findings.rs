@@ -39,6 +39,8 @@ pub(crate) struct Findings {
     pub(crate) locks: Vec<LockState>,
     /// Whether the clock was paused and so did not advance during the grace period.
     pub(crate) clock_stood_still: bool,
+    /// Whether the test hung on a paused clock, and everything in its runtime waits for something else there.
+    pub(crate) may_be_deadlock: bool,
     pub(crate) unused_rules: Vec<String>,
     /// Whether the test has rules with a path, which untracked tasks cannot match.
     pub(crate) places_were_needed: bool,
@@ -64,6 +66,7 @@ impl Findings {
             threads_unknown: None,
             locks: Vec::new(),
             clock_stood_still: false,
+            may_be_deadlock: false,
             unused_rules: Vec::new(),
             places_were_needed: false,
         }

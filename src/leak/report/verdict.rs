@@ -92,6 +92,7 @@ impl Verdict {
             threads_unknown,
             locks,
             clock_stood_still: _,
+            may_be_deadlock: _,
             unused_rules: _,
             places_were_needed: _,
         } = findings;

@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     /// Gives up the body as soon as its runtime is idle with no timer pending. Only for a paused
     /// clock, where the body is not expected to wait for anything outside its runtime.
     pub(crate) ends_when_idle: bool,
+    /// Whether the test is a run of an exploration, which repeats what it finds.
+    pub(crate) is_explored: bool,
     /// Prints a note about each rule that matched nothing.
     pub(crate) notes_unused_rules: bool,
 }
@@ -53,6 +55,7 @@ impl Default for Settings {
             rules: Rules::default(),
             denies_threads: false,
             ends_when_idle: false,
+            is_explored: false,
             notes_unused_rules: true,
         }
     }

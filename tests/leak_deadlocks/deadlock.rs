@@ -45,7 +45,10 @@ fn deadlock_of_children_reported_with_lines() {
     };
     assert_eq!(places.len(), 2, "{report}");
     for place in places {
-        assert_eq!(place.calls()[0].function(), "leak::deadlock::lock_both");
+        assert_eq!(
+            place.calls()[0].function(),
+            "leak_deadlocks::deadlock::lock_both"
+        );
         assert_eq!(place.children().len(), 1);
     }
 }
@@ -90,14 +93,15 @@ fn deadlock_reported_after_blocking_work() {
 
 #[test]
 fn deadlock_reported_without_timeout() {
-    let (sender, receiver) = std_mpsc::channel();
-    thread::spawn(move || {
-        let report = paused().no_timeout().run(pending::<()>());
-        _ = sender.send(report);
+    let report = paused().no_timeout().run(async {
+        let (_sender, receiver) = oneshot::channel();
+        wait_for(receiver).await;
     });
-    let report = receiver.recv_timeout(Duration::from_secs(60));
-    let report = report.expect("the deadlock is detected").unwrap_err();
-    assert!(matches!(report.verdict(), Verdict::Deadlocked { .. }));
+    let report = report.unwrap_err();
+    assert!(
+        matches!(report.verdict(), Verdict::Deadlocked { .. }),
+        "{report}"
+    );
 }
 
 #[test]
@@ -176,12 +180,6 @@ fn deadlock_not_reported_with_pending_timer() {
         receiver.await.unwrap();
     });
     output.unwrap();
-}
-
-/// Blocks until the watchdog has probed a test that stands still. Nothing observable signals the
-/// probe, hence the sleep.
-fn wait_past_probe() {
-    thread::sleep(Duration::from_secs(2));
 }
 
 #[test]
@@ -327,4 +325,43 @@ fn probed_body_still_times_out() {
         panic!("{report}");
     };
     assert!(matches!(wait, Wait::At(_)), "{report}");
+}
+
+#[test]
+fn clean_up_spawned_in_drop_ends_after_deadlock() {
+    let cleaned = Arc::new(AtomicUsize::new(0));
+    let cleans = SpawnsCleanUp(Arc::clone(&cleaned));
+    let check = paused().grace(Duration::from_secs(10));
+    let report = check.run(async move {
+        let _cleans = cleans;
+        let lock = tokio::sync::Mutex::new(());
+        let _held = lock.lock().await;
+        drop(lock.lock().await);
+    });
+    assert!(matches!(
+        report.unwrap_err().verdict(),
+        Verdict::Deadlocked { .. }
+    ));
+    assert_eq!(cleaned.load(SeqCst), 2);
+}
+
+/// A thread that may send the answer, for all that is known.
+#[test]
+fn timeout_of_likely_deadlock_says_so() {
+    let (stop, stopped) = std_mpsc::channel::<()>();
+    let thread = thread::spawn(move || stopped.recv());
+    let locks = Arc::new((AsyncMutex::new(()), AsyncMutex::new(())));
+    let report = paused().timeout(Duration::from_secs(3)).run(async {
+        let reader = Arc::clone(&locks);
+        let reader = straggler::spawn(async move { lock_both(&reader.0, &reader.1).await });
+        let writer = straggler::spawn(async move { lock_both(&locks.1, &locks.0).await });
+        let (read, written) = tokio::join!(reader, writer);
+        (read.unwrap(), written.unwrap())
+    });
+    drop(stop);
+    _ = thread.join().unwrap();
+    let report = report.unwrap_err();
+    assert!(matches!(report.verdict(), Verdict::Hung { .. }), "{report}");
+    let text = report.to_string();
+    assert!(text.contains("probably a deadlock"), "{text}");
 }
