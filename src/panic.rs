@@ -1,6 +1,8 @@
 //! A panic as a value.
 
 use std::any::Any;
+#[cfg(feature = "tokio")]
+use std::any::TypeId;
 use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -31,7 +33,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 pub struct Panic {
     message: Option<String>,
     /// The payload is `Send` only. The mutex makes it `Sync`, so that `?` can turn a `Panic` into a
-    /// `Box<dyn Error + Send + Sync>`. Nothing ever locks it.
+    /// `Box<dyn Error + Send + Sync>`. No two threads ever lock it at once.
     payload: Mutex<Box<dyn Any + Send>>,
 }
 
@@ -59,6 +61,12 @@ impl Panic {
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.message.as_deref()
+    }
+
+    /// Returns the identity of the payload.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn payload_id(&self) -> PayloadId {
+        PayloadId::of(&**self.payload.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Returns the original payload of the panic.
@@ -118,6 +126,30 @@ static RESUME_OBSERVER: OnceLock<fn(&(dyn Any + Send))> = OnceLock::new();
 #[cfg(feature = "tokio")]
 pub(crate) fn observe_resumed(observe: fn(&(dyn Any + Send))) {
     RESUME_OBSERVER.get_or_init(|| observe);
+}
+
+/// Identifies the payload of a panic from its hook to where it is caught.
+///
+/// A payload moves into its box only after the hook has run, so its own address does not identify it. The
+/// address of its text does: of the literal, or of the buffer.
+#[cfg(feature = "tokio")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PayloadId {
+    type_id: TypeId,
+    /// The address and the length. `None` if the payload is not a string.
+    text: Option<(usize, usize)>,
+}
+
+#[cfg(feature = "tokio")]
+impl PayloadId {
+    pub(crate) fn of(payload: &(dyn Any + Send)) -> Self {
+        let literal = payload.downcast_ref::<&str>().copied();
+        let text = literal.or_else(|| payload.downcast_ref().map(String::as_str));
+        Self {
+            type_id: payload.type_id(),
+            text: text.map(|text| (text.as_ptr().addr(), text.len())),
+        }
+    }
 }
 
 /// The message of a panic with this payload, if it is a string.

@@ -5,6 +5,7 @@ use std::thread;
 
 use futures::FutureExt;
 use straggler::leak::TaskPanic;
+use tokio::task::JoinError;
 
 use super::*;
 
@@ -368,4 +369,53 @@ fn concurrent_tests_charged_with_own_panics() {
             scope.spawn(move || (0..25).for_each(|round| check(thread, round)));
         }
     });
+}
+
+#[test]
+fn equal_message_of_other_task_has_no_place() {
+    let panic = expect_panic(|| async {
+        let caught = straggler::spawn(async { _ = catch_unwind(|| panic!("no such table")) });
+        caught.await.unwrap();
+        straggler::spawn(async { resume_unwind(Box::new("no such table")) });
+        run_tasks().await;
+    });
+    let (message, place) = (panic.message(), panic.place());
+    assert_eq!((message, place), (Some("no such table"), None));
+}
+
+#[test]
+fn equal_message_of_other_payload_has_no_place() {
+    let caught = || catch_unwind(|| panic!("no such table: {}", "users"));
+    let panics = expect_panics(|| async {
+        straggler::spawn(async move {
+            drop(caught());
+            resume_unwind(Box::new("no such table: users".to_owned()))
+        });
+        straggler::spawn_blocking(move || {
+            drop(caught());
+            resume_unwind(Box::new("no such table: users".to_owned()))
+        })
+        .await
+        .unwrap_or_else(|_: JoinError| ());
+        run_tasks().await;
+    });
+    assert_eq!(panics.len(), 2);
+    assert!(panics.iter().all(|panic| panic.place().is_none()));
+}
+
+#[test]
+fn panic_resumed_by_another_thread_has_place() {
+    let panic = expect_panic(|| async {
+        straggler::spawn(async {
+            let caught = catch_unwind(|| panic!("no such table: {}", "users"));
+            // Other threads may poll the task from now on.
+            yield_now().await;
+            let unrelated = catch_unwind(|| panic!("unrelated"));
+            drop(unrelated);
+            caught.unwrap_or_else(|payload| resume_unwind(payload));
+        });
+        run_tasks().await;
+    });
+    assert_eq!(panic.message(), Some("no such table: users"));
+    assert_eq!(panic.place().unwrap().file(), file!());
 }

@@ -20,14 +20,8 @@ use crate::leak::record::panics::Panicked;
 use crate::leak::record::session::Session;
 use crate::leak::record::task::Task;
 use crate::mutex::lock;
-use crate::panic::{Panic, message_of, observe_resumed};
+use crate::panic::{Panic, PayloadId, message_of, observe_resumed};
 use crate::trace::place::Place;
-
-thread_local! {
-    /// The last panic of this thread in a tracked task: its payload reaches the task without a
-    /// place.
-    static LAST: RefCell<Option<(Option<String>, Place)>> = const { RefCell::new(None) };
-}
 
 /// Whether the hook is installed: one of the constants below.
 static INSTALLED: AtomicU8 = AtomicU8::new(ABSENT);
@@ -43,7 +37,7 @@ struct Hook {
 
 impl Hook {
     fn call(&self, info: &PanicHookInfo<'_>) {
-        note(message_of(info.payload()), info.location());
+        note(info.payload(), info.location());
         if !captured_quietly(message_of(info.payload()), info.location()) {
             (self.previous)(info);
         }
@@ -131,12 +125,12 @@ fn captured_quietly(message: Option<String>, place: Option<&Location<'_>>) -> bo
 
 /// Records a panic that straggler resumes. Hooks do not see it.
 fn note_resumed(payload: &(dyn Any + Send)) {
-    note(message_of(payload), None);
+    note(payload, None);
 }
 
 /// Records a panic of this thread, if it is inside a task of a watched runtime, or of a runtime
 /// that such a task built.
-fn note(message: Option<String>, place: Option<&Location<'_>>) {
+fn note(payload: &(dyn Any + Send), place: Option<&Location<'_>>) {
     // The body of a test has no task id. The check catches its panic.
     let Some(id) = task::try_id() else {
         return;
@@ -146,16 +140,15 @@ fn note(message: Option<String>, place: Option<&Location<'_>>) {
     };
     let place = place.map(Place::from);
     // A tracked task catches this panic itself, and then looks up its place.
-    if Task::current().is_some_and(|task| task.has_id(Some(id))) {
+    if let Some(task) = Task::current().filter(|task| task.has_id(Some(id))) {
         if let Some(place) = place {
-            // On an ending thread the value may be destroyed already.
-            _ = LAST.try_with(|last| last.replace(Some((message, place))));
+            task.note_panic(PayloadId::of(payload), place);
         }
         return;
     }
     session.note_panic(Panicked {
         task: session.hooked(id),
-        message,
+        message: message_of(payload),
         place,
         calls: Some(Backtrace::new_unresolved()),
     });
@@ -163,14 +156,10 @@ fn note(message: Option<String>, place: Option<&Location<'_>>) {
 
 /// Returns the record of a panic that ended a tracked task.
 pub(crate) fn of_tracked(task: &Arc<Task>, panic: &Panic) -> Panicked {
-    let message = panic.message().map(str::to_owned);
-    let last = LAST.try_with(RefCell::take).ok().flatten();
-    // The last panic of this thread may have been caught inside the task.
-    let same = last.filter(|(of_last, _)| *of_last == message);
     Panicked {
         task: Some(Arc::clone(task)),
-        message,
-        place: same.map(|(_, place)| place),
+        message: panic.message().map(str::to_owned),
+        place: task.place_of_panic(panic.payload_id()),
         calls: None,
     }
 }

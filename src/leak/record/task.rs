@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::panic::Location;
 use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -18,7 +19,7 @@ use crate::leak::record::panic_hook::capture_panics;
 use crate::leak::record::probe::{Answer, Held};
 use crate::leak::record::task_waker::{TaskWaker, WakeUp, probing};
 use crate::mutex::lock;
-use crate::panic::Panic;
+use crate::panic::{Panic, PayloadId};
 use crate::schedule::recorder::BODY;
 use crate::schedule::steering;
 use crate::trace::place::{Place, is_standard, tokio_file};
@@ -29,6 +30,9 @@ use crate::trace::waker;
 /// How many spawners of spawners a record keeps. A chain of tasks that each spawn their successor
 /// must not grow the memory without bound.
 const GENERATIONS: usize = 32;
+
+/// How many panics inside a task a record keeps, the last ones.
+const PANICS: usize = 16;
 
 /// The record of one task.
 #[derive(Debug)]
@@ -52,6 +56,8 @@ pub(crate) struct Task {
     id: OnceLock<Option<task::Id>>,
     /// The length of the chain of spawners.
     generation: usize,
+    /// The panics inside the task whose payloads it may still resume, each with its place.
+    panics: Mutex<VecDeque<(PayloadId, Place)>>,
     progress: Progress,
 }
 
@@ -151,6 +157,7 @@ impl Task {
             ),
             id: OnceLock::new(),
             generation,
+            panics: Mutex::default(),
             progress: Progress::default(),
         }
     }
@@ -291,6 +298,22 @@ impl Task {
             return None;
         }
         symbols.caller(stack, &place)
+    }
+
+    /// Records a panic inside the task, which something may catch and resume later.
+    pub(crate) fn note_panic(&self, payload: PayloadId, place: Place) {
+        let mut panics = lock(&self.panics);
+        if panics.len() == PANICS {
+            panics.pop_front();
+        }
+        panics.push_back((payload, place));
+    }
+
+    /// Returns the place of the last panic inside the task with this payload.
+    pub(crate) fn place_of_panic(&self, payload: PayloadId) -> Option<Place> {
+        let panics = lock(&self.panics);
+        let same = panics.iter().rev().find(|(noted, _)| *noted == payload);
+        same.map(|(_, place)| place.clone())
     }
 
     /// Returns the name of the task in reports.
