@@ -19,7 +19,7 @@ use crate::leak::report::Report;
 use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::settings::Settings;
 use crate::leak::settings::environment::{Environment, Mode};
-use crate::trace::symbols::Symbols;
+use crate::trace::symbols::{Catcher, Symbols};
 use crate::trace::wait::Wait;
 
 /// What the leak check sees in this build, from [`self_test()`].
@@ -168,7 +168,7 @@ pub fn self_test() -> Visibility {
     Visibility {
         sees_every_spawn: report.unseen() == 0,
         sees_lines: symbols.have_lines_of(&place.into()),
-        sees_every_panic: symbols.end_a_task(&calls),
+        sees_every_panic: matches!(symbols.catcher(&calls), Catcher::Tokio { .. }),
         warns_only: mode == Mode::Warn,
     }
 }

@@ -169,12 +169,10 @@ impl Symbols {
         })
     }
 
-    /// Whether a panic with this backtrace ends its task: the innermost `catch_unwind` is tokio's own
-    /// around the task. Without debug information for tokio that is unknown, since functions with a
-    /// `catch_unwind` may be inlined there. The panic then counts as caught.
-    pub(crate) fn end_a_task(&mut self, panic: &Backtrace) -> bool {
+    /// Who catches a panic with this backtrace.
+    pub(crate) fn catcher(&mut self, panic: &Backtrace) -> Catcher {
         let addresses = panic.frames().iter().map(BacktraceFrame::ip);
-        ends_a_task(addresses.flat_map(|address| self.at(address).to_vec()))
+        catcher(addresses.flat_map(|address| self.at(address).to_vec()))
     }
 
     /// Whether debug information has the lines of the caller's file.
@@ -248,11 +246,42 @@ const PLUMBING: [&str; 11] = [
     "tokio::util::",
 ];
 
-/// Whether a panic with these frames, the innermost first, ends its task.
-fn ends_a_task(frames: impl Iterator<Item = Frame>) -> bool {
-    let mut catching = frames.skip_while(|frame| !frame.catches_panics());
-    let catches = catching.find(|frame| !frame.is_unknown() && !frame.is_standard());
-    catches.is_some_and(|frame| frame.runs_a_task())
+/// Who catches a panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Catcher {
+    /// Tokio, around a task: the panic ends it.
+    Tokio {
+        /// Whether a `block_on` on this thread polls the task.
+        in_block_on: bool,
+    },
+    /// The user or a dependency.
+    Other,
+    /// Unknown: without debug information for tokio, functions with a `catch_unwind` may be inlined
+    /// there.
+    Unknown,
+}
+
+/// Who catches a panic with these frames, the innermost first.
+fn catcher(frames: impl Iterator<Item = Frame>) -> Catcher {
+    let mut is_known = true;
+    let mut frames = frames.inspect(|frame| is_known &= !frame.may_hide_catcher());
+    loop {
+        if !frames.any(|frame| frame.catches_panics()) {
+            return Catcher::Unknown;
+        }
+        let catches = frames
+            .find(|frame| frame.resumes_panics() || !frame.is_unknown() && !frame.is_standard());
+        if catches.as_ref().is_some_and(Frame::resumes_panics) {
+            continue;
+        }
+        let runs_a_task = catches.is_some_and(|frame| frame.runs_a_task());
+        let in_block_on = runs_a_task && frames.any(|frame| frame.drives_runtime());
+        return match (runs_a_task, is_known) {
+            (true, _) => Catcher::Tokio { in_block_on },
+            (false, true) => Catcher::Other,
+            (false, false) => Catcher::Unknown,
+        };
+    }
 }
 
 /// With line tables alone an inlined function has only the last segment of its path. So most of these
@@ -378,6 +407,27 @@ impl Frame {
             || self.is_standard() && ["catch_unwind", "try"].contains(&path.as_str())
     }
 
+    /// Whether std resumes here what it catches: `thread::scope` joins its threads in between.
+    fn resumes_panics(&self) -> bool {
+        let path = function_path(&self.name);
+        let is_of_scope = |file: &str| is_standard(file) && file.ends_with("scoped.rs");
+        path.starts_with("std::thread::scoped::scope")
+            || self.file.as_deref().is_some_and(is_of_scope) && path.starts_with("scope")
+    }
+
+    /// Whether a runtime drives itself on this thread here.
+    fn drives_runtime(&self) -> bool {
+        let path = function_path(&self.name);
+        let file = self.file.as_deref();
+        let is_tokio = file.is_some_and(|file| tokio_file(file, &path).is_some());
+        is_tokio && path.split("::").last() == Some("block_on")
+    }
+
+    /// Whether functions of tokio may be inlined here unseen, among them one that catches panics.
+    fn may_hide_catcher(&self) -> bool {
+        self.file.is_none() && function_path(&self.name).starts_with("tokio::runtime::task::")
+    }
+
     /// Whether tokio defers the wake of a task that yields here.
     fn defers(&self) -> bool {
         let path = function_path(&self.name);
@@ -429,7 +479,7 @@ const LIBRARIES: [&str; 6] = ["__rust", "alloc::", "core::", "futures", "std::",
 
 #[cfg(test)]
 mod tests {
-    use super::{Frame, OWN_FILES, ends_a_task, is_for_task};
+    use super::{Catcher, Frame, OWN_FILES, catcher, is_for_task};
 
     const CATCHES: (&str, &str) = (
         "catch_unwind<core::task::poll::Poll<!>, closure_env#0>",
@@ -441,11 +491,58 @@ mod tests {
     );
     const OF_USER: (&str, &str) = ("transfer", "src/bank.rs");
 
-    /// Whether a panic in `OF_USER` ends its task. `frames` are its callers, as name and file.
-    fn ends(frames: &[(&str, &str)]) -> bool {
+    /// Who catches a panic in `OF_USER`. `frames` are its callers, as name and file.
+    fn caught_by(frames: &[(&str, &str)]) -> Catcher {
         let panics = ("{closure#0}", "/rustc/0a1b2c/library/std/src/panicking.rs");
         let frames = [panics, OF_USER].into_iter().chain(frames.iter().copied());
-        ends_a_task(frames.map(|(name, file)| frame(name, file)))
+        catcher(frames.map(|(name, file)| frame(name, file)))
+    }
+
+    fn ends(frames: &[(&str, &str)]) -> bool {
+        matches!(caught_by(frames), Catcher::Tokio { .. })
+    }
+
+    #[test]
+    fn thread_scope_resumes_panic() {
+        let of_scope = "/rustc/0a1b2c/library/std/src/thread/scoped.rs";
+        for scope in [
+            ("std::thread::scoped::scope<{closure_env#0}, ()>", of_scope),
+            ("scope<{closure_env#0}, ()>", of_scope),
+            ("std::thread::scoped::scope", ""),
+        ] {
+            assert!(
+                ends(&[CATCHES, scope, OF_USER, CATCHES, OF_TOKIO]),
+                "{scope:?}"
+            );
+            let caught = [CATCHES, scope, CATCHES, OF_USER, CATCHES, OF_TOKIO];
+            assert_eq!(caught_by(&caught), Catcher::Other, "{scope:?}");
+        }
+    }
+
+    #[test]
+    fn block_on_told_from_worker() {
+        let file = "/users/ada/.cargo/registry/src/index-0a1b/tokio-1.54.1/src/runtime/runtime.rs";
+        let full = ("tokio::runtime::runtime::Runtime::block_on", file);
+        for block_on in [full, ("block_on<bank::transfer::{async_fn_env#0}>", file)] {
+            let frames = [
+                CATCHES, OF_TOKIO, OF_TOKIO, block_on, OF_USER, CATCHES, OF_TOKIO,
+            ];
+            let in_block_on = true;
+            assert_eq!(caught_by(&frames), Catcher::Tokio { in_block_on });
+        }
+        let frames = [CATCHES, OF_TOKIO, OF_USER, CATCHES, OF_TOKIO];
+        let in_block_on = false;
+        assert_eq!(caught_by(&frames), Catcher::Tokio { in_block_on });
+    }
+
+    #[test]
+    fn catcher_unknown_where_tokio_has_no_lines() {
+        let of_tokio = ("tokio::runtime::task::raw::poll", "");
+        assert_eq!(caught_by(&[of_tokio]), Catcher::Unknown);
+        let of_runner = ("test::run_test", "");
+        assert_eq!(caught_by(&[of_tokio, CATCHES, of_runner]), Catcher::Unknown);
+        assert_eq!(caught_by(&[CATCHES, of_tokio]), Catcher::Unknown);
+        assert_eq!(caught_by(&[CATCHES, OF_USER, of_tokio]), Catcher::Other);
     }
 
     #[test]

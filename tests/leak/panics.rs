@@ -5,6 +5,7 @@ use std::thread;
 
 use futures::FutureExt;
 use straggler::leak::TaskPanic;
+use tokio::runtime::Runtime;
 use tokio::task::JoinError;
 
 use super::*;
@@ -418,4 +419,153 @@ fn panic_resumed_by_another_thread_has_place() {
     });
     assert_eq!(panic.message(), Some("no such table: users"));
     assert_eq!(panic.place().unwrap().file(), file!());
+}
+
+#[test]
+fn panic_resumed_by_thread_scope_counts() {
+    fn closure_panics() {
+        thread::scope(|_| panic!("in the scope"));
+    }
+    fn thread_panics() {
+        thread::scope(|scope| _ = scope.spawn(|| panic!("in a thread")));
+    }
+    fn unwraps_panic() {
+        thread::scope(|scope| scope.spawn(|| panic!("in a thread")).join().unwrap());
+    }
+
+    for panics in [closure_panics, thread_panics, unwraps_panic] {
+        let panics = expect_panics(|| async move {
+            _ = tokio::task::spawn_blocking(panics).await;
+            _ = straggler::spawn_blocking(panics).await;
+            _ = tokio::spawn(async move { panics() }).await;
+            _ = straggler::spawn(async move { panics() }).await;
+        });
+        assert_eq!(panics.len(), 4, "{panics:?}");
+    }
+}
+
+#[test]
+fn panic_caught_around_thread_scope_ignored() {
+    assert_clean(|| async {
+        let caught = || _ = catch_unwind(|| thread::scope(|_| panic!("caught")));
+        tokio::task::spawn_blocking(caught).await.unwrap();
+        straggler::spawn_blocking(caught).await.unwrap();
+    });
+}
+
+#[test]
+fn panic_of_thread_resumed_in_tracked_task_counts() {
+    fn resumes() {
+        let panicked = thread::spawn(|| panic!("in a thread")).join();
+        panicked.unwrap_or_else(|payload| resume_unwind(payload));
+    }
+
+    let panics = expect_panics(|| async {
+        _ = straggler::spawn_blocking(resumes).await;
+        _ = straggler::spawn(async { resumes() }).await;
+    });
+    let messages: Vec<_> = panics.iter().map(TaskPanic::message).collect();
+    assert_eq!(messages, [Some("in a thread"); 2]);
+}
+
+/// An output that panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("the account was not closed");
+    }
+}
+
+#[track_caller]
+fn expect_bomb_of_tracked_task<F: Future>(body: impl FnMut() -> F) {
+    let panic = expect_panic(body);
+    assert_eq!(panic.message(), Some("the account was not closed"));
+    assert_eq!(panic.spawned_at().unwrap().file(), file!());
+    assert_eq!(panic.spawned_by(), [SpawnedBy::Test]);
+}
+
+#[test]
+fn output_drop_panic_charged_to_tracked_task() {
+    expect_bomb_of_tracked_task(|| async {
+        drop(straggler::spawn(async { Bomb }));
+        run_tasks().await;
+    });
+    expect_bomb_of_tracked_task(|| async {
+        let task = straggler::spawn(async { Bomb });
+        run_tasks().await;
+        drop(task);
+    });
+    expect_bomb_of_tracked_task(|| async {
+        let task = straggler::spawn(async { Bomb });
+        run_tasks().await;
+        // Outside the runtime.
+        thread::spawn(move || drop(task)).join().unwrap();
+    });
+    expect_bomb_of_tracked_task(|| async {
+        let work = straggler::spawn_blocking(|| Bomb);
+        while !work.is_finished() {
+            yield_now().await;
+        }
+        drop(work);
+    });
+    expect_bomb_of_tracked_task(|| async {
+        let local = LocalSet::new();
+        local
+            .run_until(async { drop(straggler::spawn_local(async { Bomb })) })
+            .await;
+        local.await;
+    });
+}
+
+#[test]
+fn output_drop_panic_caught_inside_ignored() {
+    struct Catches;
+    impl Drop for Catches {
+        fn drop(&mut self) {
+            _ = catch_unwind(|| panic!("caught"));
+        }
+    }
+
+    assert_clean(|| async {
+        drop(straggler::spawn(async { Catches }));
+        drop(tokio::spawn(async { Catches }));
+        run_tasks().await;
+    });
+}
+
+#[test]
+fn payload_drop_panic_charged_to_tracked_task() {
+    let panics = expect_panics(|| async {
+        drop(straggler::spawn(async { panic::panic_any(Bomb) }));
+        run_tasks().await;
+    });
+    let messages: Vec<_> = panics.iter().map(TaskPanic::message).collect();
+    assert_eq!(messages, [None, Some("the account was not closed")]);
+    assert!(panics.iter().all(|panic| panic.number() == Some(1)));
+}
+
+/// Returns a runtime that tests share, with a task of another test that panics at its first poll.
+fn shared_runtime() -> Runtime {
+    let shared = Builder::new_current_thread().build().unwrap();
+    shared.spawn(async { panic!("of another test") });
+    shared
+}
+
+#[test]
+fn panic_in_driven_shared_runtime_ignored() {
+    assert_clean(|| async {
+        for spawn_blocking in [tokio::task::spawn_blocking, straggler::spawn_blocking] {
+            let drives = || shared_runtime().block_on(run_tasks());
+            spawn_blocking(drives).await.unwrap();
+        }
+    });
+    let drives_in_place = async {
+        tokio::spawn(async {
+            tokio::task::block_in_place(|| shared_runtime().block_on(run_tasks()));
+        })
+        .await
+        .unwrap();
+    };
+    multi_thread().run(drives_in_place).unwrap();
 }

@@ -5,6 +5,9 @@
 //! a panic ended the task or was caught inside it shows in its backtrace: the innermost frame
 //! that catches panics is tokio's own, or it is not. Resolving a backtrace is slow, and done only
 //! if a panic happened.
+//!
+//! When tokio drops the output of a task, the task's future is gone. The hook sees a panic of that
+//! drop too, under the id of the task.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -16,7 +19,8 @@ use std::thread;
 use backtrace::Backtrace;
 use tokio::task;
 
-use crate::leak::record::panics::Panicked;
+use crate::leak::record::panics::{Calls, Panicked};
+use crate::leak::record::registry;
 use crate::leak::record::session::Session;
 use crate::leak::record::task::Task;
 use crate::mutex::lock;
@@ -128,14 +132,11 @@ fn note_resumed(payload: &(dyn Any + Send)) {
     note(payload, None);
 }
 
-/// Records a panic of this thread, if it is inside a task of a watched runtime, or of a runtime
-/// that such a task built.
+/// Records a panic of this thread, if it is inside a task of a watched runtime. The task may run
+/// another runtime.
 fn note(payload: &(dyn Any + Send), place: Option<&Location<'_>>) {
     // The body of a test has no task id. The check catches its panic.
     let Some(id) = task::try_id() else {
-        return;
-    };
-    let Some(session) = Session::of_thread() else {
         return;
     };
     let place = place.map(Place::from);
@@ -146,12 +147,23 @@ fn note(payload: &(dyn Any + Send), place: Option<&Location<'_>>) {
         }
         return;
     }
-    session.note_panic(Panicked {
-        task: session.hooked(id),
+    let panicked = |task, is_nested| Panicked {
+        task,
         message: message_of(payload),
         place,
-        calls: Some(Backtrace::new_unresolved()),
-    });
+        calls: Some(Calls {
+            backtrace: Backtrace::new_unresolved(),
+            is_nested,
+        }),
+    };
+    // Any thread may drop the handle of a finished task, and with it the output.
+    if let Some((session, task)) = registry::find_finished(id) {
+        session.note_panic(panicked(Some(task), false));
+    } else if let Some(session) = Session::current() {
+        session.note_panic(panicked(session.hooked(id), false));
+    } else if let Some(session) = Session::of_thread() {
+        session.note_panic(panicked(None, true));
+    }
 }
 
 /// Returns the record of a panic that ended a tracked task.

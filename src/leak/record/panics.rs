@@ -23,9 +23,18 @@ pub(crate) struct Panicked {
     pub(crate) message: Option<String>,
     /// `None` if unknown, as after `resume_unwind`.
     pub(crate) place: Option<Place>,
-    /// The backtrace of a panic seen by the hook, which shows whether it ended the task. `None` if
-    /// it certainly did.
-    pub(crate) calls: Option<Backtrace>,
+    /// The calls of a panic seen by the hook, which show whether it ended the task. `None` if it
+    /// certainly did.
+    pub(crate) calls: Option<Calls>,
+}
+
+/// The calls that led to a panic.
+#[derive(Clone, Debug)]
+pub(crate) struct Calls {
+    pub(crate) backtrace: Backtrace,
+    /// Whether the task runs another runtime, in which the panic happened. That runtime polls tasks
+    /// of its own too, and other tests may share it.
+    pub(crate) is_nested: bool,
 }
 
 impl Panicked {

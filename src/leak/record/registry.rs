@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use tokio::runtime::Id;
+use tokio::task;
 
 use crate::leak::record::session::Session;
+use crate::leak::record::task::Task;
 
 /// About as many as there are threads that run tests: too few for a map.
 static SESSIONS: RwLock<Vec<Watched>> = RwLock::new(Vec::new());
@@ -32,6 +34,25 @@ pub(crate) fn find(runtime: Id) -> Option<Arc<Session>> {
         .find(|known| known.runtime == runtime)?
         .session
         .upgrade()
+}
+
+/// Returns the recorded task with this id that ended with an output, and its session.
+pub(crate) fn find_finished(id: task::Id) -> Option<(Arc<Session>, Arc<Task>)> {
+    if is_empty() {
+        return None;
+    }
+    let sessions: Vec<_> = {
+        let sessions = SESSIONS.read().unwrap_or_else(PoisonError::into_inner);
+        sessions
+            .iter()
+            .filter_map(|known| known.session.upgrade())
+            .collect()
+    };
+    // Without the lock: dropping the last reference to a session takes it.
+    sessions.into_iter().find_map(|session| {
+        let task = session.finished(id)?;
+        Some((session, task))
+    })
 }
 
 /// Returns the session of a runtime, or adds a new one.

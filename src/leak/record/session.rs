@@ -1,6 +1,7 @@
 //! The record of one watched runtime: its tasks, panics and locks.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::mem;
 use std::panic::Location;
 use std::ptr;
@@ -37,6 +38,10 @@ pub(crate) struct Session {
     locks: Arc<Mutex<Locks>>,
 }
 
+/// How many finished tasks a record keeps. Nobody can see when tokio drops their outputs, and a
+/// runtime may live as long as the process.
+const FINISHED: usize = 1024;
+
 /// The live tasks of a runtime.
 #[derive(Debug, Default)]
 struct Record {
@@ -46,6 +51,9 @@ struct Record {
     holds: Vec<Arc<Task>>,
     /// The numbers of the background tasks, and how to stop them.
     background: Vec<(usize, AbortHandle)>,
+    /// The last tasks and closures that ended with an output. Tokio drops it now, or with the
+    /// handle.
+    finished: VecDeque<Arc<Task>>,
     /// How many ending checks have stopped the background tasks. If any, a new one is stopped at
     /// once.
     stopping: usize,
@@ -172,8 +180,9 @@ impl Session {
         task
     }
 
-    /// Ends the record of a task from [`begin`](Self::begin).
-    pub(crate) fn end(&self, task: &Task) {
+    /// Ends the record of a task from [`begin`](Self::begin). `has_output` says whether tokio drops
+    /// an output of it later.
+    pub(crate) fn end(&self, task: &Task, has_output: bool) {
         let mut record = self.record();
         if task.kind == Kind::Hold {
             record
@@ -182,9 +191,20 @@ impl Session {
             return;
         }
         let ended = record.live.remove(&Key::Number(task.number));
+        let ended = match ended {
+            Some(ended) if has_output => record.keep_finished(ended),
+            ended => ended,
+        };
         drop(record);
         task.end();
         drop(ended);
+    }
+
+    /// Returns the recorded task with this id, if it is among the last that ended with an output.
+    pub(crate) fn finished(&self, id: task::Id) -> Option<Arc<Task>> {
+        let record = self.record();
+        let mut finished = record.finished.iter().rev();
+        finished.find(|task| task.has_id(Some(id))).cloned()
     }
 
     /// Returns whether a task from [`begin`](Self::begin) has not ended.
@@ -340,6 +360,14 @@ impl Drop for Stopping<'_> {
 }
 
 impl Record {
+    /// Keeps a finished task, and returns the one that has to make room for it.
+    fn keep_finished(&mut self, task: Arc<Task>) -> Option<Arc<Task>> {
+        let is_full = self.finished.len() == FINISHED;
+        let evicted = is_full.then(|| self.finished.pop_front()).flatten();
+        self.finished.push_back(task);
+        evicted
+    }
+
     /// Returns the task that spawns whatever this thread spawns now.
     fn spawner(&self) -> Spawner {
         let id = task::try_id();

@@ -1,6 +1,7 @@
 //! `spawn` and its siblings: spawning tasks that the leak check tracks.
 
 use std::borrow::Cow;
+use std::mem;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -283,11 +284,14 @@ fn track_closure<R>(
     session: Option<Arc<Session>>,
     spawned_at: &'static Location<'static>,
 ) -> impl FnOnce() -> R {
-    let record = session.map(|session| Recorded::begin(session, kind, None, spawned_at));
-    move || match &record {
-        Some(record) => {
-            contain(|| record.task().run(run)).unwrap_or_else(|panic| record.resume(panic))
-        }
-        None => run(),
+    let mut record = session.map(|session| Recorded::begin(session, kind, None, spawned_at));
+    move || {
+        let Some(record) = &mut record else {
+            return run();
+        };
+        let output = contain(|| record.task().run(run));
+        let output = output.unwrap_or_else(|panic| record.resume(panic));
+        record.has_output = mem::needs_drop::<R>();
+        output
     }
 }

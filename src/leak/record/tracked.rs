@@ -1,6 +1,7 @@
 //! The future of a tracked task, and the record that ends with it.
 
 use std::borrow::Cow;
+use std::mem;
 use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -68,7 +69,9 @@ impl<F: Future> Future for Tracked<F> {
         };
         let poll = |context: &mut Context<'_>| future.poll(context);
         let polled = contain(|| record.task.poll(context, this.held, poll));
-        polled.unwrap_or_else(|panic| record.resume(panic))
+        let polled = polled.unwrap_or_else(|panic| record.resume(panic));
+        record.has_output = polled.is_ready() && mem::needs_drop::<F::Output>();
+        polled
     }
 }
 
@@ -100,6 +103,8 @@ pub(crate) struct Recorded {
     task: Arc<Task>,
     /// Handles the task's panics in place of the session, if a combinator takes the result.
     claimed: Option<Claimed>,
+    /// Whether the task ends with an output, or a panic, that may panic when tokio drops it.
+    pub(crate) has_output: bool,
 }
 
 impl Recorded {
@@ -114,6 +119,7 @@ impl Recorded {
             task: session.begin(kind, name, spawned_at),
             session,
             claimed: None,
+            has_output: false,
         }
     }
 
@@ -132,8 +138,9 @@ impl Recorded {
     }
 
     /// Records a panic of the task and resumes it.
-    pub(crate) fn resume(&self, panic: Panic) -> ! {
+    pub(crate) fn resume(&mut self, panic: Panic) -> ! {
         self.note(&panic);
+        self.has_output = true;
         resume_unwind(panic.into_payload())
     }
 }
@@ -143,6 +150,6 @@ impl Drop for Recorded {
         if !self.task.kind.is_closure() {
             steering::forget_task(self.task.number, || self.task.label());
         }
-        self.session.end(&self.task);
+        self.session.end(&self.task, self.has_output);
     }
 }

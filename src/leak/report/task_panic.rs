@@ -4,7 +4,7 @@ use crate::leak::record::panics::Panicked;
 use crate::leak::record::task::Kind;
 use crate::leak::report::spawned_by::{SpawnedBy, spawners};
 use crate::trace::place::Place;
-use crate::trace::symbols::{Call, Symbols};
+use crate::trace::symbols::{Call, Catcher, Symbols};
 
 /// A task that panicked.
 ///
@@ -54,8 +54,7 @@ struct PanickedTask {
 impl TaskPanic {
     /// Returns `None` if the panic was caught inside the task, and so did not end it.
     pub(crate) fn of(panicked: &Panicked, symbols: &mut Symbols) -> Option<Self> {
-        let calls = panicked.calls.as_ref();
-        if calls.is_some_and(|calls| !symbols.end_a_task(calls)) {
+        if !ended_task(panicked, symbols) {
             return None;
         }
         let task = panicked.task.as_ref().map(|task| PanickedTask {
@@ -131,5 +130,21 @@ impl TaskPanic {
     #[must_use]
     pub fn spawned_by(&self) -> &[SpawnedBy] {
         self.task.as_ref().map_or(&[], |task| &task.spawners)
+    }
+}
+
+/// Returns whether a panic ended a task of the session, or escaped from the output of one.
+fn ended_task(panicked: &Panicked, symbols: &mut Symbols) -> bool {
+    let Some(calls) = &panicked.calls else {
+        return true;
+    };
+    match symbols.catcher(&calls.backtrace) {
+        Catcher::Tokio { in_block_on } => !(calls.is_nested && in_block_on),
+        Catcher::Other => false,
+        // Hardly any `drop` catches panics, so that of a tracked task's output counts.
+        Catcher::Unknown => {
+            let mut task = panicked.task.iter();
+            task.any(|task| task.kind != Kind::Hooked)
+        }
     }
 }
