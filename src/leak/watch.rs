@@ -31,7 +31,8 @@ use crate::trace::place::{Place, find_workspace};
 ///   task ends, it can hide a new leak. Spawn through [`straggler::spawn`](crate::spawn) and its
 ///   siblings, or [`straggler::tokio`](mod@crate::tokio).
 /// - **Two watches of one runtime** see each other's tasks, and the first `verify` stops the
-///   background tasks of both. Run such tests one after the other.
+///   background tasks of both. Run such tests one after the other. A panic is charged to the watch of the
+///   thread that spawned the task, or the task's spawner; if the task is untracked, to the first `verify`.
 #[derive(Debug)]
 #[must_use = "call `verify` at the end of the test: a dropped watch checks nothing"]
 pub struct Watch {

@@ -2,8 +2,9 @@
 
 use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::task::Poll;
+use std::thread;
 use std::time::Duration;
 
 use straggler::LeakCheck;
@@ -423,6 +424,43 @@ fn earlier_untracked_panics_ignored() {
                 assert_eq!(panic.message(), Some(message));
             }
         });
+    }
+}
+
+#[test]
+fn tracked_panic_charged_to_watch_of_its_thread() {
+    for runtime in runtimes() {
+        let (begun, begins) = (Barrier::new(2), Barrier::new(2));
+        let panics = thread::scope(|scope| {
+            let panicking = scope.spawn(|| {
+                runtime.block_on(async {
+                    let watch = watch();
+                    begun.wait();
+                    straggler::spawn(async {
+                        // The child of a task belongs to the same test.
+                        let child = straggler::spawn(async { panic!("of the child") });
+                        assert!(child.await.unwrap_err().is_panic());
+                        panic!("of the task");
+                    })
+                    .await
+                    .unwrap_err();
+                    begins.wait();
+                    begins.wait();
+                    watch.verify().await.unwrap_err().panics().len()
+                })
+            });
+            let other = scope.spawn(|| {
+                let watch = LeakCheck::watch(runtime.handle());
+                begun.wait();
+                begins.wait();
+                let checked = runtime.block_on(watch.verify());
+                begins.wait();
+                checked.unwrap();
+            });
+            other.join().unwrap();
+            panicking.join().unwrap()
+        });
+        assert_eq!(panics, 2);
     }
 }
 

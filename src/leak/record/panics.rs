@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::thread::ThreadId;
 
 use backtrace::Backtrace;
 
@@ -12,7 +13,10 @@ use crate::trace::place::Place;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Watermark {
     pub(crate) last_task: usize,
-    pub(crate) last_panic: usize,
+    last_panic: usize,
+    /// The thread that runs the body of a watch's test, if known. `None` for the check that built
+    /// the runtime: all tasks are its own.
+    thread: Option<ThreadId>,
 }
 
 /// A panic that ended a task, or may have: see `calls`.
@@ -38,12 +42,12 @@ pub(crate) struct Calls {
 }
 
 impl Panicked {
-    /// Returns whether a check that began at `began` is charged with this panic, the session's
-    /// `number`th.
+    /// Returns whether this panic, the session's `number`th, can belong to a check that began at
+    /// `began`.
     ///
     /// Its task has to be newer than the check. It is unknown when an untracked task was spawned,
     /// so there the panic itself has to be newer.
-    pub(crate) fn is_since(&self, began: Watermark, number: usize) -> bool {
+    fn is_since(&self, began: Watermark, number: usize) -> bool {
         match &self.task {
             Some(task) if task.kind != Kind::Hooked => task.number > began.last_task,
             _ => number > began.last_panic,
@@ -57,12 +61,30 @@ pub(crate) struct PanicLog {
     last_number: usize,
     /// The panics that no check has taken yet, each with its number.
     noted: Vec<(usize, Panicked)>,
+    /// The threads of all watches so far. Tests that share a runtime run on threads of their own.
+    watching: Vec<ThreadId>,
 }
 
 impl PanicLog {
-    /// Returns the number of the latest panic.
-    pub(crate) fn last_number(&self) -> usize {
-        self.last_number
+    /// Begins a watch after task `last_task`, by a test on `thread`.
+    pub(crate) fn begin_watch(&mut self, last_task: usize, thread: Option<ThreadId>) -> Watermark {
+        let is_new = |thread: &ThreadId| !self.watching.contains(thread);
+        let new = thread.filter(is_new);
+        self.watching.extend(new);
+        Watermark {
+            last_task,
+            last_panic: self.last_number,
+            thread,
+        }
+    }
+
+    /// Returns whether a check that began at `began` is charged with a panic of this log.
+    fn is_charged(&self, began: Watermark, (number, panicked): &(usize, Panicked)) -> bool {
+        let spawned_by = panicked.task.as_ref().and_then(|task| task.thread);
+        let is_of_other_watch = began.thread.is_some()
+            && spawned_by != began.thread
+            && spawned_by.is_some_and(|thread| self.watching.contains(&thread));
+        panicked.is_since(began, *number) && !is_of_other_watch
     }
 
     /// Adds a panic.
@@ -74,7 +96,7 @@ impl PanicLog {
     /// Returns the panics that [`take`](Self::take) would take.
     pub(crate) fn since(&self, began: Watermark) -> Vec<Panicked> {
         let noted = self.noted.iter();
-        let since = noted.filter(|(number, panicked)| panicked.is_since(began, *number));
+        let since = noted.filter(|noted| self.is_charged(began, noted));
         since.map(|(_, panicked)| panicked.clone()).collect()
     }
 
@@ -84,8 +106,7 @@ impl PanicLog {
             return Vec::new();
         }
         let all = mem::take(&mut self.noted).into_iter();
-        let (taken, others): (Vec<_>, _) =
-            all.partition(|(number, panicked)| panicked.is_since(began, *number));
+        let (taken, others): (Vec<_>, _) = all.partition(|noted| self.is_charged(began, noted));
         self.noted = others;
         taken.into_iter().map(|(_, panicked)| panicked).collect()
     }

@@ -143,12 +143,10 @@ impl Session {
         self.record().spawner()
     }
 
-    /// Returns the last task and panic so far. Later ones get higher numbers.
-    pub(crate) fn watermark(&self) -> Watermark {
-        Watermark {
-            last_task: self.last_number(),
-            last_panic: self.panics().last_number(),
-        }
+    /// Begins a watch, with the last task and panic so far. Later ones get higher numbers.
+    pub(crate) fn begin_watch(&self) -> Watermark {
+        let (last_task, thread) = (self.last_number(), self.spawner().thread());
+        self.panics().begin_watch(last_task, thread)
     }
 
     /// Returns the number of the latest task.

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use backtrace::Backtrace;
@@ -56,6 +57,8 @@ pub(crate) struct Task {
     id: OnceLock<Option<task::Id>>,
     /// The length of the chain of spawners.
     generation: usize,
+    /// The thread outside of tasks that began the chain: it runs the body of a test.
+    pub(crate) thread: Option<ThreadId>,
     /// The panics inside the task whose payloads it may still resume, each with its place.
     panics: Mutex<VecDeque<(PayloadId, Place)>>,
     progress: Progress,
@@ -101,6 +104,18 @@ pub(crate) enum Spawner {
     Thread,
 }
 
+impl Spawner {
+    /// Returns the thread outside of tasks that began the chain of spawners, which this thread
+    /// continues.
+    pub(crate) fn thread(&self) -> Option<ThreadId> {
+        match self {
+            Self::Task(task) => task.thread,
+            Self::Unknown => None,
+            Self::Thread => Some(thread::current().id()),
+        }
+    }
+}
+
 /// What the polls of a task showed. Only wake-ups and probed polls take a lock.
 #[derive(Debug, Default)]
 struct Progress {
@@ -132,6 +147,7 @@ impl Task {
         spawned_at: &'static Location<'static>,
         spawner: Spawner,
     ) -> Self {
+        let thread = spawner.thread();
         let (spawner, generation) = match spawner {
             // Skips the latest spawner and keeps the first ones, which say most about the origin.
             Spawner::Task(task) if task.generation == GENERATIONS => {
@@ -157,6 +173,7 @@ impl Task {
             ),
             id: OnceLock::new(),
             generation,
+            thread,
             panics: Mutex::default(),
             progress: Progress::default(),
         }
