@@ -141,10 +141,8 @@ where
                 report,
                 ..
             } => {
-                // The last captured panic may be a task's rather than the body's.
-                let is_same =
-                    |(message, _): &(Option<String>, _)| message.as_deref() == panic.message();
-                let place = captured.filter(is_same).map(|(_, place)| place);
+                // Tasks may have panicked too.
+                let place = captured.find(panic.payload_id());
                 Some(Cause::Panicked {
                     panic,
                     place,

@@ -14,6 +14,7 @@ mod shrink;
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn, ready};
+use std::panic::{catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -550,4 +551,42 @@ fn hanging_run_times_out() {
     );
     assert!(failure.to_string().contains("spawned through straggler"));
     assert!(failure.to_string().contains("no timer keeps firing"));
+}
+
+/// Resumes a panic whose message equals that of another panic, caught before.
+async fn resumes_equal_panic() {
+    let caught = catch_unwind(|| panic!("no such table: {}", "users"));
+    drop(caught);
+    resume_unwind(Box::new("no such table: users".to_owned()))
+}
+
+/// Panics, and leaves a task that panics when the runtime drops it.
+async fn panics_before_task() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the account was not closed");
+        }
+    }
+
+    let bomb = Bomb;
+    straggler::spawn(async move {
+        let _bomb = bomb;
+        pending::<()>().await;
+    });
+    yield_now().await;
+    panic!("no such table: users");
+}
+
+#[test]
+fn body_panic_matched_to_own_place() {
+    let failure = Explore::new().find(resumes_equal_panic).unwrap_err();
+    let text = failure.to_string();
+    let without_place = "the body panicked: no such table";
+    assert!(text.contains(without_place), "{text}");
+
+    let failure = Explore::new().find(panics_before_task).unwrap_err();
+    let text = failure.to_string();
+    let with_place = format!("the body panicked at {}:", file!());
+    assert!(text.contains(&with_place), "{text}");
 }

@@ -7,6 +7,7 @@ pub(crate) mod hooks;
 pub(crate) mod locks;
 pub(crate) mod os_threads;
 pub(crate) mod panic_hook;
+pub(crate) mod panic_places;
 pub(crate) mod panics;
 pub(crate) mod probe;
 pub(crate) mod registry;

@@ -19,6 +19,7 @@ use std::thread;
 use backtrace::Backtrace;
 use tokio::task;
 
+use crate::leak::record::panic_places::PanicPlaces;
 use crate::leak::record::panics::{Calls, Panicked};
 use crate::leak::record::registry;
 use crate::leak::record::session::Session;
@@ -42,7 +43,7 @@ struct Hook {
 impl Hook {
     fn call(&self, info: &PanicHookInfo<'_>) {
         note(info.payload(), info.location());
-        if !captured_quietly(message_of(info.payload()), info.location()) {
+        if !captured_quietly(info.payload(), info.location()) {
             (self.previous)(info);
         }
     }
@@ -81,23 +82,20 @@ fn install_now() {
     _ = INSTALLED.compare_exchange(PENDING, PRESENT, Relaxed, Relaxed);
 }
 
-/// The message of a panic, if it is a string, and its place.
-type Captured = (Option<String>, Place);
-
 /// A capture of the panics of this thread, see [`capture_panics`].
 #[derive(Debug, Default)]
 struct Capture {
     is_quiet: bool,
-    last: Option<Captured>,
+    places: PanicPlaces,
 }
 
 thread_local! {
     static CAPTURE: RefCell<Option<Capture>> = const { RefCell::new(None) };
 }
 
-/// Calls `run`, and also returns the last panic of this thread meanwhile. `is_quiet` keeps the
-/// previous hook from printing it. Captures nothing if the hook is not installed.
-pub(crate) fn capture_panics<R>(is_quiet: bool, run: impl FnOnce() -> R) -> (R, Option<Captured>) {
+/// Calls `run`, and also returns the panics of this thread meanwhile. `is_quiet` keeps the previous
+/// hook from printing them. Captures nothing if the hook is not installed.
+pub(crate) fn capture_panics<R>(is_quiet: bool, run: impl FnOnce() -> R) -> (R, PanicPlaces) {
     struct EndsCapture(Option<Capture>);
     impl Drop for EndsCapture {
         fn drop(&mut self) {
@@ -105,22 +103,25 @@ pub(crate) fn capture_panics<R>(is_quiet: bool, run: impl FnOnce() -> R) -> (R, 
         }
     }
 
-    let last = None;
+    let places = PanicPlaces::default();
     // An explored run captures too, and may probe its tasks.
-    let outer = CAPTURE.replace(Some(Capture { is_quiet, last }));
+    let outer = CAPTURE.replace(Some(Capture { is_quiet, places }));
     let ends_capture = EndsCapture(outer);
     let outcome = run();
-    let last = CAPTURE.take().and_then(|capture| capture.last);
+    let places = CAPTURE.take().map(|capture| capture.places);
     drop(ends_capture);
-    (outcome, last)
+    (outcome, places.unwrap_or_default())
 }
 
 /// Stores a panic if this thread captures panics, and returns whether to skip the previous hook.
-fn captured_quietly(message: Option<String>, place: Option<&Location<'_>>) -> bool {
+fn captured_quietly(payload: &(dyn Any + Send), place: Option<&Location<'_>>) -> bool {
     let note = |capture: &RefCell<Option<Capture>>| {
         let mut capture = capture.try_borrow_mut().ok()?;
         let capture = capture.as_mut()?;
-        capture.last = place.map(|place| (message, Place::from(place)));
+        if let Some(place) = place {
+            let place = Place::from(place);
+            capture.places.add(PayloadId::of(payload), place);
+        }
         Some(capture.is_quiet)
     };
     // On an ending thread the value may be destroyed already.
@@ -143,7 +144,7 @@ fn note(payload: &(dyn Any + Send), place: Option<&Location<'_>>) {
     // A tracked task catches this panic itself, and then looks up its place.
     if let Some(task) = Task::current().filter(|task| task.has_id(Some(id))) {
         if let Some(place) = place {
-            task.note_panic(PayloadId::of(payload), place);
+            lock(&task.panics).add(PayloadId::of(payload), place);
         }
         return;
     }
@@ -171,7 +172,7 @@ pub(crate) fn of_tracked(task: &Arc<Task>, panic: &Panic) -> Panicked {
     Panicked {
         task: Some(Arc::clone(task)),
         message: panic.message().map(str::to_owned),
-        place: task.place_of_panic(panic.payload_id()),
+        place: lock(&task.panics).find(panic.payload_id()),
         calls: None,
     }
 }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::panic::Location;
 use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -17,10 +16,11 @@ use tokio::task;
 
 use crate::contain::contain;
 use crate::leak::record::panic_hook::capture_panics;
+use crate::leak::record::panic_places::PanicPlaces;
 use crate::leak::record::probe::{Answer, Held};
 use crate::leak::record::task_waker::{TaskWaker, WakeUp, probing};
 use crate::mutex::lock;
-use crate::panic::{Panic, PayloadId};
+use crate::panic::Panic;
 use crate::schedule::recorder::BODY;
 use crate::schedule::steering;
 use crate::trace::place::{Place, is_standard, tokio_file};
@@ -31,9 +31,6 @@ use crate::trace::waker;
 /// How many spawners of spawners a record keeps. A chain of tasks that each spawn their successor
 /// must not grow the memory without bound.
 const GENERATIONS: usize = 32;
-
-/// How many panics inside a task a record keeps, the last ones.
-const PANICS: usize = 16;
 
 /// The record of one task.
 #[derive(Debug)]
@@ -59,8 +56,8 @@ pub(crate) struct Task {
     generation: usize,
     /// The thread outside of tasks that began the chain: it runs the body of a test.
     pub(crate) thread: Option<ThreadId>,
-    /// The panics inside the task whose payloads it may still resume, each with its place.
-    panics: Mutex<VecDeque<(PayloadId, Place)>>,
+    /// The panics inside the task, which it may catch and resume.
+    pub(crate) panics: Mutex<PanicPlaces>,
     progress: Progress,
 }
 
@@ -268,7 +265,7 @@ impl Task {
         let poll = || self.enter(|| traced(&mut waker.context()));
         let poll = || probing(|| steering::suspended(poll));
         // Quietly: the test has not panicked. The report has the message.
-        let (polled, captured) = capture_panics(true, || contain(poll));
+        let (polled, places) = capture_panics(true, || contain(poll));
         let (outcome, answer) = match polled {
             Ok((Poll::Pending, trace)) => {
                 *lock(&progress.answer) = Some(Answer::Waits(trace));
@@ -278,7 +275,7 @@ impl Task {
             Err(panic) => {
                 let answer = Answer::Panicked {
                     message: panic.message().map(str::to_owned),
-                    place: captured.map(|(_, place)| place),
+                    place: places.find(panic.payload_id()),
                 };
                 (Err(panic), answer)
             }
@@ -315,22 +312,6 @@ impl Task {
             return None;
         }
         symbols.caller(stack, &place)
-    }
-
-    /// Records a panic inside the task, which something may catch and resume later.
-    pub(crate) fn note_panic(&self, payload: PayloadId, place: Place) {
-        let mut panics = lock(&self.panics);
-        if panics.len() == PANICS {
-            panics.pop_front();
-        }
-        panics.push_back((payload, place));
-    }
-
-    /// Returns the place of the last panic inside the task with this payload.
-    pub(crate) fn place_of_panic(&self, payload: PayloadId) -> Option<Place> {
-        let panics = lock(&self.panics);
-        let same = panics.iter().rev().find(|(noted, _)| *noted == payload);
-        same.map(|(_, place)| place.clone())
     }
 
     /// Returns the name of the task in reports.
