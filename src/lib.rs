@@ -102,9 +102,9 @@ pub mod future {
 /// The first of these decides the verdict. The report prints the others too.
 ///
 /// 1. The body panics or returns an error.
-/// 2. The body exceeds its timeout, or deadlocks on a paused clock.
-/// 3. A task panics, even if the test awaits its handle: straggler cannot see whether anyone checks
+/// 2. A task panics, even if the test awaits its handle: straggler cannot see whether anyone checks
 ///    the `JoinError`. For tests about panics use `panics = "allow"`.
+/// 3. The body exceeds its timeout, or deadlocks on a paused clock.
 /// 4. A task outlives the test.
 /// 5. Blocking work outlives the test.
 /// 6. A [`Lock`] is still held.

@@ -178,7 +178,7 @@ where
             return self.failure(run, seed, found.run, cause);
         }
         let is_deadlock = matches!(&cause, Cause::Found(report)
-            if matches!(report.verdict(), Verdict::Deadlocked { .. }));
+            if matches!(report.ending(), Some(Verdict::Deadlocked { .. })));
         let confirm = |grace| Purpose::Confirm { is_deadlock, grace };
         let confirmed = match self.fail_again(&seed, &cause, confirm(Grace::Usual)) {
             (
@@ -312,8 +312,8 @@ fn is_slow(cause: &Cause) -> bool {
     match cause {
         Cause::Found(report) => {
             matches!(
-                report.verdict(),
-                Verdict::Hung { .. } | Verdict::Late { .. }
+                report.ending(),
+                Some(Verdict::Hung { .. } | Verdict::Late { .. })
             )
         }
         _ => false,

@@ -34,15 +34,15 @@ impl fmt::Display for Failure {
         if let Some(note) = &failed.note {
             write!(f, "\n\nnote: {note}")?;
         }
-        let verdict = report.map(Report::verdict);
-        if matches!(verdict, Some(Verdict::Hung { .. })) {
+        let ending = report.and_then(Report::ending);
+        if matches!(ending, Some(Verdict::Hung { .. })) {
             f.write_str(
                 "\n\nnote: this may be a deadlock. Straggler detects deadlocks only if all tasks are spawned \
                  through straggler, the build has debug information, and no timer keeps firing (an \
                  `interval`, or a `sleep` in a loop)",
             )?;
         }
-        write_replay(f, failed, verdict)
+        write_replay(f, failed, ending)
     }
 }
 
@@ -122,11 +122,11 @@ fn write_schedule(f: &mut fmt::Formatter<'_>, failed: &Failed) -> fmt::Result {
 fn write_replay(
     f: &mut fmt::Formatter<'_>,
     failed: &Failed,
-    verdict: Option<&Verdict>,
+    ending: Option<&Verdict>,
 ) -> fmt::Result {
     write!(f, "\n\nTo replay this run, also in a debugger:\n  ")?;
     // By default a replay has an hour: the run might end within it, or hang for all of it.
-    let timeout = match verdict {
+    let timeout = match ending {
         Some(Verdict::Hung { timeout, .. } | Verdict::Late { timeout, .. }) => {
             let timeout = humantime::format_duration(*timeout).to_string();
             format!("STRAGGLER_TIMEOUT={} ", timeout.replace(' ', ""))

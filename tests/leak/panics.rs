@@ -234,6 +234,94 @@ fn task_panic_ranks_above_leak() {
     }
 }
 
+/// Panics in blocking work, and returns once the panic is on record.
+fn panic_in_closure() {
+    let panics = tokio::task::spawn_blocking(|| panic!("no such table"));
+    while !panics.is_finished() {
+        thread::yield_now();
+    }
+}
+
+#[track_caller]
+fn assert_panic_comes_first(report: &Report, ended: &str) {
+    assert_eq!(*report.verdict(), Verdict::Panicked, "{report}");
+    let text = report.to_string();
+    let first = format!(
+        "leak_check: 1 task panicked, and the check at {}",
+        report.place()
+    );
+    assert!(text.starts_with(&first), "{text}");
+    let parts = [
+        ended,
+        "no such table",
+        "the body waits",
+        "fix the panic at ",
+        "What to do",
+    ];
+    let found: Vec<_> = parts.iter().map(|part| text.rfind(part)).collect();
+    assert!(found.is_sorted() && found[0].is_some(), "{found:?} {text}");
+}
+
+#[test]
+fn task_panic_ranks_above_hang() {
+    for check in every_flavor() {
+        let report = check.timeout(SHORT).run(async {
+            panic_in_closure();
+            let (_sender, receiver) = oneshot::channel::<()>();
+            _ = receiver.await;
+        });
+        let report = report.unwrap_err();
+        assert_panic_comes_first(&report, "did not end within 20ms");
+        assert!(matches!(report.ending(), Some(Verdict::Hung { .. })));
+    }
+}
+
+#[test]
+fn task_panic_ranks_above_deadlock() {
+    let report = paused().run(async {
+        panic_in_closure();
+        let (_sender, receiver) = oneshot::channel::<()>();
+        _ = receiver.await;
+    });
+    let report = report.unwrap_err();
+    assert_panic_comes_first(&report, "is deadlocked");
+    assert!(matches!(report.ending(), Some(Verdict::Deadlocked { .. })));
+}
+
+#[test]
+fn task_panic_ranks_above_late_end() {
+    let report = LeakCheck::new().timeout(Duration::ZERO).run(async {
+        panic_in_closure();
+    });
+    let report = report.unwrap_err();
+    assert_eq!(*report.verdict(), Verdict::Panicked);
+    assert!(matches!(report.ending(), Some(Verdict::Late { .. })));
+    let text = report.to_string();
+    assert!(text.contains(", longer than its timeout of 0s"), "{text}");
+}
+
+#[test]
+fn panic_after_hang_ranks_below_it() {
+    for check in every_flavor() {
+        let report = check.timeout(SHORT).run(async {
+            let bomb = Bomb;
+            straggler::spawn(async move {
+                let _bomb = bomb;
+                pending::<()>().await;
+            });
+            pending::<()>().await;
+        });
+        let report = report.unwrap_err();
+        assert!(matches!(report.verdict(), Verdict::Hung { .. }), "{report}");
+        assert_eq!(
+            report.panics()[0].message(),
+            Some("the account was not closed")
+        );
+        let text = report.to_string();
+        assert!(text.contains("also panicked: 1 task"), "{text}");
+    }
+}
+
 #[test]
 fn every_kind_named_in_headline() {
     let (end, ended) = std::sync::mpsc::channel::<()>();

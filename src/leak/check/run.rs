@@ -165,9 +165,7 @@ fn run_if_possible<F: TestBody + ?Sized>(
             ..scope.no_findings()
         },
     };
-    let before_shutdown = findings.panics.len();
-    scope.add_panics(&mut findings);
-    findings.panics_at_shutdown = findings.panics.len() - before_shutdown;
+    scope.add_panics_at_shutdown(&mut findings);
     let unused_rules = findings.unused_rules.clone();
     let report = Report::rank(findings);
     if report.is_none() && settings.notes_unused_rules {

@@ -150,16 +150,33 @@ impl Scope {
     }
 
     /// Adds the tasks that panicked, unless panics are allowed.
-    ///
-    /// Has to come last: a task may panic when the runtime drops it.
     pub(crate) fn add_panics(&self, findings: &mut Findings) {
         self.add(&self.census.take_panics(), findings);
+    }
+
+    /// Adds the tasks that panicked since then, while they were dropped.
+    ///
+    /// Has to come last: the runtime drops its tasks when it shuts down.
+    pub(crate) fn add_panics_at_shutdown(&self, findings: &mut Findings) {
+        self.add_at_shutdown(&self.census.take_panics(), findings);
     }
 
     /// Adds the tasks that panicked so far to a preliminary report.
     pub(crate) fn with_panics_so_far(&self, report: Report) -> Report {
         let panicked = self.census.panics_so_far();
         report.amend(|findings| self.add(&panicked, findings))
+    }
+
+    /// The same while the runtime shuts down.
+    pub(crate) fn with_shutdown_panics_so_far(&self, report: Report) -> Report {
+        let panicked = self.census.panics_so_far();
+        report.amend(|findings| self.add_at_shutdown(&panicked, findings))
+    }
+
+    fn add_at_shutdown(&self, panicked: &[Panicked], findings: &mut Findings) {
+        let before = findings.panics.len();
+        self.add(panicked, findings);
+        findings.panics_at_shutdown = findings.panics.len() - before;
     }
 
     fn add(&self, panicked: &[Panicked], findings: &mut Findings) {

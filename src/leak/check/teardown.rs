@@ -59,6 +59,8 @@ impl Teardown<'_> {
         let _watched = self.watch(grace.saturating_add(FINDING_LINES));
         let scope = &self.test.scope;
         let (report, output) = given_up.report(&runtime, self.test);
+        // Later panics come from dropping the body and what is left.
+        let report = report.amend(|findings| scope.add_panics(findings));
         // The watchdog prints this if the rest hangs.
         _ = self.test.found.set(report.clone());
         // Inside the runtime, which the future may need in `drop`.
@@ -74,7 +76,7 @@ impl Teardown<'_> {
         let rest_of_grace = grace.saturating_sub(begun.elapsed());
         let shutdown = self.shut_down(runtime, rest_of_grace.max(SHUTDOWN));
         let report = shutdown.amend(report, scope);
-        let report = report.amend(|findings| scope.add_panics(findings));
+        let report = report.amend(|findings| scope.add_panics_at_shutdown(findings));
         (report, output)
     }
 

@@ -131,14 +131,16 @@ impl watchdog::Test for EndingTest {
 
     fn give_up(&self) {
         let test = &self.0;
-        let (report, role) = match (test.found.get(), test.on_hang) {
-            (Some(report), _) if report.only_warns() => (report.clone(), Role::Warns),
-            (Some(report), _) => (report.clone(), Role::Fails),
-            (None, OnHang::Abort) => (test.scope.stuck(), Role::Fails),
+        let role = match (test.found.get(), test.on_hang) {
+            (Some(report), _) if report.only_warns() => Role::Warns,
+            (Some(_), _) | (None, OnHang::Abort) => Role::Fails,
             // The test may still end, and pass.
-            (None, OnHang::Wait) => (test.scope.stuck(), Role::Warns),
+            (None, OnHang::Wait) => Role::Warns,
         };
-        let report = test.scope.with_panics_so_far(report);
+        let report = match test.found.get() {
+            Some(report) => test.scope.with_shutdown_panics_so_far(report.clone()),
+            None => test.scope.with_panics_so_far(test.scope.stuck()),
+        };
         let cause = "A leftover blocks the test's thread, while polled or dropped";
         end(&report, role, test.on_hang, cause);
     }

@@ -44,8 +44,13 @@ pub(crate) fn annotations(summary: &Summary<'_>, repository: &Repository) -> Str
     // The cause comes first: only the first annotations are shown.
     annotations.add_body();
     if let Some(report) = summary.report() {
-        annotations.add_test(report);
-        annotations.add_panics(report);
+        if report.has_panics_first() {
+            annotations.add_panics(report);
+            annotations.add_test(report);
+        } else {
+            annotations.add_test(report);
+            annotations.add_panics(report);
+        }
         annotations.add_tasks(report);
         annotations.add_unseen_tasks(report);
         annotations.add_blocking(report);
@@ -139,8 +144,9 @@ impl<'a> Annotations<'a> {
     /// Adds a verdict on the test itself rather than on its leftovers.
     fn add_test(&mut self, report: &Report) {
         let test = &self.test;
-        let says = ending(report.verdict(), test);
-        let says = match report.verdict() {
+        let on_test = report.on_test();
+        let says = ending(on_test, test);
+        let says = match on_test {
             Verdict::Panicked
             | Verdict::Leaked
             | Verdict::BlockingLeaked
@@ -152,7 +158,8 @@ impl<'a> Annotations<'a> {
             | Verdict::NotRun(_)
             | Verdict::CheckFailed(_) => says,
         };
-        self.add(self.level_if(true), [report.place()], says);
+        let level = self.level_if(on_test == report.verdict());
+        self.add(level, [report.place()], says);
     }
 
     fn add_tasks(&mut self, report: &Report) {
@@ -240,7 +247,7 @@ impl<'a> Annotations<'a> {
         for alike in groups::of_locks(report.locks()) {
             let (locks, are) = (count(alike.len(), "lock"), is_or_are(alike.len()));
             let (test, users) = (&self.test, InUse(&alike));
-            let says = if report.verdict().is_under_way() {
+            let says = if report.is_under_way() {
                 format!("{locks} {are} in use while {test} hangs{users}")
             } else {
                 format!("{locks} {are} still held at the end of {test}{users}")
@@ -253,9 +260,9 @@ impl<'a> Annotations<'a> {
     /// Describes leftovers of a kind: `2 tasks outlived the test ..`.
     fn are_left(&self, report: &Report, number: usize, noun: &str) -> String {
         let (test, left, are) = (&self.test, count(number, noun), is_or_are(number));
-        match report.verdict() {
-            verdict if verdict.is_under_way() => format!("{left} {are} alive while {test} hangs"),
-            Verdict::Late { .. } => format!("{left} {are} alive at the end of {test}"),
+        match report.ending() {
+            _ if report.is_under_way() => format!("{left} {are} alive while {test} hangs"),
+            Some(Verdict::Late { .. }) => format!("{left} {are} alive at the end of {test}"),
             _ => format!("{left} outlived {test}"),
         }
     }

@@ -55,7 +55,7 @@
 //! | `hung` | the body did not end within its `timeout` |
 //! | `deadlocked` | the clock is paused, and no task can make progress |
 //! | `late` | the body ended, but after its `timeout` |
-//! | `task_panicked` | a task panicked; tasks may have outlived the test too |
+//! | `task_panicked` | a task panicked; the test may have hung too, or tasks may have outlived it |
 //! | `leaked` | a task outlived the test, and none panicked |
 //! | `blocking_leaked` | a `spawn_blocking` closure outlived the test; no task did, and none panicked |
 //! | `locks_held` | a lock is still held, and no task or closure outlived the test |
@@ -401,11 +401,16 @@ impl<'a> Line<'a> {
             count: 1,
             what,
         });
-        let of_report = summary.report().map(Finding::of_report);
-        let findings: Vec<_> = of_test
-            .into_iter()
-            .chain(of_report.unwrap_or_default())
-            .collect();
+        let report = summary.report();
+        let of_panics = report.map(Finding::of_panics).unwrap_or_default();
+        let of_leftovers = report.map(Finding::of_leftovers).unwrap_or_default();
+        let mut findings = Vec::from_iter(of_test);
+        if report.is_some_and(Report::has_panics_first) {
+            findings.splice(0..0, of_panics);
+        } else {
+            findings.extend(of_panics);
+        }
+        findings.extend(of_leftovers);
         let (findings, findings_omitted) = listed(findings);
         Self {
             version: VERSION,
@@ -424,16 +429,24 @@ impl<'a> Line<'a> {
 }
 
 impl<'a> Finding<'a> {
-    /// Lists the findings of a report, without its verdict on the test itself.
-    fn of_report(report: &'a Report) -> Vec<Self> {
+    /// Lists the panics of a report.
+    fn of_panics(report: &'a Report) -> Vec<Self> {
+        let groups = groups::of_panics(report.panics()).into_iter();
+        let findings = groups.map(|alike| Self {
+            place: At::new(alike[0].spawned_at()),
+            count: alike.len(),
+            what: What::panics(&alike),
+        });
+        findings.collect()
+    }
+
+    /// Lists the findings of a report other than panics and its verdict on the test itself.
+    fn of_leftovers(report: &'a Report) -> Vec<Self> {
         let mut findings = Vec::new();
         let mut find = |place: Option<&'a Place>, count, what| {
             let place = At::new(place);
             findings.push(Finding { place, count, what });
         };
-        for alike in groups::of_panics(report.panics()) {
-            find(alike[0].spawned_at(), alike.len(), What::panics(&alike));
-        }
         for alike in groups::of_tasks(report.tasks()) {
             find(Some(alike[0].place()), alike.len(), What::tasks(&alike));
         }
@@ -470,7 +483,7 @@ impl<'a> Finding<'a> {
 /// Returns the value of `verdict`, and the finding about the test itself if there is one.
 fn of_found<'a>(found: &Found<'a>) -> (&'static str, Option<What<'a>>) {
     match *found {
-        Found::Report(report) => of_verdict(report.verdict()),
+        Found::Report(report) => (word(report.verdict()), of_test(report.on_test())),
         Found::BodyPanic { message, at, .. } => {
             let panicked_at = at.map(|place| At::new(Some(place)));
             let panic = What::BodyPanic {
@@ -488,38 +501,46 @@ fn of_found<'a>(found: &Found<'a>) -> (&'static str, Option<What<'a>>) {
     }
 }
 
-/// The same for the verdict of a report.
-fn of_verdict(verdict: &Verdict) -> (&'static str, Option<What<'_>>) {
+/// Returns the value of `verdict`.
+fn word(verdict: &Verdict) -> &'static str {
     match verdict {
-        Verdict::Panicked => ("task_panicked", None),
-        Verdict::Leaked => ("leaked", None),
-        Verdict::BlockingLeaked => ("blocking_leaked", None),
-        Verdict::LocksHeld => ("locks_held", None),
-        Verdict::ThreadsLeaked => ("threads_leaked", None),
-        Verdict::Hung { timeout, wait } => {
-            let (timeout_ms, waits_for) = (milliseconds(*timeout), wait.into());
-            let hang = What::Hang {
-                timeout_ms,
-                waits_for,
-            };
-            ("hung", Some(hang))
-        }
-        Verdict::Deadlocked { wait } => {
-            let waits_for = wait.into();
-            ("deadlocked", Some(What::Deadlock { waits_for }))
-        }
-        Verdict::Late { timeout, took } => {
-            let (timeout_ms, took_ms) = (milliseconds(*timeout), milliseconds(*took));
-            let late = What::Late {
-                timeout_ms,
-                took_ms,
-            };
-            ("late", Some(late))
-        }
-        Verdict::Stuck => ("stuck", Some(What::Stuck)),
-        Verdict::NotRun(message) => ("not_run", Some(What::NotRun { message })),
-        Verdict::CheckFailed(message) => ("check_failed", Some(What::CheckFailed { message })),
+        Verdict::Panicked => "task_panicked",
+        Verdict::Leaked => "leaked",
+        Verdict::BlockingLeaked => "blocking_leaked",
+        Verdict::LocksHeld => "locks_held",
+        Verdict::ThreadsLeaked => "threads_leaked",
+        Verdict::Hung { .. } => "hung",
+        Verdict::Deadlocked { .. } => "deadlocked",
+        Verdict::Late { .. } => "late",
+        Verdict::Stuck => "stuck",
+        Verdict::NotRun(_) => "not_run",
+        Verdict::CheckFailed(_) => "check_failed",
     }
+}
+
+/// Returns the finding about the test itself, if the verdict is one.
+fn of_test(verdict: &Verdict) -> Option<What<'_>> {
+    Some(match verdict {
+        Verdict::Panicked
+        | Verdict::Leaked
+        | Verdict::BlockingLeaked
+        | Verdict::LocksHeld
+        | Verdict::ThreadsLeaked => return None,
+        Verdict::Hung { timeout, wait } => What::Hang {
+            timeout_ms: milliseconds(*timeout),
+            waits_for: wait.into(),
+        },
+        Verdict::Deadlocked { wait } => What::Deadlock {
+            waits_for: wait.into(),
+        },
+        Verdict::Late { timeout, took } => What::Late {
+            timeout_ms: milliseconds(*timeout),
+            took_ms: milliseconds(*took),
+        },
+        Verdict::Stuck => What::Stuck,
+        Verdict::NotRun(message) => What::NotRun { message },
+        Verdict::CheckFailed(message) => What::CheckFailed { message },
+    })
 }
 
 impl<'a> What<'a> {

@@ -19,7 +19,7 @@ pub(crate) fn write_section(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt:
     match (held.len(), report.verdict()) {
         (0, _) => return Ok(()),
         (_, Verdict::LocksHeld) => f.write_str("\n")?,
-        (number, verdict) if verdict.is_under_way() => {
+        (number, _) if report.is_under_way() => {
             write!(f, "\n\nalso in use: {}\n", count(number, "lock"))?;
         }
         (number, _) => write!(f, "\n\nalso still held: {}\n", count(number, "lock"))?,

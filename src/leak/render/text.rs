@@ -21,8 +21,13 @@ impl fmt::Display for Report {
         if let Verdict::NotRun(_) | Verdict::CheckFailed(_) = self.verdict() {
             return Ok(());
         }
-        write_body(f, self.verdict())?;
-        write_panics(f, self)?;
+        if self.has_panics_first() {
+            write_panics(f, self)?;
+            write_body(f, self, "the body")?;
+        } else {
+            write_body(f, self, "it")?;
+            write_panics(f, self)?;
+        }
         write_alive(f, self)?;
         write_tasks(f, findings)?;
         blocking::write_section(f, self)?;
@@ -51,18 +56,28 @@ fn headline(report: &Report) -> String {
         (allowed, Some(_)) => format!(", exceeding `allow = {allowed}`"),
         (allowed, None) => format!(", exceeding `allow({allowed})`"),
     };
-    match report.verdict() {
-        Verdict::Hung { .. }
-        | Verdict::Deadlocked { .. }
-        | Verdict::Late { .. }
-        | Verdict::Stuck
-        | Verdict::NotRun(_)
-        | Verdict::CheckFailed(_) => return ending(report.verdict(), &test),
-        Verdict::Panicked
-        | Verdict::Leaked
-        | Verdict::BlockingLeaked
-        | Verdict::LocksHeld
-        | Verdict::ThreadsLeaked => {}
+    match (report.verdict(), report.ending()) {
+        (
+            Verdict::Hung { .. }
+            | Verdict::Deadlocked { .. }
+            | Verdict::Late { .. }
+            | Verdict::Stuck
+            | Verdict::NotRun(_)
+            | Verdict::CheckFailed(_),
+            _,
+        ) => return ending(report.verdict(), &test),
+        (Verdict::Panicked, Some(ended)) => {
+            let panicked = count(findings.panics.len(), "task");
+            return format!("{panicked} panicked, and {}", ending(ended, &test));
+        }
+        (
+            Verdict::Panicked
+            | Verdict::Leaked
+            | Verdict::BlockingLeaked
+            | Verdict::LocksHeld
+            | Verdict::ThreadsLeaked,
+            _,
+        ) => {}
     }
     let found = report.ranked().into_iter();
     let found: Vec<_> = found.filter_map(|kind| counted(&kind, findings)).collect();
@@ -191,11 +206,11 @@ pub(crate) fn ending(verdict: &Verdict, test: &str) -> String {
 }
 
 /// Writes where the body waits, if the test was given up.
-fn write_body(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
-    match verdict {
-        Verdict::Hung { wait, .. } | Verdict::Deadlocked { wait } => {
+fn write_body(f: &mut fmt::Formatter<'_>, report: &Report, body: &str) -> fmt::Result {
+    match report.ending() {
+        Some(Verdict::Hung { wait, .. } | Verdict::Deadlocked { wait }) => {
             let wait = wait.to_string().replace('\n', "\n  ");
-            write!(f, "\n\n  it {wait}")
+            write!(f, "\n\n  {body} {wait}")
         }
         _ => Ok(()),
     }
@@ -217,8 +232,8 @@ fn write_alive(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
     let alive = match (report.count(), report.verdict()) {
         (0, _) => return Ok(()),
         (_, Verdict::Leaked) => return f.write_str("\n"),
-        (_, Verdict::Late { .. }) => "still alive when it ended",
-        (_, verdict) if verdict.is_under_way() => "still alive",
+        _ if matches!(report.ending(), Some(Verdict::Late { .. })) => "still alive when it ended",
+        _ if report.is_under_way() => "still alive",
         _ => "also still running",
     };
     write!(f, "\n\n{alive}: {}\n", count(report.count(), "task"))

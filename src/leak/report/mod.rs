@@ -66,6 +66,8 @@ pub struct Report(Box<Ranked>);
 struct Ranked {
     place: Place,
     verdict: Verdict,
+    /// The verdict on how the test ended, if not by itself and in time.
+    ending: Option<Verdict>,
     findings: Findings,
 }
 
@@ -96,6 +98,7 @@ impl Report {
         Self(Box::new(Ranked {
             place: findings.place.into(),
             verdict,
+            ending: findings.ending.as_ref().map(Verdict::of_ending),
             findings,
         }))
     }
@@ -119,7 +122,7 @@ impl Report {
     ///
     /// A hang, a late end and an invalid setting still fail the test: they are not leftovers.
     pub(crate) fn only_warns(&self) -> bool {
-        let is_left = match self.verdict() {
+        let is_left = |kind: &Verdict| match kind {
             Verdict::Hung { .. }
             | Verdict::Deadlocked { .. }
             | Verdict::Late { .. }
@@ -132,7 +135,8 @@ impl Report {
             | Verdict::Stuck
             | Verdict::CheckFailed(_) => true,
         };
-        is_left && Environment::read().is_ok_and(|environment| environment.mode == Mode::Warn)
+        self.ranked().iter().all(is_left)
+            && Environment::read().is_ok_and(|environment| environment.mode == Mode::Warn)
     }
 
     /// Whether a test that should panic, and did, passes with this report.
@@ -151,6 +155,56 @@ impl Report {
     #[must_use]
     pub fn verdict(&self) -> &Verdict {
         &self.0.verdict
+    }
+
+    /// Returns how the test ended if it did not end by itself and in time: it hung, for example.
+    ///
+    /// This is the verdict, unless a task panicked before: that may be why the test hung.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::pending;
+    /// use std::thread;
+    /// use std::time::Duration;
+    ///
+    /// use straggler::LeakCheck;
+    /// use straggler::leak::Verdict;
+    ///
+    /// let check = LeakCheck::new().timeout(Duration::from_millis(10));
+    /// let report = check.run(async {
+    ///     let panics = straggler::spawn_blocking(|| panic!("no such table"));
+    ///     while !panics.is_finished() {
+    ///         thread::yield_now();
+    ///     }
+    ///     pending::<()>().await;
+    /// });
+    /// let report = report.unwrap_err();
+    ///
+    /// assert_eq!(*report.verdict(), Verdict::Panicked);
+    /// assert!(matches!(report.ending(), Some(Verdict::Hung { .. })));
+    /// ```
+    #[must_use]
+    pub fn ending(&self) -> Option<&Verdict> {
+        self.0.ending.as_ref()
+    }
+
+    /// Returns the verdict on the test itself, or else that on its leftovers.
+    pub(crate) fn on_test(&self) -> &Verdict {
+        self.ending().unwrap_or(self.verdict())
+    }
+
+    /// Whether the panics of tasks rank above all else: they come first in every format.
+    pub(crate) fn has_panics_first(&self) -> bool {
+        *self.verdict() == Verdict::Panicked
+    }
+
+    /// Whether the test had not ended: its live tasks are not leaked, at least not yet.
+    pub(crate) fn is_under_way(&self) -> bool {
+        matches!(
+            self.ending(),
+            Some(Verdict::Hung { .. } | Verdict::Deadlocked { .. } | Verdict::Stuck)
+        )
     }
 
     /// Returns the path of the test, or `None` without `#[straggler::test]`.

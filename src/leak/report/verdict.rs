@@ -26,26 +26,29 @@ use crate::trace::wait::Wait;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// The body did not end within its timeout.
+    /// The body did not end within its timeout, and no task had panicked.
     Hung {
         /// The timeout of the test.
         timeout: Duration,
         /// Where the body waits.
         wait: Wait,
     },
-    /// The body cannot end: the clock is paused, and no task in its runtime can make progress.
+    /// The body cannot end: the clock is paused, and no task in its runtime can make progress. No task had
+    /// panicked.
     Deadlocked {
         /// Where the body waits.
         wait: Wait,
     },
-    /// The body ended, but too late: the timeout found it inside a poll and could not cancel it.
+    /// The body ended, but too late: the timeout found it inside a poll and could not cancel it. No task
+    /// panicked.
     Late {
         /// The timeout of the test.
         timeout: Duration,
         /// The time that the body took.
         took: Duration,
     },
-    /// A task panicked. Tasks may have outlived the test too.
+    /// A task panicked. Tasks may have outlived the test too, or the body may not have ended: see
+    /// [`Report::ending`](crate::leak::Report::ending).
     Panicked,
     /// A task outlived the test. None panicked, except while the runtime dropped it.
     Leaked,
@@ -55,7 +58,7 @@ pub enum Verdict {
     LocksHeld,
     /// A thread outlived a test that [denies](crate::LeakCheck::deny_threads) them, and nothing else did.
     ThreadsLeaked,
-    /// The body ended, but a leftover blocks the test's thread, in a poll or in a `drop`.
+    /// The body ended, but a leftover blocks the test's thread, in a poll or in a `drop`. No task panicked.
     Stuck,
     /// The test did not run, for this reason: for example, a setting is invalid.
     NotRun(String),
@@ -71,8 +74,8 @@ impl Verdict {
 
     /// Lists what was found, the highest rank first.
     ///
-    /// Causes come before consequences: a task that panicked leaves others waiting, and a leaked task keeps
-    /// a lock, not the other way round.
+    /// Causes come before consequences: a task that panicked leaves others waiting, the body too, and a
+    /// leaked task keeps a lock, not the other way round.
     pub(crate) fn ranked(findings: &Findings) -> Vec<Self> {
         // Without `..`: a new kind of finding needs a rank, or a reason to have none.
         let Findings {
@@ -102,20 +105,21 @@ impl Verdict {
         // A leaked task that panics when the runtime drops it does so because it leaked.
         let is_cause = panics.len() > *panics_at_shutdown;
         let kinds = [
-            (has_panics && is_cause, Self::Panicked),
             (has_tasks, Self::Leaked),
             (has_panics && !is_cause, Self::Panicked),
             (has_blocking, Self::BlockingLeaked),
             (!locks.is_empty(), Self::LocksHeld),
             (!threads.is_empty(), Self::ThreadsLeaked),
         ];
+        let cause = (has_panics && is_cause).then_some(Self::Panicked);
         let ending = ending.as_ref().map(Self::of_ending);
         let found = kinds
             .into_iter()
             .filter_map(|(is_found, kind)| is_found.then_some(kind));
         // A search that failed is a note on other findings, and a verdict only without any.
         let failed = threads_unknown.clone().map(Self::CheckFailed);
-        ending.into_iter().chain(found).chain(failed).collect()
+        let cause = cause.into_iter().chain(ending);
+        cause.chain(found).chain(failed).collect()
     }
 
     /// The verdict on a test that did not end by itself and in time.
@@ -128,13 +132,5 @@ impl Verdict {
             Ending::NotRun(reason) => Self::NotRun(reason),
             Ending::CheckFailed(reason) => Self::CheckFailed(reason),
         }
-    }
-
-    /// Whether the test had not ended: its live tasks are not leaked, at least not yet.
-    pub(crate) fn is_under_way(&self) -> bool {
-        matches!(
-            self,
-            Self::Hung { .. } | Self::Deadlocked { .. } | Self::Stuck
-        )
     }
 }
