@@ -171,3 +171,13 @@ fn expected_panic_and_panic_and_leak() {
 fn equal_panics() {
     check("equal_panics");
 }
+
+#[test]
+fn panic_and_hang() {
+    check("panic_and_hang");
+}
+
+#[test]
+fn output_panics_in_drop() {
+    check("output_panics_in_drop");
+}

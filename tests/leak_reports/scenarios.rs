@@ -237,3 +237,25 @@ async fn equal_panics() {
         _ = tokio::spawn(async { panic!("no such account") }).await;
     }
 }
+
+#[straggler::test(start_paused = true)]
+#[ignore = "fails on purpose"]
+async fn panic_and_hang() {
+    tokio::spawn(async { panic!("no such account") });
+    tokio::task::yield_now().await;
+    wait_for_an_answer().await;
+}
+
+#[straggler::test]
+#[ignore = "fails on purpose"]
+async fn output_panics_in_drop() {
+    struct Account;
+    impl Drop for Account {
+        fn drop(&mut self) {
+            panic!("the account was not closed");
+        }
+    }
+
+    drop(tokio::spawn(async { Account }));
+    tokio::task::yield_now().await;
+}

@@ -32,6 +32,7 @@ pub(crate) fn of_panics(panics: &[TaskPanic]) -> Vec<Group<'_, TaskPanic>> {
             (panic.message(), panic.place(), panic.spawned_at()),
             (panic.caller(), panic.name(), panic.spawned_by()),
             (panic.is_background(), panic.is_blocking()),
+            panic.is_in_output(),
         )
     })
 }

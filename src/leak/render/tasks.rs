@@ -67,6 +67,9 @@ pub(crate) fn write_panic(f: &mut fmt::Formatter<'_>, group: &[&TaskPanic]) -> f
         }
     }
     f.write_str(" panicked")?;
+    if panic.is_in_output() {
+        f.write_str(" in the drop of its output")?;
+    }
     if let Some(place) = panic.place() {
         write!(f, " at {place}")?;
     }

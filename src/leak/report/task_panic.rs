@@ -36,6 +36,7 @@ use crate::trace::symbols::{Call, Catcher, Symbols};
 pub struct TaskPanic {
     message: Option<String>,
     place: Option<Place>,
+    is_in_output: bool,
     task: Option<PanickedTask>,
 }
 
@@ -69,8 +70,14 @@ impl TaskPanic {
         Some(Self {
             message: panicked.message.clone(),
             place: panicked.place.clone(),
+            is_in_output: panicked.calls.is_some() && is_tracked(panicked),
             task,
         })
+    }
+
+    /// Whether the task ended, and the panic is in the drop of its output. No `JoinError` shows it.
+    pub(crate) fn is_in_output(&self) -> bool {
+        self.is_in_output
     }
 
     /// Returns the message of the panic, or `None` if the payload is not a string.
@@ -142,9 +149,11 @@ fn ended_task(panicked: &Panicked, symbols: &mut Symbols) -> bool {
         Catcher::Tokio { in_block_on } => !(calls.is_nested && in_block_on),
         Catcher::Other => false,
         // Hardly any `drop` catches panics, so that of a tracked task's output counts.
-        Catcher::Unknown => {
-            let mut task = panicked.task.iter();
-            task.any(|task| task.kind != Kind::Hooked)
-        }
+        Catcher::Unknown => is_tracked(panicked),
     }
+}
+
+fn is_tracked(panicked: &Panicked) -> bool {
+    let mut task = panicked.task.iter();
+    task.any(|task| task.kind != Kind::Hooked)
 }
