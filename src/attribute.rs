@@ -3,14 +3,13 @@
 //! Only this module and `Explore::run` fail a test. Everything else returns its findings.
 
 use std::panic::{Location, resume_unwind};
-use std::pin::Pin;
 use std::process::{ExitCode, Termination};
 
 use crate::contain::discard;
 use crate::explore::Explore;
 use crate::explore::outcome::Outcome;
 use crate::leak::LeakCheck;
-use crate::leak::check::body::TestBody;
+use crate::leak::check::body::{Body, BoxedBody};
 use crate::leak::check::run::{Checked, run};
 use crate::leak::render::emit::{emit, emit_after_panic, emit_as};
 use crate::leak::report::Report;
@@ -47,12 +46,15 @@ pub fn returned<T>() -> T {
 ///
 /// Panics if the test does, or if the check found something.
 #[track_caller]
-pub fn leak_test<F>(case: TestCase, check: LeakCheck, body: Pin<&mut F>) -> F::Output
-where
-    F: TestBody<Output: Termination> + ?Sized,
-{
+pub fn leak_test<T: Termination>(case: TestCase, check: LeakCheck, body: BoxedBody<'_, T>) -> T {
     let (runtime, settings) = check.into_parts();
-    match run(runtime, settings, case.test(), Location::caller(), body) {
+    match run(
+        runtime,
+        settings,
+        case.test(),
+        Location::caller(),
+        Body::new(body),
+    ) {
         Checked::Failed(report) => fail(&report, Role::Fails),
         Checked::Run { outcome, report } => match (outcome, report) {
             (Ok(output), None) => output,
@@ -87,12 +89,15 @@ where
 ///
 /// Panics if the test does and left nothing behind.
 #[track_caller]
-pub fn leak_test_should_panic<F>(case: TestCase, check: LeakCheck, body: Pin<&mut F>)
-where
-    F: TestBody<Output = ()> + ?Sized,
-{
+pub fn leak_test_should_panic(case: TestCase, check: LeakCheck, body: BoxedBody<'_, ()>) {
     let (runtime, settings) = check.into_parts();
-    match run(runtime, settings, case.test(), Location::caller(), body) {
+    match run(
+        runtime,
+        settings,
+        case.test(),
+        Location::caller(),
+        Body::new(body),
+    ) {
         Checked::Failed(report) => emit(&report, Role::Fails),
         Checked::Run { outcome, report } => match (outcome, report) {
             (outcome, None) => outcome.unwrap_or_else(|panic| panic.resume()),

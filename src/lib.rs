@@ -184,7 +184,5 @@ pub mod __private {
         BarrierRow, Errors, Outputs, Results, SettleRow, barrier, settle, slot,
     };
     #[cfg(feature = "tokio")]
-    pub use crate::leak::check::body::{Body, TestBody};
-    #[cfg(feature = "tokio")]
     pub use ::tokio::runtime::Builder;
 }

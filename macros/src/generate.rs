@@ -45,10 +45,8 @@ fn checked_test(
     let output = function.output();
     let body = &function.body;
     let hint = return_type_hint(krate, &output);
-    let body = quote!(#krate::__private::Body::new(async { #hint #body }));
-    // A trait object, so that the code that runs a test is compiled once and not once a test.
-    let object =
-        is_nameable(&output).then(|| quote!(::<dyn #krate::__private::TestBody<Output = #output>>));
+    // No `let`: the pattern would resolve to a constant of that name in the test's module.
+    let body = quote!(::std::boxed::Box::pin(async { #hint #body }));
     // With another return type, `#[should_panic]` does not compile: rustc explains that best.
     let run = match &output {
         Type::Tuple(fields) if fields.elems.is_empty() && others.should_panic() => {
@@ -56,13 +54,10 @@ fn checked_test(
         }
         _ => quote_spanned!(name.span()=> leak_test),
     };
-    // Neither `let` nor `pin!`, which has one inside: the pattern would resolve to a constant of that
-    // name in the test's module.
-    let body = quote!(::core::pin::Pin::as_mut(&mut ::std::boxed::Box::pin(#body)));
     let arguments = quote!(#case, #check, #body);
     // `#[track_caller]` takes the place of the test from this call: it has to be the name.
     let krate = respan(krate, name.span());
-    quote_spanned!(name.span()=> #krate::__private::#run #object(#arguments))
+    quote_spanned!(name.span()=> #krate::__private::#run(#arguments))
 }
 
 /// Generates the body of a test that runs once for each schedule.
@@ -137,7 +132,7 @@ fn return_type_hint(krate: &Path, output: &Type) -> TokenStream {
     }
 }
 
-/// Returns whether a type can be written outside a signature, as in `dyn TestBody<Output = ..>`.
+/// Returns whether a type can be written outside a signature.
 fn is_nameable(output: &Type) -> bool {
     !matches!(output, Type::Never(_)) && !contains_impl_trait(output.to_token_stream())
 }

@@ -1,7 +1,7 @@
 //! One run of the body under test, in one schedule.
 
 use std::panic::Location;
-use std::pin::pin;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
@@ -120,10 +120,10 @@ where
         let body = &mut self.body;
         let (test, place) = (self.test, self.place);
         let check = || {
-            let body = pin!(Body::new(async {
+            let body = Body::new(Box::pin(async {
                 // What runs after the body, such as the drain of leftovers, is not steered.
                 let _steered = steering::until_dropped();
-                body().await
+                pinned(body).await
             }));
             leak::check::run::run(Some(builder), settings, test, place, body)
         };
@@ -160,4 +160,11 @@ where
         };
         Attempt { cause, run }
     }
+}
+
+/// Makes the future of a run on the heap. Without optimization, whoever makes it has a copy of it on
+/// the stack: this function, which returns before the future is polled.
+#[inline(never)]
+fn pinned<R>(body: &mut impl FnMut() -> R) -> Pin<Box<R>> {
+    Box::pin(body())
 }

@@ -1,7 +1,6 @@
 //! `LeakCheck`: the leak check without the attribute.
 
 use std::panic::Location;
-use std::pin::pin;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
@@ -342,11 +341,7 @@ impl LeakCheck {
     /// ```
     #[track_caller]
     pub fn run<F: Future>(self, future: F) -> Result<F::Output, Report> {
-        #[expect(
-            clippy::redundant_async_block,
-            reason = "the block drops the future as soon as it completes"
-        )]
-        let body = pin!(Body::new(async move { future.await }));
+        let body = Body::new(Box::pin(future));
         match run(self.runtime, self.settings, None, Location::caller(), body) {
             Checked::Failed(report) => Err(report),
             Checked::Run { outcome, report } => match (outcome, report) {

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::{pending, poll_fn};
 use std::panic::Location;
-use std::pin::pin;
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -195,7 +194,7 @@ fn leak_two(place: &'static Location<'static>) -> Option<(Backtrace, Report)> {
         grace: Some(Duration::ZERO),
         ..Settings::default()
     };
-    match run(None, settings, None, place, pin!(Body::new(leaking))) {
+    match run(None, settings, None, place, Body::new(Box::pin(leaking))) {
         Checked::Run { outcome, report } => Some((outcome.ok()?.ok()?, report?)),
         Checked::Failed(_) => None,
     }

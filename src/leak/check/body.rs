@@ -1,44 +1,51 @@
 //! The body of a test, which the check can drop before its runtime.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use pin_project::pin_project;
-
-/// The body of a test: a future that can be dropped while it is pinned.
+/// The body of a test: a future that is dropped as soon as it has ended or panicked, or when the
+/// check gives it up.
 ///
-/// The check drops a body that it gives up inside the runtime, which the future may need in
-/// `drop`, and contains a panic of that drop.
-pub trait TestBody: Future {
-    /// Drops the future. It must not be polled afterwards.
-    fn abandon(self: Pin<&mut Self>);
-}
+/// All of these happen inside the runtime, which the future may need in `drop`. It is boxed by the
+/// caller: it may be large, and the functions of the check must not have copies of it on the stack.
+/// As a trait object it also has the code that runs a test compiled once for each type of output,
+/// and not once for each test.
+pub(crate) struct Body<'a, T>(Option<BoxedBody<'a, T>>);
 
-/// A [`TestBody`] that wraps a future.
-#[pin_project]
-#[derive(Debug)]
-pub struct Body<F>(#[pin] Option<F>);
+/// What a [`Body`] is made of.
+pub(crate) type BoxedBody<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-impl<F: Future> Body<F> {
-    /// Wraps `future`.
-    pub fn new(future: F) -> Self {
+impl<'a, T> Body<'a, T> {
+    pub(crate) fn new(future: BoxedBody<'a, T>) -> Self {
         Self(Some(future))
     }
-}
 
-impl<F: Future> Future for Body<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let future = self.project().0.as_pin_mut();
-        future
-            .expect("an abandoned body is not polled")
-            .poll(context)
+    /// Drops the future. It must not be polled afterwards.
+    pub(crate) fn abandon(&mut self) {
+        self.0 = None;
     }
 }
 
-impl<F: Future> TestBody for Body<F> {
-    fn abandon(self: Pin<&mut Self>) {
-        self.project().0.set(None);
+impl<T> Future for Body<'_, T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let future = self.0.take();
+        let mut future = future.expect("a body that ended or was given up is not polled");
+        let polled = future.as_mut().poll(context);
+        if polled.is_pending() {
+            self.0 = Some(future);
+        }
+        polled
+    }
+}
+
+impl<T> fmt::Debug for Body<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_alive = &self.0.is_some();
+        f.debug_struct("Body")
+            .field("is_alive", is_alive)
+            .finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
 
 use crate::contain::contain;
-use crate::leak::check::body::TestBody;
+use crate::leak::check::body::Body;
 use crate::leak::check::body_run::{End, run_body};
 use crate::leak::check::census::Census;
 use crate::leak::check::runtime::{CheckedRuntime, default_runtime};
@@ -55,13 +55,13 @@ pub(crate) enum Checked<T> {
 
 /// Runs a test in a runtime from `runtime`, by default a current-thread runtime with all drivers
 /// enabled.
-pub(crate) fn run<F: TestBody + ?Sized>(
+pub(crate) fn run<T>(
     runtime: Option<Builder>,
     settings: Settings,
     test: Option<&'static str>,
     place: &'static Location<'static>,
-    body: Pin<&mut F>,
-) -> Checked<F::Output> {
+    body: Body<'_, T>,
+) -> Checked<T> {
     find_workspace(place);
     run_if_possible(runtime, settings, test, place, body)
         .unwrap_or_else(|reason| Checked::Failed(Report::not_run(test, place, reason)))
@@ -72,13 +72,13 @@ pub(crate) fn run<F: TestBody + ?Sized>(
 /// # Errors
 ///
 /// Returns the reason if the test cannot run. The body is not polled then.
-fn run_if_possible<F: TestBody + ?Sized>(
+fn run_if_possible<T>(
     runtime: Option<Builder>,
     settings: Settings,
     test: Option<&'static str>,
     place: &'static Location<'static>,
-    mut body: Pin<&mut F>,
-) -> Result<Checked<F::Output>, String> {
+    mut body: Body<'_, T>,
+) -> Result<Checked<T>, String> {
     let environment = Environment::read()?;
     let is_checked = environment.mode != Mode::Off;
     if Handle::try_current().is_ok() {
@@ -130,7 +130,7 @@ fn run_if_possible<F: TestBody + ?Sized>(
     let end = run_body(
         &runtime,
         &test,
-        body.as_mut(),
+        Pin::new(&mut body),
         deadline,
         settings.ends_when_idle,
     );

@@ -1,11 +1,10 @@
 //! The end of a test: waits for leftovers, shuts the runtime down, and collects the findings.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::contain::{contain, discard};
-use crate::leak::check::body::TestBody;
+use crate::leak::check::body::Body;
 use crate::leak::check::body_run::End;
 use crate::leak::check::post_shutdown::PostShutdown;
 use crate::leak::check::runtime::CheckedRuntime;
@@ -49,13 +48,13 @@ impl Teardown<'_> {
     /// Ends a test that was given up or ended too late: makes its report, drops its body, and gives
     /// the clean-up that the drop spawned the grace. Returns the report, and the output of a body
     /// that ended.
-    pub(crate) fn give_up<F: TestBody + ?Sized>(
+    pub(crate) fn give_up<T>(
         self,
-        given_up: End<F::Output>,
+        given_up: End<T>,
         runtime: CheckedRuntime,
-        body: Pin<&mut F>,
+        mut body: Body<'_, T>,
         grace: Duration,
-    ) -> (Report, Option<F::Output>) {
+    ) -> (Report, Option<T>) {
         let _watched = self.watch(grace.saturating_add(FINDING_LINES));
         let scope = &self.test.scope;
         let (report, output) = given_up.report(&runtime, self.test);
