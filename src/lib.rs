@@ -18,6 +18,8 @@
 
 #[cfg(feature = "tokio")]
 mod attribute;
+#[cfg(feature = "tokio")]
+mod boxed;
 mod children;
 mod contain;
 #[cfg(feature = "tokio")]

@@ -14,14 +14,16 @@
 mod child;
 
 use std::hint::black_box;
+use std::iter;
 use std::pin::Pin;
 use std::time::Duration;
 
 use straggler::leak::Verdict;
+use straggler::tokio as shadow;
 use straggler::{Explore, LeakCheck};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
-use tokio::task::yield_now;
+use tokio::task::{LocalSet, yield_now};
 
 /// Large enough that small frames do not matter.
 const LARGE: usize = 400_000;
@@ -33,13 +35,21 @@ async fn large() {
     black_box(&array);
 }
 
+/// Returns a closure with a large capture.
+fn large_closure() -> impl FnOnce() + Send {
+    let array = [1_u8; LARGE];
+    move || _ = black_box(&array)
+}
+
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Returns a boxed future that awaits a boxed future, and so on. The last one awaits `inner`.
 fn chain(inner: impl Future<Output = ()> + Send + 'static) -> Boxed {
     let mut chain: Boxed = Box::pin(inner);
     for _ in 0..10_000 {
-        chain = Box::pin(async { chain.await });
+        chain = Box::pin(async {
+            chain.await;
+        });
     }
     chain
 }
@@ -126,6 +136,69 @@ compare!(
     [],
     { tokio::spawn(chain(yield_now())).await.unwrap() },
     { straggler::spawn(chain(yield_now())).await.unwrap() }
+);
+compare!(spawn, [], { tokio::spawn(large()).await.unwrap() }, {
+    straggler::spawn(large()).await.unwrap()
+});
+compare!(
+    spawn_in_multi_thread,
+    [flavor = "multi_thread"],
+    { tokio::spawn(large()).await.unwrap() },
+    { straggler::spawn(large()).await.unwrap() }
+);
+compare!(spawn_named, [], { tokio::spawn(large()).await.unwrap() }, {
+    straggler::spawn_named("large", large()).await.unwrap()
+});
+compare!(background, [], { tokio::spawn(large()).await.unwrap() }, {
+    straggler::background(large()).await.unwrap()
+});
+compare!(
+    spawn_local,
+    [flavor = "local"],
+    { tokio::task::spawn_local(large()).await.unwrap() },
+    { straggler::spawn_local(large()).await.unwrap() }
+);
+compare!(
+    spawn_blocking,
+    [],
+    { tokio::task::spawn_blocking(large_closure()).await.unwrap() },
+    { straggler::spawn_blocking(large_closure()).await.unwrap() }
+);
+compare!(
+    join_set,
+    [],
+    { _ = tokio::task::JoinSet::new().spawn(large()) },
+    { _ = shadow::task::JoinSet::new().spawn(large()) }
+);
+compare!(
+    join_set_on_runtime,
+    [],
+    { _ = tokio::task::JoinSet::new().spawn_on(large(), &Handle::current()) },
+    { _ = shadow::task::JoinSet::new().spawn_on(large(), &Handle::current()) }
+);
+compare!(
+    join_set_local,
+    [flavor = "local"],
+    { _ = tokio::task::JoinSet::new().spawn_local(large()) },
+    { _ = shadow::task::JoinSet::new().spawn_local(large()) }
+);
+compare!(
+    join_set_on_local_set,
+    [],
+    { _ = tokio::task::JoinSet::new().spawn_local_on(large(), &LocalSet::new()) },
+    { _ = shadow::task::JoinSet::new().spawn_local_on(large(), &LocalSet::new()) }
+);
+compare!(
+    join_set_blocking,
+    [],
+    { _ = tokio::task::JoinSet::new().spawn_blocking(large_closure()) },
+    { _ = shadow::task::JoinSet::new().spawn_blocking(large_closure()) }
+);
+compare!(
+    join_set_of_iterator,
+    [],
+    { _ = iter::once_with(large).collect::<tokio::task::JoinSet<_>>() },
+    { _ = iter::once_with(large).collect::<shadow::task::JoinSet<_>>() }
 );
 
 mod check_as_value {

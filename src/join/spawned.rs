@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::task::JoinHandle;
 
+use crate::boxed::boxed_if_large;
 use crate::join::on_panic::OnPanic;
 use crate::join::settle_all::SettleAll;
 use crate::leak::record::claim::Claim;
@@ -118,9 +119,11 @@ where
         let this = self.get_mut();
         if let Some(future) = this.future.take() {
             let name = this.name.take().map(Cow::Owned);
-            let (tracked, _spawning, claim) = track_claimed(future, name, this.place);
-            this.claim = claim;
-            this.task = Some(tokio::spawn(tracked));
+            boxed_if_large!(future: F => {
+                let (tracked, _spawning, claim) = track_claimed(future, name, this.place);
+                this.claim = claim;
+                this.task = Some(tokio::spawn(tracked));
+            });
         }
         let Some(task) = &mut this.task else {
             // `tokio::spawn` panicked: there is no runtime.

@@ -7,6 +7,7 @@ use std::panic::Location;
 use ::tokio::runtime::Handle;
 use ::tokio::task::{AbortHandle, LocalSet};
 
+use crate::boxed::boxed_if_large;
 use crate::leak::record::session::Session;
 use crate::leak::record::spawn::{track, track_blocking, track_on};
 use crate::leak::record::task::Kind;
@@ -55,8 +56,10 @@ impl<T: 'static> JoinSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send,
     {
-        let (tracked, _spawning) = track(future, Kind::Tracked, None, Location::caller());
-        self.0.spawn(tracked)
+        boxed_if_large!(future: F => {
+            let (tracked, _spawning) = track(future, Kind::Tracked, None, Location::caller());
+            self.0.spawn(tracked)
+        })
     }
 
     /// Spawns a tracked task in the set, on the runtime of `handle`.
@@ -68,8 +71,10 @@ impl<T: 'static> JoinSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send,
     {
-        let (tracked, _spawning) = track_on(handle, future, Location::caller());
-        self.0.spawn_on(tracked, handle)
+        boxed_if_large!(future: F => {
+            let (tracked, _spawning) = track_on(handle, future, Location::caller());
+            self.0.spawn_on(tracked, handle)
+        })
     }
 
     /// Spawns a tracked task in the set, on this thread.
@@ -84,8 +89,10 @@ impl<T: 'static> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        let (tracked, _spawning) = track(future, Kind::Local, None, Location::caller());
-        self.0.spawn_local(tracked)
+        boxed_if_large!(future: F => {
+            let (tracked, _spawning) = track(future, Kind::Local, None, Location::caller());
+            self.0.spawn_local(tracked)
+        })
     }
 
     /// Spawns a task in the set, on `local_set`. The task is tracked if the call is inside a tokio runtime.
@@ -96,8 +103,10 @@ impl<T: 'static> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        let (tracked, _spawning) = track(future, Kind::InLocalSet, None, Location::caller());
-        self.0.spawn_local_on(tracked, local_set)
+        boxed_if_large!(future: F => {
+            let (tracked, _spawning) = track(future, Kind::InLocalSet, None, Location::caller());
+            self.0.spawn_local_on(tracked, local_set)
+        })
     }
 
     /// Runs a tracked closure on the blocking pool.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::{JoinHandle, LocalSet};
 
+use crate::boxed::boxed_if_large;
 use crate::contain::contain;
 use crate::leak::record::claim::Claim;
 use crate::leak::record::hooks::{self, Paused};
@@ -41,8 +42,10 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let (tracked, _spawning) = track(future, Kind::Tracked, None, Location::caller());
-    tokio::spawn(tracked)
+    boxed_if_large!(future: F => {
+        let (tracked, _spawning) = track(future, Kind::Tracked, None, Location::caller());
+        tokio::spawn(tracked)
+    })
 }
 
 /// Spawns a tracked task like [`spawn`], with a name for reports.
@@ -68,8 +71,10 @@ where
     F::Output: Send + 'static,
 {
     let name = Some(name.into());
-    let (tracked, _spawning) = track(future, Kind::Tracked, name, Location::caller());
-    tokio::spawn(tracked)
+    boxed_if_large!(future: F => {
+        let (tracked, _spawning) = track(future, Kind::Tracked, name, Location::caller());
+        tokio::spawn(tracked)
+    })
 }
 
 /// Spawns a task on this thread like [`tokio::task::spawn_local`], and tracks it.
@@ -94,8 +99,10 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let (tracked, _spawning) = track(future, Kind::Local, None, Location::caller());
-    tokio::task::spawn_local(tracked)
+    boxed_if_large!(future: F => {
+        let (tracked, _spawning) = track(future, Kind::Local, None, Location::caller());
+        tokio::task::spawn_local(tracked)
+    })
 }
 
 /// Runs a closure on a blocking thread like [`tokio::task::spawn_blocking`], and tracks it.
@@ -162,9 +169,11 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let (tracked, _spawning) = track(future, Kind::Background, None, Location::caller());
-    let record = tracked.session_and_task();
-    let handle = tokio::spawn(tracked);
+    let (handle, record) = boxed_if_large!(future: F => {
+        let (tracked, _spawning) = track(future, Kind::Background, None, Location::caller());
+        let record = tracked.session_and_task();
+        (tokio::spawn(tracked), record)
+    });
     if let Some((session, task)) = record {
         session.add_background(&task, handle.abort_handle());
     }
@@ -269,7 +278,8 @@ pub(crate) fn track_blocking<R>(
     session: Option<Arc<Session>>,
     spawned_at: &'static Location<'static>,
 ) -> impl FnOnce() -> R {
-    track_closure(run, Kind::Blocking, session, spawned_at)
+    // Boxed, since a large one would be on the stack of each function it moves through.
+    track_closure(Box::new(run), Kind::Blocking, session, spawned_at)
 }
 
 /// Wraps a closure of the check itself, which is never a leak.
