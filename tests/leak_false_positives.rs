@@ -29,7 +29,7 @@ macro_rules! shapes {
     };
 }
 
-const SHAPES: [Shape; 21] = shapes! {
+const SHAPES: [Shape; 22] = shapes! {
     nothing: {}
     awaited_task: { tokio::spawn(async {}).await.unwrap(); }
     awaited_tracked_task: { straggler::spawn(yield_now()).await.unwrap(); }
@@ -79,6 +79,12 @@ const SHAPES: [Shape; 21] = shapes! {
         tokio::task::spawn_blocking(|| ()).await.unwrap();
         straggler::spawn_blocking(|| drop(straggler::spawn(async {}))).await.unwrap();
     }
+    many_threads_of_blocking_work: {
+        let work: Vec<_> = (0..32).map(|_| tokio::task::spawn_blocking(|| ())).collect();
+        for work in work {
+            work.await.unwrap();
+        }
+    }
     blocking_work_that_is_left_to_end: {
         tokio::task::spawn_blocking(|| thread::sleep(Duration::from_millis(1)));
         straggler::spawn_blocking(|| thread::sleep(Duration::from_millis(1)));
@@ -119,6 +125,8 @@ const SHAPES: [Shape; 21] = shapes! {
 enum Way {
     CurrentThread,
     MultiThread,
+    /// Multi-thread, with more workers than processors.
+    ManyWorkers,
     Local,
     /// Current-thread, on a paused clock.
     Paused,
@@ -134,6 +142,7 @@ enum Way {
 const WAYS: &[Way] = &[
     Way::CurrentThread,
     Way::MultiThread,
+    Way::ManyWorkers,
     Way::Local,
     Way::Paused,
     Way::PausedWithOneThread,
@@ -151,6 +160,10 @@ impl Way {
         match self {
             Self::CurrentThread => LeakCheck::new().run(body),
             Self::MultiThread => LeakCheck::new().runtime(multi).run(body),
+            Self::ManyWorkers => {
+                multi.worker_threads(32);
+                LeakCheck::new().runtime(multi).run(body)
+            }
             #[cfg(target_os = "linux")]
             Self::DeniesThreads => LeakCheck::new().runtime(multi).deny_threads().run(body),
             Self::Local => LeakCheck::new().local().run(body),

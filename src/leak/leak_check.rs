@@ -46,9 +46,10 @@ use crate::leak::watch::Watch;
 ///
 /// # Limits
 ///
-/// - **Untracked blocking work** is only counted, by the runtime threads that do not stop. A
-///   closure still waiting for a thread is counted only with `--cfg tokio_unstable`, and a closure
-///   that ends because of the shutdown is not counted. Use
+/// - **Untracked blocking work** is only counted, by the runtime threads that do not stop. Linux
+///   tells busy threads from idle ones; elsewhere, an idle thread that gets no processor for half a
+///   second counts too. A closure still waiting for a thread is counted only with `--cfg
+///   tokio_unstable`, and a closure that ends because of the shutdown is not counted. Use
 ///   [`straggler::spawn_blocking`](crate::spawn_blocking).
 /// - **Untracked tasks of a `LocalSet`** are not detected. Use
 ///   [`straggler::spawn_local`](crate::spawn_local), or [`local`](Self::local).

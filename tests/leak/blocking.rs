@@ -106,6 +106,20 @@ fn untracked_closures_counted() {
 }
 
 #[test]
+fn untracked_closure_that_computes_counted() {
+    let report = expect_blocking(|gate| async move {
+        let Gate(opened) = gate;
+        tokio::task::spawn_blocking(move || {
+            let opened = opened.lock().unwrap();
+            while opened.try_recv() == Err(std_mpsc::TryRecvError::Empty) {
+                std::hint::spin_loop();
+            }
+        });
+    });
+    assert_eq!(report.unseen_blocking(), 1, "{report}");
+}
+
+#[test]
 fn tracked_and_untracked_closures_listed_apart() {
     let report = expect_blocking(|gate| async move {
         straggler::spawn_blocking(gate.work());

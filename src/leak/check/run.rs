@@ -93,7 +93,7 @@ fn run_if_possible<T>(
         let of_runtime = denied.as_ref().map(Threads::of_runtime);
         (
             Hooks::install(&mut builder, steering::is_on()),
-            ThreadCount::observe(&mut builder, of_runtime),
+            ThreadCount::observe(&mut builder, of_runtime.unwrap_or_default()),
         )
     });
     let runtime = CheckedRuntime::build(&mut builder, settings.is_local)

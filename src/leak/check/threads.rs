@@ -9,8 +9,8 @@
 
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{env, process, thread};
 
@@ -71,11 +71,14 @@ impl Threads {
             if name_of(own)?.as_deref() != Some(mark.as_bytes()) {
                 return Err(io::Error::other("renaming a thread has no effect"));
             }
-            let alive = Mutex::default();
+            let runtime = RuntimeThreads {
+                mark: Some(mark),
+                ..RuntimeThreads::default()
+            };
             Ok(Self {
                 own,
                 name,
-                runtime: Arc::new(RuntimeThreads { mark, alive }),
+                runtime: Arc::new(runtime),
                 bystanders,
             })
         };
@@ -120,7 +123,11 @@ impl Threads {
             let Some(name) = name_of(id)? else {
                 continue;
             };
-            let is_marked = name == self.runtime.mark.as_bytes();
+            let is_marked = self
+                .runtime
+                .mark
+                .as_ref()
+                .is_some_and(|mark| name == mark.as_bytes());
             let is_new = |bystanders: &HashSet<Id>| !bystanders.contains(&id) && !is_helper(&name);
             let is_of_test = is_marked || self.bystanders.as_ref().is_some_and(is_new);
             if is_of_test && !is_exiting(id)? {

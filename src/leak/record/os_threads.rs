@@ -47,20 +47,60 @@ fn read_file(id: Id, file: &str) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
+/// What the kernel says of a thread at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) id: Id,
+    /// Whether it waits for something other than a processor or a disk.
+    pub(crate) sleeps: bool,
+    /// Its processor time so far, in hundredths of a second.
+    pub(crate) ticks: u64,
+    flags: u32,
+}
+
+#[cfg(test)]
+impl Stat {
+    pub(crate) fn new(id: Id, sleeps: bool, ticks: u64) -> Self {
+        let flags = 0;
+        Self {
+            id,
+            sleeps,
+            ticks,
+            flags,
+        }
+    }
+}
+
+/// Returns what the kernel says of a thread, or `None` if it has ended.
+pub(crate) fn stat_of(id: Id) -> io::Result<Option<Stat>> {
+    let Some(stat) = read_file(id, "stat")? else {
+        return Ok(None);
+    };
+    // The name is in parentheses and may contain any character, parentheses too. The state follows
+    // it (`proc_pid_stat(5)`).
+    let stat = String::from_utf8_lossy(&stat);
+    let parse = || {
+        let (_, fields) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
+        Some(Stat {
+            id,
+            sleeps: *fields.first()? == "S",
+            ticks: ticks(11)? + ticks(12)?,
+            flags: fields.get(6)?.parse().ok()?,
+        })
+    };
+    parse()
+        .map(Some)
+        .ok_or_else(|| ErrorKind::InvalidData.into())
+}
+
 /// Returns whether a thread is exiting. The kernel lists even a joined thread for a moment longer.
 pub(crate) fn is_exiting(id: Id) -> io::Result<bool> {
     /// `PF_EXITING` of the kernel.
     const EXITING: u32 = 0x4;
 
-    let Some(stat) = read_file(id, "stat")? else {
-        return Ok(true);
-    };
-    // The flags are the seventh field after the name, which is in parentheses and may contain any
-    // character, parentheses too (`proc_pid_stat(5)`).
-    let stat = String::from_utf8_lossy(&stat);
-    let fields = stat.rsplit_once(')').map(|(_, fields)| fields);
-    let flags = fields.and_then(|fields| fields.split_whitespace().nth(6)?.parse::<u32>().ok());
-    Ok(flags.is_some_and(|flags| flags & EXITING != 0))
+    Ok(stat_of(id)?.is_none_or(|stat| stat.flags & EXITING != 0))
 }
 
 /// Sets the name of a thread.
@@ -69,4 +109,66 @@ pub(crate) fn rename(id: Id, name: &[u8]) -> io::Result<()> {
         .write(true)
         .open(format!("{LIST}/{id}/comm"))?;
     file.write_all(name)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::hint;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::{Id, is_exiting, own_id, stat_of};
+
+    /// Runs `work` on a thread, and waits until its state is the expected one.
+    fn await_state(work: impl FnOnce() + Send, mut is_expected: impl FnMut(Id) -> bool) {
+        let (sender, receiver) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                sender.send(own_id().unwrap()).unwrap();
+                work();
+            });
+            let id = receiver.recv().unwrap();
+            while !is_expected(id) {
+                thread::yield_now();
+            }
+        });
+    }
+
+    #[test]
+    fn blocked_thread_sleeps() {
+        let (unblock, blocked) = mpsc::channel::<()>();
+        let mut unblock = Some(unblock);
+        await_state(
+            move || _ = blocked.recv(),
+            |id| {
+                let sleeps = stat_of(id).unwrap().unwrap().sleeps;
+                if sleeps {
+                    unblock = None;
+                }
+                sleeps
+            },
+        );
+    }
+
+    #[test]
+    fn spinning_thread_uses_processor_time() {
+        static STOP: AtomicBool = AtomicBool::new(false);
+        await_state(
+            || {
+                while !STOP.load(Relaxed) {
+                    hint::spin_loop();
+                }
+            },
+            |id| {
+                let stat = stat_of(id).unwrap().unwrap();
+                let has_run = stat.ticks >= 3;
+                if has_run {
+                    assert!(!stat.sleeps && !is_exiting(id).unwrap());
+                    STOP.store(true, Relaxed);
+                }
+                has_run
+            },
+        );
+    }
 }

@@ -1,10 +1,13 @@
 //! Counts the threads of a runtime.
 
+use std::iter;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 use tokio::runtime::Builder;
 
+use crate::leak::record::os_threads::{Id, Stat, stat_of};
 use crate::leak::record::runtime_threads::RuntimeThreads;
 use crate::leak::record::thread_runtime;
 
@@ -12,39 +15,48 @@ use crate::leak::record::thread_runtime;
 ///
 /// A current-thread runtime has only blocking threads.
 #[derive(Debug, Default)]
-pub(crate) struct ThreadCount(AtomicUsize);
+pub(crate) struct ThreadCount {
+    number: AtomicUsize,
+    threads: Arc<RuntimeThreads>,
+}
 
 impl ThreadCount {
     /// Counts the threads of the runtime that `builder` will build.
     ///
-    /// Also records them in `of_runtime` and for [`thread_runtime`]: a builder takes one callback
-    /// of each kind, so this one serves all three.
-    pub(crate) fn observe(
-        builder: &mut Builder,
-        of_runtime: Option<Arc<RuntimeThreads>>,
-    ) -> Arc<Self> {
-        let count = Arc::<Self>::default();
+    /// Also records them in `threads` and for [`thread_runtime`]: a builder takes one callback of
+    /// each kind, so this one serves all three.
+    pub(crate) fn observe(builder: &mut Builder, threads: Arc<RuntimeThreads>) -> Arc<Self> {
+        let count = Arc::new(Self {
+            number: AtomicUsize::new(0),
+            threads,
+        });
         let (starts, stops) = (Arc::clone(&count), Arc::clone(&count));
-        let known = of_runtime.clone();
+        // A thread that is counted is also listed: it may lose its processor in between.
         builder
             .on_thread_start(move || {
-                starts.0.fetch_add(1, Relaxed);
+                starts.threads.start();
+                starts.number.fetch_add(1, Release);
                 thread_runtime::note();
-                if let Some(known) = &known {
-                    known.start();
-                }
             })
             .on_thread_stop(move || {
-                if let Some(of_runtime) = &of_runtime {
-                    of_runtime.stop();
-                }
-                stops.0.fetch_sub(1, Relaxed);
+                stops.number.fetch_sub(1, Release);
+                stops.threads.stop();
             });
         count
     }
 
     /// Returns the current number of threads.
     pub(crate) fn now(&self) -> usize {
-        self.0.load(Relaxed)
+        self.number.load(Acquire)
+    }
+
+    /// Returns what the kernel says of each thread, `None` for a thread that it does not know.
+    pub(crate) fn stats(&self) -> Vec<Option<Stat>> {
+        let number = self.now();
+        let ids: Vec<Id> = self.threads.alive().iter().copied().collect();
+        let unlisted = number.saturating_sub(ids.len());
+        let stats = ids.into_iter().filter_map(|id| stat_of(id).transpose());
+        let unknown = iter::repeat_n(None, unlisted);
+        stats.map(Result::ok).chain(unknown).collect()
     }
 }
