@@ -23,9 +23,22 @@ const PLAIN: &str = if cfg!(tokio_unstable) {
 
 /// Runs a scenario at each level of detail. It must fail, and print its snapshot.
 fn check(scenario: &str) {
-    for (module, depth) in [("plain", PLAIN), ("tracked", "tracked")] {
+    check_as(scenario, [PLAIN, "tracked"]);
+}
+
+/// Runs a scenario that leaks something untracked even where spawns go through straggler: each build shows
+/// less or more of it.
+fn check_in_each_build(scenario: &str) {
+    let tracked = format!("tracked_{PLAIN}");
+    check_as(scenario, [PLAIN, &tracked]);
+}
+
+fn check_as(scenario: &str, [plain, tracked]: [&str; 2]) {
+    for (module, depth) in [("plain", plain), ("tracked", tracked)] {
         let ended = child::run(&format!("{module}::scenarios::{scenario}"));
         assert!(!ended.passed, "{ended:?}");
+        let is_blank = |line: &str| !line.is_empty() && line.trim().is_empty();
+        assert!(!ended.stderr.lines().any(is_blank), "{}", ended.stderr);
         let mut settings = insta::Settings::clone_current();
         settings.set_prepend_module_to_snapshot(false);
         settings.set_snapshot_path("snapshots");
@@ -35,6 +48,7 @@ fn check(scenario: &str) {
         settings.add_filter(r"held for .*\n", "held for [age]\n");
         settings.add_filter(r"(requested at .*, waiting for) .*\n", "$1 [age]\n");
         settings.add_filter(r"running for .*\n", "running for [age]\n");
+        settings.add_filter(r"tokio-util-[\d.]+/(\S+):\d+:\d+", "tokio-util-[version]/$1:[line]");
         settings.add_filter(r"\(\d+\) panicked", "([thread]) panicked");
         settings.bind(|| insta::assert_snapshot!(format!("{depth}__{scenario}"), ended.stderr));
     }
@@ -180,4 +194,9 @@ fn panic_and_hang() {
 #[test]
 fn output_panics_in_drop() {
     check("output_panics_in_drop");
+}
+
+#[test]
+fn spawn_in_dependency() {
+    check_in_each_build("spawn_in_dependency");
 }

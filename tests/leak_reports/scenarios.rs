@@ -259,3 +259,15 @@ async fn output_panics_in_drop() {
     drop(tokio::spawn(async { Account }));
     tokio::task::yield_now().await;
 }
+
+/// Leaks a task that a dependency spawns, for another task.
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn spawn_in_dependency() {
+    let parent = tokio::spawn(async {
+        let questions = std::iter::once(wait_for_an_answer());
+        // Dropping the queue would abort the task.
+        std::mem::forget(questions.collect::<tokio_util::task::JoinQueue<()>>());
+    });
+    parent.await.unwrap();
+}

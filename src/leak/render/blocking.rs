@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::leak::render::groups;
-use crate::leak::render::tasks::{write_numbers, write_spawners};
+use crate::leak::render::tasks::{write_numbers, write_origin};
 use crate::leak::report::Report;
 use crate::leak::report::blocking_work::BlockingWork;
 use crate::leak::report::findings::Findings;
@@ -52,7 +52,7 @@ pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&BlockingWork]) -
     let first = group[0];
     write_numbers(f, "closures", group.iter().map(|work| work.number()))?;
     write!(f, " spawned at {}", first.place())?;
-    write_spawners(f, first.spawned_by())?;
+    write_origin(f, None, first.spawned_by())?;
     let age = Age(first.age());
     if first.is_queued() {
         write!(f, "\n     queued for {age}: no blocking thread is free")

@@ -7,6 +7,7 @@ use crate::leak::report::findings::Findings;
 use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::spawned_by::SpawnedBy;
 use crate::leak::report::task_panic::TaskPanic;
+use crate::trace::symbols::Call;
 use crate::trace::wait::Wait;
 use crate::wording::{Age, LISTED, NAME, TEXT, count, cut, polled};
 
@@ -59,10 +60,7 @@ pub(crate) fn write_panic(f: &mut fmt::Formatter<'_>, group: &[&TaskPanic]) -> f
                 f.write_str(" (`spawn_blocking`)")?;
             }
             write!(f, " spawned at {place}")?;
-            if let Some(caller) = panic.caller() {
-                write!(f, "\n     called at {caller}\n    ")?;
-            }
-            write_spawners(f, panic.spawned_by())?;
+            write_origin(f, panic.caller(), panic.spawned_by())?;
             f.write_str("\n    ")?;
         }
     }
@@ -98,10 +96,19 @@ pub(crate) fn write_numbers(
     Ok(())
 }
 
-/// Writes the chain of spawners, a short first one on the same line.
-pub(crate) fn write_spawners(f: &mut fmt::Formatter<'_>, spawners: &[SpawnedBy]) -> fmt::Result {
+/// Writes the call behind a spawn in a dependency and the chain of spawners. A short first spawner follows
+/// the place of the spawn on its line.
+pub(crate) fn write_origin(
+    f: &mut fmt::Formatter<'_>,
+    caller: Option<&Call>,
+    spawners: &[SpawnedBy],
+) -> fmt::Result {
+    if let Some(caller) = caller {
+        write!(f, "\n     called at {caller}")?;
+    }
     for (index, spawner) in spawners.iter().take(LISTED).enumerate() {
-        let is_short = index == 0 && !matches!(spawner, SpawnedBy::Task { .. });
+        let is_first = index == 0 && caller.is_none();
+        let is_short = is_first && !matches!(spawner, SpawnedBy::Task { .. });
         let before = if is_short { " " } else { "\n     " };
         write!(f, "{before}{}", By(spawner))?;
     }
@@ -122,10 +129,7 @@ pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> 
         f.write_str(" (background)")?;
     }
     write!(f, " spawned at {}", first.place())?;
-    if let Some(caller) = first.caller() {
-        write!(f, "\n     called at {caller}\n    ")?;
-    }
-    write_spawners(f, first.spawned_by())?;
+    write_origin(f, first.caller(), first.spawned_by())?;
     if *first.wait() != Wait::Unknown {
         let wait = first.wait().to_string().replace('\n', "\n     ");
         write!(f, "\n     {wait}")?;
