@@ -200,3 +200,18 @@ fn output_panics_in_drop() {
 fn spawn_in_dependency() {
     check_in_each_build("spawn_in_dependency");
 }
+
+#[test]
+fn deadlock_on_kept_future() {
+    check("deadlock_on_kept_future");
+}
+
+#[test]
+fn hang_on_kept_future() {
+    check("hang_on_kept_future");
+}
+
+#[test]
+fn deadlock_of_lock_and_task() {
+    check("deadlock_of_lock_and_task");
+}

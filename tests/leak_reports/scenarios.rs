@@ -271,3 +271,40 @@ async fn spawn_in_dependency() {
     });
     parent.await.unwrap();
 }
+
+/// Polls a future until it holds a lock, then keeps it and waits for the lock.
+async fn keep_future_that_holds(lock: &tokio::sync::Mutex<()>) {
+    let mut holds = std::pin::pin!(async {
+        let _guard = lock.lock().await;
+        wait_for_an_answer().await;
+    });
+    tokio::select! {
+        biased;
+        () = &mut holds => {}
+        () = std::future::ready(()) => {}
+    }
+    drop(lock.lock().await);
+}
+
+#[straggler::test(start_paused = true)]
+#[ignore = "fails on purpose"]
+async fn deadlock_on_kept_future() {
+    keep_future_that_holds(&tokio::sync::Mutex::new(())).await;
+}
+
+#[straggler::test(timeout = "50ms")]
+#[ignore = "fails on purpose"]
+async fn hang_on_kept_future() {
+    keep_future_that_holds(&tokio::sync::Mutex::new(())).await;
+}
+
+/// The only wait for a lock is a task's.
+#[straggler::test(start_paused = true)]
+#[ignore = "fails on purpose"]
+async fn deadlock_of_lock_and_task() {
+    static LOCK: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _guard = LOCK.lock().await;
+    // Without tracking, the check could not tell that it is a deadlock.
+    let task = straggler::spawn(async { drop(LOCK.lock().await) });
+    task.await.unwrap();
+}

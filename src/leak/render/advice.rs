@@ -68,7 +68,7 @@ fn deadlocked(report: &Report, wait: &Wait) -> Advice {
         why: match (wait, report.count()) {
             (Wait::LostWakeUp | Wait::PanicsUnwoken { .. }, _) => return lost_wake_up(),
             (_, 0) => NEVER_HAPPENS,
-            _ => "Every remaining task is waiting for another one.",
+            _ => "The test and its tasks wait for something that never happens.",
         },
         steps: break_cycle(report, wait),
     }
@@ -83,15 +83,16 @@ fn lost_wake_up() -> Advice {
 
 /// Returns advice on how to end waits that only other tasks can end.
 fn break_cycle(report: &Report, wait: &Wait) -> Vec<String> {
-    let mut waits = report.tasks().iter().map(LeakedTask::wait).chain([wait]);
+    let waits = report.tasks().iter().map(LeakedTask::wait).chain([wait]);
+    let for_locks = waits.map(|wait| count_waits_on(wait, LOCKS)).sum();
     let mut steps = Vec::new();
     if let Some(step) = reacquired_lock(report) {
         steps.push(step);
-    } else if !report.locks().is_empty() || waits.any(|wait| waits_on(wait, LOCKS)) {
-        steps.push(
-            "acquire locks in the same order everywhere, and hold none while awaiting a task"
-                .to_owned(),
-        );
+    } else if let Some(step) = hold_and_wait(report, for_locks) {
+        steps.push(step.to_owned());
+    }
+    if for_locks > 0 {
+        steps.push(KEPT_FUTURE.to_owned());
     }
     steps.push(
         "find who should end each wait above (a sender, a permit, another task), and why it cannot"
@@ -102,6 +103,26 @@ fn break_cycle(report: &Report, wait: &Wait) -> Vec<String> {
 
 const WAKE: &str = "make the future that it awaits keep the waker of its last poll, and wake it after each change of \
     what it waits for";
+
+/// Returns how to break a deadlock that involves a lock. Only two waits for locks can be a cycle of locks.
+fn hold_and_wait(report: &Report, for_locks: usize) -> Option<&'static str> {
+    match for_locks {
+        0 => None,
+        1 if report.count() == 0 => None,
+        1 => Some("hold no lock while awaiting a task or a message"),
+        _ => Some(
+            "acquire locks in the same order everywhere, and hold none while awaiting a task",
+        ),
+    }
+}
+
+/// Nothing waits for the lock's holder then, so no report can show it.
+const KEPT_FUTURE: &str = "if a future that holds the lock was polled and then kept (`select!` with \
+     `&mut future`, a `FuturesUnordered` that nobody polls): poll it to its end, or drop it";
+
+/// Straggler sees neither plain threads nor other runtimes: one of them may send the answer.
+const ANSWER: &str = "if a thread or another runtime sends the answer: do not pause the clock, or wait for it in \
+     `spawn_blocking`";
 
 const NEVER_HAPPENS: &str = "The test is waiting for something that never happens.";
 
@@ -132,14 +153,26 @@ fn hung(report: &Report, wait: &Wait) -> Advice {
             why: "Everything in the test's runtime waits for something else in it: probably a deadlock.",
             steps: match reacquired_lock(report) {
                 Some(step) => vec![step],
-                None => [break_cycle(report, wait), vec![more_time(report)]].concat(),
+                None => {
+                    let mut steps = break_cycle(report, wait);
+                    steps.extend([ANSWER.to_owned(), more_time(report)]);
+                    steps
+                }
             },
         },
         Wait::At(_) | Wait::Unstarted | Wait::Unanswered | Wait::Unknown => Advice {
             why: NEVER_HAPPENS,
-            steps: match reacquired_lock(report) {
-                Some(step) => vec![step],
-                None => vec![end_of_wait(report, wait), more_time(report)],
+            steps: {
+                let reacquired = reacquired_lock(report);
+                let is_reacquired = reacquired.is_some();
+                let mut steps = vec![reacquired.unwrap_or_else(|| end_of_wait(report, wait))];
+                if is_reacquired || waits_on(wait, LOCKS) {
+                    steps.push(KEPT_FUTURE.to_owned());
+                }
+                if !is_reacquired {
+                    steps.push(more_time(report));
+                }
+                steps
             },
         },
     }
@@ -176,11 +209,17 @@ const TIMERS: &[&str] = &["tokio::time::"];
 
 /// Whether one of the awaited things has one of these in its path.
 fn waits_on(wait: &Wait, paths: &[&str]) -> bool {
+    count_waits_on(wait, paths) > 0
+}
+
+/// Counts the places that await a thing with one of these in its path.
+fn count_waits_on(wait: &Wait, paths: &[&str]) -> usize {
     let Wait::At(places) = wait else {
-        return false;
+        return 0;
     };
-    let mut awaited = places.iter().filter_map(|place| place.on());
-    awaited.any(|on| paths.iter().any(|path| on.contains(path)))
+    let awaited = places.iter().filter_map(|place| place.on());
+    let is_on = |on: &&str| paths.iter().any(|path| on.contains(path));
+    awaited.filter(is_on).count()
 }
 
 /// Names both acquisitions of a lock that its own holder waits for.
