@@ -9,6 +9,7 @@ pub(crate) mod exploration;
 pub(crate) mod explored;
 pub(crate) mod failure;
 pub(crate) mod outcome;
+pub(crate) mod rerun;
 pub(crate) mod shrink;
 pub(crate) mod text;
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::explore::failure::{Cause, Failed, Failure, Reorderings};
+use crate::explore::rerun::Binary;
 use crate::leak::render::text::AfterPanic;
 use crate::leak::report::Report;
 use crate::leak::report::verdict::Verdict;
@@ -42,7 +43,7 @@ impl fmt::Display for Failure {
                  `interval`, or a `sleep` in a loop)",
             )?;
         }
-        write_replay(f, failed, ending)
+        write_replay(f, failed, place.file(), ending)
     }
 }
 
@@ -122,6 +123,7 @@ fn write_schedule(f: &mut fmt::Formatter<'_>, failed: &Failed) -> fmt::Result {
 fn write_replay(
     f: &mut fmt::Formatter<'_>,
     failed: &Failed,
+    file: &str,
     ending: Option<&Verdict>,
 ) -> fmt::Result {
     write!(f, "\n\nTo replay this run, also in a debugger:\n  ")?;
@@ -135,10 +137,10 @@ fn write_replay(
     };
     let seed = &failed.seed;
     match &failed.test {
-        Some(test) => write!(
-            f,
-            "{timeout}STRAGGLER_SEED={seed} cargo test {test} -- --exact"
-        ),
+        Some(test) => {
+            let command = Binary::current(file).command(test);
+            write!(f, "{timeout}STRAGGLER_SEED={seed} {command}")
+        }
         None => write!(
             f,
             "`.replay(\"{seed}\".parse().unwrap())`, or {timeout}STRAGGLER_SEED={seed}"

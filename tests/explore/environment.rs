@@ -44,7 +44,7 @@ fn printed_command_replays_run() {
     assert!(!ended.passed, "{ended:?}");
     let (_, line) = ended.stderr.split_once("STRAGGLER_SEED=").unwrap();
     let (seed, test) = line.trim_end().split_once(" cargo test ").unwrap();
-    assert_eq!(test, "environment::race -- --exact");
+    assert_eq!(test, "--test explore environment::race -- --exact");
     let again = run_with("environment::race", &[("STRAGGLER_SEED", seed)]);
     assert!(
         !again.passed && again.stderr.contains("explore: the test"),

@@ -82,7 +82,7 @@ fn race_found_with_schedule() {
     let text = failure.to_string();
     assert!(text.contains("steps, 1 forced reordering"), "{text}");
     assert!(text.contains("STRAGGLER_SEED=1:1/"), "{text}");
-    let command = "cargo test race_found_with_schedule -- --exact";
+    let command = "cargo test --test explore race_found_with_schedule -- --exact";
     assert!(text.ends_with(command), "{text}");
 }
 

@@ -48,7 +48,10 @@ fn check_as(scenario: &str, [plain, tracked]: [&str; 2]) {
         settings.add_filter(r"held for .*\n", "held for [age]\n");
         settings.add_filter(r"(requested at .*, waiting for) .*\n", "$1 [age]\n");
         settings.add_filter(r"running for .*\n", "running for [age]\n");
-        settings.add_filter(r"tokio-util-[\d.]+/(\S+):\d+:\d+", "tokio-util-[version]/$1:[line]");
+        settings.add_filter(
+            r"tokio-util-[\d.]+/(\S+):\d+:\d+",
+            "tokio-util-[version]/$1:[line]",
+        );
         settings.add_filter(r"\(\d+\) panicked", "([thread]) panicked");
         settings.bind(|| insta::assert_snapshot!(format!("{depth}__{scenario}"), ended.stderr));
     }

@@ -110,9 +110,9 @@ fn hold_and_wait(report: &Report, for_locks: usize) -> Option<&'static str> {
         0 => None,
         1 if report.count() == 0 => None,
         1 => Some("hold no lock while awaiting a task or a message"),
-        _ => Some(
-            "acquire locks in the same order everywhere, and hold none while awaiting a task",
-        ),
+        _ => {
+            Some("acquire locks in the same order everywhere, and hold none while awaiting a task")
+        }
     }
 }
 
