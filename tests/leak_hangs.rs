@@ -3,6 +3,8 @@
 
 #![cfg(feature = "macros")]
 
+#[path = "leak_hangs/blocks.rs"]
+mod blocks;
 #[path = "common/child.rs"]
 mod child;
 
@@ -182,6 +184,83 @@ fn blocked_test_reported_and_aborted() {
     }
 }
 
+/// Runs a test that blocks its thread, and returns its report.
+#[cfg(target_os = "linux")]
+fn report_of(test: &str) -> String {
+    let ended = child::run_with(test, &[("STRAGGLER_ON_HANG", "abort")]);
+    assert!(!ended.passed);
+    assert!(ended.stderr.contains("it blocks its thread"), "{ended:?}");
+    ended.stderr
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn blocked_thread_located() {
+    for (test, calling, advice) in [
+        (
+            "on_mutex",
+            ", calling std::sync::Mutex::lock",
+            "release the lock that it waits for",
+        ),
+        (
+            "on_channel",
+            ", calling std::sync::mpsc::Receiver::recv",
+            "use a channel of `tokio::sync`",
+        ),
+        (
+            "in_sleep",
+            ", calling std::thread::sleep",
+            "await `tokio::time::sleep`",
+        ),
+        (
+            "in_block_on",
+            ", calling futures_executor::local_pool::block_on",
+            "await the future in place of calling `block_on`",
+        ),
+        (
+            "on_thread",
+            ", calling std::thread::JoinHandle::join",
+            "wait for the thread in `spawn_blocking`",
+        ),
+        (
+            "in_read",
+            ", calling std::net::TcpStream::read",
+            "use tokio's I/O",
+        ),
+        // A thread that runs is in any function by chance.
+        ("in_loop", "", "let the loop await something"),
+    ] {
+        let said = report_of(&format!("blocks::{test}"));
+        let calls: Vec<_> = said
+            .lines()
+            .filter_map(|line| {
+                line.trim()
+                    .strip_prefix("at ")
+                    .or(line.trim().strip_prefix("called at "))
+            })
+            .collect();
+        // Only the user's calls within the body.
+        let [innermost, body] = calls.as_slice() else {
+            panic!("{said}");
+        };
+        assert!(
+            innermost.starts_with("tests/leak_hangs/blocks.rs:"),
+            "{said}"
+        );
+        let function = innermost.split_once(" in leak_hangs::blocks::").unwrap().1;
+        assert_eq!(
+            function.trim_start_matches(char::is_alphabetic),
+            calling,
+            "{said}"
+        );
+        assert!(
+            body.ends_with(&format!(" in leak_hangs::blocks::{test}")),
+            "{said}"
+        );
+        assert!(said.contains(&format!("What to do:\n  {advice}")), "{said}");
+    }
+}
+
 #[test]
 fn blocked_test_report_bypasses_capture() {
     let variables = [("STRAGGLER_ON_HANG", "abort")];
@@ -331,8 +410,8 @@ fn blocking_task_reported_with_duration() {
     });
     let report = report.unwrap_err();
     assert!(matches!(report.verdict(), Verdict::Hung { .. }), "{report}");
-    let Wait::Blocks(time) = report.tasks()[0].wait() else {
+    let Wait::Blocks(blocked) = report.tasks()[0].wait() else {
         panic!("{report}");
     };
-    assert!(*time >= Duration::from_millis(50), "{report}");
+    assert!(blocked.time() >= Duration::from_millis(50), "{report}");
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use backtrace::{Backtrace, BacktraceFrame};
 
+use crate::trace::blocked::{Blocker, Stuck};
 use crate::trace::function_path::function_path;
 use crate::trace::place::{Place, is_foreign, is_standard, tokio_file};
 
@@ -132,6 +133,29 @@ impl Symbols {
             is_for_task: is_for_task(modules.filter(|module| !is_own(module))),
             is_yield: awaited.iter().any(Frame::defers),
             calls,
+        }
+    }
+
+    /// What the stack of a blocked thread shows. `addresses` start with the signal handler.
+    pub(crate) fn stuck(&mut self, addresses: &[*mut c_void]) -> Stuck {
+        let addresses = addresses.iter();
+        let frames: Vec<Frame> = addresses
+            .flat_map(|address| self.at(*address).to_vec())
+            .skip_while(|frame| !frame.name.ends_with("trace::thread::stack::answer"))
+            .skip(1)
+            .take_while(|frame| !frame.is_check())
+            .filter(Frame::is_rust)
+            .collect();
+        let innermost = frames.iter().position(Frame::is_users);
+        let called = &frames[..innermost.unwrap_or(frames.len())];
+        // The user's code calls the last of them.
+        let paths = called.iter().rev().filter_map(Frame::blocking);
+        let paths: Vec<String> = paths.collect();
+        let by = paths.iter().find_map(|path| Blocker::of_function(path));
+        Stuck {
+            calls: frames.iter().filter_map(Frame::call).collect(),
+            by: by.unwrap_or(Blocker::Unknown),
+            inside: paths.into_iter().next(),
         }
     }
 
@@ -397,6 +421,36 @@ impl Frame {
         (is_leaf || !is_plumbing).then_some(module)
     }
 
+    /// The path of a function of a library that may block, or `None` if it says nothing.
+    fn blocking(&self) -> Option<String> {
+        let path = function_path(&self.name);
+        let is_plain = ["alloc::", "core::", "straggler::", "__rust"];
+        if !path.contains("::") || is_plain.iter().any(|library| path.starts_with(library)) {
+            return None;
+        }
+        if !path.starts_with("std::") {
+            return Some(path);
+        }
+        let segments = path.split("::");
+        let public: Vec<_> = segments.filter(|name| !PRIVATE.contains(name)).collect();
+        Some(public.join("::"))
+    }
+
+    /// Whether the frame is in Rust code. Functions of libc have no paths.
+    fn is_rust(&self) -> bool {
+        match &self.file {
+            Some(file) => Path::new(file).extension().is_some_and(|of| of == "rs"),
+            None => function_path(&self.name).contains("::"),
+        }
+    }
+
+    /// Whether the check runs a poll, a closure or a `drop` here.
+    fn is_check(&self) -> bool {
+        let file = self.file.as_deref().and_then(own_file);
+        function_path(&self.name).starts_with("straggler::leak::")
+            || file.is_some_and(|file| file.starts_with("leak/"))
+    }
+
     /// Whether std catches panics here.
     fn catches_panics(&self) -> bool {
         let path = function_path(&self.name);
@@ -448,6 +502,23 @@ impl Frame {
         place.map(|(file, line)| Place::new(file, line, self.column))
     }
 }
+
+/// Modules of std that its users do not see: `std::sync::poison::mutex::Mutex` is `std::sync::Mutex`.
+const PRIVATE: [&str; 13] = [
+    "barrier",
+    "condvar",
+    "functions",
+    "join_handle",
+    "lazy_lock",
+    "mutex",
+    "nonpoison",
+    "once_lock",
+    "poison",
+    "rwlock",
+    "scoped",
+    "tcp",
+    "udp",
+];
 
 /// The waits inside this crate: module, file and the name that a report shows.
 const OWN_WAITS: [(&str, &str, &str); 2] = [

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::time::Duration;
 
+use crate::trace::blocked::Blocked;
 use crate::trace::place::Place;
 use crate::trace::symbols::{Call, Symbols, Waits};
 use crate::trace::waker::Trace;
@@ -13,7 +13,7 @@ use crate::wording::{Age, TEXT, count, cut};
 const LISTED: usize = 10;
 
 /// How many calls of a place a report lists, the innermost first.
-const CALLS: usize = 20;
+pub(crate) const CALLS: usize = 20;
 
 /// What a leftover task was doing: a task that outlived its test, or was alive when the test hung.
 ///
@@ -38,8 +38,8 @@ pub enum Wait {
         /// The line that panicked, if it is known.
         place: Option<Place>,
     },
-    /// The task blocks its thread: one poll has been running for this long.
-    Blocks(Duration),
+    /// The task blocks its thread: one poll has not returned.
+    Blocks(Blocked),
     /// Nothing has ever polled the task.
     Unstarted,
     /// Straggler woke the task, but nothing polled it in time: its thread is busy with something else, or
@@ -238,11 +238,17 @@ impl fmt::Display for Wait {
                     None => Ok(()),
                 }
             }
-            Self::Blocks(time) => write!(
-                f,
-                "blocks its thread: one poll has been running for {} and has not returned",
-                Age(*time)
-            ),
+            Self::Blocks(blocked) => {
+                let time = Age(blocked.time());
+                write!(
+                    f,
+                    "blocks its thread: one poll has been running for {time} and has not returned"
+                )?;
+                if blocked.is_known() {
+                    write!(f, "\n  {}", blocked.to_string().replace('\n', "\n  "))?;
+                }
+                Ok(())
+            }
             Self::Unstarted => f.write_str("was never polled"),
             Self::Unanswered => f.write_str(
                 "did not report where it waits: its thread is busy, or its `LocalSet` no longer runs",

@@ -60,10 +60,10 @@ impl Leftovers {
 
     /// Returns the blocking work that no place rule allows.
     pub(crate) fn excess_blocking(&self) -> Vec<BlockingWork> {
-        let now = Instant::now();
+        let (now, mut symbols) = (Instant::now(), Symbols::default());
         let excess = self.split_excess().1.iter();
         excess
-            .map(|&index| BlockingWork::new(&self.tasks[index], now))
+            .map(|&index| BlockingWork::new(&self.tasks[index], now, &mut symbols))
             .collect()
     }
 }

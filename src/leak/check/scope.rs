@@ -222,7 +222,9 @@ impl Scope {
             tasks: tasks
                 .map(|task| LeakedTask::new(task, now, symbols))
                 .collect(),
-            blocking: blocking.map(|work| BlockingWork::new(work, now)).collect(),
+            blocking: blocking
+                .map(|work| BlockingWork::new(work, now, symbols))
+                .collect(),
             unseen: self.census.unseen(),
             locks: self.census.locks_in_use(),
             ..self.no_findings()

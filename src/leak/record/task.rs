@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::panic::Location;
 use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 use std::thread::{self, ThreadId};
@@ -23,8 +23,10 @@ use crate::mutex::lock;
 use crate::panic::Panic;
 use crate::schedule::recorder::BODY;
 use crate::schedule::steering;
+use crate::trace::blocked::Blocked;
 use crate::trace::place::{Place, is_standard, tokio_file};
 use crate::trace::symbols::{Call, Symbols};
+use crate::trace::thread as os_thread;
 use crate::trace::wait::Wait;
 use crate::trace::waker;
 
@@ -121,6 +123,8 @@ struct Progress {
     /// When the current poll, or the closure, began: nanoseconds since the spawn, plus 1. Zero
     /// outside polls.
     poll_began: AtomicU64,
+    /// The thread of the last poll, or of the closure until it returns.
+    thread: AtomicU32,
     /// Whether the next poll records where the task waits.
     is_probed: AtomicBool,
     answer: Mutex<Option<Answer>>,
@@ -351,7 +355,16 @@ impl Task {
 
     /// Runs the closure of blocking work as this task.
     pub(crate) fn run<R>(self: &Arc<Self>, closure: impl FnOnce() -> R) -> R {
+        /// The thread takes other work when the closure has returned.
+        struct Leave<'a>(&'a Progress);
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                self.0.thread.store(0, Relaxed);
+            }
+        }
+
         self.note_begin();
+        let _leave = Leave(&self.progress);
         self.enter(closure)
     }
 
@@ -364,6 +377,7 @@ impl Task {
         let now = u64::try_from(self.spawned.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let poll_began = &self.progress.poll_began;
         poll_began.store(now.saturating_add(1), Relaxed);
+        self.progress.thread.store(os_thread::current(), Relaxed);
     }
 
     /// Clears the answer, and makes the runtime poll the task for a new one.
@@ -419,9 +433,9 @@ impl Task {
             Some(Answer::Ready) => Wait::LostWakeUp,
             Some(Answer::Panicked { message, place }) => Wait::PanicsUnwoken { message, place },
             // No poll since the probe: the task never started, or one blocks its thread.
-            None => match (progress.polls.load(Relaxed), self.in_poll_for()) {
+            None => match (progress.polls.load(Relaxed), self.blocked(symbols)) {
                 (0, _) => Wait::Unstarted,
-                (_, Some(time)) => Wait::Blocks(time),
+                (_, Some(blocked)) => Wait::Blocks(blocked),
                 (_, None) if self.is_unwakeable() => Wait::Unwakeable,
                 (_, None) => Wait::Unanswered,
             },
@@ -433,11 +447,23 @@ impl Task {
         self.progress.poll_began.load(Relaxed) != 0
     }
 
-    /// Returns how long the current poll has taken so far.
-    fn in_poll_for(&self) -> Option<Duration> {
-        let began = self.progress.poll_began.load(Relaxed).checked_sub(1)?;
+    /// Returns where the current poll or the closure blocks its thread, or `None` outside of one.
+    pub(crate) fn blocked(&self, symbols: &mut Symbols) -> Option<Blocked> {
+        let running = || {
+            let began = self.progress.poll_began.load(Relaxed).checked_sub(1)?;
+            Some((began, self.thread()))
+        };
+        let (began, thread) = running()?;
         let time = self.spawned.elapsed();
-        Some(time.saturating_sub(Duration::from_nanos(began)))
+        let time = time.saturating_sub(Duration::from_nanos(began));
+        let blocked = Blocked::at(thread, time, symbols);
+        // The thread may have finished during the look.
+        (running() == Some((began, thread))).then_some(blocked)
+    }
+
+    /// Returns the thread of the last poll, or of the closure.
+    pub(crate) fn thread(&self) -> thread::Id {
+        self.progress.thread.load(Relaxed)
     }
 
     /// Returns the number of polls, or `None` for an untracked task.

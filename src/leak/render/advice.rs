@@ -11,6 +11,7 @@ use crate::leak::report::lock_state::LockState;
 use crate::leak::report::spawned_by::SpawnedBy;
 use crate::leak::report::task_panic::TaskPanic;
 use crate::leak::report::verdict::Verdict;
+use crate::trace::blocked::{Blocked, Blocker};
 use crate::trace::place::Place;
 use crate::trace::symbols::Call;
 use crate::trace::wait::Wait;
@@ -128,9 +129,9 @@ const NEVER_HAPPENS: &str = "The test is waiting for something that never happen
 
 fn hung(report: &Report, wait: &Wait) -> Advice {
     match wait {
-        Wait::Blocks(_) => Advice {
+        Wait::Blocks(blocked) => Advice {
             why: "A timeout cannot cancel a body that blocks its thread.",
-            steps: vec![UNBLOCK.to_owned(), more_time(report)],
+            steps: vec![unblock(blocked.by()).to_owned(), more_time(report)],
         },
         Wait::Busy(_) => Advice {
             why: "The body keeps waking itself.",
@@ -189,7 +190,8 @@ fn end_of_wait(report: &Report, wait: &Wait) -> String {
             }
         };
     } else if waits_on(wait, TASKS) && blocking::total(report.findings()) > 0 {
-        "make the `spawn_blocking` closure return: drop its sender, or set a flag that it checks"
+        let how = let_return(closure_blocker(report));
+        return format!("make the `spawn_blocking` closure return: {how}");
     } else if waits_on(wait, TASKS) {
         "make the awaited task finish, or `abort()` it before awaiting it"
     } else if waits_on(wait, CHANNELS) {
@@ -239,6 +241,56 @@ fn reacquired_lock(report: &Report) -> Option<String> {
 const UNBLOCK: &str =
     "move the blocking call into `spawn_blocking` and await that, or make an async call";
 
+/// What to do about code that blocks a thread of the runtime.
+fn unblock(by: Blocker) -> &'static str {
+    match by {
+        Blocker::Lock => {
+            "release the lock that it waits for: drop its guard before an `.await`, or use \
+             `tokio::sync::Mutex`"
+        }
+        Blocker::Channel => {
+            "use a channel of `tokio::sync`, or move the call into `spawn_blocking` and await that"
+        }
+        Blocker::Sleep => "await `tokio::time::sleep` in place of `std::thread::sleep`",
+        Blocker::BlockOn => "await the future in place of calling `block_on`",
+        Blocker::Thread => {
+            "wait for the thread in `spawn_blocking` and await that, or let it answer through a \
+             `tokio::sync::oneshot`"
+        }
+        Blocker::Io => {
+            "use tokio's I/O (`tokio::net`, `tokio::fs`, `tokio::process`), or move the call into \
+             `spawn_blocking` and await that"
+        }
+        Blocker::Busy => {
+            "let the loop await something, such as `tokio::task::yield_now()`, or move the computation \
+             into `spawn_blocking` and await that"
+        }
+        Blocker::Other | Blocker::Unknown => UNBLOCK,
+    }
+}
+
+/// How to make a `spawn_blocking` closure return.
+fn let_return(by: Blocker) -> &'static str {
+    match by {
+        Blocker::Lock => "release the lock that it waits for",
+        Blocker::Channel => "drop the other end of the channel that it waits for",
+        Blocker::Sleep => {
+            "let it wait with `recv_timeout` in place of `sleep`, and drop the sender at the end of the test"
+        }
+        Blocker::BlockOn => "end the future that its `block_on` runs, with a `CancellationToken`",
+        Blocker::Thread => "let the thread that it waits for end, or unpark it",
+        Blocker::Io => "close the other end of what it reads or writes, or set a timeout there",
+        Blocker::Busy => "let it check a flag in its loop, and set the flag at the end of the test",
+        Blocker::Other | Blocker::Unknown => "drop its sender, or set a flag that it checks",
+    }
+}
+
+/// What the tracked closures of a report are blocked by.
+fn closure_blocker(report: &Report) -> Blocker {
+    let blocked = report.blocking().iter().filter_map(BlockingWork::blocked);
+    alike(blocked.map(Blocked::by))
+}
+
 fn more_time(report: &Report) -> String {
     let setting = setting(report, "timeout = \"..\"", "timeout(..)");
     format!("if it only needs more time: {setting}")
@@ -254,7 +306,10 @@ fn late(report: &Report) -> Advice {
 fn stuck(report: &Report) -> Advice {
     let blocks = labels(report, |task| matches!(task.wait(), Wait::Blocks(_)));
     let unblock = match blocks {
-        Some(blocks) => format!("a task that blocks its thread ({blocks}): {UNBLOCK}"),
+        Some(blocks) => {
+            let unblock = unblock(alike(blockers(report)));
+            format!("a task that blocks its thread ({blocks}): {unblock}")
+        }
         None => UNBLOCK.to_owned(),
     };
     Advice {
@@ -296,8 +351,9 @@ fn leaked(report: &Report) -> Advice {
     }
     let blocks = |task: &LeakedTask| is_blocked(task) && !task.is_background();
     if let Some(tasks) = labels(report, blocks) {
+        let unblock = unblock(alike(blockers(report)));
         steps.push(format!(
-            "a task that blocks its thread ({tasks}): `abort()` cannot stop it, so {UNBLOCK}"
+            "a task that blocks its thread ({tasks}): `abort()` cannot stop it, so {unblock}"
         ));
     }
     let left_by_dependency =
@@ -331,6 +387,24 @@ fn leaked(report: &Report) -> Advice {
     Advice {
         why: "A task that outlives its test can disturb the next one.",
         steps,
+    }
+}
+
+/// What the tasks of a report that block their threads are blocked by.
+fn blockers(report: &Report) -> impl Iterator<Item = Blocker> {
+    report.tasks().iter().filter_map(|task| match task.wait() {
+        Wait::Blocks(blocked) => Some(blocked.by()),
+        _ => None,
+    })
+}
+
+/// What they all are blocked by, if it is the same.
+fn alike(mut blockers: impl Iterator<Item = Blocker>) -> Blocker {
+    let first = blockers.next().unwrap_or(Blocker::Unknown);
+    if blockers.all(|other| other == first) {
+        first
+    } else {
+        Blocker::Unknown
     }
 }
 
@@ -380,7 +454,12 @@ fn blocking_leaked(report: &Report) -> Advice {
     let setting = setting(report, "grace = \"..\"", "grace(..)");
     let mut steps = vec![
         "await its `JoinHandle` before the test ends".to_owned(),
-        "if it waits or loops: drop its sender or set a flag, so that it returns".to_owned(),
+        match closure_blocker(report) {
+            Blocker::Other | Blocker::Unknown => {
+                "if it waits or loops: drop its sender or set a flag, so that it returns".to_owned()
+            }
+            by => format!("make it return: {}", let_return(by)),
+        },
         format!("if it only needs more time: {setting}"),
     ];
     steps.extend(release_locks(report));

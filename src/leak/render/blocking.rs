@@ -57,6 +57,12 @@ pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&BlockingWork]) -
     if first.is_queued() {
         write!(f, "\n     queued for {age}: no blocking thread is free")
     } else {
-        write!(f, "\n     running for {age}")
+        write!(f, "\n     running for {age}")?;
+        match first.blocked() {
+            Some(blocked) if blocked.is_known() => {
+                write!(f, "\n     {}", blocked.to_string().replace('\n', "\n     "))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -40,7 +40,9 @@ pub(crate) fn of_panics(panics: &[TaskPanic]) -> Vec<Group<'_, TaskPanic>> {
 /// Groups closures that differ only in numbers and ages, the oldest first.
 pub(crate) fn of_blocking(blocking: &[BlockingWork]) -> Vec<Group<'_, BlockingWork>> {
     by(blocking, |work| {
-        (work.place(), work.is_queued(), work.spawned_by())
+        let blocked = work.blocked();
+        let blocked = blocked.map(|blocked| (blocked.calls(), blocked.inside(), blocked.by()));
+        (work.place(), work.is_queued(), work.spawned_by(), blocked)
     })
 }
 

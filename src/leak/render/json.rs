@@ -82,7 +82,7 @@
 //! | `task` | a leaked task, or a live one if the test hangs | `numbers`, `name`, `background`, `called_at`, `spawned_by`, `waits_for`, `age_ms`, `polls` |
 //! | `unseen_tasks` | untracked tasks: only their number is known | |
 //! | `panic` | a task that panicked | `numbers`, `name`, `background`, `called_at`, `spawned_by`, `blocking`, `panicked_at`, `message` |
-//! | `blocking` | a `spawn_blocking` closure that has not returned | `numbers`, `queued`, `spawned_by`, `age_ms` |
+//! | `blocking` | a `spawn_blocking` closure that has not returned | `numbers`, `queued`, `spawned_by`, `blocked_at`, `age_ms` |
 //! | `unseen_blocking` | untracked closures: only their number is known | `may_be_tasks` |
 //! | `thread` | a leaked thread of a test that denies them | `name` |
 //! | `lock` | a `straggler::Lock` still held, or in use if the test hangs | `held_by`, `held_ms`, `waiters` |
@@ -106,6 +106,7 @@
 //! | `may_be_tasks` | how many of the closures may be tasks that block their threads |
 //! | `called_at` | your call behind a dependency's spawn: `function`, `file`, `line`, `column`; or `null` |
 //! | `spawned_by` | the chain of spawners, the direct one first: a list of objects with `by` |
+//! | `blocked_at` | where the closure is: a [place](#a-wait); or `null` |
 //! | `age_ms` | milliseconds since the oldest spawn |
 //! | `polls` | an object with `least` and `most`, without the polls that trace; or `null` |
 //! | `panicked_at` | the place of the panic: `file`, `line`, `column`; or `null` |
@@ -137,11 +138,12 @@
 //! | `unanswered` | was not polled in time to show where it waits |
 //! | `unknown` | was not spawned through straggler |
 //!
-//! `blocks_for_ms` is `null`, and `places` is empty, in all other states.
+//! `blocks_for_ms` is `null` in all other states. `places` is empty in states without `places`. In the
+//! state `blocks` it has one place, where the thread is, if the system can tell.
 //!
 //! | field of a place | value |
 //! |---|---|
-//! | `on` | the awaited type or function, such as `tokio::sync::oneshot::Receiver`, or `null` |
+//! | `on` | the awaited type, or the function that blocks, such as `tokio::sync::oneshot::Receiver`; or `null` |
 //! | `calls` | your functions that wait, the innermost first: `function`, `file`, `line`, `column` |
 //! | `children` | the children of joins around the place, the outermost first, as text |
 //!
@@ -170,6 +172,7 @@ use crate::leak::report::role::{Failure, Role};
 use crate::leak::report::spawned_by::SpawnedBy;
 use crate::leak::report::task_panic::TaskPanic;
 use crate::leak::report::verdict::Verdict;
+use crate::trace::blocked::Blocked;
 use crate::trace::place::Place;
 use crate::trace::symbols::Call;
 use crate::trace::wait::{Wait, WaitPlace};
@@ -268,6 +271,7 @@ enum What<'a> {
         queued: bool,
         #[serde(flatten)]
         chain: Chain<'a>,
+        blocked_at: Option<WaitsAt<'a>>,
         age_ms: u64,
     },
     UnseenBlocking {
@@ -587,6 +591,7 @@ impl<'a> What<'a> {
             numbers: listed(alike.iter().map(|work| work.number())).0,
             queued: first.is_queued(),
             chain: Chain::of(first.spawned_by()),
+            blocked_at: first.blocked().and_then(WaitsAt::of_blocked),
             age_ms: milliseconds(first.age()),
         }
     }
@@ -676,16 +681,33 @@ impl<'a> From<&'a Wait> for WaitsFor<'a> {
             Wait::Unanswered => ("unanswered", &[][..]),
             Wait::Unknown => ("unknown", &[][..]),
         };
-        let (places, places_omitted) = listed(places.iter().map(WaitsAt::from));
+        let blocked = match wait {
+            Wait::Blocks(blocked) => Some(blocked),
+            _ => None,
+        };
+        let is_at = blocked.and_then(WaitsAt::of_blocked);
+        let (places, places_omitted) = listed(places.iter().map(WaitsAt::from).chain(is_at));
         Self {
             state,
             places,
             places_omitted,
-            blocks_for_ms: match wait {
-                Wait::Blocks(time) => Some(milliseconds(*time)),
-                _ => None,
-            },
+            blocks_for_ms: blocked.map(|blocked| milliseconds(blocked.time())),
         }
+    }
+}
+
+impl<'a> WaitsAt<'a> {
+    /// Returns where a thread is blocked, if that is known.
+    fn of_blocked(blocked: &'a Blocked) -> Option<Self> {
+        let (calls, calls_omitted) = listed(blocked.calls().iter().map(Called::from));
+        let place = Self {
+            on: blocked.inside(),
+            calls,
+            calls_omitted,
+            children: Vec::new(),
+            children_omitted: 0,
+        };
+        (place.on.is_some() || !place.calls.is_empty()).then_some(place)
     }
 }
 
@@ -740,8 +762,9 @@ mod tests {
     use std::process::{Command, Stdio};
     use std::{env, fs, process};
 
-    use super::{Duration, Place, Report, Role, Summary, Wait, WaitsFor, append, line};
+    use super::{Blocked, Duration, Place, Report, Role, Summary, Wait, WaitsFor, append, line};
     use crate::leak::report::findings::{Ending, Findings};
+    use crate::trace::symbols::Symbols;
 
     #[test]
     fn unlisted_threads_alone_are_one_finding() {
@@ -785,7 +808,7 @@ mod tests {
                 message: None,
                 place: None,
             },
-            Wait::Blocks(Duration::ZERO),
+            Wait::Blocks(Blocked::at(0, Duration::ZERO, &mut Symbols::default())),
             Wait::Unstarted,
             Wait::Unanswered,
             Wait::Unknown,

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::leak::record::task::Task;
 use crate::leak::report::spawned_by::{SpawnedBy, spawners};
+use crate::trace::blocked::Blocked;
 use crate::trace::place::Place;
+use crate::trace::symbols::Symbols;
 
 /// A `spawn_blocking` closure that outlived its test.
 ///
@@ -46,17 +48,19 @@ pub struct BlockingWork {
     place: Place,
     is_queued: bool,
     age: Duration,
+    blocked: Option<Blocked>,
     spawners: Vec<SpawnedBy>,
 }
 
 impl BlockingWork {
     /// Describes a tracked closure as of `now`.
-    pub(crate) fn new(task: &Task, now: Instant) -> Self {
+    pub(crate) fn new(task: &Task, now: Instant, symbols: &mut Symbols) -> Self {
         Self {
             number: task.number,
             place: task.place(),
             is_queued: !task.has_begun(),
             age: now.saturating_duration_since(task.spawned),
+            blocked: task.blocked(symbols),
             spawners: spawners(task),
         }
     }
@@ -85,6 +89,12 @@ impl BlockingWork {
     #[must_use]
     pub fn age(&self) -> Duration {
         self.age
+    }
+
+    /// Returns where the closure is, or `None` if it is queued or has just returned.
+    #[must_use]
+    pub fn blocked(&self) -> Option<&Blocked> {
+        self.blocked.as_ref()
     }
 
     /// Returns the chain of spawners, the direct one first.
