@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use crate::leak::check::census::Census;
 use crate::leak::check::scope::Scope;
 use crate::leak::record::panic_hook;
-use crate::leak::record::session::Session;
+use crate::leak::record::session::{OpenWatch, Session};
 use crate::leak::render::emit::{emit, note_unused_rules};
 use crate::leak::report::Report;
 use crate::leak::report::role::Role;
@@ -31,12 +31,14 @@ use crate::trace::place::{Place, find_workspace};
 ///   task ends, it can hide a new leak. Spawn through [`straggler::spawn`](crate::spawn) and its
 ///   siblings, or [`straggler::tokio`](mod@crate::tokio).
 /// - **Two watches of one runtime** see each other's tasks, and the first `verify` stops the
-///   background tasks of both. Run such tests one after the other. A panic is charged to the watch of the
-///   thread that spawned the task, or the task's spawner; if the task is untracked, to the first `verify`.
+///   background tasks of both. The report says so. Run such tests one after the other. A panic is charged to
+///   the watch of the thread that spawned the task, or the task's spawner; if the task is untracked, to the
+///   first `verify`.
 #[derive(Debug)]
 #[must_use = "call `verify` at the end of the test: a dropped watch checks nothing"]
 pub struct Watch {
     scope: Scope,
+    open: OpenWatch,
     grace: Option<Duration>,
     is_verified: AtomicBool,
 }
@@ -50,10 +52,12 @@ impl Watch {
         panic_hook::install_hook();
         let session = Session::open(runtime);
         find_workspace(place);
+        let open = session.begin_watch();
         let census = Census::since_now(session, runtime.clone());
         let (rules, allows_panics) = (settings.rules, settings.allows_panics);
         Self {
             scope: Scope::new(census, rules, allows_panics, None, place),
+            open,
             grace: settings.grace,
             is_verified: AtomicBool::new(false),
         }
@@ -110,6 +114,8 @@ impl Watch {
         let grace = self.grace.or(environment.grace).unwrap_or(GRACE);
         let mut findings = self.scope.end(grace).await.findings;
         self.scope.add_panics(&mut findings);
+        findings.is_shared = self.open.is_shared();
+        self.open.close();
         let unused_rules = findings.unused_rules.clone();
         match Report::rank(findings) {
             Some(report) if environment.mode == Mode::Warn => {

@@ -44,6 +44,36 @@ fn clean_body_verifies() {
 }
 
 #[test]
+fn watches_open_together_are_noted() {
+    const NOTE: &str = "another watch of this runtime was open at the same time";
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let leak = || straggler::spawn(pending::<()>());
+            let verified = async |watch: &Watch| watch.verify().await.unwrap_err().to_string();
+
+            let (first, second) = (watch(), watch());
+            leak();
+            for watch in [&first, &second] {
+                let report = verified(watch).await;
+                assert!(report.contains(NOTE), "{report}");
+            }
+            // Both have ended.
+            let alone = watch();
+            leak();
+            let report = verified(&alone).await;
+            assert!(!report.contains(NOTE), "{report}");
+
+            // Another one that begins and ends meanwhile.
+            let around = watch();
+            watch().verify().await.unwrap();
+            leak();
+            let report = verified(&around).await;
+            assert!(report.contains(NOTE), "{report}");
+        });
+    }
+}
+
+#[test]
 fn leak_reported_until_it_ends() {
     for runtime in runtimes() {
         runtime.block_on(async {

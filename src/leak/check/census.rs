@@ -52,7 +52,7 @@ impl Census {
 
     /// Includes only work that starts after this call.
     pub(crate) fn since_now(session: Arc<Session>, runtime: Handle) -> Self {
-        let began = session.begin_watch();
+        let began = session.begin_record();
         let (locks_after, live_before) = (session.locks().last_number(), session.live_count());
         let all = Self::of_all(session, runtime);
         let unseen_before = all.settled_unseen();

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::panic::Location;
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
@@ -31,6 +31,8 @@ pub(crate) struct Session {
     /// Whether it is a `LocalRuntime`, once known.
     is_local: OnceLock<bool>,
     last_number: AtomicUsize,
+    /// How many watches of the runtime are open, and how many have begun.
+    watches: Mutex<(usize, usize)>,
     record: Mutex<Record>,
     /// Apart from the record: a thread may panic while it holds that lock.
     panics: Mutex<PanicLog>,
@@ -85,10 +87,24 @@ impl Session {
             runtime,
             is_local: OnceLock::new(),
             last_number: AtomicUsize::new(0),
+            watches: Mutex::default(),
             record: Mutex::default(),
             panics: Mutex::default(),
             locks: Arc::default(),
         })
+    }
+
+    /// Counts a watch of the runtime that begins.
+    pub(crate) fn begin_watch(self: &Arc<Self>) -> OpenWatch {
+        let mut watches = lock(&self.watches);
+        let (open, begun) = &mut *watches;
+        (*open, *begun) = (*open + 1, *begun + 1);
+        OpenWatch {
+            session: Arc::clone(self),
+            is_first: *open == 1,
+            number: *begun,
+            is_closed: AtomicBool::new(false),
+        }
     }
 
     /// Returns the session of the current runtime, if it is watched.
@@ -143,8 +159,8 @@ impl Session {
         self.record().spawner()
     }
 
-    /// Begins a watch, with the last task and panic so far. Later ones get higher numbers.
-    pub(crate) fn begin_watch(&self) -> Watermark {
+    /// Begins the record of a watch, with the last task and panic so far. Later ones get higher numbers.
+    pub(crate) fn begin_record(&self) -> Watermark {
         let (last_task, thread) = (self.last_number(), self.spawner().thread());
         self.panics().begin_watch(last_task, thread)
     }
@@ -344,6 +360,37 @@ impl Session {
 
     fn record(&self) -> MutexGuard<'_, Record> {
         lock(&self.record)
+    }
+}
+
+/// An open watch of a runtime.
+#[derive(Debug)]
+pub(crate) struct OpenWatch {
+    session: Arc<Session>,
+    /// Whether no other one was open when it began.
+    is_first: bool,
+    number: usize,
+    is_closed: AtomicBool,
+}
+
+impl OpenWatch {
+    /// Returns whether another watch of the runtime has been open meanwhile.
+    pub(crate) fn is_shared(&self) -> bool {
+        let (_, begun) = *lock(&self.session.watches);
+        !self.is_first || begun > self.number
+    }
+
+    /// Ends the watch. Others that begin now do not share the runtime with it.
+    pub(crate) fn close(&self) {
+        if !self.is_closed.swap(true, Ordering::Relaxed) {
+            lock(&self.session.watches).0 -= 1;
+        }
+    }
+}
+
+impl Drop for OpenWatch {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

@@ -462,7 +462,7 @@ impl Task {
     }
 
     /// Returns the thread of the last poll, or of the closure.
-    pub(crate) fn thread(&self) -> thread::Id {
+    pub(crate) fn thread(&self) -> os_thread::Id {
         self.progress.thread.load(Relaxed)
     }
 

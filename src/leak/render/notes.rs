@@ -95,6 +95,13 @@ fn notes(report: &Report) -> Vec<String> {
     if let Some(reason) = &findings.threads_unknown {
         notes.push(format!("the check for leaked threads failed: it {reason}"));
     }
+    if findings.is_shared {
+        notes.push(
+            "another watch of this runtime was open at the same time: its test may have spawned what is \
+             listed here. Run such tests one after the other"
+                .to_owned(),
+        );
+    }
     if findings.clock_stood_still && report.count() > 0 && findings.ending.is_none() {
         notes.push(
             "the paused clock stopped when the body ended, so no sleep completes any more"

@@ -44,6 +44,8 @@ pub(crate) struct Findings {
     pub(crate) unused_rules: Vec<String>,
     /// Whether the test has rules with a path, which untracked tasks cannot match.
     pub(crate) places_were_needed: bool,
+    /// Whether another watch of the runtime was open too: findings may be its test's.
+    pub(crate) is_shared: bool,
 }
 
 impl Findings {
@@ -69,6 +71,7 @@ impl Findings {
             may_be_deadlock: false,
             unused_rules: Vec::new(),
             places_were_needed: false,
+            is_shared: false,
         }
     }
 }

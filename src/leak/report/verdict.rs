@@ -98,6 +98,7 @@ impl Verdict {
             may_be_deadlock: _,
             unused_rules: _,
             places_were_needed: _,
+            is_shared: _,
         } = findings;
         let has_tasks = !tasks.is_empty() || *unseen > 0;
         let has_blocking = !blocking.is_empty() || *unseen_blocking > 0;
