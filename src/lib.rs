@@ -187,4 +187,6 @@ pub mod __private {
     };
     #[cfg(feature = "tokio")]
     pub use ::tokio::runtime::Builder;
+    #[cfg(feature = "macros")]
+    pub use straggler_macros::tokio_test;
 }

@@ -6,7 +6,10 @@ use strsim::levenshtein;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Error, Meta, Result, Token, parenthesized};
+use syn::{
+    Error, Expr, ExprLit, Lit, LitStr, Meta, MetaNameValue, Result, Token, parenthesized,
+    parse_quote,
+};
 
 use crate::errors::Errors;
 use crate::options::Options;
@@ -56,6 +59,25 @@ impl Arguments {
                 _ => self.0.push(argument),
             }
         }
+    }
+
+    /// Makes `crate`, a path of tokio, the path of the straggler in that tokio.
+    pub(crate) fn within_tokio(mut self) -> Self {
+        let mut krates = self.0.iter_mut().filter(|argument| sets(argument, "crate"));
+        match krates.next() {
+            None => self.0.push(parse_quote!(crate = "tokio::__straggler")),
+            Some(Meta::NameValue(MetaNameValue {
+                value:
+                    Expr::Lit(ExprLit {
+                        lit: Lit::Str(path),
+                        ..
+                    }),
+                ..
+            })) => *path = LitStr::new(&format!("{}::__straggler", path.value()), path.span()),
+            // The spec of `crate` reports other values.
+            Some(_) => {}
+        }
+        self
     }
 
     /// Removes every argument but `crate`.

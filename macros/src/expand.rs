@@ -1,7 +1,7 @@
 //! Expands the attribute: parse, check, generate.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens as _, quote};
 use syn::Error;
 
 use crate::args::Arguments;
@@ -43,6 +43,16 @@ pub(crate) fn leak_check(arguments: TokenStream, item: TokenStream) -> TokenStre
         generate::test(function, &others, &options)
     };
     quote!(#expanded #errors)
+}
+
+/// Expands the attribute of a tokio that contains straggler.
+pub(crate) fn tokio_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let arguments = match Arguments::parse(arguments.clone()) {
+        Ok(parsed) => parsed.within_tokio().into_token_stream(),
+        // `leak_check` reports the error.
+        Err(_) => arguments,
+    };
+    leak_check(arguments, item)
 }
 
 #[cfg(test)]
@@ -150,6 +160,49 @@ mod tests {
             async fn name(#[case] one: u8) { body }
         };
         assert_eq!(text(expanded), text(expected));
+    }
+
+    #[test]
+    fn tokio_test_finds_straggler_in_tokio() {
+        for (arguments, krate) in [
+            (quote!(), "tokio::__straggler"),
+            (quote!(flavor = "local"), "tokio::__straggler"),
+            (quote!(crate = "a::tokio"), "a::tokio::__straggler"),
+            (quote!(crate = "::tokio1",), "::tokio1::__straggler"),
+        ] {
+            let test = quote!(
+                async fn name() {
+                    body
+                }
+            );
+            let expanded = text(tokio_test(arguments.clone(), test));
+            let call = format!("{krate}::__private::leak_test");
+            assert!(expanded.contains(&call), "{arguments}: {expanded}");
+            assert!(!expanded.contains("compile_error"), "{expanded}");
+
+            let case = quote!(
+                #[rstest]
+                async fn name() {
+                    body
+                }
+            );
+            let expanded = text(tokio_test(arguments.clone(), case));
+            let again = format!("#[{krate}::test(");
+            assert!(expanded.contains(&again), "{arguments}: {expanded}");
+        }
+    }
+
+    #[test]
+    fn tokio_test_reports_invalid_arguments() {
+        for arguments in [quote!(crate = 1), quote!(flavor), quote!(=)] {
+            let test = quote!(
+                async fn name() {
+                    body
+                }
+            );
+            let expanded = text(tokio_test(arguments.clone(), test));
+            assert_eq!(expanded.matches("compile_error").count(), 1, "{arguments}");
+        }
     }
 
     #[test]

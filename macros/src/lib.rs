@@ -20,3 +20,12 @@ use proc_macro::TokenStream;
 pub fn leak_check(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::leak_check(arguments.into(), item.into()).into()
 }
+
+/// `#[tokio::test]` in a suite that `cargo straggler` runs. Not part of the API.
+///
+/// There, the crate `tokio` contains straggler. So `crate`, which is a path of tokio, leads to it.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn tokio_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand::tokio_test(arguments.into(), item.into()).into()
+}
