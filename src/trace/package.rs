@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use crate::mutex::lock;
 
+/// The package of tokio's own sources where `cargo straggler` puts a tracked tokio in its place.
+const TOKIO_COPY: &str = "straggler-tokio-copy";
+
 /// A package whose folder is on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Package {
@@ -49,8 +52,12 @@ impl Package {
         let mut folders = folder.ancestors().enumerate();
         folders.find_map(|(depth, folder)| {
             let manifest = fs::read_to_string(folder.join("Cargo.toml")).ok()?;
+            let name = match value(&manifest, "name")? {
+                TOKIO_COPY => "tokio",
+                name => name,
+            };
             Some(Self {
-                name: value(&manifest, "name")?.to_owned(),
+                name: name.to_owned(),
                 version: value(&manifest, "version").map(ToOwned::to_owned),
                 is_vendored: folder.join(".cargo-checksum.json").is_file(),
                 depth,

@@ -352,6 +352,19 @@ mod tests {
     }
 
     #[test]
+    fn copy_made_by_cargo_straggler_is_tokio() {
+        let manifest = "[package]\nname = \"straggler-tokio-copy\"\nversion = \"1.54.1\"\n";
+        let (sources, package) = Sources::new("copied", "target/straggler/sources/copy", manifest);
+        fs::write(package.join(".cargo-checksum.json"), "{}").unwrap();
+        let file = package.join("src/sync/mutex.rs");
+        let file = file.to_string_lossy();
+        assert_eq!(tokio_file(&file, "").as_deref(), Some("src/sync/mutex.rs"));
+        let source = Source::of(&file, Some(&sources.0));
+        assert_eq!(source.owner, Owner::Dependency);
+        assert_eq!(source.shown, "tokio-1.54.1/src/sync/mutex.rs");
+    }
+
+    #[test]
     fn dependency_paths_start_at_package() {
         let fetched = "/users/ada/.cargo/registry/src/index-0a1b/axum-0.8.9/src/serve/mod.rs";
         assert_eq!(shorten(fetched), "axum-0.8.9/src/serve/mod.rs");
