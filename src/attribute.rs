@@ -11,7 +11,7 @@ use crate::explore::outcome::Outcome;
 use crate::leak::LeakCheck;
 use crate::leak::check::body::{Body, BoxedBody};
 use crate::leak::check::run::{Checked, run};
-use crate::leak::render::emit::{emit, emit_after_panic, emit_as};
+use crate::leak::render::emit::{emit, emit_after_panic, emit_as, emit_clean};
 use crate::leak::report::Report;
 use crate::leak::report::role::{Failure, Role};
 
@@ -48,13 +48,12 @@ pub fn returned<T>() -> T {
 #[track_caller]
 pub fn leak_test<T: Termination>(case: TestCase, check: LeakCheck, body: BoxedBody<'_, T>) -> T {
     let (runtime, settings) = check.into_parts();
-    match run(
-        runtime,
-        settings,
-        case.test(),
-        Location::caller(),
-        Body::new(body),
-    ) {
+    let (test, place) = (case.test(), Location::caller());
+    let checked = run(runtime, settings, test, place, Body::new(body));
+    if let Checked::Run { report: None, .. } = checked {
+        emit_clean(test, place);
+    }
+    match checked {
         Checked::Failed(report) => fail(&report, Role::Fails),
         Checked::Run { outcome, report } => match (outcome, report) {
             (Ok(output), None) => output,
@@ -91,13 +90,12 @@ pub fn leak_test<T: Termination>(case: TestCase, check: LeakCheck, body: BoxedBo
 #[track_caller]
 pub fn leak_test_should_panic(case: TestCase, check: LeakCheck, body: BoxedBody<'_, ()>) {
     let (runtime, settings) = check.into_parts();
-    match run(
-        runtime,
-        settings,
-        case.test(),
-        Location::caller(),
-        Body::new(body),
-    ) {
+    let (test, place) = (case.test(), Location::caller());
+    let checked = run(runtime, settings, test, place, Body::new(body));
+    if let Checked::Run { report: None, .. } = checked {
+        emit_clean(test, place);
+    }
+    match checked {
         Checked::Failed(report) => emit(&report, Role::Fails),
         Checked::Run { outcome, report } => match (outcome, report) {
             (outcome, None) => outcome.unwrap_or_else(|panic| panic.resume()),
@@ -129,9 +127,13 @@ where
     F: FnMut() -> R,
     R: Future<Output: Outcome>,
 {
-    match explore.explore(case.test(), Location::caller(), body) {
-        Ok(explored) => explored.print_note(),
-        Err(failure) => failure.fail(case.test()),
+    let (test, place) = (case.test(), Location::caller());
+    match explore.explore(test, place, body) {
+        Ok(explored) => {
+            emit_clean(test, place);
+            explored.print_note();
+        }
+        Err(failure) => failure.fail(test),
     }
 }
 
@@ -149,10 +151,14 @@ where
     F: FnMut() -> R,
     R: Future<Output: Outcome>,
 {
-    match explore.explore(case.test(), Location::caller(), body) {
-        Ok(explored) => explored.print_note(),
+    let (test, place) = (case.test(), Location::caller());
+    match explore.explore(test, place, body) {
+        Ok(explored) => {
+            emit_clean(test, place);
+            explored.print_note();
+        }
         Err(failure) => {
-            match failure.summary(case.test()).beside_panic() {
+            match failure.summary(test).beside_panic() {
                 Some(summary) => emit_as(&failure, &summary),
                 None => eprintln!("{failure}"),
             }

@@ -150,6 +150,7 @@ pub mod future {
 /// | `STRAGGLER_SEED=..` | replays the run of that seed in explored tests |
 /// | `STRAGGLER_RUNS=5000` | the number of runs of explored tests |
 /// | `STRAGGLER_REPORT=findings.jsonl` | appends findings to that file [as JSON](leak::json); if writing fails, prints a note and fails no test |
+/// | `STRAGGLER_REPORT_CLEAN=true` | appends a line for each test without findings too |
 /// | `GITHUB_ACTIONS=true` | also prints findings as annotations at the spawn, or at the test if a dependency spawned the task |
 ///
 /// # Examples

@@ -252,6 +252,39 @@ fn every_verdict_writes_object() {
 }
 
 #[test]
+fn clean_test_writes_object_on_request() {
+    let objects = |scenario, mode, clean| {
+        let file = File::new();
+        let variables = [
+            ("STRAGGLER_REPORT", file.path()),
+            ("STRAGGLER_REPORT_CLEAN", clean),
+        ];
+        run(scenario, mode, &variables);
+        file.objects()
+    };
+    for scenario in ["clean", "clean_run", "expected_panic", "body_panics"] {
+        let [object] = &objects(scenario, "deny", "true")[..] else {
+            panic!("`{scenario}` writes one object");
+        };
+        assert_eq!(object["version"], 1);
+        assert_eq!(object["test"], format!("scenarios::{scenario}"));
+        assert_eq!(object["file"], "tests/leak_ci/scenarios.rs");
+        assert!(object["line"].is_u64() && object["column"].is_u64());
+        assert_eq!(
+            (&object["verdict"], &object["level"]),
+            (&"clean".into(), &"none".into())
+        );
+        assert_eq!(object["findings"], Value::Array(Vec::new()));
+
+        assert!(objects(scenario, "deny", "").is_empty(), "{scenario}");
+        // An unchecked test is not a clean one.
+        assert!(objects(scenario, "off", "true").is_empty(), "{scenario}");
+    }
+    // A test with findings writes no second object.
+    assert_eq!(objects("leaked_tasks", "warn", "true").len(), 1);
+}
+
+#[test]
 fn objects_match_snapshots() {
     for (scenario, (_, object)) in SCENARIOS.iter().zip(objects()) {
         if scenario.has_object_snapshot() {

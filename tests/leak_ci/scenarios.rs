@@ -366,3 +366,22 @@ fn nested(depth: usize) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
 async fn long_chain_hangs() {
     nested(500).await;
 }
+
+#[straggler::test(explore = 3)]
+#[ignore = "run by another test"]
+async fn clean_run() {
+    yield_now().await;
+}
+
+#[straggler::test]
+#[should_panic(expected = "no such account")]
+#[ignore = "run by another test"]
+async fn expected_panic() {
+    panic!("no such account");
+}
+
+#[straggler::test]
+#[ignore = "fails on purpose"]
+async fn body_panics() {
+    panic!("no such account");
+}

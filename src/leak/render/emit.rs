@@ -1,6 +1,6 @@
 //! Emits a report: as text, as annotations for GitHub, and as a line of JSON.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, Write as _};
 use std::panic::Location;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::leak::render::summary::Summary;
 use crate::leak::render::text::AfterPanic;
 use crate::leak::report::Report;
 use crate::leak::report::role::{Failure, Role};
-use crate::leak::settings::environment::Outlets;
+use crate::leak::settings::environment::{Environment, Mode, Outlets};
 use crate::trace::place::{Place, workspace};
 
 /// Prints a report, and appends it to the file of `STRAGGLER_REPORT` if that is set.
@@ -47,7 +47,7 @@ pub(crate) fn emit_past_runner(report: &Report, role: Role) -> io::Result<()> {
 fn written(text: &impl Display, summary: &Summary<'_>) -> String {
     let outlets = Outlets::read();
     if let Some(file) = &outlets.report {
-        append(file, summary);
+        append(file, json::line(summary));
     }
     let mut text = format!("{text}\n");
     if outlets.annotates {
@@ -59,16 +59,26 @@ fn written(text: &impl Display, summary: &Summary<'_>) -> String {
 }
 
 /// Appends a line to a file. A failure prints one note per process and fails no test.
-fn append(file: &Path, summary: &Summary<'_>) {
+fn append(file: &Path, line: Result<String, fmt::Error>) {
     static NOTE: Once = Once::new();
     let file = workspace().map_or(file.to_owned(), |root| root.join(file));
-    let line = json::line(summary).map_err(io::Error::other);
+    let line = line.map_err(io::Error::other);
     if let Err(error) = line.and_then(|line| json::append(&file, &line)) {
         let note = format!(
             "leak_check: note: cannot append findings to {} (STRAGGLER_REPORT): {error}\n",
             file.display()
         );
         NOTE.call_once(|| _ = io::stderr().write_all(note.as_bytes()));
+    }
+}
+
+/// Appends a test without findings to the file, if that is asked for and the test was checked.
+pub(crate) fn emit_clean(test: Option<&'static str>, place: &'static Location<'static>) {
+    let outlets = Outlets::read();
+    let is_checked = || Environment::read().is_ok_and(|read| read.mode != Mode::Off);
+    let file = outlets.report.as_ref().filter(|_| outlets.reports_clean);
+    if let Some(file) = file.filter(|_| is_checked()) {
+        append(file, json::clean_line(test, &Place::from(place)));
     }
 }
 

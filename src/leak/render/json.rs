@@ -1,7 +1,8 @@
 //! The JSON lines that `STRAGGLER_REPORT=<file>` writes, for programs to read.
 //!
 //! Straggler appends one object to the file for each test with `#[straggler::test]`
-//! that has findings, whether or not the test fails on them. A clean test writes nothing. Shortened:
+//! that has findings, whether or not the test fails on them. A clean test writes nothing, unless
+//! `STRAGGLER_REPORT_CLEAN=true` is set too. Shortened:
 //!
 //! ```json
 //! {"version":1,"test":"mailer::sends","file":"tests/mailer.rs","line":9,"column":10,
@@ -28,9 +29,9 @@
 //! | `test` | the path of the test as test runners print it; `null` without the attribute |
 //! | `file`, `line`, `column` | the place of the test |
 //! | `verdict` | why the test fails, or would fail without `STRAGGLER=warn` |
-//! | `level` | `error` if the test fails on the findings, else `warning` |
+//! | `level` | `error` if the test fails on the findings, `none` if it has none, else `warning` |
 //! | `explored` | only if an exploration failed: an object with `runs`, `run` and `seed` |
-//! | `findings` | a list of objects, never empty |
+//! | `findings` | a list of objects, empty only if the verdict is `clean` |
 //! | `findings_omitted` | the number of objects cut from `findings`, if any |
 //!
 //! A line stays short enough to read. Lists end after 100 entries: `findings_omitted`, `places_omitted`,
@@ -64,6 +65,7 @@
 //! | `stuck` | the body ended, but a leftover blocks the test's thread |
 //! | `not_run` | the test did not run |
 //! | `check_failed` | the test ran, but the check failed |
+//! | `clean` | the check found nothing, whether or not the test passed (only with `STRAGGLER_REPORT_CLEAN`) |
 //!
 //! # A finding
 //!
@@ -190,6 +192,24 @@ const LISTED: usize = 100;
 /// Returns an error if the schema uses a type that [`to_json`] does not support.
 pub(crate) fn line(summary: &Summary<'_>) -> Result<String, fmt::Error> {
     to_json(&Line::new(summary))
+}
+
+/// Writes the line of a test without findings.
+///
+/// # Errors
+///
+/// Returns an error if the schema uses a type that [`to_json`] does not support.
+pub(crate) fn clean_line(test: Option<&str>, place: &Place) -> Result<String, fmt::Error> {
+    to_json(&Line {
+        version: VERSION,
+        test,
+        place: At::new(Some(place)),
+        verdict: "clean",
+        level: "none",
+        explored: None,
+        findings: Vec::new(),
+        findings_omitted: 0,
+    })
 }
 
 /// Appends a line to a file, and creates the file if needed.

@@ -151,6 +151,8 @@ fn invalid(name: &str, expected: &str, text: &str) -> String {
 pub(crate) struct Outlets {
     /// The file that findings are appended to as JSON.
     pub(crate) report: Option<PathBuf>,
+    /// Whether that file has a line for each test without findings too.
+    pub(crate) reports_clean: bool,
     /// Whether to print annotations, because this runs on GitHub Actions.
     pub(crate) annotates: bool,
 }
@@ -162,15 +164,22 @@ impl Outlets {
         READ.get_or_init(|| {
             Self::parse(
                 env::var_os("STRAGGLER_REPORT"),
+                env::var_os("STRAGGLER_REPORT_CLEAN"),
                 env::var_os("GITHUB_ACTIONS"),
             )
         })
     }
 
-    fn parse(report: Option<OsString>, github_actions: Option<OsString>) -> Self {
+    fn parse(
+        report: Option<OsString>,
+        report_clean: Option<OsString>,
+        github_actions: Option<OsString>,
+    ) -> Self {
+        let is_true = |value: Option<OsString>| value.is_some_and(|value| value == "true");
         Self {
             report: report.filter(|path| !path.is_empty()).map(PathBuf::from),
-            annotates: github_actions.is_some_and(|value| value == "true"),
+            reports_clean: is_true(report_clean),
+            annotates: is_true(github_actions),
         }
     }
 }
@@ -258,17 +267,19 @@ mod tests {
 
     #[test]
     fn outlets_are_closed_by_default() {
-        let parse = |report: Option<&str>, github_actions: Option<&str>| {
-            Outlets::parse(report.map(Into::into), github_actions.map(Into::into))
+        let parse = |report: Option<&str>, switches: Option<&str>| {
+            let [clean, github_actions] = [switches, switches].map(|value| value.map(Into::into));
+            Outlets::parse(report.map(Into::into), clean, github_actions)
         };
         assert_eq!(parse(None, None), Outlets::default());
         for value in ["", "false", "1", "TRUE"] {
             assert_eq!(parse(Some(""), Some(value)), Outlets::default(), "{value}");
         }
-        let both = Outlets {
+        let all = Outlets {
             report: Some(PathBuf::from("findings.jsonl")),
+            reports_clean: true,
             annotates: true,
         };
-        assert_eq!(parse(Some("findings.jsonl"), Some("true")), both);
+        assert_eq!(parse(Some("findings.jsonl"), Some("true")), all);
     }
 }
