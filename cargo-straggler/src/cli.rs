@@ -1,0 +1,164 @@
+//! The command line.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
+
+/// `cargo straggler`.
+#[derive(Debug, Parser)]
+#[command(name = "cargo straggler", bin_name = "cargo straggler", version, about, long_about = None)]
+struct Straggler {
+    #[command(subcommand)]
+    subcommand: Subcommand,
+}
+
+/// What the command is asked for.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Subcommand {
+    /// Run the tests of a workspace, and check every `#[tokio::test]` for leaks
+    Test(TestOptions),
+}
+
+/// The options of `cargo straggler test`.
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "cargo straggler test [OPTIONS] [cargo test's options] [-- the test harness's options]"
+)]
+pub(crate) struct TestOptions {
+    /// Update tokio for this run alone, if the locked version is too old
+    #[arg(long)]
+    pub(crate) update_tokio: bool,
+
+    #[command(flatten)]
+    pub(crate) cargo: CargoOptions,
+
+    /// What is passed to cargo as it is.
+    #[arg(skip)]
+    pub(crate) passed_on: Vec<OsString>,
+}
+
+/// The options of cargo that this command needs to know. It passes on all others unseen.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Options of cargo that this command reads too")]
+pub(crate) struct CargoOptions {
+    /// Path to Cargo.toml
+    #[arg(long, value_name = "PATH")]
+    manifest_path: Option<PathBuf>,
+    /// Directory for all generated artifacts: straggler's are in its folder `straggler`
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) target_dir: Option<PathBuf>,
+    /// Fail if Cargo.lock is not up to date
+    #[arg(long)]
+    locked: bool,
+    /// Run without accessing the network
+    #[arg(long)]
+    offline: bool,
+    /// Equivalent to specifying both --locked and --offline
+    #[arg(long)]
+    frozen: bool,
+    /// Override a configuration value
+    #[arg(long, value_name = "KEY=VALUE|PATH")]
+    config: Vec<OsString>,
+    /// Unstable (nightly-only) flags to Cargo
+    #[arg(short = 'Z', value_name = "FLAG")]
+    unstable: Vec<OsString>,
+}
+
+impl CargoOptions {
+    /// The arguments that every call of cargo in the workspace gets.
+    pub(crate) fn of_every_call(&self) -> Vec<OsString> {
+        let mut arguments = self.of_the_network();
+        if let Some(path) = &self.manifest_path {
+            arguments.extend(["--manifest-path".into(), path.into()]);
+        }
+        arguments
+    }
+
+    /// The arguments that say what cargo may fetch, and how.
+    pub(crate) fn of_the_network(&self) -> Vec<OsString> {
+        let mut arguments = Vec::new();
+        if self.offline || self.frozen {
+            arguments.push("--offline".into());
+        }
+        for config in &self.config {
+            arguments.extend(["--config".into(), config.clone()]);
+        }
+        for flag in &self.unstable {
+            arguments.extend(["-Z".into(), flag.clone()]);
+        }
+        arguments
+    }
+
+    /// Whether the lock file of the suite must be up to date.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.locked || self.frozen
+    }
+}
+
+/// Reads the arguments of this process. Exits on `--help` and on an error.
+pub(crate) fn parse() -> Subcommand {
+    // Cargo passes the name of the subcommand first.
+    let mut arguments: Vec<_> = env::args_os().collect();
+    if arguments.get(1).is_some_and(|first| first == "straggler") {
+        arguments.remove(1);
+    }
+    let mut command = Straggler::command();
+    command.build();
+    let (own, passed_on) = split(&command, arguments);
+    let parsed = command.try_get_matches_from_mut(own);
+    let parsed = parsed.and_then(|matches| Straggler::from_arg_matches(&matches));
+    let mut subcommand = parsed.unwrap_or_else(|error| error.exit()).subcommand;
+    match &mut subcommand {
+        Subcommand::Test(options) => options.passed_on = passed_on,
+    }
+    subcommand
+}
+
+/// Splits the arguments into those that this command defines, and those for cargo.
+///
+/// Options of both may come in any order, and clap would end at the first one it does not know.
+fn split(command: &clap::Command, arguments: Vec<OsString>) -> (Vec<OsString>, Vec<OsString>) {
+    let mut arguments = arguments.into_iter();
+    let mut own: Vec<_> = arguments.by_ref().take(2).collect();
+    let subcommand = own.get(1).and_then(|name| command.find_subcommand(name));
+    let Some(subcommand) = subcommand else {
+        own.extend(arguments);
+        return (own, Vec::new());
+    };
+    let mut passed_on = Vec::new();
+    while let Some(argument) = arguments.next() {
+        if argument == "--" {
+            passed_on.push(argument);
+            passed_on.extend(arguments);
+            break;
+        }
+        let Some((option, has_value)) = known(subcommand, &argument.to_string_lossy()) else {
+            passed_on.push(argument);
+            continue;
+        };
+        own.push(argument);
+        if option.get_action().takes_values() && !has_value {
+            own.extend(arguments.next());
+        }
+    }
+    (own, passed_on)
+}
+
+/// The option that an argument is, and whether it has its value.
+fn known<'c>(command: &'c clap::Command, argument: &str) -> Option<(&'c clap::Arg, bool)> {
+    command.get_arguments().find_map(|option| {
+        if let Some(long) = argument.strip_prefix("--") {
+            let (name, value) = long
+                .split_once('=')
+                .map_or((long, None), |(name, value)| (name, Some(value)));
+            return (option.get_long() == Some(name)).then_some((option, value.is_some()));
+        }
+        let mut letters = argument.strip_prefix('-')?.chars();
+        let is_named = letters.next() == Some(option.get_short()?);
+        let has_value = !letters.as_str().is_empty();
+        (is_named && (option.get_action().takes_values() || !has_value))
+            .then_some((option, has_value))
+    })
+}

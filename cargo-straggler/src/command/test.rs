@@ -1,0 +1,147 @@
+//! `cargo straggler test`: the order of events.
+
+use std::fs;
+use std::io;
+
+use crate::cargo::{Cargo, Lock};
+use crate::cli::TestOptions;
+use crate::command::Error;
+use crate::exit::Exit;
+use crate::injection::Injection;
+use crate::interrupt::Interrupts;
+use crate::lock_file::{LockFile, Recovered, Restored};
+use crate::resolution::{Resolution, resolve};
+use crate::suite_tokio::SuiteTokio;
+use crate::turn::{Request, Turn};
+use crate::workspace::Workspace;
+
+/// Runs the tests, and prints what straggler found.
+///
+/// # Errors
+///
+/// Returns an error if the suite could not be checked.
+pub(crate) fn run(options: &TestOptions) -> Result<Exit, Error> {
+    let interrupts = Interrupts::install().map_err(while_doing("could not handle Ctrl-C"))?;
+    let cargo = Cargo::new(&options.cargo, &interrupts);
+    let injection = Injection::find()?;
+    let workspace = Workspace::find(&cargo)?;
+    let _turn = take_turn(&cargo, &workspace)?;
+    recover(&workspace)?;
+    ignore_in_git(&workspace).map_err(while_doing("could not write to the target folder"))?;
+    let path = workspace.lock_file();
+    let mut lock = LockFile::protect(path).map_err(while_doing("could not save Cargo.lock"))?;
+    let ran = build_and_run(options, &cargo, &injection, &workspace, &mut lock);
+    restore(&workspace, lock)?;
+    ran
+}
+
+fn build_and_run(
+    options: &TestOptions,
+    cargo: &Cargo<'_>,
+    injection: &Injection,
+    workspace: &Workspace,
+    lock: &mut LockFile,
+) -> Result<Exit, Error> {
+    let platform = cargo.host()?;
+    if options.update_tokio {
+        cargo.update("tokio")?;
+    }
+    let needed = if options.cargo.is_locked() && !options.update_tokio {
+        Lock::Fixed
+    } else {
+        Lock::Free
+    };
+    let suite = SuiteTokio::find(&cargo.graph(&platform, &[], needed)?, &injection.floor)?;
+    let injected = injection.write(&suite, &workspace.sources())?;
+    let resolution = resolve(cargo, &platform, lock, &suite, &injected)?;
+    print_changes(&resolution);
+    let report = workspace.report();
+    match fs::remove_file(&report) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(while_doing("could not remove the report of the last run")(
+                error,
+            ));
+        }
+        _ => {}
+    }
+    let mut command = cargo.command(&["test"], &injected.configuration());
+    command
+        // The lock file is as it should be: cargo must not change it, nor build anything else.
+        .args(["--locked", "--target-dir"])
+        .arg(workspace.build())
+        .args(&options.passed_on)
+        .env("STRAGGLER", "warn")
+        .env("STRAGGLER_REPORT", &report)
+        .env("STRAGGLER_REPORT_CLEAN", "true");
+    let (status, ()) = cargo.run(&mut command, |_| ())?;
+    Ok(Exit::of_suite(status, false))
+}
+
+fn take_turn(cargo: &Cargo<'_>, workspace: &Workspace) -> Result<Turn, Error> {
+    let failed = || while_doing("could not wait for another run");
+    match Turn::request(&workspace.root).map_err(failed())? {
+        Request::Granted(turn) => Ok(turn),
+        Request::Waits(waiting) => {
+            note("waiting for another `cargo straggler` in this workspace");
+            waiting.wait(|| cargo.is_interrupted()).map_err(failed())
+        }
+    }
+}
+
+fn recover(workspace: &Workspace) -> Result<(), Error> {
+    let recovered = LockFile::recover(&workspace.lock_file());
+    match recovered.map_err(while_doing("could not restore Cargo.lock"))? {
+        Recovered::Nothing => {}
+        Recovered::Restored => note("restored Cargo.lock, which a killed run had left changed"),
+        Recovered::Replaced => {
+            note("a killed run had changed Cargo.lock; it was replaced since, and is kept")
+        }
+    }
+    Ok(())
+}
+
+fn restore(workspace: &Workspace, lock: LockFile) -> Result<(), Error> {
+    let restored = lock.restore().map_err(while_doing(
+        "could not restore Cargo.lock, whose content is in Cargo.lock.before-straggler",
+    ))?;
+    if let Restored::ChangedMeanwhile(content) = restored {
+        let path = workspace.folder.join("Cargo.lock.changed");
+        fs::write(&path, content).map_err(while_doing("could not keep the changed Cargo.lock"))?;
+        note(&format!(
+            "another program changed Cargo.lock during the run. It is as before the run; what that \
+             program wrote is in {}",
+            workspace.relative(&path).display()
+        ));
+    }
+    Ok(())
+}
+
+/// Keeps git from seeing what the command writes, also where the target folder is not ignored.
+fn ignore_in_git(workspace: &Workspace) -> io::Result<()> {
+    fs::create_dir_all(&workspace.folder)?;
+    fs::write(workspace.folder.join(".gitignore"), "*\n")
+}
+
+fn print_changes(resolution: &Resolution) {
+    if resolution.changed.is_empty() {
+        return;
+    }
+    let changes = resolution.changed.iter();
+    let changes: Vec<_> = changes
+        .map(|(name, before, now)| format!("{name} {before} -> {now}"))
+        .collect();
+    note(&format!(
+        "straggler needs newer versions than Cargo.lock has, for this run alone: {}",
+        changes.join(", ")
+    ));
+}
+
+fn note(text: &str) {
+    anstream::eprintln!("straggler: {text}");
+}
+
+/// Adds to an error of the system what failed.
+fn while_doing(doing: &str) -> impl FnOnce(io::Error) -> Error + use<> {
+    let doing = doing.to_owned();
+    |error| Error::System { doing, error }
+}

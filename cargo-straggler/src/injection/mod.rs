@@ -1,0 +1,163 @@
+//! The packages that take the place of tokio in a suite.
+//!
+//! ```text
+//! the suite, hyper, ..  ->  tokio  ->  straggler  ->  straggler-tokio-copy
+//! ```
+//!
+//! `tokio` is a package of exactly the version that the suite locks. It re-exports `straggler::tokio`,
+//! whose functions track what they spawn. Straggler itself needs tokio's own sources: they are a copy
+//! under another name, since cargo would see a cycle otherwise.
+
+mod folder;
+mod library;
+mod manifest;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::semver::VersionReq;
+use thiserror::Error;
+use toml_edit::{DocumentMut, TomlError, value};
+
+use self::folder::Folder;
+use self::library::Library;
+use crate::suite_tokio::SuiteTokio;
+
+/// The package with tokio's own sources. `src/trace/package.rs` knows it by this name.
+const COPY: &str = "straggler-tokio-copy";
+
+/// The library of the package `tokio`.
+const TOKIO: &str = "\
+//! tokio with straggler inside: `cargo straggler` builds a suite with it in place of tokio.
+
+pub use straggler::tokio::*;
+
+#[doc(hidden)]
+pub use straggler as __straggler;
+pub use straggler::__private::tokio_test as test;
+";
+
+/// The sources of straggler, to be built into a suite.
+#[derive(Debug)]
+pub(crate) struct Injection {
+    library: Library,
+    pub(crate) floor: VersionReq,
+}
+
+/// The packages for one suite.
+#[derive(Debug)]
+pub(crate) struct Injected {
+    /// The folder of the package `tokio`.
+    tokio: PathBuf,
+}
+
+/// The packages could not be written.
+#[derive(Debug, Error)]
+pub(crate) enum InjectionError {
+    #[error(
+        "the sources of straggler are not at {0} any more, where this command was built. Install it again: \
+         `cargo install --path cargo-straggler` in a clone of straggler"
+    )]
+    NoLibrary(PathBuf),
+    #[error("could not copy {path}: {error}")]
+    Copy { path: PathBuf, error: io::Error },
+    #[error("the manifest {path} is not valid: {error}")]
+    Manifest { path: PathBuf, error: TomlError },
+    #[error("the manifest of straggler does not say which tokio it needs")]
+    NoFloor,
+}
+
+impl Injection {
+    /// Finds the sources of straggler.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if they are gone, or no sources of straggler.
+    pub(crate) fn find() -> Result<Self, InjectionError> {
+        let library = Library::find()?;
+        let floor = library.required_tokio().ok_or(InjectionError::NoFloor)?;
+        Ok(Self { library, floor })
+    }
+
+    /// Writes the packages for a suite into `folder`. Files that are there already keep their times, so
+    /// that cargo does not build them again.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file cannot be read or written.
+    pub(crate) fn write(
+        &self,
+        suite: &SuiteTokio,
+        folder: &Path,
+    ) -> Result<Injected, InjectionError> {
+        let library = &self.library;
+        let mut copy = Folder::default();
+        copy.add_all(&suite.folder)?;
+        let manifest = suite.folder.join("Cargo.toml");
+        copy.set(
+            "Cargo.toml",
+            manifest::of_copy(&read_manifest(&manifest)?, COPY),
+        );
+        // Reports then treat the files as a dependency's, as those of `cargo vendor`.
+        copy.set(".cargo-checksum.json", "{}".to_owned());
+        copy.write(&folder.join("copy"))?;
+
+        let mut macros = Folder::default();
+        macros.add(&library.root, "macros/src", "src")?;
+        macros.set("Cargo.toml", library.macros_manifest().to_string());
+        macros.set(".cargo-checksum.json", "{}".to_owned());
+        macros.write(&folder.join("macros"))?;
+
+        let mut straggler = Folder::default();
+        for path in ["src", "docs", "README.md"] {
+            straggler.add(&library.root, path, path)?;
+        }
+        let mut manifest = library.manifest();
+        let mut needs_tokio = manifest["dependencies"]["tokio"].clone();
+        needs_tokio["package"] = value(COPY);
+        needs_tokio["path"] = value("../copy");
+        if let Some(table) = needs_tokio.as_table_like_mut() {
+            table.remove("version");
+        }
+        manifest["dependencies"]["tokio"] = needs_tokio;
+        manifest["dependencies"]["straggler-macros"]["path"] = value("../macros");
+        straggler.set("Cargo.toml", manifest.to_string());
+        straggler.set(".cargo-checksum.json", "{}".to_owned());
+        straggler.write(&folder.join("straggler"))?;
+
+        let tokio = folder.join("tokio");
+        let mut shim = Folder::default();
+        shim.set("src/lib.rs", TOKIO.to_owned());
+        shim.set("Cargo.toml", manifest::of_tokio(suite, COPY));
+        shim.set(".cargo-checksum.json", "{}".to_owned());
+        shim.write(&tokio)?;
+        Ok(Injected { tokio })
+    }
+}
+
+impl Injected {
+    /// The arguments by which cargo builds the packages in place of tokio.
+    pub(crate) fn configuration(&self) -> Vec<String> {
+        let path = toml_edit::Value::from(self.tokio.to_string_lossy().into_owned());
+        vec![
+            "--config".to_owned(),
+            format!("patch.crates-io.tokio.path={path}"),
+        ]
+    }
+
+    /// The manifest of the package `tokio`.
+    pub(crate) fn manifest(&self) -> PathBuf {
+        self.tokio.join("Cargo.toml")
+    }
+}
+
+fn read_manifest(path: &Path) -> Result<DocumentMut, InjectionError> {
+    let text = std::fs::read_to_string(path).map_err(|error| InjectionError::Copy {
+        path: path.to_owned(),
+        error,
+    })?;
+    text.parse().map_err(|error| InjectionError::Manifest {
+        path: path.to_owned(),
+        error,
+    })
+}

@@ -1,0 +1,32 @@
+//! `cargo straggler`: checks every `#[tokio::test]` of a workspace for leaks, without an edit.
+//!
+//! A suite is built with a tokio of the same version that contains straggler. Read [`command::test`]
+//! first: it is the order of events. Everything below it answers with a value; only [`command`] prints,
+//! and only `main` exits.
+
+mod cargo;
+mod cli;
+mod command;
+mod exit;
+mod findings;
+mod injection;
+mod interrupt;
+mod lock_file;
+mod resolution;
+mod suite_tokio;
+mod turn;
+mod workspace;
+
+use std::process::ExitCode;
+
+use crate::cli::Subcommand;
+
+fn main() -> ExitCode {
+    let exit = match cli::parse() {
+        Subcommand::Test(options) => command::test::run(&options),
+    };
+    match exit {
+        Ok(exit) => exit.into(),
+        Err(error) => command::print_error(&error).into(),
+    }
+}

@@ -1,0 +1,98 @@
+//! The tokio that a suite is built with, and whether a tracked one can take its place.
+
+use std::path::PathBuf;
+
+use cargo_metadata::semver::{Version, VersionReq};
+use cargo_metadata::{Metadata, Package};
+use thiserror::Error;
+
+/// The tokio of a suite.
+#[derive(Debug)]
+pub(crate) struct SuiteTokio {
+    pub(crate) version: Version,
+    /// The folder of its sources.
+    pub(crate) folder: PathBuf,
+    pub(crate) features: Vec<String>,
+}
+
+/// Why a suite cannot be checked.
+#[derive(Debug, Error)]
+pub(crate) enum Unusable {
+    #[error("no package of this workspace depends on tokio, so there is nothing to check")]
+    NoTokio,
+    #[error(
+        "this workspace depends on several versions of tokio: {}. Only tests of one could be checked. \
+         Update what depends on the older one: `cargo tree -i tokio@{}` shows it",
+        .0.iter().map(Version::to_string).collect::<Vec<_>>().join(", "), .0[0]
+    )]
+    Several(Vec<Version>),
+    #[error(
+        "this workspace takes tokio {version} from {from}. Straggler can only take the place of a tokio \
+         from crates.io. Remove the `[patch]` or the dependency on another source for this run"
+    )]
+    OtherSource { version: Version, from: String },
+    #[error(
+        "this workspace locks tokio {version}, and straggler needs {floor}. Run `cargo update tokio`, or \
+         pass `--update-tokio` to update it for this run alone"
+    )]
+    TooOld { version: Version, floor: VersionReq },
+    #[error(
+        "this workspace depends on straggler by a path or from git ({0}), which cannot be built with \
+         the tracked tokio. `cargo test` checks its `#[straggler::test]` already"
+    )]
+    OtherStraggler(String),
+}
+
+impl SuiteTokio {
+    /// Finds tokio among the packages of a suite. `floor` is what straggler requires of it.
+    ///
+    /// # Errors
+    ///
+    /// Returns why there is none that straggler could take the place of.
+    pub(crate) fn find(suite: &Metadata, floor: &VersionReq) -> Result<Self, Unusable> {
+        let named = |name: &'static str| {
+            suite
+                .packages
+                .iter()
+                .filter(move |package| package.name == name)
+        };
+        let from = |package: &Package| match &package.source {
+            Some(source) => source.to_string(),
+            None => package.manifest_path.to_string(),
+        };
+        let is_from_registry = |package: &Package| {
+            package
+                .source
+                .as_ref()
+                .is_some_and(|source| source.is_crates_io())
+        };
+        let mut found: Vec<_> = named("tokio").collect();
+        found.sort_by(|one, other| one.version.cmp(&other.version));
+        let package = match found[..] {
+            [] => return Err(Unusable::NoTokio),
+            [package] => package,
+            _ => {
+                let versions = found.into_iter().map(|package| package.version.clone());
+                return Err(Unusable::Several(versions.collect()));
+            }
+        };
+        let version = package.version.clone();
+        if !is_from_registry(package) {
+            let from = from(package);
+            return Err(Unusable::OtherSource { version, from });
+        }
+        if !floor.matches(&version) {
+            let floor = floor.clone();
+            return Err(Unusable::TooOld { version, floor });
+        }
+        if let Some(straggler) = named("straggler").find(|package| !is_from_registry(package)) {
+            return Err(Unusable::OtherStraggler(from(straggler)));
+        }
+        let folder = package.manifest_path.parent();
+        Ok(Self {
+            version,
+            folder: folder.map(Into::into).unwrap_or_default(),
+            features: package.features.keys().cloned().collect(),
+        })
+    }
+}
