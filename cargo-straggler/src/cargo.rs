@@ -3,9 +3,11 @@
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Read as _};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 
+use cargo_metadata::semver::Version;
 use cargo_metadata::{Metadata, MetadataCommand};
 use shared_child::SharedChild;
 use thiserror::Error;
@@ -97,21 +99,19 @@ impl<'a> Cargo<'a> {
         self.metadata(&mut command)
     }
 
-    /// The names of the packages that a package of its own workspace depends on.
-    pub(crate) fn dependencies_of(&self, manifest: &str) -> Result<Vec<String>, CargoError> {
+    /// A package of its own workspace with its dependencies.
+    pub(crate) fn graph_of(&self, manifest: &Path) -> Result<Metadata, CargoError> {
         let mut command = MetadataCommand::new();
         let mut command = command.cargo_path(&self.program).cargo_command();
-        command.args(["--manifest-path", manifest]);
+        command.arg("--manifest-path").arg(manifest);
         command.args(self.options.of_the_network());
-        let packages = self.metadata(&mut command)?.packages;
-        let names = packages.into_iter().map(|package| package.name.to_string());
-        Ok(names.collect())
+        self.metadata(&mut command)
     }
 
-    /// Updates a package and its dependencies in the lock file.
-    pub(crate) fn update(&self, package: &str) -> Result<(), CargoError> {
+    /// Locks a version of a package, and updates what does not fit it.
+    pub(crate) fn update(&self, package: &str, version: &Version) -> Result<(), CargoError> {
         let mut command = Command::new(&self.program);
-        command.args(["update", "--recursive", package]);
+        command.args(["update", package, "--precise", &version.to_string()]);
         command.args(self.options.of_every_call());
         self.capture(&mut command).map(drop)
     }

@@ -163,21 +163,18 @@ impl LockFile {
 
     fn put_back(&self) -> io::Result<Restored> {
         let found = fs::read(&self.path);
-        match &self.original {
-            Some(original) => {
-                // In place: its permissions stay, and so does a link. If this stops midway, the saved
-                // file is still there.
-                let mut file = File::create(&self.path)?;
-                file.write_all(&original.content)?;
-                if let Some(modified) = original.modified {
-                    file.set_modified(modified)?;
-                }
-                fs::remove_file(backup(&self.path))?;
+        if let Some(original) = &self.original {
+            // In place: its permissions stay, and so does a link. If this stops midway, the saved file
+            // is still there.
+            let mut file = File::create(&self.path)?;
+            file.write_all(&original.content)?;
+            if let Some(modified) = original.modified {
+                file.set_modified(modified)?;
             }
-            None => {
-                remove(&self.path)?;
-                fs::remove_file(absence(&self.path))?;
-            }
+            fs::remove_file(backup(&self.path))?;
+        } else {
+            remove(&self.path)?;
+            fs::remove_file(absence(&self.path))?;
         }
         Ok(match (&self.settled, found) {
             (Some(settled), Ok(found)) if *settled != found => Restored::ChangedMeanwhile(found),

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
-use cargo_metadata::Metadata;
-use cargo_metadata::semver::Version;
+use cargo_metadata::semver::{Version, VersionReq};
+use cargo_metadata::{DependencyKind, Metadata};
 use thiserror::Error;
-use toml_edit::{ArrayOfTables, DocumentMut, TomlError};
+use toml_edit::{ArrayOfTables, DocumentMut, Table, TomlError};
 
 use crate::cargo::{Cargo, CargoError, Lock};
 use crate::injection::Injected;
@@ -59,22 +59,26 @@ pub(crate) fn resolve(
     let before = lock.read()?;
     let locked: DocumentMut = before.parse()?;
     let original = lock.original().unwrap_or_else(|| before.clone()).parse()?;
-    // First the versions of the suite, whatever straggler would rather have.
-    lock.write(&patched(&locked, suite, &BTreeSet::new()).to_string())?;
-    let graph = match cargo.graph(platform, &configuration, Lock::Free) {
-        Err(CargoError::Failed(_)) => {
-            // An old lock file has versions that are too old for straggler. Cargo chooses those again
-            // which straggler depends on.
-            let manifest = injected.manifest();
-            let own = cargo.dependencies_of(&manifest.to_string_lossy());
-            let own = own.map_err(no_versions)?.into_iter().collect();
-            lock.write(&patched(&locked, suite, &own).to_string())?;
-            cargo
-                .graph(platform, &configuration, Lock::Free)
-                .map_err(no_versions)?
-        }
-        graph => graph?,
+    let resolve = |freed: &dyn Fn(&str, &Version) -> bool| {
+        lock.write(&patched(&locked, suite, freed).to_string())?;
+        let graph = cargo.graph(platform, &configuration, Lock::Free);
+        graph.map_err(ResolutionError::from)
     };
+    // First the versions of the suite, whatever straggler would rather have.
+    let mut graph = resolve(&|_, _| false);
+    if let Err(ResolutionError::Cargo(CargoError::Failed(_))) = graph {
+        // An old lock file has versions that are too old for straggler. Cargo chooses those again, and
+        // if they still do not fit, every version that straggler depends on.
+        let own = Requirements::of(cargo.graph_of(&injected.manifest()).map_err(no_versions)?);
+        graph = resolve(&|name, version| own.exclude(name, version));
+        if let Err(ResolutionError::Cargo(CargoError::Failed(_))) = graph {
+            graph = resolve(&|name, _| own.contain(name));
+        }
+    }
+    let graph = graph.map_err(|error| match error {
+        ResolutionError::Cargo(error) => no_versions(error),
+        error => error,
+    })?;
     check(&graph, &injected.manifest())?;
     lock.settle()?;
     let now = lock.read()?.parse()?;
@@ -90,8 +94,12 @@ fn no_versions(error: CargoError) -> ResolutionError {
     }
 }
 
-/// The lock file with tokio at a path, and without the packages called `freed`.
-fn patched(locked: &DocumentMut, suite: &SuiteTokio, freed: &BTreeSet<String>) -> DocumentMut {
+/// The lock file with tokio at a path, and without the packages that are `freed`.
+fn patched(
+    locked: &DocumentMut,
+    suite: &SuiteTokio,
+    freed: &dyn Fn(&str, &Version) -> bool,
+) -> DocumentMut {
     let mut locked = locked.clone();
     let version = suite.version.to_string();
     if let Some(packages) = locked["package"].as_array_of_tables_mut() {
@@ -104,8 +112,8 @@ fn patched(locked: &DocumentMut, suite: &SuiteTokio, freed: &BTreeSet<String>) -
             }
         }
         packages.retain(|package| {
-            let name = package["name"].as_str().unwrap_or_default();
-            name == "tokio" || package.get("source").is_none() || !freed.contains(name)
+            let is_foreign = package.get("source").is_some();
+            !is_foreign || identity(package).is_none_or(|(name, version)| !freed(name, &version))
         });
     }
     locked
@@ -136,32 +144,97 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
 fn changes(before: &DocumentMut, now: &DocumentMut) -> Vec<(String, String, String)> {
     let (before, now) = (versions(before), versions(now));
     let mut changes = Vec::new();
-    for (name, versions) in &before {
-        let Some(current) = now.get(name) else {
+    for (package, versions) in &before {
+        let Some(current) = now.get(package) else {
             continue;
         };
         let gone = versions.difference(current).last();
         let new = current.difference(versions).last();
         if let (Some(gone), Some(new)) = (gone, new) {
-            changes.push((name.clone(), gone.to_string(), new.to_string()));
+            changes.push((package.0.clone(), gone.to_string(), new.to_string()));
         }
     }
     changes
 }
 
-fn versions(lock: &DocumentMut) -> BTreeMap<String, BTreeSet<Version>> {
+fn versions(lock: &DocumentMut) -> BTreeMap<(String, Line), BTreeSet<Version>> {
     let packages = lock
         .get("package")
         .and_then(|item| item.as_array_of_tables());
     let packages = packages.map(ArrayOfTables::iter).into_iter().flatten();
     let mut versions: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    for package in packages {
-        let text = |key| package.get(key).and_then(|item| item.as_str());
-        if let (Some(name), Some(version)) = (text("name"), text("version"))
-            && let Ok(version) = version.parse()
-        {
-            versions.entry(name.to_owned()).or_default().insert(version);
-        }
+    for (name, version) in packages.filter_map(identity) {
+        let line = (name.to_owned(), Line::of(&version));
+        versions.entry(line).or_default().insert(version);
     }
     versions
+}
+
+/// The name and the version of a package in the lock file.
+fn identity(package: &Table) -> Option<(&str, Version)> {
+    let text = |key| package.get(key).and_then(|item| item.as_str());
+    Some((text("name")?, text("version")?.parse().ok()?))
+}
+
+/// Versions of a package that are compatible with each other: cargo builds only one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Line {
+    Major(u64),
+    Minor(u64),
+    Patch(u64),
+}
+
+impl Line {
+    fn of(version: &Version) -> Self {
+        match (version.major, version.minor) {
+            (0, 0) => Self::Patch(version.patch),
+            (0, minor) => Self::Minor(minor),
+            (major, _) => Self::Major(major),
+        }
+    }
+}
+
+/// What straggler requires of its dependencies, and they of theirs.
+struct Requirements {
+    /// The versions that cargo would choose for straggler alone.
+    chosen: Vec<(String, Version)>,
+    required: Vec<(String, VersionReq)>,
+}
+
+impl Requirements {
+    fn of(graph: Metadata) -> Self {
+        let mut requirements = Self {
+            chosen: Vec::new(),
+            required: Vec::new(),
+        };
+        for package in graph.packages {
+            let required = package.dependencies.into_iter();
+            let required =
+                required.filter(|dependency| dependency.kind != DependencyKind::Development);
+            let required = required.map(|dependency| (dependency.name, dependency.req));
+            requirements.required.extend(required);
+            requirements
+                .chosen
+                .push((package.name.to_string(), package.version));
+        }
+        requirements
+    }
+
+    /// Whether straggler could not be built while `version` of a package is.
+    fn exclude(&self, name: &str, version: &Version) -> bool {
+        let line = Line::of(version);
+        let mut chosen = self.chosen.iter();
+        let chosen = chosen.find(|(other, chosen)| other == name && Line::of(chosen) == line);
+        chosen.is_some_and(|(_, chosen)| {
+            let mut required = self.required.iter();
+            required.any(|(other, required)| {
+                other == name && required.matches(chosen) && !required.matches(version)
+            })
+        })
+    }
+
+    /// Whether straggler depends on a package of this name.
+    fn contain(&self, name: &str) -> bool {
+        self.chosen.iter().any(|(other, _)| other == name)
+    }
 }

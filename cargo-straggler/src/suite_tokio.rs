@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cargo_metadata::semver::{Version, VersionReq};
-use cargo_metadata::{Metadata, Package};
+use cargo_metadata::{Metadata, Package, Source};
 use thiserror::Error;
 
 /// The tokio of a suite.
@@ -60,12 +60,8 @@ impl SuiteTokio {
             Some(source) => source.to_string(),
             None => package.manifest_path.to_string(),
         };
-        let is_from_registry = |package: &Package| {
-            package
-                .source
-                .as_ref()
-                .is_some_and(|source| source.is_crates_io())
-        };
+        let is_from_registry =
+            |package: &Package| package.source.as_ref().is_some_and(Source::is_crates_io);
         let mut found: Vec<_> = named("tokio").collect();
         found.sort_by(|one, other| one.version.cmp(&other.version));
         let package = match found[..] {

@@ -15,6 +15,9 @@ use crate::suite_tokio::SuiteTokio;
 use crate::turn::{Request, Turn};
 use crate::workspace::Workspace;
 
+/// How many changed versions are named.
+const NAMED_CHANGES: usize = 5;
+
 /// Runs the tests, and prints what straggler found.
 ///
 /// # Errors
@@ -44,7 +47,7 @@ fn build_and_run(
 ) -> Result<Exit, Error> {
     let platform = cargo.host()?;
     if options.update_tokio {
-        cargo.update("tokio")?;
+        cargo.update("tokio", &injection.oldest_tokio())?;
     }
     let needed = if options.cargo.is_locked() && !options.update_tokio {
         Lock::Fixed
@@ -94,7 +97,7 @@ fn recover(workspace: &Workspace) -> Result<(), Error> {
         Recovered::Nothing => {}
         Recovered::Restored => note("restored Cargo.lock, which a killed run had left changed"),
         Recovered::Replaced => {
-            note("a killed run had changed Cargo.lock; it was replaced since, and is kept")
+            note("a killed run had changed Cargo.lock; it was replaced since, and is kept");
         }
     }
     Ok(())
@@ -126,13 +129,18 @@ fn print_changes(resolution: &Resolution) {
     if resolution.changed.is_empty() {
         return;
     }
-    let changes = resolution.changed.iter();
-    let changes: Vec<_> = changes
+    let mut changes = resolution.changed.iter();
+    let first = changes.by_ref().take(NAMED_CHANGES);
+    let first: Vec<_> = first
         .map(|(name, before, now)| format!("{name} {before} -> {now}"))
         .collect();
+    let rest = match changes.count() {
+        0 => String::new(),
+        rest => format!(" and {rest} more"),
+    };
     note(&format!(
-        "straggler needs newer versions than Cargo.lock has, for this run alone: {}",
-        changes.join(", ")
+        "for this run alone, some packages are newer than in Cargo.lock: {}{rest}",
+        first.join(", ")
     ));
 }
 

@@ -24,7 +24,7 @@ const UNNEEDED: [&str; 6] = [
 
 impl Folder {
     /// Sets the content of a file.
-    pub(crate) fn set(&mut self, path: &str, content: impl ToString) {
+    pub(crate) fn set(&mut self, path: &str, content: &impl ToString) {
         self.0.insert(path.into(), content.to_string().into_bytes());
     }
 

@@ -15,7 +15,7 @@ mod manifest;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cargo_metadata::semver::VersionReq;
+use cargo_metadata::semver::{Version, VersionReq};
 use thiserror::Error;
 use toml_edit::{DocumentMut, TomlError, value};
 
@@ -79,6 +79,15 @@ impl Injection {
         Ok(Self { library, floor })
     }
 
+    /// The oldest tokio that straggler can be built with.
+    pub(crate) fn oldest_tokio(&self) -> Version {
+        let required = self.floor.comparators.first();
+        required.map_or(Version::new(1, 0, 0), |required| {
+            let (minor, patch) = (required.minor.unwrap_or(0), required.patch.unwrap_or(0));
+            Version::new(required.major, minor, patch)
+        })
+    }
+
     /// Writes the packages for a suite into `folder`. Files that are there already keep their times, so
     /// that cargo does not build them again.
     ///
@@ -96,16 +105,16 @@ impl Injection {
         let manifest = suite.folder.join("Cargo.toml");
         copy.set(
             "Cargo.toml",
-            manifest::of_copy(&read_manifest(&manifest)?, COPY),
+            &manifest::of_copy(&read_manifest(&manifest)?, COPY),
         );
         // Reports then treat the files as a dependency's, as those of `cargo vendor`.
-        copy.set(".cargo-checksum.json", "{}".to_owned());
+        copy.set(".cargo-checksum.json", &"{}");
         copy.write(&folder.join("copy"))?;
 
         let mut macros = Folder::default();
         macros.add(&library.root, "macros/src", "src")?;
-        macros.set("Cargo.toml", library.macros_manifest().to_string());
-        macros.set(".cargo-checksum.json", "{}".to_owned());
+        macros.set("Cargo.toml", &library.macros_manifest());
+        macros.set(".cargo-checksum.json", &"{}");
         macros.write(&folder.join("macros"))?;
 
         let mut straggler = Folder::default();
@@ -121,15 +130,15 @@ impl Injection {
         }
         manifest["dependencies"]["tokio"] = needs_tokio;
         manifest["dependencies"]["straggler-macros"]["path"] = value("../macros");
-        straggler.set("Cargo.toml", manifest.to_string());
-        straggler.set(".cargo-checksum.json", "{}".to_owned());
+        straggler.set("Cargo.toml", &manifest);
+        straggler.set(".cargo-checksum.json", &"{}");
         straggler.write(&folder.join("straggler"))?;
 
         let tokio = folder.join("tokio");
         let mut shim = Folder::default();
-        shim.set("src/lib.rs", TOKIO.to_owned());
-        shim.set("Cargo.toml", manifest::of_tokio(suite, COPY));
-        shim.set(".cargo-checksum.json", "{}".to_owned());
+        shim.set("src/lib.rs", &TOKIO);
+        shim.set("Cargo.toml", &manifest::of_tokio(suite, COPY));
+        shim.set(".cargo-checksum.json", &"{}");
         shim.write(&tokio)?;
         Ok(Injected { tokio })
     }
