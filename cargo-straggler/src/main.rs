@@ -13,7 +13,9 @@ mod injection;
 mod interrupt;
 mod lock_file;
 mod resolution;
+mod suite_output;
 mod suite_tokio;
+mod summary;
 mod turn;
 mod workspace;
 

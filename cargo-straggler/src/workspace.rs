@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use cargo_metadata::semver::Version;
+
 use crate::cargo::{Cargo, CargoError};
 
 /// The folders and files of the workspace that the command touches.
@@ -34,9 +36,10 @@ impl Workspace {
         self.folder.join("build")
     }
 
-    /// Where the packages are written that are built into the suite.
-    pub(crate) fn sources(&self) -> PathBuf {
-        self.folder.join("sources")
+    /// Where the packages are written that are built into a suite with this tokio. Workspaces that share
+    /// a target folder may have different ones.
+    pub(crate) fn sources(&self, tokio: &Version) -> PathBuf {
+        self.folder.join("sources").join(tokio.to_string())
     }
 
     /// The file that the tests append their findings to.

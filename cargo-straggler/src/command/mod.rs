@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::cargo::CargoError;
 use crate::exit::Exit;
+use crate::findings::line::ReadError;
 use crate::injection::InjectionError;
 use crate::resolution::ResolutionError;
 use crate::suite_tokio::Unusable;
@@ -21,6 +22,8 @@ pub(crate) enum Error {
     Injection(#[from] InjectionError),
     #[error(transparent)]
     Resolution(#[from] ResolutionError),
+    #[error(transparent)]
+    Report(#[from] ReadError),
     #[error("{doing}: {error}")]
     System {
         doing: String,

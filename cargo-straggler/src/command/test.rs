@@ -2,16 +2,24 @@
 
 use std::fs;
 use std::io;
+use std::process::Stdio;
+
+use shared_child::SharedChild;
 
 use crate::cargo::{Cargo, Lock};
 use crate::cli::TestOptions;
 use crate::command::Error;
 use crate::exit::Exit;
+use crate::findings::line;
+use crate::findings::place::Found;
+use crate::findings::sources::Sources;
 use crate::injection::Injection;
 use crate::interrupt::Interrupts;
 use crate::lock_file::{LockFile, Recovered, Restored};
 use crate::resolution::{Resolution, resolve};
+use crate::suite_output::Ran;
 use crate::suite_tokio::SuiteTokio;
+use crate::summary::Summary;
 use crate::turn::{Request, Turn};
 use crate::workspace::Workspace;
 
@@ -54,8 +62,9 @@ fn build_and_run(
     } else {
         Lock::Free
     };
-    let suite = SuiteTokio::find(&cargo.graph(&platform, &[], needed)?, &injection.floor)?;
-    let injected = injection.write(&suite, &workspace.sources())?;
+    let graph = cargo.graph(&platform, &[], needed)?;
+    let suite = SuiteTokio::find(&graph, &injection.floor)?;
+    let injected = injection.write(&suite, &workspace.sources(&suite.version))?;
     let resolution = resolve(cargo, &platform, lock, &suite, &injected)?;
     print_changes(&resolution);
     let report = workspace.report();
@@ -75,9 +84,23 @@ fn build_and_run(
         .args(&options.passed_on)
         .env("STRAGGLER", "warn")
         .env("STRAGGLER_REPORT", &report)
-        .env("STRAGGLER_REPORT_CLEAN", "true");
-    let (status, ()) = cargo.run(&mut command, |_| ())?;
-    Ok(Exit::of_suite(status, false))
+        .env("STRAGGLER_REPORT_CLEAN", "true")
+        .stdout(Stdio::piped());
+    let read = |suite: &SharedChild| suite.take_stdout().map(Ran::read).transpose();
+    let (status, ran) = cargo.run(&mut command, read)?;
+    let ran = ran.map_err(while_doing("could not read the output of the tests"))?;
+    let sources = Sources::of(&graph);
+    let found = Found::by_place(line::read(&report)?, &sources);
+    let ran = ran.unwrap_or_default();
+    anstream::print!(
+        "{}",
+        Summary {
+            found: &found,
+            ran: &ran,
+            sources: &sources
+        }
+    );
+    Ok(Exit::of_suite(status, !found.places.is_empty()))
 }
 
 fn take_turn(cargo: &Cargo<'_>, workspace: &Workspace) -> Result<Turn, Error> {

@@ -12,6 +12,7 @@ mod folder;
 mod library;
 mod manifest;
 
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -99,6 +100,10 @@ impl Injection {
         suite: &SuiteTokio,
         folder: &Path,
     ) -> Result<Injected, InjectionError> {
+        let _lock = lock(folder).map_err(|error| InjectionError::Copy {
+            path: folder.to_owned(),
+            error,
+        })?;
         let library = &self.library;
         let mut copy = Folder::default();
         copy.add_all(&suite.folder)?;
@@ -160,8 +165,16 @@ impl Injected {
     }
 }
 
+/// Keeps other runs from writing to the folder: workspaces may share a target folder.
+fn lock(folder: &Path) -> io::Result<File> {
+    fs::create_dir_all(folder)?;
+    let file = File::create(folder.join("lock"))?;
+    file.lock()?;
+    Ok(file)
+}
+
 fn read_manifest(path: &Path) -> Result<DocumentMut, InjectionError> {
-    let text = std::fs::read_to_string(path).map_err(|error| InjectionError::Copy {
+    let text = fs::read_to_string(path).map_err(|error| InjectionError::Copy {
         path: path.to_owned(),
         error,
     })?;

@@ -1,0 +1,147 @@
+//! The findings of all tests, by place.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::findings::line::{At, Finding, Line};
+use crate::findings::sources::Sources;
+
+/// What is wrong at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// The test does not end, or too late.
+    Hang,
+    /// A task panicked.
+    Panic,
+    /// A task outlives the test.
+    Leak,
+    /// A `spawn_blocking` closure outlives the test.
+    Blocking,
+    /// A lock is still held.
+    Lock,
+    /// A thread outlives the test.
+    Thread,
+    /// The check could not do its work.
+    Check,
+}
+
+/// A place, with everything that was found there.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) kind: Kind,
+    /// Where it comes from: of a task, the spawn.
+    pub(crate) at: At,
+    /// The function around the place.
+    pub(crate) function: Option<String>,
+    /// The dependency that the place is in.
+    pub(crate) package: Option<String>,
+    /// The first finding, which stands for the others.
+    pub(crate) example: Finding,
+    pub(crate) tests: BTreeSet<Test>,
+    /// The most findings that one test has here.
+    pub(crate) most: usize,
+}
+
+/// A test, as test runners name it, and its file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Test {
+    pub(crate) name: String,
+    pub(crate) at: At,
+}
+
+/// What the checks of a suite found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The tests that were checked.
+    pub(crate) checked: BTreeSet<Test>,
+    /// The place that concerns most tests first.
+    pub(crate) places: Vec<Place>,
+    /// The checked tests that failed by themselves: what they left is a consequence.
+    pub(crate) failed: BTreeSet<Test>,
+}
+
+impl Kind {
+    /// The kind of a finding in a report.
+    fn of(finding: &Finding) -> Self {
+        match &*finding.kind {
+            "hang" | "deadlock" | "late" | "stuck" => Self::Hang,
+            "panic" | "body_panic" | "body_error" => Self::Panic,
+            "task" | "unseen_tasks" => Self::Leak,
+            "blocking" | "unseen_blocking" => Self::Blocking,
+            "lock" => Self::Lock,
+            "thread" => Self::Thread,
+            // Those of a straggler newer than this command need attention too.
+            _ => Self::Check,
+        }
+    }
+}
+
+impl Found {
+    /// Sorts the lines of a report by place.
+    pub(crate) fn by_place(lines: Vec<Line>, sources: &Sources) -> Self {
+        let (mut checked, mut failed) = (BTreeSet::new(), BTreeSet::new());
+        let mut places: BTreeMap<(Kind, At), Place> = BTreeMap::new();
+        for line in lines {
+            let name = line
+                .test
+                .unwrap_or_else(|| "a check without a name".to_owned());
+            let test = Test { name, at: line.at };
+            checked.insert(test.clone());
+            if ["panicked", "returned_error", "did_not_panic"].contains(&&*line.verdict) {
+                failed.insert(test);
+                continue;
+            }
+            // While a test hangs, its tasks are alive of course.
+            let is_hang = line
+                .findings
+                .iter()
+                .any(|finding| Kind::of(finding) == Kind::Hang);
+            let mut counts: BTreeMap<(Kind, At), usize> = BTreeMap::new();
+            for finding in line.findings {
+                let kind = Kind::of(&finding);
+                if is_hang && kind != Kind::Hang && kind != Kind::Panic {
+                    continue;
+                }
+                let at = place_of(&finding);
+                let count = counts.entry((kind, at.clone())).or_default();
+                *count += finding.count;
+                let place = places.entry((kind, at.clone())).or_insert_with(|| Place {
+                    kind,
+                    function: function(&at, sources),
+                    package: at
+                        .file
+                        .as_deref()
+                        .and_then(|file| sources.package(file))
+                        .map(str::to_owned),
+                    at,
+                    example: finding,
+                    tests: BTreeSet::new(),
+                    most: 0,
+                });
+                place.tests.insert(test.clone());
+                place.most = place.most.max(*count);
+            }
+        }
+        let mut places: Vec<_> = places.into_values().collect();
+        places.sort_by_key(|place| Reverse(place.tests.len()));
+        Self {
+            checked,
+            places,
+            failed,
+        }
+    }
+}
+
+/// Where a finding comes from. A panic of an untracked task has only the place of the panic.
+fn place_of(finding: &Finding) -> At {
+    let panicked_at = finding.panicked_at.as_ref();
+    match &finding.at {
+        At { file: None, .. } => panicked_at.cloned().unwrap_or_default(),
+        at => at.clone(),
+    }
+}
+
+/// The function around a place.
+pub(crate) fn function(at: &At, sources: &Sources) -> Option<String> {
+    sources.function(at.file.as_deref()?, at.line?)
+}

@@ -1,0 +1,291 @@
+//! The summary of a run: each place with what is wrong, where, and what to do.
+
+use std::fmt;
+
+use anstyle::{AnsiColor, Style};
+
+use crate::findings::line::{At, Finding};
+use crate::findings::place::{Found, Kind, Place, function};
+use crate::findings::sources::Sources;
+use crate::suite_output::Ran;
+
+/// How many tests of a place, and of those that were not checked, are named.
+const NAMED_TESTS: usize = 3;
+
+const WRONG: Style = AnsiColor::Red.on_default().bold();
+const QUIET: Style = Style::new().dimmed();
+const STRONG: Style = Style::new().bold();
+
+/// The summary of a run, which `Display` writes with colors.
+pub(crate) struct Summary<'a> {
+    pub(crate) found: &'a Found,
+    pub(crate) ran: &'a Ran,
+    pub(crate) sources: &'a Sources,
+}
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for place in &self.found.places {
+            writeln!(f)?;
+            self.write_place(f, place)?;
+        }
+        writeln!(f)?;
+        self.write_totals(f)
+    }
+}
+
+impl Summary<'_> {
+    fn write_place(&self, f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
+        let (kind, tests) = (word(place.kind), count(place.tests.len(), "test"));
+        writeln!(
+            f,
+            "{WRONG}{kind}{WRONG:#}{STRONG}: {} {tests}{STRONG:#}",
+            wrong(place)
+        )?;
+        if let Some(at) = shown(&place.at, place.function.as_deref()) {
+            let spawner = self.spawner(&place.example).unwrap_or_default();
+            writeln!(f, "  {} {at}{spawner}", origin(place.kind))?;
+        }
+        if let Some(call) = &place.example.called_at
+            && let Some(at) = shown(&call.at, Some(&call.function))
+        {
+            writeln!(f, "  called at {at}")?;
+        }
+        if let Some(waits) = self.waits(&place.example) {
+            writeln!(f, "  {waits}")?;
+        }
+        if let Some(message) = &place.example.message {
+            writeln!(
+                f,
+                "  message: {}",
+                message.lines().next().unwrap_or_default()
+            )?;
+        }
+        let names = place.tests.iter().map(|test| &*test.name);
+        writeln!(
+            f,
+            "  {QUIET}in {}{QUIET:#}",
+            first(names, place.tests.len())
+        )?;
+        writeln!(f, "  {STRONG}help:{STRONG:#} {}", advice(place))
+    }
+
+    fn write_totals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Found {
+            checked,
+            places,
+            failed,
+        } = self.found;
+        let mut with_findings: Vec<_> = places.iter().flat_map(|place| &place.tests).collect();
+        with_findings.sort();
+        with_findings.dedup();
+        write!(
+            f,
+            "{STRONG}straggler:{STRONG:#} {} checked",
+            count(checked.len(), "test")
+        )?;
+        match places.len() {
+            0 => writeln!(f, ", no findings")?,
+            number => writeln!(
+                f,
+                ", {} with findings at {}",
+                with_findings.len(),
+                count(number, "place")
+            )?,
+        }
+        if !failed.is_empty() {
+            let names = failed.iter().map(|test| &*test.name);
+            writeln!(
+                f,
+                "  {} failed without straggler, so what they left running is not listed: {}",
+                failed.len(),
+                first(names, failed.len())
+            )?;
+        }
+        let unchecked = self.unchecked();
+        if !unchecked.is_empty() {
+            let number = unchecked.len();
+            writeln!(
+                f,
+                "  {} not checked, which did not run by `#[tokio::test]`: {}",
+                count(number, "test"),
+                first(unchecked.into_iter(), number)
+            )?;
+        }
+        if self.ran.doc_tests > 0 {
+            writeln!(f, "  {} not checked", count(self.ran.doc_tests, "doc test"))?;
+        }
+        Ok(())
+    }
+
+    /// The names of the tests that ran unchecked.
+    fn unchecked(&self) -> Vec<&str> {
+        let checked = |name: &str| {
+            let checked = self.found.checked.iter();
+            checked.filter(|test| test.name == name).count()
+        };
+        let ran = self.ran.tests.iter();
+        ran.flat_map(|(name, ran)| vec![&**name; ran.saturating_sub(checked(name))])
+            .collect()
+    }
+
+    /// What spawned the task.
+    fn spawner(&self, finding: &Finding) -> Option<String> {
+        let spawner = finding.spawned_by.first()?;
+        Some(match &*spawner.by {
+            "test" => ", by the test".to_owned(),
+            "task" => {
+                let function = function(&spawner.at, self.sources);
+                format!(
+                    ", by the task of {}",
+                    shown(&spawner.at, function.as_deref())?
+                )
+            }
+            "no_task" => ", by a thread outside the runtime".to_owned(),
+            _ => ", by another task".to_owned(),
+        })
+    }
+
+    /// Where the task waits, by the first of its places.
+    fn waits(&self, finding: &Finding) -> Option<String> {
+        let waits = finding.waits_for.as_ref()?;
+        let state = match &*waits.state {
+            "waiting" => "waits",
+            "busy" => "keeps waking itself",
+            "unwakeable" => return Some("waits for nothing that could wake it".to_owned()),
+            "blocks" => return Some("blocks its thread".to_owned()),
+            "never_polled" => return Some("was never polled".to_owned()),
+            _ => return None,
+        };
+        let place = waits.places.first()?;
+        let call = place.calls.first();
+        let at = call.and_then(|call| {
+            let function = function(&call.at, self.sources);
+            shown(&call.at, function.as_deref())
+        });
+        let at = at.map_or(String::new(), |at| format!(" at {at}"));
+        let on = place
+            .on
+            .as_ref()
+            .map_or(String::new(), |on| format!(", for `{on}`"));
+        let others = match waits.places.len() - 1 {
+            0 => String::new(),
+            others => format!(", and at {}", count(others, "other place")),
+        };
+        Some(format!("{state}{at}{on}{others}"))
+    }
+}
+
+/// A place and the function around it.
+fn shown(at: &At, function: Option<&str>) -> Option<String> {
+    let file = at.file.as_deref()?;
+    let line = at.line.map_or(String::new(), |line| format!(":{line}"));
+    let function = function.map_or(String::new(), |function| format!(" in `{function}`"));
+    Some(format!("{file}{line}{function}"))
+}
+
+/// The word for a kind, which a baseline uses too.
+fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Hang => "hang",
+        Kind::Panic => "panic",
+        Kind::Leak => "leak",
+        Kind::Blocking => "blocking work",
+        Kind::Lock => "lock",
+        Kind::Thread => "thread",
+        Kind::Check => "check",
+    }
+}
+
+/// What is wrong, up to the number of tests.
+fn wrong(place: &Place) -> &'static str {
+    match place.kind {
+        Kind::Hang => "the body does not end in",
+        Kind::Panic => "a task panics in",
+        Kind::Leak if place.most > 1 => "tasks outlive",
+        Kind::Leak => "a task outlives",
+        Kind::Blocking => "a `spawn_blocking` closure outlives",
+        Kind::Lock => "a lock is still held after",
+        Kind::Thread => "a thread outlives",
+        Kind::Check => "the check failed in",
+    }
+}
+
+/// What happened at the place.
+fn origin(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Panic | Kind::Leak | Kind::Blocking => "spawned at",
+        Kind::Lock => "acquired at",
+        Kind::Hang | Kind::Thread | Kind::Check => "test at",
+    }
+}
+
+/// What to do about a place.
+fn advice(place: &Place) -> String {
+    let function = place.function.as_deref();
+    let tests = place.tests.len();
+    match (place.kind, &place.package) {
+        (Kind::Leak | Kind::Blocking, Some(package)) => match &place.example.called_at {
+            Some(call) => format!("shut down what `{}` starts in {package}", call.function),
+            None => format!("shut down what the tests start in {package}"),
+        },
+        (Kind::Leak, None) if place.at.file.is_none() => {
+            "a method such as `Handle::spawn` spawned it: use `tokio::spawn` to see where"
+                .to_owned()
+        }
+        (Kind::Leak, None) if is_test_code(place) => {
+            let all = if tests == 1 {
+                String::new()
+            } else {
+                format!(": that cures all {tests} tests")
+            };
+            let here = function.map_or("here".to_owned(), |function| format!("in `{function}`"));
+            format!("spawn it with `straggler::background` {here}, or abort it there{all}")
+        }
+        (Kind::Leak, None) => {
+            "keep its `JoinHandle`, and abort it when its owner is dropped or shut down".to_owned()
+        }
+        (Kind::Blocking, None) => "await its `JoinHandle` before the test ends".to_owned(),
+        (Kind::Panic, _) => {
+            "fix the panic: `#[tokio::test]` alone passes in spite of it".to_owned()
+        }
+        (Kind::Hang, _) => match place.example.timeout_ms {
+            Some(timeout) => format!(
+                "if the test needs longer than {} s, set `STRAGGLER_TIMEOUT`",
+                timeout.div_ceil(1000)
+            ),
+            None => "wake what it waits for before the test ends".to_owned(),
+        },
+        (Kind::Lock, _) => "drop the guard before the test ends".to_owned(),
+        (Kind::Thread, _) => "join the thread before the test ends".to_owned(),
+        (Kind::Check, _) => "run the test alone: its output has the whole report".to_owned(),
+    }
+}
+
+/// Whether a place is in code that only tests run.
+fn is_test_code(place: &Place) -> bool {
+    let file = place.at.file.as_deref().unwrap_or_default();
+    let in_folder = file
+        .split('/')
+        .any(|folder| ["tests", "benches", "examples"].contains(&folder));
+    let function = place.function.as_deref().unwrap_or_default();
+    in_folder
+        || function
+            .split("::")
+            .any(|part| ["test", "tests"].contains(&part))
+}
+
+/// `1 test`, `2 tests`.
+fn count(number: usize, of: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {of}{plural}")
+}
+
+/// The first names, and how many more there are.
+fn first<'n>(names: impl Iterator<Item = &'n str>, number: usize) -> String {
+    let names: Vec<_> = names.take(NAMED_TESTS).collect();
+    match number - names.len() {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}
