@@ -21,7 +21,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use straggler::explore::{Failure, Seed};
-use straggler::leak::Verdict;
+use straggler::leak::{Report, Verdict};
 use straggler::{Explore, LeakCheck, Lock, barrier, checkpoint, settle, settle_all};
 use tokio::sync::{Mutex, RwLock, oneshot};
 use tokio::task::yield_now;
@@ -589,4 +589,26 @@ fn body_panic_matched_to_own_place() {
     let text = failure.to_string();
     let with_place = format!("the body panicked at {}:", file!());
     assert!(text.contains(&with_place), "{text}");
+}
+
+/// A task panics before it notifies the body.
+async fn panic_deadlocks_body() {
+    let (sender, receiver) = oneshot::channel::<()>();
+    Box::leak(Box::new(sender));
+    straggler::spawn(async { panic!("no such table") });
+    _ = receiver.await;
+}
+
+#[test]
+fn task_panic_ranks_above_deadlock_of_run() {
+    let failure = Explore::new().find(panic_deadlocks_body).unwrap_err();
+    assert_eq!(*verdict(&failure), Verdict::Panicked, "{failure}");
+    let ending = failure.report().and_then(Report::ending);
+    assert!(
+        matches!(ending, Some(Verdict::Deadlocked { .. })),
+        "{failure}"
+    );
+    let replayed = Explore::new().replay(failure.seed().clone());
+    let again = replayed.find(panic_deadlocks_body).unwrap_err();
+    assert_eq!(*verdict(&again), Verdict::Panicked, "{again}");
 }

@@ -480,12 +480,12 @@ fn equal_message_of_other_payload_has_no_place() {
             drop(caught());
             resume_unwind(Box::new("no such table: users".to_owned()))
         });
-        straggler::spawn_blocking(move || {
+        let work = straggler::spawn_blocking(move || {
             drop(caught());
             resume_unwind(Box::new("no such table: users".to_owned()))
-        })
-        .await
-        .unwrap_or_else(|_: JoinError| ());
+        });
+        let ended: Result<(), JoinError> = work.await;
+        assert!(ended.is_err());
         run_tasks().await;
     });
     assert_eq!(panics.len(), 2);
@@ -542,7 +542,7 @@ fn panic_caught_around_thread_scope_ignored() {
 }
 
 #[test]
-fn panic_of_thread_resumed_in_tracked_task_counts() {
+fn thread_panic_resumed_in_tracked_task_counts() {
     fn resumes() {
         let panicked = thread::spawn(|| panic!("in a thread")).join();
         panicked.unwrap_or_else(|payload| resume_unwind(payload));

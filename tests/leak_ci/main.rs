@@ -197,6 +197,8 @@ const SCENARIOS: &[Scenario] = table! {
     helper_panics                        "deny" task_panicked   error   Fails   Both;
     task_panics                          "deny" task_panicked   error   Fails   WithoutHooks;
     panic_and_leak                       "deny" task_panicked   error   Fails   Both;
+    panic_and_deadlock                   "deny" task_panicked   error   Fails   Both;
+    panic_and_deadlock                   "warn" task_panicked   error   Fails   No;
     clean                                "wran" not_run         error   Fails   No;
     expected_panic_and_task_panic        "deny" task_panicked   warning Passes  No;
     expected_panic_and_blocking_work     "deny" task_panicked   error   Fails   No;
@@ -538,7 +540,12 @@ fn annotation_level_follows_outcome() {
 
 #[test]
 fn secondary_findings_are_warnings() {
-    for scenario in ["hang", "deadlock", "leak_and_helper_panic"] {
+    for scenario in [
+        "hang",
+        "deadlock",
+        "leak_and_helper_panic",
+        "panic_and_deadlock",
+    ] {
         let annotations = annotations_of(scenario, "deny");
         let [verdict, note] = annotations.as_slice() else {
             panic!("{annotations:?}");

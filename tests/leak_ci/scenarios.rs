@@ -385,3 +385,11 @@ async fn expected_panic() {
 async fn body_panics() {
     panic!("no such account");
 }
+
+#[straggler::test(start_paused = true)]
+#[ignore = "fails on purpose"]
+async fn panic_and_deadlock() {
+    straggler::spawn(async { panic!("no such account") });
+    tokio::task::yield_now().await;
+    wait_for_an_answer().await;
+}

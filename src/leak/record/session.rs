@@ -434,3 +434,28 @@ impl Drop for Session {
         registry::remove(self.runtime);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+
+    use super::{FINISHED, Kind, Session};
+
+    #[test]
+    fn finished_tasks_are_bounded() {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.build().unwrap();
+        let session = Session::open(runtime.handle());
+        let end = |has_output| {
+            let task = session.begin(Kind::Tracked, None, Location::caller());
+            session.end(&task, has_output);
+            task
+        };
+        drop(end(false));
+        assert!(session.record().finished.is_empty());
+        let numbers: Vec<_> = (0..=FINISHED).map(|_| end(true).number).collect();
+        let record = session.record();
+        let kept: Vec<_> = record.finished.iter().map(|task| task.number).collect();
+        assert_eq!(kept, numbers[1..], "the last ones");
+    }
+}

@@ -157,3 +157,38 @@ fn is_tracked(panicked: &Panicked) -> bool {
     let mut task = panicked.task.iter();
     task.any(|task| task.kind != Kind::Hooked)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+    use std::sync::Arc;
+
+    use backtrace::Backtrace;
+
+    use super::{Symbols, TaskPanic};
+    use crate::leak::record::panics::{Calls, Panicked};
+    use crate::leak::record::task::{Kind, Spawner, Task};
+
+    /// Whether a panic counts without debug information, of a task of this kind.
+    fn counts(kind: Option<Kind>) -> bool {
+        let task = |kind| Task::new(1, kind, None, Location::caller(), Spawner::Thread);
+        let panicked = Panicked {
+            task: kind.map(|kind| Arc::new(task(kind))),
+            message: None,
+            place: None,
+            calls: Some(Calls {
+                backtrace: Backtrace::from(Vec::new()),
+                is_nested: false,
+            }),
+        };
+        TaskPanic::of(&panicked, &mut Symbols::default()).is_some()
+    }
+
+    #[test]
+    fn tracked_output_needs_no_debug_info() {
+        assert!(counts(Some(Kind::Tracked)));
+        assert!(counts(Some(Kind::Blocking)));
+        assert!(!counts(Some(Kind::Hooked)));
+        assert!(!counts(None));
+    }
+}
