@@ -90,7 +90,7 @@ pub mod future {
 /// | `timeout = "10s"`, `timeout = "none"` | real time for the body; then the report shows where it waits | `STRAGGLER_TIMEOUT`, else 60 s, or 10 s per run with `explore` |
 /// | `panics = "allow"` | lets tasks panic, for tests about panics | a panicking task fails the test |
 /// | `allow = 2` | lets up to 2 tasks and `spawn_blocking` closures remain | none |
-/// | `allow("src/pool.rs", "axum" = 2)` | lets those spawned at a place remain, or up to 2 of them, see [`LeakCheck::allow_at`] | none |
+/// | `allow("bb8" = 1, "src/auth.rs::tests")` | lets 1 that the crate `bb8` spawns remain, and those of a file, module or function, see [`LeakCheck::allow_at`] | none |
 /// | `threads = "deny"` | fails if a `std::thread` outlives the test; Linux only, see [`LeakCheck::deny_threads`] | threads may remain |
 /// | `explore = 500` | runs the body up to 500 times in different schedules until one fails, on a paused clock with cloned arguments, see [`Explore`] | one run |
 /// | `require_overlap` | with `explore`: also fails if no two children or tasks ever overlap, see [`Explore::require_overlap`] | not required |
@@ -146,6 +146,7 @@ pub mod future {
 /// | `STRAGGLER=off` | runs tests unchecked and without timeouts |
 /// | `STRAGGLER_GRACE=2s` | the grace of tests that set none |
 /// | `STRAGGLER_TIMEOUT=5m`, `=none` | the timeout of tests that set none |
+/// | `STRAGGLER_ALLOW=bb8=1,src/pool.rs=2` | lets these remain in every test, in addition to `allow` |
 /// | `STRAGGLER_ON_HANG=abort`, `=wait` | after printing the report of a body that blocks its thread, aborts the process (default under nextest) or leaves it running (default elsewhere) |
 /// | `STRAGGLER_SEED=..` | replays the run of that seed in explored tests |
 /// | `STRAGGLER_RUNS=5000` | the number of runs of explored tests |

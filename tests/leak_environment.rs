@@ -366,3 +366,53 @@ fn unused_rules_noted_in_passing_test() {
         assert!(ended.stderr.contains(&note), "{ended:?}");
     }
 }
+
+#[straggler::test(grace = "10ms")]
+#[ignore = "run by another test"]
+async fn two_leaks() {
+    straggler::spawn(pending::<()>());
+    tokio::spawn(pending::<()>());
+}
+
+#[test]
+fn suite_rules_allow_leaks_of_every_test() {
+    let allowed = |rules: &str| {
+        let ended = child::run_with("two_leaks", &[("STRAGGLER_ALLOW", rules)]);
+        assert!(!ended.stderr.contains("allowed nothing"), "{ended:?}");
+        ended.passed
+    };
+    let file = file!();
+    assert!(allowed(&format!("bb8=1,{file}=2")));
+    // Without the hooks, the untracked task may be of `bb8`.
+    assert_eq!(
+        allowed(&format!("bb8=1,{file}=1")),
+        cfg!(not(tokio_unstable))
+    );
+    assert!(!allowed(&format!("{file}=1")));
+    // Without a count, a rule for every test covers no untracked task.
+    assert_eq!(allowed(file), cfg!(tokio_unstable));
+    assert_eq!(allowed(&format!("{file}::two_leaks")), cfg!(tokio_unstable));
+    assert!(!allowed("src/elsewhere.rs"));
+}
+
+#[test]
+fn suite_rules_add_to_rules_of_test() {
+    let variables = [("STRAGGLER_ALLOW", "bb8=1")];
+    let ended = child::run_with("allowed_endless_blocking_work", &variables);
+    assert!(ended.passed, "{ended:?}");
+}
+
+#[test]
+fn invalid_suite_rule_fails_test() {
+    let ended = child::run_with("two_leaks", &[("STRAGGLER_ALLOW", "bb8=1,axum=all")]);
+    let reason = "invalid `STRAGGLER_ALLOW`: expected places and how many leftovers may remain, such as \
+         `bb8=1,src/pool.rs=2`, got `axum=all`";
+    assert!(!ended.passed && ended.stderr.contains(reason), "{ended:?}");
+}
+
+#[test]
+fn self_test_ignores_suite_rules() {
+    let variables = [("STRAGGLER_ALLOW", "bb8=5")];
+    let ended = child::run_with("self_test_outside_runtime", &variables);
+    assert!(ended.passed, "{ended:?}");
+}

@@ -69,7 +69,7 @@ pub(crate) enum Panics {
     Allow,
 }
 
-/// A place whose tasks may leak: `"path/prefix"`, or `"path/prefix" = 2`.
+/// A place whose tasks may leak: `"src/pool.rs"`, or `"src/auth.rs::tests" = 2`.
 pub(crate) struct Place {
     pub(crate) prefix: LitStr,
     pub(crate) at_most: Option<usize>,
@@ -152,9 +152,9 @@ impl Options {
 impl Parse for Place {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let prefix: LitStr = input.parse()?;
-        // Every place starts with the empty prefix: the rule would allow all leaks.
-        if prefix.value().is_empty() {
-            return Err(Error::new_spanned(prefix, "expected a path prefix"));
+        // `::tests` would be the tests of every file, and `src/auth.rs::` no function.
+        if prefix.value().split("::").any(str::is_empty) {
+            return Err(Error::new_spanned(prefix, "expected a place"));
         }
         let at_most = match input.parse::<Option<Token![=]>>()? {
             Some(_) => Some(positive(&input.parse()?)?),

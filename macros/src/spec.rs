@@ -161,7 +161,7 @@ pub(crate) const SPECS: &[Spec] = &[
         examples: &[
             "allow = 1",
             r#"allow("src/pool.rs")"#,
-            r#"allow("src/pool.rs" = 2)"#,
+            r#"allow("bb8" = 1, "src/auth.rs::tests" = 2)"#,
         ],
         read: |options, value| {
             let Meta::List(places) = value.argument else {

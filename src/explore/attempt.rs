@@ -112,7 +112,7 @@ where
                 Purpose::Find { .. } | Purpose::Confirm { .. } => TIMEOUT,
             },
             // One note per exploration is enough, and every search starts with the plain order.
-            notes_unused_rules: is_plain,
+            notes_rules: is_plain,
             ends_when_idle,
             is_explored: true,
             ..self.settings.clone()

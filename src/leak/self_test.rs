@@ -192,6 +192,7 @@ fn leak_two(place: &'static Location<'static>) -> Option<(Backtrace, Report)> {
     };
     let settings = Settings {
         grace: Some(Duration::ZERO),
+        has_suite_rules: false,
         ..Settings::default()
     };
     match run(None, settings, None, place, Body::new(Box::pin(leaking))) {

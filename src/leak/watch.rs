@@ -11,10 +11,11 @@ use crate::leak::check::census::Census;
 use crate::leak::check::scope::Scope;
 use crate::leak::record::panic_hook;
 use crate::leak::record::session::{OpenWatch, Session};
-use crate::leak::render::emit::{emit, note_unused_rules};
+use crate::leak::render::emit::{emit, note_rules};
 use crate::leak::report::Report;
 use crate::leak::report::role::Role;
 use crate::leak::settings::environment::{Environment, Mode};
+use crate::leak::settings::rules::Rules;
 use crate::leak::settings::{GRACE, Settings};
 use crate::trace::place::{Place, find_workspace};
 
@@ -54,9 +55,13 @@ impl Watch {
         find_workspace(place);
         let open = session.begin_watch();
         let census = Census::since_now(session, runtime.clone());
-        let (rules, allows_panics) = (settings.rules, settings.allows_panics);
+        // `verify` reports an invalid variable.
+        let rules = match Environment::read() {
+            Ok(environment) => settings.rules_in(environment),
+            Err(_) => Rules::default(),
+        };
         Self {
-            scope: Scope::new(census, rules, allows_panics, None, place),
+            scope: Scope::new(census, rules, settings.allows_panics, None, place),
             open,
             grace: settings.grace,
             is_verified: AtomicBool::new(false),
@@ -116,7 +121,7 @@ impl Watch {
         self.scope.add_panics(&mut findings);
         findings.is_shared = self.open.is_shared();
         self.open.close();
-        let unused_rules = findings.unused_rules.clone();
+        let (unused_rules, assumed) = (findings.unused_rules.clone(), findings.assumed);
         match Report::rank(findings) {
             Some(report) if environment.mode == Mode::Warn => {
                 emit(&report, Role::Warns);
@@ -124,7 +129,7 @@ impl Watch {
             }
             Some(report) => Err(report),
             None => {
-                note_unused_rules(&unused_rules, self.scope.test, self.scope.place);
+                note_rules(&unused_rules, assumed, self.scope.test, self.scope.place);
                 Ok(())
             }
         }

@@ -35,6 +35,7 @@ pub struct Place {
     line: u32,
     column: Option<u32>,
     is_foreign: bool,
+    package: Option<Box<str>>,
 }
 
 impl Place {
@@ -45,7 +46,13 @@ impl Place {
             line,
             column,
             is_foreign: source.owner != Owner::User,
+            package: source.package.map(String::into_boxed_str),
         }
+    }
+
+    /// The name of the dependency that the place is in.
+    pub(crate) fn package(&self) -> Option<&str> {
+        self.package.as_deref()
     }
 
     /// Whether the place is in a dependency or the standard library.
@@ -99,6 +106,8 @@ struct Source {
     owner: Owner,
     /// The path that reports show.
     shown: String,
+    /// The name of the package, for a dependency.
+    package: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,18 +124,25 @@ impl Source {
         let source = |owner, shown: &str| Self {
             owner,
             shown: shown.to_owned(),
+            package: None,
         };
         if let Some(below) = standard(&file) {
             return source(Owner::Standard, below);
         }
         if let Some(below) = fetched(&file) {
-            return source(Owner::Dependency, below);
+            return Self {
+                package: package_of_fetched(&file, below),
+                ..source(Owner::Dependency, below)
+            };
         }
         // A vendored copy has no version in its folder; its manifest has.
         let package = Package::of(&file, root).filter(|package| package.is_vendored);
         if let Some(package) = package {
             let shown = format!("{}/{}", package.title(), package.below(&file));
-            return source(Owner::Dependency, &shown);
+            return Self {
+                package: Some(package.name.clone()),
+                ..source(Owner::Dependency, &shown)
+            };
         }
         let root = root.map(|root| root.to_string_lossy().replace('\\', "/"));
         let below = root.and_then(|root| file.strip_prefix(&root)?.strip_prefix('/'));
@@ -179,6 +195,17 @@ fn fetched(file: &str) -> Option<&str> {
             (has_hash(name) && is_hash(revision)).then_some(below)
         });
     unpacked.next().or_else(|| checked_out.next())
+}
+
+/// The name of the package of a file that cargo fetched. A repository may have several packages.
+fn package_of_fetched(file: &str, below: &str) -> Option<String> {
+    let (folder, _) = below.split_once('/')?;
+    if let Some((name, _)) = split_version(folder) {
+        return Some(name.to_owned());
+    }
+    let package = Package::of(file, None).map(|package| package.name.clone());
+    let repository = folder.rsplit_once('-').map(|(name, _)| name.to_owned());
+    package.or(repository)
 }
 
 fn is_hash(text: &str) -> bool {

@@ -193,6 +193,27 @@ impl Symbols {
         })
     }
 
+    /// The path of the function around a spawn at `spawned_at`, if there is debug information.
+    pub(crate) fn function_at(&mut self, spawn: &Backtrace, spawned_at: &Place) -> Option<String> {
+        let mut nearest = None;
+        // Outer frames are looked up only if necessary: debug information is slow to read.
+        for address in spawn.frames().iter().map(BacktraceFrame::ip) {
+            for frame in self.at(address) {
+                let path = function_path(&frame.name);
+                let place = frame.place().filter(|_| path.contains("::"));
+                let Some(place) = place.filter(|place| place.file() == spawned_at.file()) else {
+                    continue;
+                };
+                if place.line() == spawned_at.line() {
+                    return Some(path);
+                }
+                // A chain of calls may have another line than its last call.
+                nearest.get_or_insert(path);
+            }
+        }
+        nearest
+    }
+
     /// Who catches a panic with this backtrace.
     pub(crate) fn catcher(&mut self, panic: &Backtrace) -> Catcher {
         let addresses = panic.frames().iter().map(BacktraceFrame::ip);

@@ -34,6 +34,12 @@ async fn allow_empty_place() {}
 #[straggler::test(allow("src/pool.rs" = 0))]
 async fn allow_none_at_place() {}
 
+#[straggler::test(allow("::tests"))]
+async fn allow_function_of_no_file() {}
+
+#[straggler::test(allow("src/auth.rs::"))]
+async fn allow_no_function() {}
+
 #[straggler::test(threads = "allow")]
 async fn threads() {}
 

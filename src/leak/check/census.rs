@@ -65,6 +65,16 @@ impl Census {
         }
     }
 
+    /// Returns whether a spawn in the runtime was ever tracked, alive or not.
+    pub(crate) fn has_tracked(&self) -> bool {
+        self.session.has_tracked()
+    }
+
+    /// Makes tasks keep the stacks of their spawns from now on.
+    pub(crate) fn keep_stacks(&self) {
+        self.session.keep_stacks();
+    }
+
     /// Counts the untracked tasks that are there to stay.
     ///
     /// A worker still counts a task for a moment after its handle was awaited (up to 7 ms were

@@ -33,13 +33,13 @@ impl Leftovers {
 
     /// Returns the number of leftovers that no place rule allows.
     fn excess_count(&self) -> usize {
-        self.applied.excess.len() + self.unseen
+        self.applied.excess.len() + self.applied.unseen
     }
 
     /// Returns how many tasks no place rule allows. Tasks use up the allowed count before blocking
     /// work.
     pub(crate) fn task_count(&self) -> usize {
-        self.split_excess().0.len() + self.unseen
+        self.split_excess().0.len() + self.applied.unseen
     }
 
     /// Splits the excess into tasks and blocking work.

@@ -24,6 +24,7 @@ impl PostShutdown {
         let Found {
             mut findings,
             room,
+            place_room,
             unseen,
         } = found;
         if self == Self::default() {
@@ -32,20 +33,26 @@ impl PostShutdown {
         let rules = &scope.rules;
         let may_be_tasks = self.may_be_tasks(unseen, scope);
         // A busy thread that may belong to an allowed task must not fail the test.
-        let is_too_much = self.blocking - may_be_tasks > room;
-        // This blocking work used the count rule after all.
-        if self.blocking > 0 && room > 0 {
-            let count = rules.count_rule();
-            findings.unused_rules.retain(|rule| *rule != count);
+        let assumed = (self.blocking - may_be_tasks).min(place_room);
+        let blocking = self.blocking - assumed;
+        let is_too_much = blocking - may_be_tasks > room;
+        // This blocking work used the rules after all.
+        let is_count = |rule: &String| *rule == rules.count_rule();
+        if assumed > 0 {
+            findings.assumed += assumed;
+            findings.unused_rules.retain(is_count);
+        }
+        if blocking > 0 && room > 0 {
+            findings.unused_rules.retain(|rule| !is_count(rule));
         }
         let has_tasks = !findings.tasks.is_empty() || findings.unseen > 0;
         if is_too_much && !has_tasks && findings.blocking.is_empty() {
             findings.allowed = rules.count();
             findings.also_left = rules.count() - room;
-            findings.places_were_needed = rules.need_places();
+            findings.rules = rules.clone();
         }
         if is_too_much || has_tasks {
-            findings.unseen_blocking = self.blocking;
+            findings.unseen_blocking = blocking;
             findings.may_be_tasks = may_be_tasks;
         }
         findings.threads = self.threads;
@@ -101,6 +108,7 @@ mod tests {
         let found = Found {
             findings: left,
             room: 0,
+            place_room: 0,
             unseen: 1,
         };
         let shutdown = PostShutdown {

@@ -108,7 +108,7 @@ fn run_if_possible<T>(
     session.is_local(|| settings.is_local);
     hooks.report_to(&session);
     let census = Census::of_all(session, runtime.handle().clone());
-    let (rules, allows_panics) = (settings.rules, settings.allows_panics);
+    let (rules, allows_panics) = (settings.rules_in(environment), settings.allows_panics);
     let scope = Scope::new(census, rules, allows_panics, test, place);
     let body_task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
     let timeout = settings.timeout.or(environment.timeout);
@@ -166,10 +166,10 @@ fn run_if_possible<T>(
         },
     };
     scope.add_panics_at_shutdown(&mut findings);
-    let unused_rules = findings.unused_rules.clone();
+    let (unused_rules, assumed) = (findings.unused_rules.clone(), findings.assumed);
     let report = Report::rank(findings);
-    if report.is_none() && settings.notes_unused_rules {
-        emit::note_unused_rules(&unused_rules, scope.test, scope.place);
+    if report.is_none() && settings.notes_rules {
+        emit::note_rules(&unused_rules, assumed, scope.test, scope.place);
     }
     Ok(Checked::Run { outcome, report })
 }

@@ -15,9 +15,8 @@ use crate::leak::report::findings::{Ending, Findings};
 use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::lock_state::LockState;
 use crate::leak::report::task_panic::TaskPanic;
-use crate::leak::settings::rules::Rules;
+use crate::leak::settings::rules::{Origin, Rules};
 use crate::panic::Panic;
-use crate::trace::place::Place;
 use crate::trace::symbols::Symbols;
 
 /// One check: its test, its rules, and the census of its runtime.
@@ -35,8 +34,10 @@ pub(crate) struct Scope {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) findings: Findings,
-    /// How many more leftovers the rules allow.
+    /// How many more leftovers the count rule allows.
     pub(crate) room: usize,
+    /// How many more leftovers without a record the place rules allow.
+    pub(crate) place_room: usize,
     /// How many tasks are left that are not recorded, allowed or not.
     pub(crate) unseen: usize,
 }
@@ -50,6 +51,9 @@ impl Scope {
         test: Option<&'static str>,
         place: &'static Location<'static>,
     ) -> Self {
+        if rules.need_functions() {
+            census.keep_stacks();
+        }
         Self {
             census,
             rules,
@@ -61,7 +65,10 @@ impl Scope {
 
     /// Returns findings with nothing found.
     pub(crate) fn no_findings(&self) -> Findings {
-        Findings::none(self.test, self.place)
+        Findings {
+            has_tracked: self.census.has_tracked(),
+            ..Findings::none(self.test, self.place)
+        }
     }
 
     /// Returns the report of a check that panicked.
@@ -79,6 +86,7 @@ impl Scope {
                 ..self.no_findings()
             },
             room: self.rules.count(),
+            place_room: self.rules.apply(&[], 0).room,
             unseen: 0,
         })
     }
@@ -106,15 +114,17 @@ impl Scope {
             ..self.no_findings()
         };
         let (room, unseen) = (leftovers.room(), leftovers.unseen);
+        let place_room = leftovers.applied.room;
+        findings.assumed = leftovers.applied.assumed;
         if !leftovers.are_allowed() {
             findings.blocking = leftovers.excess_blocking();
             findings.allowed = leftovers.applied.allowed;
             findings.clock_stood_still = clock_stood_still;
-            findings.places_were_needed = self.rules.need_places();
+            findings.rules = self.rules.clone();
             // Tasks use up the allowed count first. Only if they exceed it are they findings.
             if leftovers.task_count() > leftovers.applied.allowed {
                 findings.tasks = leftovers.excess_tasks();
-                findings.unseen = leftovers.unseen;
+                findings.unseen = leftovers.applied.unseen;
             } else {
                 findings.also_left = leftovers.task_count();
             }
@@ -123,6 +133,7 @@ impl Scope {
         Found {
             findings,
             room,
+            place_room,
             unseen,
         }
     }
@@ -247,7 +258,8 @@ impl Scope {
     /// Returns whether more is left than the rules allow, judged by the count alone. Listing many
     /// leftovers takes time that they could use to end.
     fn are_too_many(&self) -> bool {
-        !self.rules.need_places() && self.census.least_left() > self.rules.count()
+        let at_most = self.rules.at_most();
+        at_most.is_some_and(|at_most| self.census.least_left() > at_most)
     }
 
     /// Collects the leftovers and applies the rules to them.
@@ -255,11 +267,18 @@ impl Scope {
         let (mut tasks, unseen) = (self.census.tasks(), self.census.unseen());
         let first_blocking = tasks.len();
         tasks.extend(self.census.blocking());
-        // Resolving places costs something. Without place rules nothing reads them.
-        let place = |task: &Arc<Task>| self.rules.need_places().then(|| task.place());
-        let places: Vec<Option<Place>> = tasks.iter().map(place).collect();
+        // Resolving places and functions costs something. Without such rules nothing reads them.
+        let (needs_places, needs_functions) =
+            (self.rules.need_places(), self.rules.need_functions());
+        let origins: Vec<_> = tasks
+            .iter()
+            .map(|task| Origin {
+                place: needs_places.then(|| task.known_place()).flatten(),
+                function: needs_functions.then(|| task.function()).flatten(),
+            })
+            .collect();
         Leftovers {
-            applied: self.rules.apply(&places, unseen),
+            applied: self.rules.apply(&origins, unseen),
             tasks,
             first_blocking,
             unseen,

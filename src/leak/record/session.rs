@@ -33,6 +33,8 @@ pub(crate) struct Session {
     last_number: AtomicUsize,
     /// How many watches of the runtime are open, and how many have begun.
     watches: Mutex<(usize, usize)>,
+    /// Whether tasks keep the stacks of their spawns.
+    keeps_stacks: AtomicBool,
     record: Mutex<Record>,
     /// Apart from the record: a thread may panic while it holds that lock.
     panics: Mutex<PanicLog>,
@@ -49,6 +51,8 @@ const FINISHED: usize = 1024;
 struct Record {
     /// The tasks that have not ended.
     live: FxHashMap<Key, Arc<Task>>,
+    /// Whether a spawn was ever tracked.
+    has_tracked: bool,
     /// The closures of checks that hold the clock. They have no numbers.
     holds: Vec<Arc<Task>>,
     /// The numbers of the background tasks, and how to stop them.
@@ -88,6 +92,7 @@ impl Session {
             is_local: OnceLock::new(),
             last_number: AtomicUsize::new(0),
             watches: Mutex::default(),
+            keeps_stacks: AtomicBool::new(false),
             record: Mutex::default(),
             panics: Mutex::default(),
             locks: Arc::default(),
@@ -170,6 +175,20 @@ impl Session {
         self.last_number.load(Ordering::Relaxed)
     }
 
+    /// Returns whether a spawn in the runtime was ever tracked, alive or not.
+    pub(crate) fn has_tracked(&self) -> bool {
+        self.record().has_tracked
+    }
+
+    /// Makes tasks keep the stacks of their spawns from now on.
+    pub(crate) fn keep_stacks(&self) {
+        self.keeps_stacks.store(true, Ordering::Relaxed);
+    }
+
+    fn keeps_stacks(&self) -> bool {
+        self.keeps_stacks.load(Ordering::Relaxed)
+    }
+
     /// Begins the record of a task that this thread is about to spawn.
     pub(crate) fn begin(
         &self,
@@ -178,13 +197,15 @@ impl Session {
         spawned_at: &'static Location<'static>,
     ) -> Arc<Task> {
         // Walking the stack takes about 50 microseconds.
-        let stack = hides_call(spawned_at).then(Backtrace::new_unresolved);
+        let needs_stack = hides_call(spawned_at) || self.keeps_stacks();
+        let stack = needs_stack.then(Backtrace::new_unresolved);
         let mut record = self.record();
         if kind == Kind::Hold {
             let task = Arc::new(Task::new(0, kind, name, spawned_at, Spawner::Unknown));
             record.holds.push(Arc::clone(&task));
             return task;
         }
+        record.has_tracked = true;
         let number = self.next_number();
         let spawner = record.spawner();
         let mut task = Task::new(number, kind, name, spawned_at, spawner);
@@ -232,7 +253,8 @@ impl Session {
         // A relative path is in the workspace and says enough. Walking the stack for a dependency's
         // spawn takes about 50 microseconds.
         let is_elsewhere = std::path::Path::new(spawned_at.file()).is_absolute();
-        let stack = is_elsewhere.then(Backtrace::new_unresolved);
+        let needs_stack = is_elsewhere || self.keeps_stacks();
+        let stack = needs_stack.then(Backtrace::new_unresolved);
         let mut record = self.record();
         let (number, spawner) = (self.next_number(), record.spawner());
         let mut task = Task::new(number, Kind::Hooked, None, spawned_at, spawner);

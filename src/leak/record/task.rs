@@ -44,11 +44,13 @@ pub(crate) struct Task {
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) spawner: Spawner,
     pub(crate) spawned: Instant,
-    /// The backtrace of the spawn, if a hook saw it in a dependency or if `spawned_at` hides the
-    /// call.
+    /// The backtrace of the spawn, if a hook saw it in a dependency, if `spawned_at` hides the call, or if
+    /// a rule is about functions.
     pub(crate) stack: Option<Backtrace>,
     /// The call that `spawned_at` hides, looked up for the first report.
     place: OnceLock<Place>,
+    /// The function around the spawn, looked up for the first rule that needs it.
+    function: OnceLock<Option<String>>,
     /// Whether the runtime counts it as alive. It does not count closures and tasks of a
     /// `LocalSet`.
     is_counted: AtomicBool,
@@ -169,6 +171,7 @@ impl Task {
             spawned: Instant::now(),
             stack: None,
             place: OnceLock::new(),
+            function: OnceLock::new(),
             is_counted: AtomicBool::new(
                 !matches!(kind, Kind::Local | Kind::InLocalSet) && !kind.is_closure(),
             ),
@@ -309,10 +312,32 @@ impl Task {
         place.clone()
     }
 
+    /// Returns the place that spawned the task, unless its location hides the call and this build cannot
+    /// find it.
+    pub(crate) fn known_place(&self) -> Option<Place> {
+        let place = self.place();
+        let is_hidden = hides_call(self.spawned_at) && place == Place::from(self.spawned_at);
+        (!is_hidden).then_some(place)
+    }
+
+    /// Returns the path of the function around the spawn, if its stack was kept and has debug information.
+    pub(crate) fn function(&self) -> Option<String> {
+        let find = |symbols: &RefCell<Symbols>| {
+            let stack = self.stack.as_ref()?;
+            symbols.borrow_mut().function_at(stack, &self.place())
+        };
+        let function = self
+            .function
+            .get_or_init(|| SYMBOLS.try_with(find).ok().flatten());
+        function.clone()
+    }
+
     /// Returns the call in the user's code behind a spawn in a dependency, if its stack is known.
     pub(crate) fn caller(&self, symbols: &mut Symbols) -> Option<Call> {
         let (stack, place) = (self.stack.as_ref()?, self.place());
-        if hides_call(self.spawned_at) && !place.is_foreign() {
+        // A file of the workspace is the user's, whatever the stack was kept for.
+        let is_near = Path::new(self.spawned_at.file()).is_relative();
+        if is_near || hides_call(self.spawned_at) && !place.is_foreign() {
             return None;
         }
         symbols.caller(stack, &place)

@@ -1,6 +1,7 @@
 //! What to do about a finding: the last lines of a report.
 
 use std::fmt;
+use std::path::Path;
 
 use crate::leak::render::blocking;
 use crate::leak::report::Report;
@@ -343,6 +344,13 @@ fn leaked(report: &Report) -> Advice {
              then await it"
         ));
     }
+    if report.unseen() > 0 {
+        let of_dependency = "an untracked task may be a dependency's: shut down the client, server or pool, \
+             and await that";
+        // Where straggler tracks spawns, what it does not track is more likely somebody else's.
+        let first = if report.findings().has_tracked { 0 } else { 1 };
+        steps.insert(first, of_dependency.to_owned());
+    }
     let sleeps = |task: &LeakedTask| can_abort(task) && waits_on(task.wait(), TIMERS);
     if let Some(tasks) = labels(report, sleeps) {
         steps.push(format!(
@@ -383,7 +391,7 @@ fn leaked(report: &Report) -> Advice {
         );
     }
     steps.extend(also(report));
-    steps.push(rule(report));
+    steps.extend(rule(report));
     Advice {
         why: "A task that outlives its test can disturb the next one.",
         steps,
@@ -452,8 +460,22 @@ fn panicked(report: &Report) -> Advice {
 
 fn blocking_leaked(report: &Report) -> Advice {
     let setting = setting(report, "grace = \"..\"", "grace(..)");
-    let mut steps = vec![
-        "await its `JoinHandle` before the test ends".to_owned(),
+    let findings = report.findings();
+    let of_dependency = |work: &BlockingWork| work.place().is_foreign();
+    let await_own = "await its `JoinHandle` before the test ends";
+    let end_foreign = "a closure of a dependency, or tokio's own (file I/O, stdin, DNS): finish that work, or \
+         shut down what does it";
+    let mut steps = Vec::new();
+    let has_foreign = findings.unseen_blocking > 0 || findings.blocking.iter().any(of_dependency);
+    let has_own = !findings.blocking.iter().all(of_dependency);
+    // Where straggler tracks spawns, what it does not track is more likely somebody else's.
+    if has_own || findings.unseen_blocking > 0 && !findings.has_tracked {
+        steps.push(await_own.to_owned());
+    }
+    if has_foreign {
+        steps.push(end_foreign.to_owned());
+    }
+    steps.extend([
         match closure_blocker(report) {
             Blocker::Other | Blocker::Unknown => {
                 "if it waits or loops: drop its sender or set a flag, so that it returns".to_owned()
@@ -461,10 +483,10 @@ fn blocking_leaked(report: &Report) -> Advice {
             by => format!("make it return: {}", let_return(by)),
         },
         format!("if it only needs more time: {setting}"),
-    ];
+    ]);
     steps.extend(release_locks(report));
     steps.extend(join_threads(report));
-    steps.push(rule(report));
+    steps.extend(rule(report));
     Advice {
         why: "A running `spawn_blocking` closure cannot be aborted, and runs on during later tests.",
         steps,
@@ -533,32 +555,82 @@ fn join_threads(report: &Report) -> Option<String> {
         .then(|| "join the threads too: dropping a `JoinHandle` detaches its thread".to_owned())
 }
 
-/// Names a rule that allows every task and closure in the report.
-fn rule(report: &Report) -> String {
+/// Names the rules that allow every task and closure in the report.
+fn rule(report: &Report) -> Vec<String> {
     let findings = report.findings();
     let unseen_blocking = findings
         .unseen_blocking
         .saturating_sub(findings.may_be_tasks);
-    let tasks = findings.tasks.iter().map(LeakedTask::place);
-    let closures = findings.blocking.iter().map(BlockingWork::place);
-    let places = tasks.chain(closures);
-    // A rule for the standard library would allow every such spawn.
-    let is_known = !places.clone().any(Place::is_standard);
-    let mut files = places.map(Place::file);
-    let file = files.next();
-    // A rule for a path cannot match a leftover without a known place, and one rule names one path.
-    let is_seen = findings.unseen + findings.unseen_blocking == 0;
-    let file = file.filter(|file| is_seen && is_known && files.all(|other| other == *file));
     // `allow = n` counts tasks and closures together, also those it allows already.
     let count = report.count() + findings.blocking.len() + unseen_blocking + findings.also_left;
-    let by_count = format!("allow = {count}");
-    let by_file = file.map(|file| format!("allow(\"{file}\")"));
-    let setting = setting(
-        report,
-        &by_file.unwrap_or(by_count),
-        &format!("allow({count})"),
-    );
-    format!("if it may outlive the test: {setting}")
+    let in_attribute = match rules_by_place(report) {
+        Some(rules) => {
+            let written = rules
+                .iter()
+                .map(|(place, count)| format!("\"{place}\" = {count}"));
+            format!("allow({})", written.collect::<Vec<_>>().join(", "))
+        }
+        None => format!("allow = {count}"),
+    };
+    let setting = setting(report, &in_attribute, &format!("allow({count})"));
+    let mut steps = vec![format!("if it may outlive the test: {setting}")];
+    steps.extend(rule_of_suite(report));
+    steps.extend(rule_of_module(report));
+    steps
+}
+
+/// Counts the leftovers by package, or by file if they are the user's. Returns `None` if some have no place,
+/// or if there are too many places.
+fn rules_by_place(report: &Report) -> Option<Vec<(&str, usize)>> {
+    let findings = report.findings();
+    let tasks = findings.tasks.iter().map(LeakedTask::place);
+    let closures = findings.blocking.iter().map(BlockingWork::place);
+    let mut rules: Vec<(&str, usize)> = Vec::new();
+    for place in tasks.chain(closures) {
+        // A rule for the standard library would allow every such spawn.
+        if place.is_standard() {
+            return None;
+        }
+        // A version or a file of a dependency changes with its next update.
+        let place = place.package().unwrap_or(place.file());
+        match rules.iter_mut().find(|(known, _)| *known == place) {
+            Some((_, count)) => *count += 1,
+            // The test may have a rule for it, whose room is used up.
+            None => rules.push((place, findings.rules.limit_at(place) + 1)),
+        }
+    }
+    let is_seen = findings.unseen + findings.unseen_blocking == 0;
+    (is_seen && rules.len() <= RULES).then_some(rules)
+}
+
+/// How many places one attribute should name.
+const RULES: usize = 3;
+
+/// Names the rule for a dependency whose tasks outlive every test.
+fn rule_of_suite(report: &Report) -> Option<String> {
+    let tasks = report.tasks().iter().map(LeakedTask::place);
+    let mut packages = tasks.map(Place::package);
+    let package = packages.next()??;
+    let is_same = packages.all(|other| other == Some(package));
+    let count = report.tasks().len();
+    let is_seen = is_same && report.unseen() == 0;
+    is_seen.then(|| format!("if it outlives every test: `STRAGGLER_ALLOW=\"{package}={count}\"`"))
+}
+
+/// Names the rule for the module of a unit test, since its file has code of the library too.
+fn rule_of_module(report: &Report) -> Option<String> {
+    let rules = rules_by_place(report)?;
+    let file = report.place().file();
+    let (_, count) = rules.iter().find(|(place, _)| *place == file)?;
+    let (module, _) = report.test()?.rsplit_once("::")?;
+    let module = module.rsplit("::").next()?;
+    let has_own_file = Path::new(file).file_stem()? == module;
+    (!has_own_file).then(|| {
+        format!(
+            "if only `{module}` spawns it, keep the other leaks of the file failing: \
+             `allow(\"{file}::{module}\" = {count})`"
+        )
+    })
 }
 
 /// A setting as the test would write it: in the attribute, or with the builder.

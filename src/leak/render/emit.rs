@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Once;
 
 use crate::leak::render::annotations::{Repository, annotations};
-use crate::leak::render::json;
 use crate::leak::render::summary::Summary;
 use crate::leak::render::text::AfterPanic;
+use crate::leak::render::{json, notes};
 use crate::leak::report::Report;
 use crate::leak::report::role::{Failure, Role};
 use crate::leak::settings::environment::{Environment, Mode, Outlets};
@@ -82,18 +82,27 @@ pub(crate) fn emit_clean(test: Option<&'static str>, place: &'static Location<'s
     }
 }
 
-/// Prints the rules that allowed nothing in a clean test: they may hide a leak one day.
-pub(crate) fn note_unused_rules(
-    rules: &[String],
+/// Prints the rules that allowed nothing in a clean test, since they may hide a leak one day, and whether
+/// rules allowed leftovers that may have been spawned elsewhere.
+pub(crate) fn note_rules(
+    unused: &[String],
+    assumed: usize,
     test: Option<&'static str>,
     place: &'static Location<'static>,
 ) {
-    for rule in rules {
-        let place = Place::from(place);
-        let test = test.map_or(String::new(), |test| format!("`{test}`, "));
+    if unused.is_empty() && assumed == 0 {
+        return;
+    }
+    let place = Place::from(place);
+    let test = test.map_or(String::new(), |test| format!("`{test}`, "));
+    for rule in unused {
         eprintln!(
             "leak_check: note: `{rule}` allowed nothing ({test}{place}). Is it still needed?"
         );
+    }
+    if assumed > 0 {
+        let assumed = notes::assumed(assumed);
+        eprintln!("leak_check: note: {assumed} ({test}{place})");
     }
 }
 

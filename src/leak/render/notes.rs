@@ -16,6 +16,13 @@ at the root of the crate that spawns: the test file, or lib.rs, under `#[cfg(tes
 Tests in `tests/` build the library without `cfg(test)`: make it optional there, and turn its feature on
 in a dev-dependency of the crate on itself (docs/leaks.md shows the manifest).";
 
+/// What straggler does not track in a test whose spawns it tracks.
+const TRACKED: &str = "Straggler tracks other spawns of this test. Untracked are methods such as `Handle::spawn`, spawns in
+dependencies, and crates without `extern crate straggler_tokio as tokio;` (docs/leaks.md shows where that
+line goes).";
+
+const FLAG: &str = "RUSTFLAGS=\"--cfg tokio_unstable\"";
+
 /// Writes how to see more than this build shows, then one line a note.
 pub(crate) fn write_notes(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
     write_how_to_track(f, report.findings())?;
@@ -30,24 +37,31 @@ pub(crate) fn write_notes(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::R
 
 fn write_how_to_track(f: &mut fmt::Formatter<'_>, findings: &Findings) -> fmt::Result {
     // The user cannot add the line to a dependency, so a task of one gets no such advice.
-    let is_hooked = |task: &LeakedTask| *task.wait() == Wait::Unknown && task.caller().is_none();
+    let is_hooked =
+        |task: &LeakedTask| *task.wait() == Wait::Unknown && task.place().package().is_none();
+    let has_hooked = findings.tasks.iter().any(is_hooked);
     let (they, were, they_wait) = match findings.unseen {
         1 => ("it", "was", "it waits"),
         _ => ("they", "were", "they wait"),
     };
-    if findings.unseen > 0 {
+    let is_untracked = findings.unseen > 0 || has_hooked;
+    if is_untracked && findings.has_tracked {
+        write!(f, "\n{TRACKED}\n")?;
+        if findings.unseen > 0 {
+            writeln!(f, "To see where {they} {were} spawned, build with {FLAG}.")?;
+        }
+    } else if findings.unseen > 0 {
         write!(
             f,
             "
 To see where {they} {were} spawned and where {they_wait}, {SHADOW}
-To see spawns by `Handle::spawn` and by dependencies, build with RUSTFLAGS=\"--cfg tokio_unstable\".
+To see spawns by `Handle::spawn` and by dependencies, build with {FLAG}.
 "
         )?;
-    } else if findings.tasks.iter().any(is_hooked) {
+    } else if has_hooked {
         write!(f, "\nTo see where tasks wait, {SHADOW}\n")?;
     }
-    let is_said = findings.unseen > 0 || findings.tasks.iter().any(is_hooked);
-    write_closure_note(f, findings, is_said)
+    write_closure_note(f, findings, is_untracked)
 }
 
 /// Says how to track closures, unless `is_said`: the note on tasks says the same.
@@ -59,8 +73,10 @@ fn write_closure_note(
     if findings.unseen_blocking == 0 {
         return Ok(());
     }
-    if !is_said {
-        write!(f, "\nTo see where `spawn_blocking` was called, {SHADOW}")?;
+    match (is_said, findings.has_tracked) {
+        (true, _) => {}
+        (false, true) => write!(f, "\n{TRACKED}")?,
+        (false, false) => write!(f, "\nTo see where `spawn_blocking` was called, {SHADOW}")?,
     }
     f.write_str(
         "
@@ -70,20 +86,30 @@ stdin and DNS lookups.
     )
 }
 
+/// Says that rules with a place allowed leftovers that may have been spawned elsewhere.
+pub(crate) fn assumed(number: usize) -> String {
+    let it_was = if number == 1 { "it was" } else { "they were" };
+    let leftovers = count(number, "leftover");
+    format!(
+        "`allow` with a place allowed {leftovers}, though this build does not see where {it_was} spawned"
+    )
+}
+
 /// Explains rules and settings that had an effect the test may not expect.
 fn notes(report: &Report) -> Vec<String> {
     let findings = report.findings();
     let mut notes = Vec::new();
-    // With untracked leftovers, nobody knows whether a path rule would have matched.
-    if findings.unseen + findings.unseen_blocking > 0 && findings.places_were_needed {
+    let unused = findings.unused_rules.iter();
+    notes.extend(unused.map(|rule| format!("`{rule}` allowed nothing: no leftover matches it")));
+    if findings.assumed > 0 {
+        notes.push(assumed(findings.assumed));
+    }
+    if findings.unseen + findings.unseen_blocking > 0 && findings.rules.need_places() {
         notes.push(
-            "`allow` with a path matches only tracked tasks and closures, not the untracked ones"
+            "a rule with a place allows untracked leftovers up to its count, or any number if it has no \
+             count and matched nothing else"
                 .to_owned(),
         );
-    } else {
-        let unused = findings.unused_rules.iter();
-        notes
-            .extend(unused.map(|rule| format!("`{rule}` allowed nothing: no leftover matches it")));
     }
     if findings.also_left > 0 {
         let (left, are) = (findings.also_left, is_or_are(findings.also_left));

@@ -135,6 +135,9 @@ pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> 
         write!(f, "\n     {wait}")?;
     }
     write!(f, "\n     alive for {}", Age(first.age()))?;
+    if *first.wait() == Wait::Unknown {
+        f.write_str(", untracked: straggler cannot see where it waits")?;
+    }
     // The line above already says that it was never polled.
     if *first.wait() == Wait::Unstarted {
         return Ok(());

@@ -8,6 +8,7 @@ use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::leaked_thread::LeakedThread;
 use crate::leak::report::lock_state::LockState;
 use crate::leak::report::task_panic::TaskPanic;
+use crate::leak::settings::rules::Rules;
 use crate::trace::wait::Wait;
 
 /// Everything a leak check found.
@@ -20,6 +21,8 @@ pub(crate) struct Findings {
     pub(crate) tasks: Vec<LeakedTask>,
     /// Untracked tasks.
     pub(crate) unseen: usize,
+    /// Whether straggler tracks other spawns of the test.
+    pub(crate) has_tracked: bool,
     /// The `allow = n` of the test.
     pub(crate) allowed: usize,
     pub(crate) panics: Vec<TaskPanic>,
@@ -42,10 +45,12 @@ pub(crate) struct Findings {
     /// Whether the test hung on a paused clock, and everything in its runtime waits for something else there.
     pub(crate) may_be_deadlock: bool,
     pub(crate) unused_rules: Vec<String>,
-    /// Whether the test has rules with a path, which untracked tasks cannot match.
-    pub(crate) places_were_needed: bool,
     /// Whether another watch of the runtime was open too: findings may be its test's.
     pub(crate) is_shared: bool,
+    /// How many leftovers rules with a place allowed, though nobody knows where they were spawned.
+    pub(crate) assumed: usize,
+    /// The rules of the test, if it left more than they allow.
+    pub(crate) rules: Rules,
 }
 
 impl Findings {
@@ -57,6 +62,7 @@ impl Findings {
             ending: None,
             tasks: Vec::new(),
             unseen: 0,
+            has_tracked: false,
             allowed: 0,
             also_left: 0,
             panics: Vec::new(),
@@ -70,8 +76,9 @@ impl Findings {
             clock_stood_still: false,
             may_be_deadlock: false,
             unused_rules: Vec::new(),
-            places_were_needed: false,
             is_shared: false,
+            assumed: 0,
+            rules: Rules::default(),
         }
     }
 }

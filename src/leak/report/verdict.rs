@@ -97,8 +97,10 @@ impl Verdict {
             clock_stood_still: _,
             may_be_deadlock: _,
             unused_rules: _,
-            places_were_needed: _,
             is_shared: _,
+            assumed: _,
+            has_tracked: _,
+            rules: _,
         } = findings;
         let has_tasks = !tasks.is_empty() || *unseen > 0;
         let has_blocking = !blocking.is_empty() || *unseen_blocking > 0;

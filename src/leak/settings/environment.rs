@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::leak::settings::rules::PlaceRule;
 use crate::schedule::seed::Seed;
 
 /// What a check does with its findings, from `STRAGGLER`.
@@ -55,6 +56,8 @@ pub(crate) struct Environment {
     /// The timeout of tests that set none.
     pub(crate) timeout: Option<Timeout>,
     pub(crate) on_hang: Option<OnHang>,
+    /// The rules of every test, in addition to its own.
+    pub(crate) allow: Vec<PlaceRule>,
     /// The seed every exploration replays, instead of exploring.
     pub(crate) seed: Option<Seed>,
     /// The number of runs of every exploration.
@@ -118,6 +121,13 @@ impl Environment {
             Some("wait") => Some(OnHang::Wait),
             Some(other) => return Err(invalid("STRAGGLER_ON_HANG", "`abort` or `wait`", other)),
         };
+        let name = "STRAGGLER_ALLOW";
+        let allow = get(name).map(|text| {
+            let expected =
+                "places and how many leftovers may remain, such as `bb8=1,src/pool.rs=2`";
+            let rules = PlaceRule::parse_list(&text);
+            rules.map_err(|part| invalid(name, expected, part))
+        });
         let seed = get("STRAGGLER_SEED").map(|text| {
             let seed = text.parse::<Seed>();
             seed.map_err(|error| format!("`STRAGGLER_SEED`: {error}"))
@@ -132,6 +142,7 @@ impl Environment {
             grace: grace.transpose()?,
             timeout,
             on_hang,
+            allow: allow.transpose()?.unwrap_or_default(),
             seed: seed.transpose()?,
             runs: runs.transpose()?,
             has_process_per_test: get("NEXTEST_EXECUTION_MODE").as_deref()
@@ -205,6 +216,7 @@ mod tests {
             "STRAGGLER_GRACE",
             "STRAGGLER_TIMEOUT",
             "STRAGGLER_ON_HANG",
+            "STRAGGLER_ALLOW",
         ];
         assert_eq!(parse(&[]), Ok(Environment::default()));
         assert_eq!(parse(&names.map(|name| (name, ""))), parse(&[]));
@@ -259,6 +271,11 @@ mod tests {
                 "such as `10s`, or `none`, got `0s`",
             ),
             ("STRAGGLER_ON_HANG", "kill", "`abort` or `wait`, got `kill`"),
+            (
+                "STRAGGLER_ALLOW",
+                "bb8=1,src/pool.rs=many",
+                "such as `bb8=1,src/pool.rs=2`, got `src/pool.rs=many`",
+            ),
         ] {
             let error = parse(&[(name, text)]).unwrap_err();
             assert!(error.contains(name) && error.contains(expected), "{error}");

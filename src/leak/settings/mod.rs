@@ -5,7 +5,7 @@ pub(crate) mod rules;
 
 use std::time::Duration;
 
-use self::environment::Timeout;
+use self::environment::{Environment, Timeout};
 use self::rules::Rules;
 
 /// The default grace: how long leftover tasks get to finish after the body.
@@ -34,14 +34,27 @@ pub(crate) struct Settings {
     pub(crate) default_timeout: Duration,
     pub(crate) allows_panics: bool,
     pub(crate) rules: Rules,
+    /// Applies the rules of `STRAGGLER_ALLOW` too.
+    pub(crate) has_suite_rules: bool,
     pub(crate) denies_threads: bool,
     /// Gives up the body as soon as its runtime is idle with no timer pending. Only for a paused
     /// clock, where the body is not expected to wait for anything outside its runtime.
     pub(crate) ends_when_idle: bool,
     /// Whether the test is a run of an exploration, which repeats what it finds.
     pub(crate) is_explored: bool,
-    /// Prints a note about each rule that matched nothing.
-    pub(crate) notes_unused_rules: bool,
+    /// Prints notes on rules that matched nothing, or may have matched too much.
+    pub(crate) notes_rules: bool,
+}
+
+impl Settings {
+    /// Returns the rules of the check, and those of the suite.
+    pub(crate) fn rules_in(&self, environment: &Environment) -> Rules {
+        let mut rules = self.rules.clone();
+        if self.has_suite_rules {
+            rules.add(environment.allow.iter().cloned());
+        }
+        rules
+    }
 }
 
 impl Default for Settings {
@@ -53,10 +66,11 @@ impl Default for Settings {
             default_timeout: TIMEOUT,
             allows_panics: false,
             rules: Rules::default(),
+            has_suite_rules: true,
             denies_threads: false,
             ends_when_idle: false,
             is_explored: false,
-            notes_unused_rules: true,
+            notes_rules: true,
         }
     }
 }
