@@ -87,7 +87,7 @@ pub mod future {
 /// | `start_paused = true` | pauses the clock; it advances when nothing else can run | `false` |
 /// | `name = ".."`, `unhandled_panic = ".."` | as in `#[tokio::test]` | |
 /// | `grace = "250ms"` | real time for leftover tasks and blocking work to finish after the body | `STRAGGLER_GRACE`, else 500 ms |
-/// | `timeout = "10s"`, `timeout = "none"` | real time for the body; then the report shows where it waits | `STRAGGLER_TIMEOUT`, else 60 s, or 10 s per run with `explore` |
+/// | `timeout = "10s"`, `timeout = "none"` | real time for the body; then the report shows where it waits | `STRAGGLER_TIMEOUT`, else 73 s, or 10 s per run with `explore` |
 /// | `panics = "allow"` | lets tasks panic, for tests about panics | a panicking task fails the test |
 /// | `allow = 2` | lets up to 2 tasks and `spawn_blocking` closures remain | none |
 /// | `allow("bb8" = 1, "src/auth.rs::tests")` | lets 1 that the crate `bb8` spawns remain, and those of a file, module or function, see [`LeakCheck::allow_at`] | none |

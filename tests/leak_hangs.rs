@@ -68,6 +68,24 @@ async fn leftover_task_blocks_in_drop() {
     tokio::task::yield_now().await;
 }
 
+#[straggler::test(timeout = "20ms")]
+#[ignore = "fails on purpose"]
+async fn untracked_task_blocks() {
+    _ = tokio::spawn(async { block_forever() }).await;
+}
+
+#[straggler::test(timeout = "20ms", flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "fails on purpose"]
+async fn untracked_task_blocks_worker() {
+    _ = tokio::spawn(async { block_forever() }).await;
+}
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn untracked_closure_blocks() {
+    drop(tokio::task::spawn_blocking(block_forever));
+}
+
 /// Needs a runtime when dropped.
 struct Spawns;
 
@@ -258,6 +276,40 @@ fn blocked_thread_located() {
             "{said}"
         );
         assert!(said.contains(&format!("What to do:\n  {advice}")), "{said}");
+    }
+}
+
+/// Nothing is known of an untracked task, but of the thread that it blocks.
+#[cfg(target_os = "linux")]
+#[test]
+fn untracked_blocking_located() {
+    let abort = [("STRAGGLER_ON_HANG", "abort")];
+    let at = "  at tests/leak_hangs.rs:";
+    let calling = " in leak_hangs::block, calling std::sync::mpsc::Receiver::recv\n";
+    for (test, before) in [
+        (
+            "untracked_task_blocks",
+            "the thread of the test is blocked\n\n",
+        ),
+        (
+            "leftover_task_blocks_in_drop",
+            "the thread of the test is blocked\n\n",
+        ),
+        (
+            "hang_that_blocks_in_drop",
+            "the thread of the test is blocked\n\n",
+        ),
+        (
+            "untracked_task_blocks_worker",
+            "a task may block it instead)\n   ",
+        ),
+        ("untracked_closure_blocks", "1 untracked closure\n   "),
+    ] {
+        let said = child::run_with(test, &abort).stderr;
+        let place = said.split_once(before).map(|(_, place)| place);
+        let place = place.unwrap_or_else(|| panic!("{said}"));
+        let line = place.split_inclusive('\n').next().unwrap();
+        assert!(line.starts_with(at) && line.ends_with(calling), "{said}");
     }
 }
 

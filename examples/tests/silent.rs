@@ -91,9 +91,14 @@ fn guide_shows_reports() {
     }
 }
 
-/// Replaces how long closures ran, and how long tasks held locks or waited for them.
+/// Replaces how long closures ran, how long tests made no progress, and how long tasks held locks or waited
+/// for them.
 fn hide_ages(text: &str) -> String {
     let hide = |line: &str| {
+        if let Some((before, time)) = line.split_once("no progress for ") {
+            let (_, after) = time.split_once(" before").unwrap_or_default();
+            return format!("{before}no progress for [age] before{after}");
+        }
         let mut ages = ["running for ", ", held for ", " by the test, waiting for "].into_iter();
         let shown = ages.find_map(|age| match line.split_once(age) {
             Some((before, time)) if time.ends_with("ms") || time.ends_with('s') => {

@@ -80,7 +80,7 @@ impl LeakCheck {
     /// Creates a check with the default settings.
     ///
     /// It has a current-thread runtime with all drivers enabled, a grace of 500 ms and a timeout of
-    /// 60 seconds. No task may remain or panic.
+    /// 73 seconds. No task may remain or panic.
     ///
     /// # Examples
     ///
@@ -161,7 +161,8 @@ impl LeakCheck {
 
     /// Sets how long the future may take, in real time.
     ///
-    /// The default is `STRAGGLER_TIMEOUT`, or else 60 seconds.
+    /// The default is `STRAGGLER_TIMEOUT`, or else 73 seconds: no round number, so that a test which waits for a minute on
+    /// purpose does not race it.
     ///
     /// On a timeout, straggler polls the future and every live task once more to find out where they
     /// wait, drops the future inside its runtime, and reports. A panic in that drop is printed but is

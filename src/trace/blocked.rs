@@ -114,6 +114,11 @@ impl Blocked {
         self.by
     }
 
+    /// Whether the calls are known.
+    pub(crate) fn is_located(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
     /// Whether anything but the time is known.
     pub(crate) fn is_known(&self) -> bool {
         !self.calls.is_empty() || self.by != Blocker::Unknown

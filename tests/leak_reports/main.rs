@@ -46,7 +46,8 @@ fn check_as(scenario: &str, [plain, tracked]: [&str; 2]) {
         settings.set_snapshot_path("snapshots");
         settings.set_description(format!("what `{scenario}` prints"));
         settings.set_omit_expression(true);
-        settings.add_filter(r"alive for .*?(,|\n)", "alive for [age]$1");
+        settings.add_filter(r"alive for .*?(, polled|\n)", "alive for [age]$1");
+        settings.add_filter(r"no progress for .* before", "no progress for [age] before");
         settings.add_filter(r"held for .*\n", "held for [age]\n");
         settings.add_filter(r"(requested at .*, waiting for) .*\n", "$1 [age]\n");
         settings.add_filter(r"running for .*\n", "running for [age]\n");

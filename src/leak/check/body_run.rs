@@ -61,7 +61,7 @@ impl<T> End<T> {
                 let is_paused = runtime.block_on(async { is_paused() });
                 let may_be_deadlock = is_paused && only_tasks_can_end(&report);
                 let report = report.amend(|findings| findings.may_be_deadlock = may_be_deadlock);
-                (report, None)
+                (test.with_standstill(report), None)
             }
             Self::Output(output) => (give_up_late(), Some(output)),
             Self::Panic(_) => (give_up_late(), None),

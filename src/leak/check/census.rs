@@ -15,6 +15,9 @@ use crate::leak::record::session::{Session, Stopping};
 use crate::leak::record::task::{Kind, Spawner, Task};
 use crate::leak::record::thread_count::ThreadCount;
 use crate::leak::report::lock_state::LockState;
+use crate::leak::report::standstill::Standstill;
+use crate::trace::blocked::Blocked;
+use crate::trace::symbols::Symbols;
 
 /// How long probed tasks get to be polled. A task that needs longer blocks its thread.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
@@ -185,6 +188,31 @@ impl Census {
             polls_of_tasks: tasks.iter().map(|task| polls(task)).sum(),
             polls_of_body: polls(body),
         })
+    }
+
+    /// Returns how long the body and the tracked tasks have not been polled.
+    pub(crate) fn standstill(&self, body: &Task) -> Standstill {
+        let tasks = self.session.tasks(self.began.last_task);
+        let polled = tasks.iter().filter(|task| task.polls() > Some(1));
+        Standstill {
+            polls: body.polls().unwrap_or_default(),
+            body: body.idle(),
+            task: polled
+                .map(|task| (task.number, task.idle()))
+                .min_by_key(|(_, time)| *time),
+        }
+    }
+
+    /// Returns where the threads of the runtime are, without those of recorded work.
+    pub(crate) fn unseen_blocked(&self, threads: &ThreadCount) -> Vec<Blocked> {
+        let (tasks, blocking) = (self.session.tasks(0), self.session.blocking(0));
+        let recorded = tasks.iter().chain(&blocking);
+        let recorded: Vec<_> = recorded.map(|task| task.thread()).collect();
+        let unseen = threads.ids().into_iter();
+        let unseen = unseen.filter(|thread| !recorded.contains(thread));
+        let mut symbols = Symbols::default();
+        let looks = unseen.map(|thread| Blocked::at(thread, Duration::ZERO, &mut symbols));
+        looks.filter(Blocked::is_located).collect()
     }
 
     /// Returns the time of the runtime's clock. It stops only while the clock is paused.

@@ -65,7 +65,7 @@ fn listed(test: &RunningTest) -> Report {
 /// Returns whether everything in the report of a test that did not end waits for something that only
 /// a task can bring about.
 pub(crate) fn only_tasks_can_end(report: &Report) -> bool {
-    let (Verdict::Deadlocked { wait } | Verdict::Hung { wait, .. }) = report.verdict() else {
+    let Some(Verdict::Deadlocked { wait } | Verdict::Hung { wait, .. }) = report.ending() else {
         return false;
     };
     let mut waits = report.tasks().iter().map(LeakedTask::wait);

@@ -6,12 +6,15 @@ use crate::leak::check::scope::{Found, Scope};
 use crate::leak::report::Report;
 use crate::leak::report::findings::Findings;
 use crate::leak::report::leaked_thread::LeakedThread;
+use crate::trace::blocked::Blocked;
 
 /// The findings after the shutdown.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct PostShutdown {
     /// The number of blocking closures that are not recorded.
     pub(crate) blocking: usize,
+    /// Where their threads are, as far as it is known.
+    pub(crate) blocked: Vec<Blocked>,
     /// The leaked threads, if the test denies them.
     pub(crate) threads: Vec<LeakedThread>,
     /// Why threads could not be listed, if so.
@@ -53,6 +56,7 @@ impl PostShutdown {
         }
         if is_too_much || has_tasks {
             findings.unseen_blocking = blocking;
+            findings.unseen_blocked = self.blocked;
             findings.may_be_tasks = may_be_tasks;
         }
         findings.threads = self.threads;
@@ -65,6 +69,7 @@ impl PostShutdown {
         let may_be_tasks = self.may_be_tasks(report.unseen(), scope);
         report.amend(|findings| {
             findings.unseen_blocking = self.blocking;
+            findings.unseen_blocked = self.blocked;
             findings.may_be_tasks = may_be_tasks;
             findings.threads = self.threads;
             findings.threads_unknown = self.failed;

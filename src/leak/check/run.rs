@@ -124,6 +124,7 @@ fn run_if_possible<T>(
         timeout,
         on_hang: environment.on_hang(),
         stall: Mutex::default(),
+        standstill: OnceLock::new(),
         found: OnceLock::new(),
     });
     let watched = watchdog::watch(test.clone(), deadline)?;

@@ -114,7 +114,9 @@ impl Teardown<'_> {
     fn shut_down(self, runtime: CheckedRuntime, patience: Duration) -> PostShutdown {
         let begun = self.denied.as_ref().map(|_| Instant::now());
         runtime.shut_down(patience);
-        let blocking = self.test.scope.census.unseen_blocking(&self.test.threads);
+        let census = &self.test.scope.census;
+        let blocking = census.unseen_blocking(&self.test.threads);
+        let blocked = (blocking > 0).then(|| census.unseen_blocked(&self.test.threads));
         let threads = self.denied.zip(begun).map(|(threads, begun)| {
             let left = patience.saturating_sub(begun.elapsed());
             threads.left(left.max(SHUTDOWN))
@@ -125,6 +127,7 @@ impl Teardown<'_> {
         };
         PostShutdown {
             blocking,
+            blocked: blocked.unwrap_or_default(),
             threads,
             failed,
         }

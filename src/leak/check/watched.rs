@@ -15,9 +15,15 @@ use crate::leak::record::task::Task;
 use crate::leak::record::thread_count::ThreadCount;
 use crate::leak::render::emit::emit_past_runner;
 use crate::leak::report::Report;
+use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::role::Role;
+use crate::leak::report::standstill::Standstill;
+use crate::leak::report::verdict::Verdict;
 use crate::leak::settings::environment::OnHang;
 use crate::mutex::lock;
+use crate::trace::blocked::Blocked;
+use crate::trace::symbols::Symbols;
+use crate::trace::wait::Wait;
 
 /// A test whose body is running.
 pub(crate) struct RunningTest {
@@ -31,6 +37,8 @@ pub(crate) struct RunningTest {
     pub(crate) timeout: Duration,
     pub(crate) on_hang: OnHang,
     pub(crate) stall: Mutex<Stall>,
+    /// The last polls before the timeout, set before the probe at the timeout.
+    pub(crate) standstill: OnceLock<Standstill>,
     /// The preliminary report, set during the teardown.
     pub(crate) found: OnceLock<Report>,
 }
@@ -60,11 +68,21 @@ impl watchdog::Test for RunningTest {
     }
 
     fn probe(&self) {
+        _ = self.standstill();
         self.probe_all();
     }
 
     fn give_up(&self) {
         let report = self.scope.hung(&self.body, self.timeout);
+        let report = self.with_standstill(report);
+        let report = match report.ending() {
+            // An untracked task blocks the thread.
+            Some(Verdict::Hung {
+                wait: Wait::Unanswered,
+                ..
+            }) => self.with_test_thread(report),
+            _ => report,
+        };
         // A panic may be why the test hangs.
         let report = self.scope.with_panics_so_far(report);
         end(
@@ -98,6 +116,29 @@ impl RunningTest {
         if !self.body.is_unwakeable() {
             self.body.probe();
         }
+    }
+
+    /// Adds how long the test had made no progress at its timeout.
+    pub(crate) fn with_standstill(&self, report: Report) -> Report {
+        report.amend(|findings| findings.standstill = Some(self.standstill()))
+    }
+
+    fn standstill(&self) -> Standstill {
+        let look = || self.scope.census.standstill(&self.body);
+        *self.standstill.get_or_init(look)
+    }
+
+    /// Adds where the thread of the test is, unless a task says so.
+    fn with_test_thread(&self, report: Report) -> Report {
+        let is_blocked = |task: &LeakedTask| matches!(task.wait(), Wait::Blocks(_));
+        if report.tasks().iter().any(is_blocked) {
+            return report;
+        }
+        let thread = self.body.thread();
+        let blocked = Blocked::at(thread, Duration::ZERO, &mut Symbols::default());
+        report.amend(|findings| {
+            findings.test_thread = Some(blocked).filter(Blocked::is_located);
+        })
     }
 
     /// Returns whether enough checks in a row, this one included, saw no progress.
@@ -141,6 +182,7 @@ impl watchdog::Test for EndingTest {
             Some(report) => test.scope.with_shutdown_panics_so_far(report.clone()),
             None => test.scope.with_panics_so_far(test.scope.stuck()),
         };
+        let report = test.with_test_thread(report);
         let cause = "A leftover blocks the test's thread, while polled or dropped";
         end(&report, role, test.on_hang, cause);
     }
@@ -179,10 +221,10 @@ mod tests {
     use std::future::poll_fn;
     use std::panic::Location;
     use std::sync::{Arc, Mutex, OnceLock};
-    use std::task::Poll;
+    use std::task::{Context, Poll, Waker};
     use std::time::Duration;
 
-    use tokio::runtime::Builder;
+    use tokio::runtime::{Builder, Runtime};
     use tokio_test::{assert_pending, task};
 
     use super::{RunningTest, STALLED_CHECKS};
@@ -195,26 +237,32 @@ mod tests {
     use crate::leak::settings::environment::OnHang;
     use crate::leak::settings::rules::Rules;
 
-    /// Returns whether the watchdog probes a waiting test before its timeout.
-    fn is_probed(is_paused: bool) -> bool {
-        let mut builder = Builder::new_current_thread();
-        let runtime = builder.enable_time().start_paused(is_paused).build();
-        let handle = runtime.as_ref().unwrap().handle();
-        let session = Session::open(handle);
+    /// Returns a test that times out when the watchdog says so.
+    fn running(runtime: &Runtime) -> RunningTest {
+        let session = Session::open(runtime.handle());
         let place = Location::caller();
-        let body = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
-        let census = Census::of_all(session, handle.clone());
-        let test = RunningTest {
+        let census = Census::of_all(session, runtime.handle().clone());
+        RunningTest {
             scope: Scope::new(census, Rules::default(), false, None, place),
-            body: Arc::clone(&body),
+            body: Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread)),
             threads: Arc::default(),
             is_on_main: false,
             is_explored: false,
             timeout: Duration::MAX,
             on_hang: OnHang::Wait,
             stall: Mutex::default(),
+            standstill: OnceLock::new(),
             found: OnceLock::new(),
-        };
+        }
+    }
+
+    /// Returns whether the watchdog probes a waiting test before its timeout.
+    fn is_probed(is_paused: bool) -> bool {
+        let mut builder = Builder::new_current_thread();
+        let runtime = builder.enable_time().start_paused(is_paused).build();
+        let runtime = runtime.unwrap();
+        let test = running(&runtime);
+        let body = &test.body;
         let (mut held, mut kept) = (Held::new(), None);
         let pending = poll_fn(|context| {
             body.poll(context, &mut held, |context| {
@@ -231,6 +279,27 @@ mod tests {
         }
         test.check_progress();
         pending.is_woken()
+    }
+
+    #[test]
+    fn standstill_is_that_before_probe() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let test = running(&runtime);
+        let poll = |task: &Arc<Task>| {
+            let context = &mut Context::from_waker(Waker::noop());
+            let polled = task.poll(context, &mut Held::new(), |_| Poll::<()>::Pending);
+            assert!(polled.is_pending());
+        };
+        let session = Session::open(runtime.handle());
+        let task = session.begin(Kind::Tracked, None, Location::caller());
+        poll(&test.body);
+        (0..3).for_each(|_| poll(&task));
+        test.probe();
+        let before = test.standstill();
+        assert_eq!((before.polls, before.task.unwrap().0), (1, task.number));
+        poll(&test.body);
+        poll(&test.body);
+        assert_eq!(test.standstill().polls, 1);
     }
 
     #[test]

@@ -125,6 +125,8 @@ struct Progress {
     /// When the current poll, or the closure, began: nanoseconds since the spawn, plus 1. Zero
     /// outside polls.
     poll_began: AtomicU64,
+    /// When the last poll began that no probe caused, as `poll_began`. Zero if there was none.
+    last_poll: AtomicU64,
     /// The thread of the last poll, or of the closure until it returns.
     thread: AtomicU32,
     /// Whether the next poll records where the task waits.
@@ -363,6 +365,8 @@ impl Task {
         let _polled = Polled(progress);
         // Loads first: a swap costs more, and nearly no poll is probed.
         if !progress.is_probed.load(Relaxed) || !progress.is_probed.swap(false, Relaxed) {
+            let began = progress.poll_began.load(Relaxed);
+            progress.last_poll.store(began, Relaxed);
             let polled = self.enter(|| poll(context));
             // Helpers and the body are always in flight: they would count as overlap with
             // everything.
@@ -491,6 +495,13 @@ impl Task {
         self.progress.thread.load(Relaxed)
     }
 
+    /// Returns the time since the last poll that no probe caused, or since the spawn.
+    pub(crate) fn idle(&self) -> Duration {
+        let last = self.progress.last_poll.load(Relaxed).saturating_sub(1);
+        let time = self.spawned.elapsed();
+        time.saturating_sub(Duration::from_nanos(last))
+    }
+
     /// Returns the number of polls, or `None` for an untracked task.
     pub(crate) fn polls(&self) -> Option<usize> {
         (self.kind != Kind::Hooked).then(|| self.progress.polls.load(Relaxed))
@@ -559,12 +570,30 @@ mod tests {
     use std::sync::Arc;
     use std::task::{Context, Poll, Wake, Waker};
 
-    use super::{Kind, Spawner, Task};
+    use super::{Kind, Relaxed, Spawner, Task};
     use crate::leak::record::probe::Held;
 
     struct Silent;
     impl Wake for Silent {
         fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn probe_is_no_progress() {
+        let task = Task::new(1, Kind::Tracked, None, Location::caller(), Spawner::Thread);
+        let task = Arc::new(task);
+        let poll = || {
+            let context = &mut Context::from_waker(Waker::noop());
+            let polled = task.poll(context, &mut Held::new(), |_| Poll::<()>::Pending);
+            assert!(polled.is_pending());
+            task.progress.last_poll.load(Relaxed)
+        };
+        let first = poll();
+        let second = poll();
+        assert!(0 < first && first < second);
+        task.probe();
+        assert_eq!(poll(), second);
+        assert!(second < poll());
     }
 
     #[test]

@@ -59,4 +59,9 @@ impl ThreadCount {
         let unknown = iter::repeat_n(None, unlisted);
         stats.map(Result::ok).chain(unknown).collect()
     }
+
+    /// Returns the kernel's ids of the threads.
+    pub(crate) fn ids(&self) -> Vec<Id> {
+        self.threads.alive().iter().copied().collect()
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::leak::render::blocking;
 use crate::leak::report::Report;
@@ -52,7 +53,7 @@ fn advice(report: &Report) -> Vec<Advice> {
 fn advice_on(kind: &Verdict, report: &Report) -> Option<Advice> {
     match kind {
         Verdict::Deadlocked { wait } => Some(deadlocked(report, wait)),
-        Verdict::Hung { wait, .. } => Some(hung(report, wait)),
+        Verdict::Hung { timeout, wait } => Some(hung(report, wait, *timeout)),
         Verdict::Late { .. } => Some(late(report)),
         Verdict::Stuck => Some(stuck(report)),
         Verdict::Panicked => Some(panicked(report)),
@@ -128,7 +129,7 @@ const ANSWER: &str = "if a thread or another runtime sends the answer: do not pa
 
 const NEVER_HAPPENS: &str = "The test is waiting for something that never happens.";
 
-fn hung(report: &Report, wait: &Wait) -> Advice {
+fn hung(report: &Report, wait: &Wait, timeout: Duration) -> Advice {
     match wait {
         Wait::Blocks(blocked) => Advice {
             why: "A timeout cannot cancel a body that blocks its thread.",
@@ -162,22 +163,50 @@ fn hung(report: &Report, wait: &Wait) -> Advice {
                 }
             },
         },
-        Wait::At(_) | Wait::Unstarted | Wait::Unanswered | Wait::Unknown => Advice {
-            why: NEVER_HAPPENS,
-            steps: {
-                let reacquired = reacquired_lock(report);
-                let is_reacquired = reacquired.is_some();
-                let mut steps = vec![reacquired.unwrap_or_else(|| end_of_wait(report, wait))];
-                if is_reacquired || waits_on(wait, LOCKS) {
-                    steps.push(KEPT_FUTURE.to_owned());
-                }
-                if !is_reacquired {
-                    steps.push(more_time(report));
-                }
-                steps
-            },
-        },
+        Wait::At(_) | Wait::Unstarted | Wait::Unanswered | Wait::Unknown => {
+            if let Some(step) = reacquired_lock(report) {
+                return Advice {
+                    why: NEVER_HAPPENS,
+                    steps: vec![step, KEPT_FUTURE.to_owned()],
+                };
+            }
+            if let Some(step) = unblock_task(report) {
+                return Advice {
+                    why: "A thread that is blocked polls no other task.",
+                    steps: vec![step, more_time(report)],
+                };
+            }
+            let standstill = report.findings().standstill;
+            if standstill.is_some_and(|standstill| standstill.progress(timeout).is_some()) {
+                return Advice {
+                    why: "The test still made progress when its timeout passed.",
+                    steps: vec![more_time(report), end_of_wait(report, wait)],
+                };
+            }
+            let mut steps = vec![end_of_wait(report, wait)];
+            if waits_on(wait, LOCKS) {
+                steps.push(KEPT_FUTURE.to_owned());
+            }
+            steps.push(more_time(report));
+            Advice {
+                why: NEVER_HAPPENS,
+                steps,
+            }
+        }
     }
+}
+
+/// What to do about a task that blocks a thread, if one does.
+fn unblock_task(report: &Report) -> Option<String> {
+    let blocks = |task: &LeakedTask| matches!(task.wait(), Wait::Blocks(_));
+    let Some(tasks) = labels(report, blocks) else {
+        let blocked = report.findings().test_thread.as_ref();
+        return blocked.map(|blocked| unblock(blocked.by()).to_owned());
+    };
+    let unblock = unblock(alike(blockers(report)));
+    Some(format!(
+        "a task that blocks its thread ({tasks}): {unblock}"
+    ))
 }
 
 /// Returns advice on how to end a wait, based on the awaited future.
@@ -191,6 +220,10 @@ fn end_of_wait(report: &Report, wait: &Wait) -> String {
             }
         };
     } else if waits_on(wait, TASKS) && blocking::total(report.findings()) > 0 {
+        let findings = report.findings();
+        if findings.may_be_tasks == blocking::total(findings) {
+            return unblock(closure_blocker(report)).to_owned();
+        }
         let how = let_return(closure_blocker(report));
         return format!("make the `spawn_blocking` closure return: {how}");
     } else if waits_on(wait, TASKS) {
@@ -286,10 +319,11 @@ fn let_return(by: Blocker) -> &'static str {
     }
 }
 
-/// What the tracked closures of a report are blocked by.
+/// What the closures of a report are blocked by.
 fn closure_blocker(report: &Report) -> Blocker {
     let blocked = report.blocking().iter().filter_map(BlockingWork::blocked);
-    alike(blocked.map(Blocked::by))
+    let unseen = report.findings().unseen_blocked.iter();
+    alike(blocked.chain(unseen).map(Blocked::by))
 }
 
 fn more_time(report: &Report) -> String {
@@ -305,14 +339,7 @@ fn late(report: &Report) -> Advice {
 }
 
 fn stuck(report: &Report) -> Advice {
-    let blocks = labels(report, |task| matches!(task.wait(), Wait::Blocks(_)));
-    let unblock = match blocks {
-        Some(blocks) => {
-            let unblock = unblock(alike(blockers(report)));
-            format!("a task that blocks its thread ({blocks}): {unblock}")
-        }
-        None => UNBLOCK.to_owned(),
-    };
+    let unblock = unblock_task(report).unwrap_or_else(|| UNBLOCK.to_owned());
     Advice {
         why: "",
         steps: vec![

@@ -8,6 +8,7 @@ use crate::leak::report::Report;
 use crate::leak::report::blocking_work::BlockingWork;
 use crate::leak::report::findings::Findings;
 use crate::leak::report::verdict::Verdict;
+use crate::trace::blocked::Blocked;
 use crate::wording::{Age, count};
 
 /// Counts the closures in a report, tracked or not.
@@ -39,12 +40,13 @@ pub(crate) fn write_section(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt:
     }
     let and = if groups.is_empty() { "" } else { "and " };
     write!(f, "\n  {and}{}", count(unseen, "untracked closure"))?;
-    match findings.may_be_tasks {
-        0 => Ok(()),
-        _ => f.write_str(
+    if findings.may_be_tasks > 0 {
+        f.write_str(
             "\n     (inferred from a thread that did not stop: a task may block it instead)",
-        ),
+        )?;
     }
+    let groups = groups::of_blocked(&findings.unseen_blocked);
+    groups::write(f, &groups, write_blocked, " elsewhere")
 }
 
 /// Writes a group of equal closures, with the age of the oldest.
@@ -59,10 +61,17 @@ pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&BlockingWork]) -
     } else {
         write!(f, "\n     running for {age}")?;
         match first.blocked() {
-            Some(blocked) if blocked.is_known() => {
-                write!(f, "\n     {}", blocked.to_string().replace('\n', "\n     "))
-            }
+            Some(blocked) if blocked.is_known() => write_blocked(f, &[blocked]),
             _ => Ok(()),
         }
+    }
+}
+
+/// Writes where threads are that are all at the same place.
+fn write_blocked(f: &mut fmt::Formatter<'_>, group: &[&Blocked]) -> fmt::Result {
+    let blocked = group[0].to_string().replace('\n', "\n     ");
+    match group.len() {
+        1 => write!(f, "\n     {blocked}"),
+        number => write!(f, "\n     {number} threads {blocked}"),
     }
 }

@@ -10,6 +10,7 @@ use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::leaked_thread::LeakedThread;
 use crate::leak::report::lock_state::LockState;
 use crate::leak::report::task_panic::TaskPanic;
+use crate::trace::blocked::Blocked;
 use crate::wording::LISTED;
 
 /// Equal findings, at least one.
@@ -40,10 +41,19 @@ pub(crate) fn of_panics(panics: &[TaskPanic]) -> Vec<Group<'_, TaskPanic>> {
 /// Groups closures that differ only in numbers and ages, the oldest first.
 pub(crate) fn of_blocking(blocking: &[BlockingWork]) -> Vec<Group<'_, BlockingWork>> {
     by(blocking, |work| {
-        let blocked = work.blocked();
-        let blocked = blocked.map(|blocked| (blocked.calls(), blocked.inside(), blocked.by()));
+        let blocked = work.blocked().map(place_of);
         (work.place(), work.is_queued(), work.spawned_by(), blocked)
     })
+}
+
+/// Groups threads by the place where they are blocked.
+pub(crate) fn of_blocked(blocked: &[Blocked]) -> Vec<Group<'_, Blocked>> {
+    by(blocked, place_of)
+}
+
+/// Everything but the time.
+fn place_of(blocked: &Blocked) -> impl Eq + Hash {
+    (blocked.calls(), blocked.inside(), blocked.by())
 }
 
 /// Groups locks that differ only in times, the one acquired first before others.

@@ -85,10 +85,10 @@
 //! | `unseen_tasks` | untracked tasks: only their number is known | |
 //! | `panic` | a task that panicked | `numbers`, `name`, `background`, `called_at`, `spawned_by`, `blocking`, `panicked_at`, `message` |
 //! | `blocking` | a `spawn_blocking` closure that has not returned | `numbers`, `queued`, `spawned_by`, `blocked_at`, `age_ms` |
-//! | `unseen_blocking` | untracked closures: only their number is known | `may_be_tasks` |
+//! | `unseen_blocking` | untracked closures | `may_be_tasks`, `blocked_at` |
 //! | `thread` | a leaked thread of a test that denies them | `name` |
 //! | `lock` | a `straggler::Lock` still held, or in use if the test hangs | `held_by`, `held_ms`, `waiters` |
-//! | `hang` | the body did not end | `timeout_ms`, `waits_for` |
+//! | `hang` | the body did not end | `timeout_ms`, `body_polls`, `idle_ms`, `waits_for` |
 //! | `deadlock` | the body cannot end | `waits_for` |
 //! | `late` | the body ended too late | `timeout_ms`, `took_ms` |
 //! | `stuck` | the test cannot end | |
@@ -108,12 +108,14 @@
 //! | `may_be_tasks` | how many of the closures may be tasks that block their threads |
 //! | `called_at` | your call behind a dependency's spawn: `function`, `file`, `line`, `column`; or `null` |
 //! | `spawned_by` | the chain of spawners, the direct one first: a list of objects with `by` |
-//! | `blocked_at` | where the closure is: a [place](#a-wait); or `null` |
+//! | `blocked_at` | where the closure is: a [place](#a-wait), or `null`; a list of them for `unseen_blocking` |
 //! | `age_ms` | milliseconds since the oldest spawn |
 //! | `polls` | an object with `least` and `most`, without the polls that trace; or `null` |
 //! | `panicked_at` | the place of the panic: `file`, `line`, `column`; or `null` |
 //! | `message` | the panic, error or reason; `null` if the payload is not a string |
 //! | `timeout_ms`, `took_ms` | the timeout, and the time the body took, in milliseconds |
+//! | `body_polls` | how often the body was polled, or `null` |
+//! | `idle_ms` | milliseconds from the last poll of the body or a tracked task to the timeout, or `null` |
 //! | `held_by` | the holder, an object with `by`; `null` outside the test, or if the lock was handed on |
 //! | `held_ms` | milliseconds since the acquisition, or `null` |
 //! | `waiters` | the longest wait first: `file`, `line`, `column`, `waits_by` (as `held_by`), `waiting_ms` |
@@ -296,6 +298,7 @@ enum What<'a> {
     },
     UnseenBlocking {
         may_be_tasks: usize,
+        blocked_at: Vec<WaitsAt<'a>>,
     },
     Thread {
         name: Option<&'a str>,
@@ -309,6 +312,8 @@ enum What<'a> {
     },
     Hang {
         timeout_ms: u64,
+        body_polls: Option<usize>,
+        idle_ms: Option<u64>,
         waits_for: WaitsFor<'a>,
     },
     Deadlock {
@@ -482,8 +487,12 @@ impl<'a> Finding<'a> {
             find(place, alike.len(), What::blocking(&alike));
         }
         if report.unseen_blocking() > 0 {
-            let may_be_tasks = report.findings().may_be_tasks;
-            let what = What::UnseenBlocking { may_be_tasks };
+            let findings = report.findings();
+            let blocked = findings.unseen_blocked.iter();
+            let what = What::UnseenBlocking {
+                may_be_tasks: findings.may_be_tasks,
+                blocked_at: listed(blocked.filter_map(WaitsAt::of_blocked)).0,
+            };
             find(None, report.unseen_blocking(), what);
         }
         for alike in groups::of_locks(report.locks()) {
@@ -507,7 +516,7 @@ impl<'a> Finding<'a> {
 /// Returns the value of `verdict`, and the finding about the test itself if there is one.
 fn of_found<'a>(found: &Found<'a>) -> (&'static str, Option<What<'a>>) {
     match *found {
-        Found::Report(report) => (word(report.verdict()), of_test(report.on_test())),
+        Found::Report(report) => (word(report.verdict()), of_test(report)),
         Found::BodyPanic { message, at, .. } => {
             let panicked_at = at.map(|place| At::new(Some(place)));
             let panic = What::BodyPanic {
@@ -543,8 +552,9 @@ fn word(verdict: &Verdict) -> &'static str {
 }
 
 /// Returns the finding about the test itself, if the verdict is one.
-fn of_test(verdict: &Verdict) -> Option<What<'_>> {
-    Some(match verdict {
+fn of_test(report: &Report) -> Option<What<'_>> {
+    let standstill = report.findings().standstill;
+    Some(match report.on_test() {
         Verdict::Panicked
         | Verdict::Leaked
         | Verdict::BlockingLeaked
@@ -552,6 +562,8 @@ fn of_test(verdict: &Verdict) -> Option<What<'_>> {
         | Verdict::ThreadsLeaked => return None,
         Verdict::Hung { timeout, wait } => What::Hang {
             timeout_ms: milliseconds(*timeout),
+            body_polls: standstill.map(|standstill| standstill.polls),
+            idle_ms: standstill.map(|standstill| milliseconds(standstill.time())),
             waits_for: wait.into(),
         },
         Verdict::Deadlocked { wait } => What::Deadlock {

@@ -1,15 +1,18 @@
 //! The text of a report: what is wrong, where, and what to do.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::leak::render::advice::write_advice;
 use crate::leak::render::tasks::write_tasks;
 use crate::leak::render::{blocking, locks, notes, tasks, threads};
 use crate::leak::report::Report;
 use crate::leak::report::findings::Findings;
+use crate::leak::report::standstill::{Progress, Standstill};
 use crate::leak::report::task_panic::TaskPanic;
 use crate::leak::report::verdict::Verdict;
-use crate::wording::{Age, count, is_or_are};
+use crate::trace::wait::Wait;
+use crate::wording::{Age, count, is_or_are, polled};
 
 /// How many places the note after a panic lists.
 const LISTED_AFTER_PANIC: usize = 5;
@@ -33,6 +36,7 @@ impl fmt::Display for Report {
         blocking::write_section(f, self)?;
         locks::write_section(f, self)?;
         threads::write_section(f, self)?;
+        write_test_thread(f, findings)?;
         f.write_str("\n")?;
         notes::write_notes(f, self)?;
         write_advice(f, self)
@@ -205,14 +209,62 @@ pub(crate) fn ending(verdict: &Verdict, test: &str) -> String {
     }
 }
 
-/// Writes where the body waits, if the test was given up.
+/// Writes where the body waits, if the test was given up, and how long it had made no progress.
 fn write_body(f: &mut fmt::Formatter<'_>, report: &Report, body: &str) -> fmt::Result {
-    match report.ending() {
-        Some(Verdict::Hung { wait, .. } | Verdict::Deadlocked { wait }) => {
-            let wait = wait.to_string().replace('\n', "\n  ");
-            write!(f, "\n\n  {body} {wait}")
+    let Some(ending @ (Verdict::Hung { wait, .. } | Verdict::Deadlocked { wait })) =
+        report.ending()
+    else {
+        return Ok(());
+    };
+    let waits = wait.to_string().replace('\n', "\n  ");
+    write!(f, "\n\n  {body} {waits}")?;
+    let Verdict::Hung { timeout, wait } = ending else {
+        return Ok(());
+    };
+    match report.findings().standstill {
+        // The line above says how long its poll has been running.
+        Some(standstill) if !matches!(wait, Wait::Blocks(_)) => {
+            write_standstill(f, standstill, *timeout)
         }
         _ => Ok(()),
+    }
+}
+
+fn write_standstill(
+    f: &mut fmt::Formatter<'_>,
+    standstill: Standstill,
+    timeout: Duration,
+) -> fmt::Result {
+    let polled = polled(standstill.polls);
+    let before = |time: Duration| format!("{} before the timeout", Age(time));
+    let of_body = before(standstill.body);
+    match standstill.progress(timeout) {
+        Some(Progress::Body) => {
+            write!(f, "\n  it still makes progress: {polled}, last {of_body}")
+        }
+        Some(Progress::Task { number, since }) => write!(
+            f,
+            "\n  it was last polled {of_body}, but task #{number} still makes progress: last polled {}",
+            before(since),
+        ),
+        None => {
+            let time = Age(standstill.time());
+            write!(
+                f,
+                "\n  it made no progress for {time} before the timeout: {polled}"
+            )
+        }
+    }
+}
+
+/// Writes where the thread of the test is, if no task above says so.
+fn write_test_thread(f: &mut fmt::Formatter<'_>, findings: &Findings) -> fmt::Result {
+    match &findings.test_thread {
+        Some(blocked) => {
+            let place = blocked.to_string().replace('\n', "\n  ");
+            write!(f, "\n\nthe thread of the test is blocked\n\n  {place}")
+        }
+        None => Ok(()),
     }
 }
 
@@ -279,5 +331,54 @@ impl fmt::Display for AfterPanic<'_> {
             0 => Ok(()),
             more => write!(f, "\n  and at {}", count(more, "more place")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+    use std::time::Duration;
+
+    use crate::leak::report::Report;
+    use crate::leak::report::findings::{Ending, Findings};
+    use crate::leak::report::standstill::Standstill;
+    use crate::trace::wait::Wait;
+
+    /// The report of a test that timed out after a minute, from the line on its progress on.
+    fn hung(polls: usize, body: Duration, task: Option<(usize, Duration)>) -> String {
+        let findings = Findings {
+            standstill: Some(Standstill { polls, body, task }),
+            ..Findings::none(None, Location::caller())
+        };
+        let ending = Ending::Hung {
+            timeout: Duration::from_secs(60),
+            wait: Wait::At(Vec::new()),
+        };
+        let text = Report::of_ending(ending, findings).to_string();
+        let (_, said) = text.split_once("\n\n  it ").unwrap();
+        said.to_owned()
+    }
+
+    #[test]
+    fn hang_tells_progress_from_standstill() {
+        let (recent, old) = (Duration::from_millis(2), Duration::from_secs(58));
+        let said = hung(41_203, recent, None);
+        let progress = "it still makes progress: polled 41203 times, last 2ms before the timeout\n";
+        assert!(said.contains(progress), "{said}");
+        let advice = "still made progress when its timeout passed. What to do:\n  if it only needs more time";
+        assert!(said.contains(advice), "{said}");
+
+        let said = hung(1, old, Some((3, recent)));
+        let progress = "it was last polled 58s before the timeout, but task #3 still makes progress: \
+                        last polled 2ms before the timeout\n";
+        assert!(said.contains(progress), "{said}");
+
+        let said = hung(3, old, Some((3, old + recent)));
+        let standstill = "it made no progress for 58s before the timeout: polled 3 times\n";
+        assert!(said.contains(standstill), "{said}");
+        assert!(
+            said.contains("waiting for something that never happens"),
+            "{said}"
+        );
     }
 }

@@ -7,8 +7,10 @@ use crate::leak::report::blocking_work::BlockingWork;
 use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::leaked_thread::LeakedThread;
 use crate::leak::report::lock_state::LockState;
+use crate::leak::report::standstill::Standstill;
 use crate::leak::report::task_panic::TaskPanic;
 use crate::leak::settings::rules::Rules;
+use crate::trace::blocked::Blocked;
 use crate::trace::wait::Wait;
 
 /// Everything a leak check found.
@@ -18,6 +20,10 @@ pub(crate) struct Findings {
     pub(crate) place: &'static Location<'static>,
     /// `None` if the body ended by itself and in time.
     pub(crate) ending: Option<Ending>,
+    /// The last polls before the timeout of a test that hung.
+    pub(crate) standstill: Option<Standstill>,
+    /// Where the thread of the test is, if something blocks it that no other finding locates.
+    pub(crate) test_thread: Option<Blocked>,
     pub(crate) tasks: Vec<LeakedTask>,
     /// Untracked tasks.
     pub(crate) unseen: usize,
@@ -34,6 +40,8 @@ pub(crate) struct Findings {
     pub(crate) blocking: Vec<BlockingWork>,
     /// Untracked closures, counted by the runtime's threads that did not stop.
     pub(crate) unseen_blocking: usize,
+    /// Where those threads are, as far as it is known.
+    pub(crate) unseen_blocked: Vec<Blocked>,
     /// How many of `unseen_blocking` may be tasks that block a worker. `unseen` counts those too.
     pub(crate) may_be_tasks: usize,
     pub(crate) threads: Vec<LeakedThread>,
@@ -60,6 +68,8 @@ impl Findings {
             test,
             place,
             ending: None,
+            standstill: None,
+            test_thread: None,
             tasks: Vec::new(),
             unseen: 0,
             has_tracked: false,
@@ -69,6 +79,7 @@ impl Findings {
             panics_at_shutdown: 0,
             blocking: Vec::new(),
             unseen_blocking: 0,
+            unseen_blocked: Vec::new(),
             may_be_tasks: 0,
             threads: Vec::new(),
             threads_unknown: None,

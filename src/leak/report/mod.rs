@@ -8,6 +8,7 @@ pub(crate) mod leaked_thread;
 pub(crate) mod lock_state;
 pub(crate) mod role;
 pub(crate) mod spawned_by;
+pub(crate) mod standstill;
 pub(crate) mod task_panic;
 pub(crate) mod verdict;
 

@@ -16,7 +16,10 @@ pub(crate) const GRACE: Duration = Duration::from_millis(500);
 
 /// The default timeout of a body. Few tests take a tenth of it, while a test runner without a
 /// timeout waits forever.
-const TIMEOUT: Duration = Duration::from_secs(60);
+///
+/// It is not round: a test that waits for a minute on purpose, or for a timeout of its own, must not
+/// race it. It also ends before a runner that gives up after 75, 90 or 120 seconds.
+const TIMEOUT: Duration = Duration::from_secs(73);
 
 /// The settings of one check.
 #[derive(Clone, Debug)]
@@ -72,5 +75,20 @@ impl Default for Settings {
             is_explored: false,
             notes_rules: true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TIMEOUT;
+
+    #[test]
+    fn default_timeout_is_no_round_number() {
+        let seconds = TIMEOUT.as_secs();
+        assert!([2, 3, 5].iter().all(|round| seconds % round != 0));
+        assert!(
+            seconds > 60 + 10,
+            "a test that waits for a minute has time to end"
+        );
     }
 }
