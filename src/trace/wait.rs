@@ -174,6 +174,37 @@ impl Wait {
     }
 }
 
+/// A timer that ends a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timer {
+    /// The task ends by itself soon after, unless it waits for something else then.
+    Timeout,
+    /// The task may sleep once, or in a loop.
+    Sleep,
+    /// The task loops.
+    Interval,
+}
+
+impl Wait {
+    /// Returns the timer that ends the wait, if one does.
+    pub(crate) fn timer(&self) -> Option<Timer> {
+        let Self::At(places) = self else {
+            return None;
+        };
+        let timers = [
+            ("tokio::time::interval::", Timer::Interval),
+            ("tokio::time::timeout::", Timer::Timeout),
+            ("tokio::time::", Timer::Sleep),
+        ];
+        let is_on = |path: &str| {
+            let mut awaited = places.iter().filter_map(WaitPlace::on);
+            awaited.any(|on| on.starts_with(path))
+        };
+        let mut timers = timers.into_iter();
+        timers.find_map(|(path, timer)| is_on(path).then_some(timer))
+    }
+}
+
 impl fmt::Display for WaitPlace {
     /// Writes the innermost call first, and each outer one on its own line below.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

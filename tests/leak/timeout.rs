@@ -223,3 +223,26 @@ fn clean_up_spawned_in_drop_ends_after_late_body() {
     ));
     assert_eq!(cleaned.load(SeqCst), 2);
 }
+
+#[test]
+fn timed_out_body_advised_by_its_timer() {
+    let advice = |body: Pin<Box<dyn Future<Output = ()>>>| {
+        let report = LeakCheck::new().timeout(SHORT).run(body).unwrap_err();
+        let text = report.to_string();
+        let why = "a timer that fires after its timeout. What to do:\n  ";
+        let (_, steps) = text.split_once(why).expect(&text);
+        steps.lines().next().unwrap().to_owned()
+    };
+    let long = Duration::from_secs(3600);
+    let timeout = advice(Box::pin(async move {
+        _ = tokio::time::timeout(long, pending::<()>()).await;
+    }));
+    assert!(timeout.starts_with("shorten the `timeout`"), "{timeout}");
+    let sleep = advice(Box::pin(async move { tokio::time::sleep(long).await }));
+    assert!(sleep.starts_with("shorten the sleep"), "{sleep}");
+    let interval = advice(Box::pin(async move {
+        let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + long, long);
+        interval.tick().await;
+    }));
+    assert!(interval.starts_with("end the loop"), "{interval}");
+}

@@ -76,6 +76,11 @@ fn spawn_chain() {
 }
 
 #[test]
+fn timers() {
+    check("timers");
+}
+
+#[test]
 fn paused_clock() {
     check("paused_clock");
 }

@@ -320,3 +320,18 @@ mod of_unit_tests {
         tokio::spawn(wait_for_an_answer());
     }
 }
+
+#[straggler::test(grace = "20ms")]
+#[ignore = "fails on purpose"]
+async fn timers() {
+    const LONG: Duration = Duration::from_secs(3600);
+
+    tokio::spawn(async { tokio::time::timeout(LONG, wait_for_an_answer()).await });
+    tokio::spawn(async { tokio::time::sleep(LONG).await });
+    tokio::spawn(async {
+        let mut interval = tokio::time::interval(LONG);
+        loop {
+            interval.tick().await;
+        }
+    });
+}

@@ -55,7 +55,7 @@ impl Teardown<'_> {
         mut body: Body<'_, T>,
         grace: Duration,
     ) -> (Report, Option<T>) {
-        let _watched = self.watch(grace.saturating_add(FINDING_LINES));
+        let watched = self.watch(grace.saturating_add(FINDING_LINES));
         let scope = &self.test.scope;
         let (report, output) = given_up.report(&runtime, self.test);
         // Later panics come from dropping the body and what is left.
@@ -73,7 +73,7 @@ impl Teardown<'_> {
             discard(panic);
         }
         let rest_of_grace = grace.saturating_sub(begun.elapsed());
-        let shutdown = self.shut_down(runtime, rest_of_grace.max(SHUTDOWN));
+        let shutdown = self.shut_down(runtime, rest_of_grace.max(SHUTDOWN), watched);
         let report = shutdown.amend(report, scope);
         let report = report.amend(|findings| scope.add_panics_at_shutdown(findings));
         (report, output)
@@ -90,7 +90,7 @@ impl Teardown<'_> {
         let scope = &self.test.scope;
         let clean = scope.end_if_clean();
         let is_clean = clean.is_some();
-        let _watched = (!is_clean).then(|| self.watch(grace));
+        let watched = (!is_clean).then(|| self.watch(grace)).flatten();
         let found = match clean {
             Some(found) => Ok(found),
             None => contain(|| runtime.block_on(scope.end(grace))),
@@ -106,14 +106,21 @@ impl Teardown<'_> {
             _ = self.test.found.set(report);
         }
         let rest_of_grace = grace.saturating_sub(begun.elapsed());
-        let shutdown = self.shut_down(runtime, rest_of_grace.max(SHUTDOWN));
+        let shutdown = self.shut_down(runtime, rest_of_grace.max(SHUTDOWN), watched);
         found.map(|found| shutdown.add_to(found, scope))
     }
 
     /// Shuts the runtime down, waits at most `patience` for its threads, and returns what still runs.
-    fn shut_down(self, runtime: CheckedRuntime, patience: Duration) -> PostShutdown {
+    fn shut_down(
+        self,
+        runtime: CheckedRuntime,
+        patience: Duration,
+        watched: Option<Watched>,
+    ) -> PostShutdown {
         let begun = self.denied.as_ref().map(|_| Instant::now());
         runtime.shut_down(patience);
+        // Nothing can hang any more, and finding lines may take long on a busy machine.
+        drop(watched);
         let census = &self.test.scope.census;
         let blocking = census.unseen_blocking(&self.test.threads);
         let blocked = (blocking > 0).then(|| census.unseen_blocked(&self.test.threads));

@@ -16,7 +16,7 @@ use crate::leak::report::verdict::Verdict;
 use crate::trace::blocked::{Blocked, Blocker};
 use crate::trace::place::Place;
 use crate::trace::symbols::Call;
-use crate::trace::wait::Wait;
+use crate::trace::wait::{Timer, Wait};
 use crate::wording::{NAME, cut};
 
 /// How many tasks one step names.
@@ -183,13 +183,19 @@ fn hung(report: &Report, wait: &Wait, timeout: Duration) -> Advice {
                     steps: vec![more_time(report), end_of_wait(report, wait)],
                 };
             }
+            let others = [LOCKS, TASKS, CHANNELS];
+            let is_timed = wait.timer().is_some() && !others.iter().any(|on| waits_on(wait, on));
             let mut steps = vec![end_of_wait(report, wait)];
             if waits_on(wait, LOCKS) {
                 steps.push(KEPT_FUTURE.to_owned());
             }
             steps.push(more_time(report));
             Advice {
-                why: NEVER_HAPPENS,
+                why: if is_timed {
+                    "The test is waiting for a timer that fires after its timeout."
+                } else {
+                    NEVER_HAPPENS
+                },
                 steps,
             }
         }
@@ -230,8 +236,14 @@ fn end_of_wait(report: &Report, wait: &Wait) -> String {
         "make the awaited task finish, or `abort()` it before awaiting it"
     } else if waits_on(wait, CHANNELS) {
         "use or drop the other end of the channel on every path, also when an earlier step fails"
-    } else if waits_on(wait, TIMERS) {
-        "shorten the sleep or interval that it awaits"
+    } else if let Some(timer) = wait.timer() {
+        match timer {
+            Timer::Timeout => "shorten the `timeout` that it awaits: it outlasts that of the test",
+            Timer::Sleep => {
+                "shorten the sleep that it awaits, or pause the clock: `start_paused = true`"
+            }
+            Timer::Interval => "end the loop over the interval that it awaits",
+        }
     } else {
         "make the awaited event happen on every path, also when an earlier step fails"
     };
@@ -241,7 +253,6 @@ fn end_of_wait(report: &Report, wait: &Wait) -> String {
 const LOCKS: &[&str] = &["straggler::Lock", "::mutex::", "::rwlock::", "semaphore"];
 const TASKS: &[&str] = &["::task::join", "::join_set::"];
 const CHANNELS: &[&str] = &["::oneshot::", "::mpsc::", "::broadcast::", "::watch::"];
-const TIMERS: &[&str] = &["tokio::time::"];
 
 /// Whether one of the awaited things has one of these in its path.
 fn waits_on(wait: &Wait, paths: &[&str]) -> bool {
@@ -378,11 +389,9 @@ fn leaked(report: &Report) -> Advice {
         let first = if report.findings().has_tracked { 0 } else { 1 };
         steps.insert(first, of_dependency.to_owned());
     }
-    let sleeps = |task: &LeakedTask| can_abort(task) && waits_on(task.wait(), TIMERS);
-    if let Some(tasks) = labels(report, sleeps) {
-        steps.push(format!(
-            "a task that sleeps in a loop ({tasks}): cancel it with a `CancellationToken`, and await it"
-        ));
+    for timer in [Timer::Timeout, Timer::Sleep, Timer::Interval] {
+        let waits = |task: &LeakedTask| can_abort(task) && task.wait().timer() == Some(timer);
+        steps.extend(labels(report, waits).map(|tasks| outlast(report, timer, &tasks)));
     }
     let blocks = |task: &LeakedTask| is_blocked(task) && !task.is_background();
     if let Some(tasks) = labels(report, blocks) {
@@ -404,6 +413,11 @@ fn leaked(report: &Report) -> Advice {
             "a task of a dependency ({tasks}): shut down the client, server or pool{at}, and await \
              that"
         ));
+        // Where it waits is often unknown: a driver of connections may end a little later.
+        let setting = setting(report, "grace = \"..\"", "grace(..)");
+        steps.push(format!(
+            "if it ends by itself a little later, or has nothing to shut it down: {setting}"
+        ));
     }
     if let Some(tasks) = labels(report, LeakedTask::is_background) {
         steps.push(format!(
@@ -422,6 +436,28 @@ fn leaked(report: &Report) -> Advice {
     Advice {
         why: "A task that outlives its test can disturb the next one.",
         steps,
+    }
+}
+
+/// What to do about tasks that wait for a timer: only those without a loop end by themselves.
+fn outlast(report: &Report, timer: Timer, tasks: &str) -> String {
+    let wait = if report.clock_stood_still() {
+        "await it, and the paused clock advances that far".to_owned()
+    } else {
+        let setting = setting(report, "grace = \"..\"", "grace(..)");
+        format!("await it, or give it that long: {setting}")
+    };
+    match timer {
+        Timer::Timeout => {
+            format!("a task inside a `timeout` ({tasks}) ends by itself when that is over: {wait}")
+        }
+        Timer::Sleep => format!(
+            "a task that sleeps ({tasks}): cancel it with a `CancellationToken` if it loops. Otherwise it \
+             ends by itself: {wait}"
+        ),
+        Timer::Interval => format!(
+            "a task that wakes at an interval ({tasks}): cancel it with a `CancellationToken`, and await it"
+        ),
     }
 }
 
