@@ -26,7 +26,7 @@ pub(crate) struct Cargo<'a> {
 /// A call of cargo that failed.
 #[derive(Debug, Error)]
 pub(crate) enum CargoError {
-    #[error("a signal ended the command")]
+    #[error("a signal ended the run")]
     Interrupted,
     #[error("could not run cargo: {0}")]
     NotRun(io::Error),
@@ -132,7 +132,9 @@ impl<'a> Cargo<'a> {
         attend: impl FnOnce(&SharedChild) -> T,
     ) -> Result<(ExitStatus, T), CargoError> {
         let ran = self.interrupts.run(command, attend);
-        if self.is_interrupted() {
+        // A signal to both may end the child before this process has handled it.
+        let is_killed = matches!(&ran, Ok((status, _)) if status.code().is_none());
+        if is_killed || self.is_interrupted() {
             return Err(CargoError::Interrupted);
         }
         ran.map_err(CargoError::NotRun)

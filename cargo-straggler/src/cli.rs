@@ -31,6 +31,14 @@ pub(crate) struct TestOptions {
     #[arg(long)]
     pub(crate) update_tokio: bool,
 
+    /// Accept what is found from now on: writes it to .config/straggler.toml
+    #[arg(long)]
+    pub(crate) accept: bool,
+
+    /// Remove from .config/straggler.toml what the whole suite no longer does
+    #[arg(long)]
+    pub(crate) prune: bool,
+
     #[command(flatten)]
     pub(crate) cargo: CargoOptions,
 
@@ -64,6 +72,28 @@ pub(crate) struct CargoOptions {
     /// Unstable (nightly-only) flags to Cargo
     #[arg(short = 'Z', value_name = "FLAG")]
     unstable: Vec<OsString>,
+}
+
+/// Options of cargo that leave no test out.
+const OF_THE_WHOLE: [&str; 10] = [
+    "--workspace",
+    "--all",
+    "--all-features",
+    "--no-fail-fast",
+    "--release",
+    "-r",
+    "--quiet",
+    "-q",
+    "--verbose",
+    "-v",
+];
+
+impl TestOptions {
+    /// Whether all tests run that a plain `cargo test` would run.
+    pub(crate) fn is_whole(&self) -> bool {
+        let mut passed_on = self.passed_on.iter();
+        passed_on.all(|argument| OF_THE_WHOLE.iter().any(|known| argument == known))
+    }
 }
 
 impl CargoOptions {

@@ -25,7 +25,7 @@ impl Exit {
             Some(0) => Self::Passed,
             // Neither cargo nor nextest ends with a status beyond a byte, but Windows allows it.
             Some(code) => Self::Suite(u8::try_from(code).unwrap_or(u8::MAX)),
-            None => Self::Suite(u8::MAX),
+            None => Self::Interrupted,
         }
     }
 

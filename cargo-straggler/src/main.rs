@@ -4,6 +4,7 @@
 //! first: it is the order of events. Everything below it answers with a value; only [`command`] prints,
 //! and only `main` exits.
 
+mod baseline;
 mod cargo;
 mod cli;
 mod command;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 
+use crate::baseline::{Judged, Origin, PATH};
 use crate::findings::line::{At, Finding};
 use crate::findings::place::{Found, Kind, Place, function};
 use crate::findings::sources::Sources;
@@ -19,24 +20,39 @@ const STRONG: Style = Style::new().bold();
 /// The summary of a run, which `Display` writes with colors.
 pub(crate) struct Summary<'a> {
     pub(crate) found: &'a Found,
+    pub(crate) judged: &'a Judged<'a>,
+    /// Whether all tests ran, so that an entry without a finding is gone.
+    pub(crate) is_whole: bool,
     pub(crate) ran: &'a Ran,
     pub(crate) sources: &'a Sources,
 }
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for place in &self.found.places {
+        for place in &self.judged.new {
             writeln!(f)?;
             self.write_place(f, place)?;
         }
         writeln!(f)?;
+        for (place, entry) in &self.judged.accepted {
+            let tests = count(place.tests.len(), "test");
+            let reason = match &*entry.reason {
+                "" => String::new(),
+                reason => format!(": {reason}"),
+            };
+            writeln!(
+                f,
+                "{QUIET}accepted {} in {tests}{reason}{QUIET:#}",
+                origin_of(&entry.origin)
+            )?;
+        }
         self.write_totals(f)
     }
 }
 
 impl Summary<'_> {
     fn write_place(&self, f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
-        let (kind, tests) = (word(place.kind), count(place.tests.len(), "test"));
+        let (kind, tests) = (place.kind.word(), count(place.tests.len(), "test"));
         writeln!(
             f,
             "{WRONG}{kind}{WRONG:#}{STRONG}: {} {tests}{STRONG:#}",
@@ -61,7 +77,7 @@ impl Summary<'_> {
                 message.lines().next().unwrap_or_default()
             )?;
         }
-        let names = place.tests.iter().map(|test| &*test.name);
+        let names = place.tests.keys().map(|test| &*test.name);
         writeln!(
             f,
             "  {QUIET}in {}{QUIET:#}",
@@ -76,7 +92,8 @@ impl Summary<'_> {
             places,
             failed,
         } = self.found;
-        let mut with_findings: Vec<_> = places.iter().flat_map(|place| &place.tests).collect();
+        let mut with_findings: Vec<_> =
+            places.iter().flat_map(|place| place.tests.keys()).collect();
         with_findings.sort();
         with_findings.dedup();
         write!(
@@ -86,12 +103,21 @@ impl Summary<'_> {
         )?;
         match places.len() {
             0 => writeln!(f, ", no findings")?,
-            number => writeln!(
-                f,
-                ", {} with findings at {}",
-                with_findings.len(),
-                count(number, "place")
-            )?,
+            number => {
+                let (with, places) = (with_findings.len(), count(number, "place"));
+                write!(f, ", {with} with findings at {places}")?;
+                if self.judged.accepted.is_empty() {
+                    writeln!(f)?;
+                } else {
+                    let Judged { new, accepted, .. } = self.judged;
+                    writeln!(f, ": {} new, {} accepted", new.len(), accepted.len())?;
+                }
+            }
+        }
+        let gone = self.judged.gone.iter().filter(|_| self.is_whole);
+        for entry in gone {
+            let origin = origin_of(&entry.origin);
+            writeln!(f, "  {origin} is gone: `--prune` removes it from {PATH}")?;
         }
         if !failed.is_empty() {
             let names = failed.iter().map(|test| &*test.name);
@@ -184,17 +210,22 @@ fn shown(at: &At, function: Option<&str>) -> Option<String> {
     Some(format!("{file}{line}{function}"))
 }
 
-/// The word for a kind, which a baseline uses too.
-fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Hang => "hang",
-        Kind::Panic => "panic",
-        Kind::Leak => "leak",
-        Kind::Blocking => "blocking work",
-        Kind::Lock => "lock",
-        Kind::Thread => "thread",
-        Kind::Check => "check",
-    }
+/// Where accepted findings come from.
+fn origin_of(origin: &Origin) -> String {
+    let Origin {
+        kind,
+        package,
+        file,
+        function,
+    } = origin;
+    let package = package
+        .as_ref()
+        .map_or(String::new(), |package| format!("{package}: "));
+    let file = file.as_deref().unwrap_or("an unknown place");
+    let function = function
+        .as_ref()
+        .map_or(String::new(), |function| format!(" in `{function}`"));
+    format!("{} at {package}{file}{function}", kind.word())
 }
 
 /// What is wrong, up to the number of tests.
@@ -202,7 +233,7 @@ fn wrong(place: &Place) -> &'static str {
     match place.kind {
         Kind::Hang => "the body does not end in",
         Kind::Panic => "a task panics in",
-        Kind::Leak if place.most > 1 => "tasks outlive",
+        Kind::Leak if place.tests.values().any(|count| *count > 1) => "tasks outlive",
         Kind::Leak => "a task outlives",
         Kind::Blocking => "a `spawn_blocking` closure outlives",
         Kind::Lock => "a lock is still held after",

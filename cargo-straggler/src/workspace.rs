@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cargo_metadata::semver::Version;
 
+use crate::baseline;
 use crate::cargo::{Cargo, CargoError};
 
 /// The folders and files of the workspace that the command touches.
@@ -31,6 +32,10 @@ impl Workspace {
         self.root.join("Cargo.lock")
     }
 
+    pub(crate) fn baseline(&self) -> PathBuf {
+        self.root.join(baseline::PATH)
+    }
+
     /// Where cargo builds the suite. Apart from the user's, so that neither build undoes the other.
     pub(crate) fn build(&self) -> PathBuf {
         self.folder.join("build")
@@ -40,11 +45,6 @@ impl Workspace {
     /// a target folder may have different ones.
     pub(crate) fn sources(&self, tokio: &Version) -> PathBuf {
         self.folder.join("sources").join(tokio.to_string())
-    }
-
-    /// The file that the tests append their findings to.
-    pub(crate) fn report(&self) -> PathBuf {
-        self.folder.join("report.jsonl")
     }
 
     /// Shortens the path of a file in the workspace.

@@ -4,6 +4,7 @@ pub(crate) mod test;
 
 use thiserror::Error;
 
+use crate::baseline::Invalid;
 use crate::cargo::CargoError;
 use crate::exit::Exit;
 use crate::findings::line::ReadError;
@@ -24,6 +25,13 @@ pub(crate) enum Error {
     Resolution(#[from] ResolutionError),
     #[error(transparent)]
     Report(#[from] ReadError),
+    #[error(transparent)]
+    Baseline(#[from] Invalid),
+    #[error(
+        "`--prune` needs a passing run of the whole suite: an entry that a part of it does not match is not \
+         gone"
+    )]
+    PruneOfPart,
     #[error("{doing}: {error}")]
     System {
         doing: String,
@@ -45,9 +53,6 @@ impl Error {
 
 /// Prints an error, and returns how the command ends.
 pub(crate) fn print_error(error: &Error) -> Exit {
-    let exit = error.exit();
-    if exit != Exit::Interrupted {
-        anstream::eprintln!("straggler: error: {error}");
-    }
-    exit
+    anstream::eprintln!("straggler: error: {error}");
+    error.exit()
 }

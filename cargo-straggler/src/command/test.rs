@@ -1,11 +1,14 @@
 //! `cargo straggler test`: the order of events.
 
+use std::env;
 use std::fs;
 use std::io;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
 use shared_child::SharedChild;
+use tempfile::NamedTempFile;
 
+use crate::baseline::{Baseline, PATH};
 use crate::cargo::{Cargo, Lock};
 use crate::cli::TestOptions;
 use crate::command::Error;
@@ -23,6 +26,14 @@ use crate::summary::Summary;
 use crate::turn::{Request, Turn};
 use crate::workspace::Workspace;
 
+/// A suite that ran.
+struct Run {
+    status: ExitStatus,
+    ran: Ran,
+    found: Found,
+    sources: Sources,
+}
+
 /// How many changed versions are named.
 const NAMED_CHANGES: usize = 5;
 
@@ -34,16 +45,23 @@ const NAMED_CHANGES: usize = 5;
 pub(crate) fn run(options: &TestOptions) -> Result<Exit, Error> {
     let interrupts = Interrupts::install().map_err(while_doing("could not handle Ctrl-C"))?;
     let cargo = Cargo::new(&options.cargo, &interrupts);
+    if options.prune && !options.is_whole() {
+        return Err(Error::PruneOfPart);
+    }
     let injection = Injection::find()?;
     let workspace = Workspace::find(&cargo)?;
     let _turn = take_turn(&cargo, &workspace)?;
+    let baseline = read_baseline(&workspace)?;
     recover(&workspace)?;
     ignore_in_git(&workspace).map_err(while_doing("could not write to the target folder"))?;
     let path = workspace.lock_file();
     let mut lock = LockFile::protect(path).map_err(while_doing("could not save Cargo.lock"))?;
-    let ran = build_and_run(options, &cargo, &injection, &workspace, &mut lock);
+    let ran = build_and_run(
+        options, &cargo, &injection, &workspace, &baseline, &mut lock,
+    );
     restore(&workspace, lock)?;
-    ran
+    let ran = ran?;
+    conclude(options, &workspace, &baseline, &ran)
 }
 
 fn build_and_run(
@@ -51,8 +69,9 @@ fn build_and_run(
     cargo: &Cargo<'_>,
     injection: &Injection,
     workspace: &Workspace,
+    baseline: &Baseline,
     lock: &mut LockFile,
-) -> Result<Exit, Error> {
+) -> Result<Run, Error> {
     let platform = cargo.host()?;
     if options.update_tokio {
         cargo.update("tokio", &injection.oldest_tokio())?;
@@ -67,15 +86,9 @@ fn build_and_run(
     let injected = injection.write(&suite, &workspace.sources(&suite.version))?;
     let resolution = resolve(cargo, &platform, lock, &suite, &injected)?;
     print_changes(&resolution);
-    let report = workspace.report();
-    match fs::remove_file(&report) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(while_doing("could not remove the report of the last run")(
-                error,
-            ));
-        }
-        _ => {}
-    }
+    // Of its own, since workspaces may share a target folder.
+    let report = NamedTempFile::new_in(&workspace.folder);
+    let report = report.map_err(while_doing("could not write to the target folder"))?;
     let mut command = cargo.command(&["test"], &injected.configuration());
     command
         // The lock file is as it should be: cargo must not change it, nor build anything else.
@@ -83,24 +96,80 @@ fn build_and_run(
         .arg(workspace.build())
         .args(&options.passed_on)
         .env("STRAGGLER", "warn")
-        .env("STRAGGLER_REPORT", &report)
+        .env("STRAGGLER_REPORT", report.path())
         .env("STRAGGLER_REPORT_CLEAN", "true")
         .stdout(Stdio::piped());
+    for (name, setting) in baseline.variables() {
+        if env::var_os(name).is_none() {
+            command.env(name, setting);
+        }
+    }
     let read = |suite: &SharedChild| suite.take_stdout().map(Ran::read).transpose();
     let (status, ran) = cargo.run(&mut command, read)?;
     let ran = ran.map_err(while_doing("could not read the output of the tests"))?;
     let sources = Sources::of(&graph);
-    let found = Found::by_place(line::read(&report)?, &sources);
-    let ran = ran.unwrap_or_default();
-    anstream::print!(
-        "{}",
-        Summary {
-            found: &found,
-            ran: &ran,
-            sources: &sources
+    Ok(Run {
+        status,
+        ran: ran.unwrap_or_default(),
+        found: Found::by_place(line::read(report.path())?, &sources),
+        sources,
+    })
+}
+
+/// Prints the summary, and updates the baseline if that is asked for.
+fn conclude(
+    options: &TestOptions,
+    workspace: &Workspace,
+    baseline: &Baseline,
+    run: &Run,
+) -> Result<Exit, Error> {
+    let Run {
+        status,
+        ran,
+        found,
+        sources,
+    } = run;
+    let judged = baseline.judge(&found.places);
+    let summary = Summary {
+        found,
+        judged: &judged,
+        is_whole: status.success() && options.is_whole(),
+        ran,
+        sources,
+    };
+    anstream::print!("{summary}");
+    let mut fails = !judged.new.is_empty();
+    if options.accept {
+        write_baseline(workspace, &baseline.accepting(&found.places)?)?;
+        fails = judged.new.iter().any(|place| !place.kind.can_be_accepted());
+        note(&format!(
+            "{PATH} accepts what was found from now on: say why in each `reason`, and check it in"
+        ));
+    }
+    if options.prune {
+        if !status.success() {
+            return Err(Error::PruneOfPart);
         }
-    );
-    Ok(Exit::of_suite(status, !found.places.is_empty()))
+        let accepted = read_baseline(workspace)?;
+        write_baseline(workspace, &accepted.pruned(&found.places)?)?;
+    }
+    Ok(Exit::of_suite(*status, fails))
+}
+
+fn read_baseline(workspace: &Workspace) -> Result<Baseline, Error> {
+    let text = match fs::read_to_string(workspace.baseline()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        read => read.map_err(while_doing("could not read .config/straggler.toml"))?,
+    };
+    Ok(Baseline::parse(text)?)
+}
+
+fn write_baseline(workspace: &Workspace, text: &str) -> Result<(), Error> {
+    let path = workspace.baseline();
+    let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
+    folder
+        .and_then(|()| fs::write(&path, text))
+        .map_err(while_doing("could not write .config/straggler.toml"))
 }
 
 fn take_turn(cargo: &Cargo<'_>, workspace: &Workspace) -> Result<Turn, Error> {

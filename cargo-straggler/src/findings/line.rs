@@ -83,20 +83,16 @@ pub(crate) enum ReadError {
     },
 }
 
-/// Reads a report. A file that does not exist has no lines: no test was checked.
+/// Reads a report.
 ///
 /// # Errors
 ///
 /// Returns an error if the file or one of its lines cannot be read.
 pub(crate) fn read(path: &Path) -> Result<Vec<Line>, ReadError> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => {
-            let path = path.to_owned();
-            return Err(ReadError::File { path, error });
-        }
-    };
+    let text = fs::read_to_string(path).map_err(|error| {
+        let path = path.to_owned();
+        ReadError::File { path, error }
+    })?;
     let lines = text.lines().enumerate().map(|(index, line)| {
         serde_json::from_str(line).map_err(|error| ReadError::Line {
             path: path.to_owned(),

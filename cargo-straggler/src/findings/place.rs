@@ -3,11 +3,14 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
+
 use crate::findings::line::{At, Finding, Line};
 use crate::findings::sources::Sources;
 
 /// What is wrong at a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     /// The test does not end, or too late.
     Hang,
@@ -37,9 +40,8 @@ pub(crate) struct Place {
     pub(crate) package: Option<String>,
     /// The first finding, which stands for the others.
     pub(crate) example: Finding,
-    pub(crate) tests: BTreeSet<Test>,
-    /// The most findings that one test has here.
-    pub(crate) most: usize,
+    /// How many findings each test has here.
+    pub(crate) tests: BTreeMap<Test, usize>,
 }
 
 /// A test, as test runners name it, and its file.
@@ -61,6 +63,19 @@ pub(crate) struct Found {
 }
 
 impl Kind {
+    /// The word for the kind, in summaries and in baselines.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Hang => "hang",
+            Self::Panic => "panic",
+            Self::Leak => "leak",
+            Self::Blocking => "blocking",
+            Self::Lock => "lock",
+            Self::Thread => "thread",
+            Self::Check => "check",
+        }
+    }
+
     /// The kind of a finding in a report.
     fn of(finding: &Finding) -> Self {
         match &*finding.kind {
@@ -96,15 +111,13 @@ impl Found {
                 .findings
                 .iter()
                 .any(|finding| Kind::of(finding) == Kind::Hang);
-            let mut counts: BTreeMap<(Kind, At), usize> = BTreeMap::new();
             for finding in line.findings {
                 let kind = Kind::of(&finding);
                 if is_hang && kind != Kind::Hang && kind != Kind::Panic {
                     continue;
                 }
                 let at = place_of(&finding);
-                let count = counts.entry((kind, at.clone())).or_default();
-                *count += finding.count;
+                let number = finding.count;
                 let place = places.entry((kind, at.clone())).or_insert_with(|| Place {
                     kind,
                     function: function(&at, sources),
@@ -115,11 +128,9 @@ impl Found {
                         .map(str::to_owned),
                     at,
                     example: finding,
-                    tests: BTreeSet::new(),
-                    most: 0,
+                    tests: BTreeMap::new(),
                 });
-                place.tests.insert(test.clone());
-                place.most = place.most.max(*count);
+                *place.tests.entry(test.clone()).or_default() += number;
             }
         }
         let mut places: Vec<_> = places.into_values().collect();

@@ -44,6 +44,28 @@ impl Sources {
         }
     }
 
+    /// No sources at all.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self {
+            root: PathBuf::from("/nowhere"),
+            dependencies: HashMap::new(),
+            parsed: RefCell::default(),
+        }
+    }
+
+    /// Adds a dependency whose sources cannot be read.
+    #[cfg(test)]
+    pub(crate) fn with_dependency(mut self, name: &str, version: &str) -> Self {
+        let dependency = Dependency {
+            name: name.to_owned(),
+            folder: self.root.join(name),
+        };
+        self.dependencies
+            .insert(format!("{name}-{version}"), dependency);
+        self
+    }
+
     /// The dependency that a file is in, or `None` for the user's own code.
     pub(crate) fn package(&self, file: &str) -> Option<&str> {
         let (title, _) = file.split_once('/')?;

@@ -1,0 +1,13 @@
+//! Runs `cargo straggler` on small workspaces, with the real cargo.
+//!
+//! All of them share one target folder, so that tokio and straggler are built once.
+//! `INSTA_UPDATE=always` rewrites the snapshots.
+
+// The command does not depend on this flag, and would build everything once more.
+#![cfg(not(tokio_unstable))]
+
+mod baseline;
+mod fixture;
+mod lock_file;
+mod suite;
+mod unusable;

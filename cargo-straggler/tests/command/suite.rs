@@ -1,0 +1,69 @@
+//! Suites that run: what is checked, what the summary says, and the exit status.
+
+use crate::fixture::{Ended, Fixture};
+
+/// Compares the summary with a snapshot.
+fn compare(name: &str, ended: &Ended) {
+    let start = ended.stdout.rfind("test result:").unwrap();
+    let (_, summary) = ended.stdout[start..].split_once('\n').unwrap();
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, summary.trim_start()));
+}
+
+#[test]
+fn findings_are_summarized_by_place() {
+    let fixture = Fixture::suite("summary");
+    let before = fixture.files();
+    let ended = fixture.straggler(&["test"]);
+    compare("suite", &ended);
+    // All tests pass: the status is for findings alone.
+    assert_eq!(ended.status, Some(10), "{ended:?}");
+    assert_eq!(fixture.files(), before);
+
+    let again = fixture.straggler(&["test"]);
+    assert!(!again.stderr.contains("Compiling"), "{}", again.stderr);
+    assert_eq!(again.status, ended.status);
+}
+
+#[test]
+fn clean_suite_passes() {
+    let fixture = Fixture::suite("clean");
+    let ended = fixture.straggler(&["test", "--test", "clean"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let end = "\nstraggler: 1 test checked, no findings\n";
+    assert!(ended.stdout.ends_with(end), "{}", ended.stdout);
+}
+
+#[test]
+fn status_of_failing_suite_wins() {
+    let fixture = Fixture::suite("failing");
+    let before = fixture.files();
+    let ended = fixture.straggler(&[
+        "test",
+        "--test=clean",
+        "--",
+        "--ignored",
+        "--exact",
+        "body_fails",
+    ]);
+    assert_eq!(ended.status, Some(101), "{ended:?}");
+    // What the panic left behind is no finding.
+    let end = "\
+straggler: 1 test checked, no findings
+  1 failed without straggler, so what they left running is not listed: body_fails
+";
+    assert!(ended.stdout.ends_with(end), "{}", ended.stdout);
+    assert_eq!(fixture.files(), before);
+}
+
+#[test]
+fn build_error_has_the_status_of_cargo() {
+    let fixture = Fixture::suite("broken");
+    fixture.write("tests/broken.rs", "fn broken(");
+    let before = fixture.files();
+    let ended = fixture.straggler(&["test", "--test", "broken"]);
+    assert_eq!(ended.status, Some(101), "{ended:?}");
+    assert_eq!(fixture.files(), before);
+}
