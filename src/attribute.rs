@@ -100,13 +100,13 @@ pub fn leak_test_should_panic(case: TestCase, check: LeakCheck, body: BoxedBody<
         Checked::Run { outcome, report } => match (outcome, report) {
             (outcome, None) => outcome.unwrap_or_else(|panic| panic.resume()),
             (Ok(()), Some(report)) => emit(&report, Role::Note(Failure::DidNotPanic)),
-            // A task's panic may be what the body panicked about.
-            (Err(panic), Some(report)) if report.may_accompany_panic() => {
-                emit(&report, Role::Warns);
-                panic.resume()
-            }
             (Err(panic), Some(report)) => {
-                emit(&report, Role::Fails);
+                let role = report.role_beside_panic();
+                emit(&report, role);
+                // A task's panic may be what the body panicked about.
+                if role != Role::Fails {
+                    panic.resume()
+                }
                 eprintln!(
                     "\nThe test panicked as expected, but it fails because of the report above: the test runner will\nsay that it did not panic."
                 );

@@ -121,7 +121,10 @@ impl Failure {
     /// Returns the failure itself if the body did not panic, or if the leak check found something that
     /// a panic does not excuse.
     pub(crate) fn into_panic(self) -> Result<Panic, Self> {
-        if !self.report().is_none_or(Report::may_accompany_panic) {
+        if !self
+            .report()
+            .is_none_or(|report| report.role_beside_panic() != Role::Fails)
+        {
             return Err(self);
         }
         match *self.0 {

@@ -243,6 +243,8 @@ fn every_verdict_writes_object() {
         let found = (&object["verdict"], &object["level"]);
         let expected = (&scenario.verdict.into(), &scenario.level.into());
         assert_eq!(found, expected, "{scenario:?}");
+        let expects = scenario.name.starts_with("expected_panic_and_task_panic");
+        assert_eq!(object.get("expected").is_some(), expects, "{scenario:?}");
         let findings = object["findings"].as_array().unwrap();
         assert!(!findings.is_empty(), "{scenario:?}");
         for finding in findings {

@@ -14,6 +14,9 @@ pub(crate) struct Line {
     #[serde(flatten)]
     pub(crate) at: At,
     pub(crate) verdict: String,
+    /// Whether the test is about the panics that were found.
+    #[serde(default)]
+    pub(crate) expected: bool,
     pub(crate) findings: Vec<Finding>,
 }
 

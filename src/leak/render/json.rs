@@ -30,6 +30,7 @@
 //! | `file`, `line`, `column` | the place of the test |
 //! | `verdict` | why the test fails, or would fail without `STRAGGLER=warn` |
 //! | `level` | `error` if the test fails on the findings, `none` if it has none, else `warning` |
+//! | `expected` | only if the test has `#[should_panic]` and nothing but tasks panicked: `true` |
 //! | `explored` | only if an exploration failed: an object with `runs`, `run` and `seed` |
 //! | `findings` | a list of objects, empty only if the verdict is `clean` |
 //! | `findings_omitted` | the number of objects cut from `findings`, if any |
@@ -208,6 +209,7 @@ pub(crate) fn clean_line(test: Option<&str>, place: &Place) -> Result<String, fm
         place: At::new(Some(place)),
         verdict: "clean",
         level: "none",
+        expected: false,
         explored: None,
         findings: Vec::new(),
         findings_omitted: 0,
@@ -244,6 +246,8 @@ struct Line<'a> {
     place: At<'a>,
     verdict: &'static str,
     level: &'static str,
+    #[serde(skip_serializing_if = "is_false")]
+    expected: bool,
     // Most tests do not explore.
     #[serde(skip_serializing_if = "Option::is_none")]
     explored: Option<Explored<'a>>,
@@ -447,8 +451,9 @@ impl<'a> Line<'a> {
             place: At::new(Some(&summary.place)),
             verdict: match summary.role {
                 Role::Note(failure) => failure.word(),
-                Role::Fails | Role::Warns => verdict,
+                Role::Fails | Role::Warns | Role::Expected => verdict,
             },
+            expected: summary.role == Role::Expected,
             level: summary.role.level().word(),
             explored: summary.explored.as_ref().map(Explored::from),
             findings,
@@ -773,6 +778,14 @@ fn listed<T>(all: impl IntoIterator<Item = T>) -> (Vec<T>, usize) {
     let mut all = all.into_iter();
     let first = all.by_ref().take(LISTED).collect();
     (first, all.count())
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[expect(

@@ -73,14 +73,9 @@ impl<'a> Summary<'a> {
             return Some(self);
         };
         let report = also?;
-        let role = if report.may_accompany_panic() {
-            Role::Warns
-        } else {
-            Role::Fails
-        };
         Some(Self {
             found: Found::Report(report),
-            role,
+            role: report.role_beside_panic(),
             ..self
         })
     }

@@ -21,6 +21,7 @@ use self::findings::{Ending, Findings};
 use self::leaked_task::LeakedTask;
 use self::leaked_thread::LeakedThread;
 use self::lock_state::LockState;
+use self::role::Role;
 use self::task_panic::TaskPanic;
 use self::verdict::Verdict;
 use crate::leak::settings::environment::{Environment, Mode};
@@ -143,8 +144,14 @@ impl Report {
     /// Whether a test that should panic, and did, passes with this report.
     ///
     /// It does if only tasks panicked: one of those may be the panic that the test expects.
-    pub(crate) fn may_accompany_panic(&self) -> bool {
-        self.only_warns() || self.has_panics_alone()
+    pub(crate) fn role_beside_panic(&self) -> Role {
+        if self.has_panics_alone() {
+            Role::Expected
+        } else if self.only_warns() {
+            Role::Warns
+        } else {
+            Role::Fails
+        }
     }
 
     /// Lists what was found, the verdict first.

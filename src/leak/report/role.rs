@@ -5,8 +5,10 @@
 pub(crate) enum Role {
     /// The test fails on the report.
     Fails,
-    /// The test passes: with `STRAGGLER=warn`, or if it should panic and a task did.
+    /// The test passes: with `STRAGGLER=warn`.
     Warns,
+    /// The test passes: it should panic, and nothing but tasks panicked besides.
+    Expected,
     /// The test failed by itself, and the report is a note on that.
     Note(Failure),
 }
@@ -36,7 +38,7 @@ impl Role {
     pub(crate) fn level(self) -> Level {
         match self {
             Self::Fails => Level::Error,
-            Self::Warns | Self::Note(_) => Level::Warning,
+            Self::Warns | Self::Expected | Self::Note(_) => Level::Warning,
         }
     }
 }
