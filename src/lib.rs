@@ -18,7 +18,6 @@
 
 #[cfg(feature = "tokio")]
 mod attribute;
-#[cfg(feature = "tokio")]
 mod boxed;
 mod children;
 mod contain;

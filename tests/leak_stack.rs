@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use straggler::leak::Verdict;
 use straggler::tokio as shadow;
-use straggler::{Explore, LeakCheck};
+use straggler::{Explore, LeakCheck, settle_all};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 use tokio::task::{LocalSet, yield_now};
@@ -200,7 +200,21 @@ compare!(
     { _ = iter::once_with(large).collect::<tokio::task::JoinSet<_>>() },
     { _ = iter::once_with(large).collect::<shadow::task::JoinSet<_>>() }
 );
-
+compare!(
+    spawned,
+    [],
+    {
+        let mut set: tokio::task::JoinSet<_> = iter::once_with(large).collect();
+        set.join_next().await.unwrap().unwrap();
+    },
+    { _ = settle_all(iter::once_with(large)).spawned().await }
+);
+compare!(
+    settled,
+    [],
+    { _ = futures::future::join_all(iter::once_with(large)).await },
+    { _ = settle_all(iter::once_with(large)).await }
+);
 mod check_as_value {
     use super::*;
 

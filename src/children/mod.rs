@@ -298,7 +298,7 @@ impl<F: Future> Children<List<F>> {
     /// futures, if one of them was polled.
     pub(crate) fn wrap<G: Future>(
         mut self,
-        wrap: impl FnMut((usize, F)) -> G,
+        wrap: impl FnMut((usize, Pin<Box<F>>)) -> G,
     ) -> Option<Children<List<G>>> {
         let futures = Pin::new(&mut self.slots).take_unpolled()?;
         Some(Children {

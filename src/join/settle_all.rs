@@ -231,7 +231,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
     /// futures, if one of them was polled: a polled future must not move.
     pub(crate) fn wrap<G: Future>(
         self,
-        mut wrap: impl FnMut(F, Option<&str>) -> G,
+        mut wrap: impl FnMut(Pin<Box<F>>, Option<&str>) -> G,
     ) -> Option<SettleAll<G, P>> {
         let origin = self.origin;
         let wrap = |(index, future)| wrap(future, origin.names.get(index));

@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 
 use tokio::task::JoinHandle;
 
-use crate::boxed::boxed_if_large;
 use crate::join::on_panic::OnPanic;
 use crate::join::settle_all::SettleAll;
 use crate::leak::record::claim::Claim;
@@ -98,7 +97,7 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Spawned<F: Future> {
     /// `None` once the task was spawned.
-    future: Option<F>,
+    future: Option<Pin<Box<F>>>,
     name: Option<String>,
     task: Option<JoinHandle<F::Output>>,
     /// Claims the task's panic for this combinator. Dropped unfulfilled, it leaves the panic to the leak
@@ -119,11 +118,9 @@ where
         let this = self.get_mut();
         if let Some(future) = this.future.take() {
             let name = this.name.take().map(Cow::Owned);
-            boxed_if_large!(future: F => {
-                let (tracked, _spawning, claim) = track_claimed(future, name, this.place);
-                this.claim = claim;
-                this.task = Some(tokio::spawn(tracked));
-            });
+            let (tracked, _spawning, claim) = track_claimed(future, name, this.place);
+            this.claim = claim;
+            this.task = Some(tokio::spawn(tracked));
         }
         let Some(task) = &mut this.task else {
             // `tokio::spawn` panicked: there is no runtime.

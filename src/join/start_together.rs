@@ -4,8 +4,6 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use pin_project::pin_project;
-
 use crate::join::on_panic::OnPanic;
 use crate::join::settle_all::SettleAll;
 use crate::sync::rendezvous::{Participant, Rendezvous};
@@ -80,10 +78,8 @@ impl<F: Future, P: OnPanic> SettleAll<F, P> {
 
 /// Future for each future of [`start_together`](SettleAll::start_together). Its output is the same.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
-#[pin_project]
 pub struct Together<F> {
-    #[pin]
-    future: F,
+    future: Pin<Box<F>>,
     start: Start,
 }
 
@@ -100,10 +96,10 @@ impl<F: Future> Future for Together<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        if let Start::Before(participant) = this.start {
+        let this = self.get_mut();
+        if let Start::Before(participant) = &mut this.start {
             let arrival = ready!(participant.poll_arrive(context));
-            *this.start = Start::Over;
+            this.start = Start::Over;
             // The leader arrived last. It yields once, so that the futures that arrived before it
             // start first, in input order.
             if arrival.is_ok_and(|arrival| arrival.is_leader()) {
@@ -111,7 +107,7 @@ impl<F: Future> Future for Together<F> {
                 return Poll::Pending;
             }
         }
-        this.future.poll(context)
+        this.future.as_mut().poll(context)
     }
 }
 

@@ -10,6 +10,7 @@ use std::pin::Pin;
 
 use super::slot::{Holds, Note, Outcome, Slot};
 use super::{Slots, Visit};
+use crate::boxed::LARGE;
 
 /// The outputs reuse the allocation of the slots if it is at most this many times as large as needed.
 const ROOM_KEPT: usize = 4;
@@ -29,15 +30,20 @@ impl<F: Future> List<F> {
         I::Item: IntoFuture<IntoFuture = F>,
     {
         let futures = futures.into_iter();
-        let slot = |future: I::Item| Slot::new(future.into_future());
         let mut slots = Vec::new();
         // The size is only a hint. A failed reservation is no error here, and `into_boxed_slice`
         // returns what was reserved in vain.
-        match futures.size_hint() {
-            (lower, Some(upper)) if lower == upper && slots.try_reserve_exact(lower).is_ok() => {
-                slots.extend(futures.map(slot));
+        let is_reserved = match futures.size_hint() {
+            (lower, Some(upper)) => lower == upper && slots.try_reserve_exact(lower).is_ok(),
+            _ => false,
+        };
+        // `extend` is faster. Without optimization, it has copies of each future on the stack.
+        if const { size_of::<F>() <= LARGE } && is_reserved {
+            slots.extend(futures.map(|future| Slot::new(future.into_future())));
+        } else {
+            for future in futures {
+                Slot::push(&mut slots, future.into_future());
             }
-            _ => futures.for_each(|future| slots.push(slot(future))),
         }
         Self(Box::into_pin(slots.into_boxed_slice()))
     }
@@ -80,23 +86,26 @@ impl<F: Future> List<F> {
     }
 
     /// Takes all futures, in the order of their indices, or returns `None` if one was polled.
+    ///
+    /// Boxed: a large future must not be on the stack of each function that it moves through.
     pub(crate) fn take_unpolled(
         self: Pin<&mut Self>,
-    ) -> Option<impl ExactSizeIterator<Item = F> + use<F>> {
+    ) -> Option<impl ExactSizeIterator<Item = Pin<Box<F>>> + use<F>> {
         let list = self.get_mut();
         let is_unpolled = |note: &Note| note.holds() == Holds::Future && note.polls() == 0;
         if !list.0.iter().map(Slot::note).all(is_unpolled) {
             return None;
         }
+        let number = list.0.len();
         let slots = mem::replace(&mut list.0, Box::into_pin(Box::default()));
         // SAFETY: no future in them was polled, and so none was pinned (invariant 1).
-        let slots = unsafe { Pin::into_inner_unchecked(slots) };
-        let future = |slot: Slot<F>| {
+        let mut slots = unsafe { Pin::into_inner_unchecked(slots) };
+        let future = move |at: usize| {
             // SAFETY: as above.
-            let future = unsafe { slot.into_future() };
+            let future = unsafe { slots[at].take_future() };
             future.expect("every slot holds a future")
         };
-        Some(slots.into_vec().into_iter().map(future))
+        Some((0..number).map(future))
     }
 }
 

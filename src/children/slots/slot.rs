@@ -41,6 +41,16 @@ pub struct Note {
 }
 
 impl Note {
+    /// The record of a child that was never polled.
+    #[inline]
+    fn new() -> Self {
+        Self {
+            polls: 0,
+            link: UNLINKED,
+            holds: Holds::Future,
+        }
+    }
+
     /// How often the future was polled.
     #[inline]
     pub(in super::super) fn polls(&self) -> u32 {
@@ -109,15 +119,32 @@ impl<F: Future> Slot<F> {
     #[inline]
     pub(crate) fn new(future: F) -> Self {
         Self {
-            note: Note {
-                polls: 0,
-                link: UNLINKED,
-                holds: Holds::Future,
-            },
+            note: Note::new(),
             content: UnsafeCell::new(Content {
                 future: ManuallyDrop::new(future),
             }),
         }
+    }
+
+    /// Appends a slot to a list, and writes it where it is to stay: without optimization, each
+    /// function that returns a large slot has a copy of it on the stack.
+    #[inline]
+    pub(super) fn push(slots: &mut Vec<Self>, future: F) {
+        slots.reserve(1);
+        let place = slots.spare_capacity_mut()[0].as_mut_ptr();
+        // SAFETY: the place is allocated, and nothing else refers to it.
+        let note = unsafe { &raw mut (*place).note };
+        // SAFETY: as above.
+        unsafe { note.write(Note::new()) };
+        // SAFETY: as above.
+        let content = UnsafeCell::raw_get(unsafe { &raw const (*place).content });
+        // SAFETY: as above.
+        let held = unsafe { &raw mut (*content).future };
+        // SAFETY: as above. The note says that the slot holds a future (invariant 3).
+        unsafe { held.write(ManuallyDrop::new(future)) };
+        let count = slots.len() + 1;
+        // SAFETY: both fields of the slot are initialized, and nothing panicked since `reserve`.
+        unsafe { slots.set_len(count) };
     }
 
     /// The record of the child.
@@ -222,12 +249,12 @@ impl<F: Future> Slot<F> {
         Some(taken)
     }
 
-    /// Returns the future, if it has not finished.
+    /// Takes the future, if it has not finished, and boxes it.
     ///
     /// # Safety
     ///
     /// The future was never pinned (invariant 1).
-    pub(super) unsafe fn into_future(mut self) -> Option<F> {
+    pub(super) unsafe fn take_future(&mut self) -> Option<Pin<Box<F>>> {
         if self.note.holds != Holds::Future {
             return None;
         }
@@ -235,7 +262,7 @@ impl<F: Future> Slot<F> {
         // SAFETY: the slot held a future until now (invariant 3).
         let future = unsafe { &mut self.content.get_mut().future };
         // SAFETY: it may be moved, as the caller says, and the slot does not use it again.
-        Some(unsafe { ManuallyDrop::take(future) })
+        Some(Box::pin(unsafe { ManuallyDrop::take(future) }))
     }
 }
 
