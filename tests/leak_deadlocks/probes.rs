@@ -124,6 +124,9 @@ fn task_ready_only_when_probed_is_leak() {
     };
     assert_eq!(task.wait(), &Wait::LostWakeUp);
     assert_eq!(task.polls(), Some(1));
+    let text = report.to_string();
+    let advice = "What to do:\n  a task that lost a wake-up (#1): make the future that it awaits keep the waker";
+    assert!(text.contains(advice), "{text}");
 }
 
 #[test]

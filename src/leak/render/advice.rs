@@ -69,7 +69,7 @@ fn advice_on(kind: &Verdict, report: &Report) -> Option<Advice> {
 fn deadlocked(report: &Report, wait: &Wait) -> Advice {
     Advice {
         why: match (wait, report.count()) {
-            (Wait::LostWakeUp | Wait::PanicsUnwoken { .. }, _) => return lost_wake_up(),
+            (wait, _) if is_lost_wake_up(wait) => return lost_wake_up(),
             (_, 0) => NEVER_HAPPENS,
             _ => "The test and its tasks wait for something that never happens.",
         },
@@ -80,15 +80,27 @@ fn deadlocked(report: &Report, wait: &Wait) -> Advice {
 fn lost_wake_up() -> Advice {
     Advice {
         why: "The test waits for a wake-up that never comes.",
-        steps: vec![WAKE.to_owned()],
+        steps: vec![format!("make the future that it awaits {WAKE}")],
     }
+}
+
+/// Returns how to end the tasks that lost a wake-up.
+fn wake_tasks(report: &Report) -> Option<String> {
+    let tasks = labels(report, |task| is_lost_wake_up(task.wait()))?;
+    Some(format!(
+        "a task that lost a wake-up ({tasks}): make the future that it awaits {WAKE}"
+    ))
+}
+
+fn is_lost_wake_up(wait: &Wait) -> bool {
+    matches!(wait, Wait::LostWakeUp | Wait::PanicsUnwoken { .. })
 }
 
 /// Returns advice on how to end waits that only other tasks can end.
 fn break_cycle(report: &Report, wait: &Wait) -> Vec<String> {
     let waits = report.tasks().iter().map(LeakedTask::wait).chain([wait]);
     let for_locks = waits.map(|wait| count_waits_on(wait, LOCKS)).sum();
-    let mut steps = Vec::new();
+    let mut steps = Vec::from_iter(wake_tasks(report));
     if let Some(step) = reacquired_lock(report) {
         steps.push(step);
     } else if let Some(step) = hold_and_wait(report, for_locks) {
@@ -104,8 +116,8 @@ fn break_cycle(report: &Report, wait: &Wait) -> Vec<String> {
     steps
 }
 
-const WAKE: &str = "make the future that it awaits keep the waker of its last poll, and wake it after each change of \
-    what it waits for";
+const WAKE: &str =
+    "keep the waker of its last poll, and wake it after each change of what it waits for";
 
 /// Returns how to break a deadlock that involves a lock. Only two waits for locks can be a cycle of locks.
 fn hold_and_wait(report: &Report, for_locks: usize) -> Option<&'static str> {
@@ -373,6 +385,8 @@ fn leaked(report: &Report) -> Advice {
     let has_own = report.unseen() > 0 || report.tasks().iter().any(can_abort);
 
     let mut steps = Vec::new();
+    // Awaiting such a task would hang.
+    steps.extend(wake_tasks(report));
     if has_own {
         // An untracked task has no number to name.
         let own = labels(report, can_abort).filter(|_| report.unseen() == 0);
