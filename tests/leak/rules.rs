@@ -217,3 +217,24 @@ fn watch_knows_functions_of_new_tasks() {
         assert_eq!(watch.verify().await.unwrap_err().count(), 1);
     });
 }
+
+/// The advice on `allow` warns of this.
+#[test]
+fn allowed_task_of_static_is_gone_in_next_check() {
+    static ACTOR: std::sync::OnceLock<mpsc::Sender<()>> = std::sync::OnceLock::new();
+    let start = || {
+        let (sender, mut requests) = mpsc::channel(1);
+        straggler::spawn(async move { while requests.recv().await.is_some() {} });
+        sender
+    };
+    let asks = async || ACTOR.get_or_init(start).send(()).await.is_ok();
+    let answered = [(); 2].map(|()| LeakCheck::new().grace(SHORT).allow(1).run(asks()));
+    assert_eq!(answered.map(Result::unwrap), [true, false]);
+    let report = LeakCheck::new().grace(SHORT).run(async { drop(start()) });
+    assert!(report.is_ok(), "the actor ends with its last sender");
+    let kept = LeakCheck::new()
+        .grace(SHORT)
+        .run(async { std::mem::forget(start()) });
+    let advice = "if a `static` keeps it, no rule helps";
+    assert!(kept.unwrap_err().to_string().contains(advice));
+}

@@ -447,11 +447,16 @@ fn leaked(report: &Report) -> Advice {
     }
     steps.extend(also(report));
     steps.extend(rule(report));
+    steps.push(OF_STATIC.to_owned());
     Advice {
         why: "A task that outlives its test can disturb the next one.",
         steps,
     }
 }
+
+/// Whether a `static` keeps the task's handle or channel is nowhere to be seen, so each rule comes with this.
+const OF_STATIC: &str = "if a `static` keeps it, no rule helps: it ends with this test's runtime, and the next test \
+     finds it gone. Start one in each test, or share a runtime and use `LeakCheck::watch`";
 
 /// What to do about tasks that wait for a timer: only those without a loop end by themselves.
 fn outlast(report: &Report, timer: Timer, tasks: &str) -> String {
