@@ -15,7 +15,6 @@ use crate::leak::render::emit::{emit, note_rules};
 use crate::leak::report::Report;
 use crate::leak::report::role::Role;
 use crate::leak::settings::environment::{Environment, Mode};
-use crate::leak::settings::rules::Rules;
 use crate::leak::settings::{GRACE, Settings};
 use crate::trace::place::{Place, find_workspace};
 
@@ -56,10 +55,8 @@ impl Watch {
         let open = session.begin_watch();
         let census = Census::since_now(session, runtime.clone());
         // `verify` reports an invalid variable.
-        let rules = match Environment::read() {
-            Ok(environment) => settings.rules_in(environment),
-            Err(_) => Rules::default(),
-        };
+        let of_suite = Environment::read().map_or(&[][..], |read| settings.suite_rules(read));
+        let rules = settings.rules.with(of_suite);
         Self {
             scope: Scope::new(census, rules, settings.allows_panics, None, place),
             open,

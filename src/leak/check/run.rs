@@ -108,7 +108,8 @@ fn run_if_possible<T>(
     session.is_local(|| settings.is_local);
     hooks.report_to(&session);
     let census = Census::of_all(session, runtime.handle().clone());
-    let (rules, allows_panics) = (settings.rules_in(environment), settings.allows_panics);
+    let of_suite = settings.suite_rules(environment);
+    let (rules, allows_panics) = (settings.rules.with(of_suite), settings.allows_panics);
     let scope = Scope::new(census, rules, allows_panics, test, place);
     let body_task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
     let timeout = settings.timeout.or(environment.timeout);

@@ -400,8 +400,8 @@ fn leaked(report: &Report) -> Advice {
         let of_dependency = "an untracked task may be a dependency's: shut down the client, server or pool, \
              and await that";
         // Where straggler tracks spawns, what it does not track is more likely somebody else's.
-        let first = if report.findings().has_tracked { 0 } else { 1 };
-        steps.insert(first, of_dependency.to_owned());
+        let after = usize::from(!report.findings().has_tracked);
+        steps.insert(after, of_dependency.to_owned());
     }
     for timer in [Timer::Timeout, Timer::Sleep, Timer::Interval] {
         let waits = |task: &LeakedTask| can_abort(task) && task.wait().timer() == Some(timer);

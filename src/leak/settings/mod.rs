@@ -6,7 +6,7 @@ pub(crate) mod rules;
 use std::time::Duration;
 
 use self::environment::{Environment, Timeout};
-use self::rules::Rules;
+use self::rules::{PlaceRule, Rules};
 
 /// The default grace: how long leftover tasks get to finish after the body.
 ///
@@ -50,13 +50,13 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Returns the rules of the check, and those of the suite.
-    pub(crate) fn rules_in(&self, environment: &Environment) -> Rules {
-        let mut rules = self.rules.clone();
+    /// Returns the rules of the suite that apply to the check.
+    pub(crate) fn suite_rules<'e>(&self, environment: &'e Environment) -> &'e [PlaceRule] {
         if self.has_suite_rules {
-            rules.add(environment.allow.iter().cloned());
+            &environment.allow
+        } else {
+            &[]
         }
-        rules
     }
 }
 

@@ -74,8 +74,13 @@ impl Rules {
         }]);
     }
 
-    /// Adds rules.
-    pub(crate) fn add(&mut self, rules: impl IntoIterator<Item = PlaceRule>) {
+    /// Adds the rules of the suite.
+    pub(crate) fn with(mut self, of_suite: &[PlaceRule]) -> Self {
+        self.add(of_suite.iter().cloned());
+        self
+    }
+
+    fn add(&mut self, rules: impl IntoIterator<Item = PlaceRule>) {
         self.places.extend(rules);
         // The most specific rule matches first, which leaves room in the general ones.
         self.places.sort_by_key(|rule| Reverse(rule.place.len()));
@@ -391,8 +396,8 @@ mod tests {
 
     #[test]
     fn rule_of_suite_covers_unseen_up_to_count() {
-        let mut rules = Rules::default();
-        rules.add(PlaceRule::parse_list("bb8=1,src/pool.rs").unwrap());
+        let of_suite = PlaceRule::parse_list("bb8=1,src/pool.rs").unwrap();
+        let rules = Rules::default().with(&of_suite);
         let applied = rules.apply(&at(["src/pool.rs", "src/pool.rs"]), 3);
         assert!(applied.excess.is_empty());
         assert_eq!((applied.unseen, applied.assumed), (2, 1));
