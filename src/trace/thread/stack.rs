@@ -50,6 +50,9 @@ const DONE: i32 = -2;
 static ADDRESSES: [AtomicPtr<c_void>; FRAMES] = [const { AtomicPtr::new(ptr::null_mut()) }; FRAMES];
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
+/// Held during a request.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// Returns the kernel id of this thread.
 pub(super) fn own_id() -> Id {
     thread_local! {
@@ -66,7 +69,6 @@ pub(super) fn own_id() -> Id {
 
 /// Asks a thread for its stack. Returns `None` if it does not answer.
 pub(super) fn ask(thread: Id) -> Option<Vec<*mut c_void>> {
-    static TURN: Mutex<()> = Mutex::new(());
     static IS_SILENT: AtomicBool = AtomicBool::new(false);
 
     let _turn = lock(&TURN);
@@ -239,7 +241,8 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    use super::{ask, handler_of, own_id};
+    use super::{TURN, ask, handler_of, own_id};
+    use crate::mutex::lock;
     use crate::trace::thread::{Activity, Look, look};
 
     /// Runs `block` on a thread, and returns what that thread is doing as soon as it does `activity`.
@@ -329,10 +332,10 @@ mod tests {
                 }
             });
             let thread = told.recv().unwrap();
-            for _ in 0..1_000 {
-                assert!(ask(thread).is_some_and(|stack| stack.len() > 1));
-            }
+            let answers = || ask(thread).is_some_and(|stack| stack.len() > 1);
+            let always_answers = (0..1_000).all(|_| answers());
             ends.store(true, Ordering::Relaxed);
+            assert!(always_answers);
         });
     }
 
@@ -362,7 +365,8 @@ mod tests {
         let mutex = Mutex::new(None);
         let held = mutex.lock().unwrap();
         look_at(Activity::Waits, || waits_here(&mutex), || drop(held));
-        // Another test may be asking a thread right now.
-        while handler_of(libc::SIGRTMAX()) != Some(libc::SIG_DFL) {}
+        // No other test is asking a thread right now.
+        let _turn = lock(&TURN);
+        assert_eq!(handler_of(libc::SIGRTMAX()), Some(libc::SIG_DFL));
     }
 }
