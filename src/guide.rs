@@ -7,6 +7,7 @@ macro_rules! pages {
         #[doc = "[joins]: crate::guide::joins"]
         #[doc = "[explore]: crate::guide::explore"]
         #[doc = "[ci]: crate::guide::ci"]
+        #[doc = "[cargo]: crate::guide::cargo"]
         #[doc = "[attribute]: crate::guide::attribute"]
         #[doc = "[limits]: crate::guide::limits"]
         #[doc = ""]
@@ -20,6 +21,7 @@ pages! {
     joins: "../docs/joins.md"
     explore: "../docs/explore.md"
     ci: "../docs/ci.md"
+    cargo: "../docs/cargo.md"
     attribute: "../docs/attribute.md"
     limits: "../docs/limits.md"
 }

@@ -5,6 +5,7 @@
     doc = "[joins]: guide::joins",
     doc = "[explore]: guide::explore",
     doc = "[ci]: guide::ci",
+    doc = "[cargo]: guide::cargo",
     doc = "[attribute]: guide::attribute",
     doc = "[limits]: guide::limits",
     doc = ""

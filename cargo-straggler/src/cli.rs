@@ -26,7 +26,12 @@ pub(crate) enum Subcommand {
 #[command(
     override_usage = "cargo straggler test [OPTIONS] [cargo test's options] [-- the test harness's options]"
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct TestOptions {
+    /// Run the tests by `cargo nextest run`
+    #[arg(long)]
+    pub(crate) nextest: bool,
+
     /// Update tokio for this run alone, if the locked version is too old
     #[arg(long)]
     pub(crate) update_tokio: bool,

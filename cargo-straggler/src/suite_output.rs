@@ -1,7 +1,7 @@
 //! What `cargo test` writes: passed on as it comes, and read for the names of the tests that ran.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read, Write};
 
 /// The tests that ran, by the names that libtest prints.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -12,15 +12,14 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// Copies the output to standard output.
+    /// Copies the output as it comes.
     ///
     /// # Errors
     ///
     /// Returns an error if the output cannot be read or written.
-    pub(crate) fn read(output: impl Read) -> io::Result<Self> {
+    pub(crate) fn read(output: impl Read, mut copy: impl Write) -> io::Result<Self> {
         let mut ran = Self::default();
         let mut output = BufReader::new(output);
-        let mut stdout = io::stdout().lock();
         let mut unread = Vec::new();
         loop {
             let part = output.fill_buf()?;
@@ -28,8 +27,8 @@ impl Ran {
                 return Ok(ran);
             }
             // At once: while a test runs alone, libtest has only written the start of its line.
-            stdout.write_all(part)?;
-            stdout.flush()?;
+            copy.write_all(part)?;
+            copy.flush()?;
             unread.extend_from_slice(part);
             let length = part.len();
             output.consume(length);
@@ -58,6 +57,8 @@ impl Ran {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::Ran;
 
     #[test]
@@ -73,7 +74,7 @@ test src/lib.rs - pool (line 9) - compile ... ok
 
 test result: ok. 5 passed; 0 failed
 ";
-        let ran = Ran::read(output.as_bytes()).unwrap();
+        let ran = Ran::read(output.as_bytes(), io::sink()).unwrap();
         let names: Vec<_> = ran
             .tests
             .iter()

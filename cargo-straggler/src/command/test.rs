@@ -89,7 +89,12 @@ fn build_and_run(
     // Of its own, since workspaces may share a target folder.
     let report = NamedTempFile::new_in(&workspace.folder);
     let report = report.map_err(while_doing("could not write to the target folder"))?;
-    let mut command = cargo.command(&["test"], &injected.configuration());
+    let runner: &[_] = if options.nextest {
+        &["nextest", "run"]
+    } else {
+        &["test"]
+    };
+    let mut command = cargo.command(runner, &injected.configuration());
     command
         // The lock file is as it should be: cargo must not change it, nor build anything else.
         .args(["--locked", "--target-dir"])
@@ -104,7 +109,12 @@ fn build_and_run(
             command.env(name, setting);
         }
     }
-    let read = |suite: &SharedChild| suite.take_stdout().map(Ran::read).transpose();
+    let read = |suite: &SharedChild| {
+        let output = suite.take_stdout();
+        output
+            .map(|output| Ran::read(output, io::stdout().lock()))
+            .transpose()
+    };
     let (status, ran) = cargo.run(&mut command, read)?;
     let ran = ran.map_err(while_doing("could not read the output of the tests"))?;
     let sources = Sources::of(&graph);
