@@ -92,7 +92,7 @@ mod stand_in {
 
     pub(crate) mod __private {
         use std::panic::Location;
-        use std::pin::{Pin, pin};
+        use std::pin::Pin;
 
         pub(crate) use tokio::runtime::Builder;
 
@@ -103,37 +103,22 @@ mod stand_in {
             pub(crate) name: &'static str,
         }
 
-        pub(crate) trait TestBody: Future {}
-
-        impl<F: Future> TestBody for F {}
-
-        pub(crate) struct Body;
-
-        impl Body {
-            #[expect(clippy::new_ret_no_self, reason = "any future stands in for a body")]
-            pub(crate) fn new<F: Future>(future: F) -> F {
-                future
-            }
-        }
-
         pub(crate) fn returned<T>() -> T {
             unreachable!()
         }
 
+        type BoxedBody<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
         #[track_caller]
-        pub(crate) fn leak_test<F: Future + ?Sized>(
-            case: TestCase,
-            check: LeakCheck,
-            body: Pin<&mut F>,
-        ) -> F::Output {
+        pub(crate) fn leak_test<T>(case: TestCase, check: LeakCheck, body: BoxedBody<'_, T>) -> T {
             run("leak_test", case, check, body)
         }
 
         #[track_caller]
-        pub(crate) fn leak_test_should_panic<F: Future<Output = ()> + ?Sized>(
+        pub(crate) fn leak_test_should_panic(
             case: TestCase,
             check: LeakCheck,
-            body: Pin<&mut F>,
+            body: BoxedBody<'_, ()>,
         ) {
             run("leak_test_should_panic", case, check, body);
         }
@@ -147,7 +132,7 @@ mod stand_in {
             for settings in [settings.clone(), settings] {
                 let runtime = None;
                 let check = LeakCheck { runtime, settings };
-                run("explored_test", TestCase { name }, check, pin!(body()));
+                run("explored_test", TestCase { name }, check, Box::pin(body()));
             }
         }
 
@@ -161,16 +146,16 @@ mod stand_in {
                 runtime: None,
                 settings: explore.0,
             };
-            run("explored_test_should_panic", case, check, pin!(body()));
+            run("explored_test_should_panic", case, check, Box::pin(body()));
         }
 
         #[track_caller]
-        fn run<F: Future + ?Sized>(
+        fn run<T>(
             function: &'static str,
             TestCase { name }: TestCase,
             check: LeakCheck,
-            body: Pin<&mut F>,
-        ) -> F::Output {
+            body: BoxedBody<'_, T>,
+        ) -> T {
             LAST.set(Call {
                 function,
                 name,
