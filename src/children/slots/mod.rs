@@ -10,9 +10,9 @@
 //!    as soon as it is collected, but no foreign code has seen the address of a future that was never
 //!    polled. `Note::polls` records the polls. Only `Slot::poll` writes it, before it polls.
 //! 2. The slots of a `List` do not move while one of them holds a polled future. This module hands
-//!    out `Pin<&mut Slot<F>>`, never `&mut [Slot<F>]` or `&mut Slot<F>`. Only two functions move slots
-//!    out of a list: `take_all`, when no slot holds a future, and `take_unpolled`, when no future was
-//!    polled. A slot drops its future in place.
+//!    out `Pin<&mut Slot<F>>`, never `&mut [Slot<F>]` or `&mut Slot<F>`. Only two functions move
+//!    anything out of a list: `take_all`, when no slot holds a future, and `take_unpolled`, when no
+//!    future was polled. A slot drops its future in place.
 //! 3. `Note::holds` says which field of the content is initialized; with `Nothing`, none is. It
 //!    becomes `Nothing` before the content is dropped or taken, and anything else only after that
 //!    content was written.
