@@ -10,7 +10,7 @@ use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::leaked_thread::LeakedThread;
 use crate::leak::report::lock_state::LockState;
 use crate::leak::report::task_panic::TaskPanic;
-use crate::trace::blocked::Blocked;
+use crate::trace::blocked::{Blocked, Blocker};
 use crate::wording::LISTED;
 
 /// Equal findings, at least one.
@@ -51,9 +51,11 @@ pub(crate) fn of_blocked(blocked: &[Blocked]) -> Vec<Group<'_, Blocked>> {
     by(blocked, place_of)
 }
 
-/// Everything but the time.
+/// Everything but the time. A thread that runs is at its line by chance.
 fn place_of(blocked: &Blocked) -> impl Eq + Hash {
-    (blocked.calls(), blocked.inside(), blocked.by())
+    let is_fixed = blocked.by() != Blocker::Busy;
+    let calls = is_fixed.then(|| blocked.calls());
+    (calls, blocked.inside(), blocked.by())
 }
 
 /// Groups locks that differ only in times, the one acquired first before others.
