@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::trace::symbols::{Call, Symbols};
-use crate::trace::thread::{self, Activity};
+use crate::trace::thread::{self, Activity, Look};
 use crate::trace::wait::CALLS;
 use crate::wording::count;
 
@@ -70,7 +70,11 @@ pub(crate) enum Blocker {
 impl Blocked {
     /// Looks at a thread that has been inside one poll or closure for `time`.
     pub(crate) fn at(thread: thread::Id, time: Duration, symbols: &mut Symbols) -> Self {
-        let look = thread::look(thread);
+        Self::of(&thread::look(thread), time, symbols)
+    }
+
+    /// Resolves what a look at the thread showed. This may take long on a busy machine.
+    pub(crate) fn of(look: &Look, time: Duration, symbols: &mut Symbols) -> Self {
         let Stuck { calls, inside, by } = symbols.stuck(&look.stack);
         let by = match (by, look.activity) {
             (_, Some(Activity::Runs)) => Blocker::Busy,

@@ -485,9 +485,10 @@ impl Task {
         let (began, thread) = running()?;
         let time = self.spawned.elapsed();
         let time = time.saturating_sub(Duration::from_nanos(began));
-        let blocked = Blocked::at(thread, time, symbols);
+        let look = os_thread::look(thread);
         // The thread may have finished during the look.
-        (running() == Some((began, thread))).then_some(blocked)
+        let is_same = running() == Some((began, thread));
+        is_same.then(|| Blocked::of(&look, time, symbols))
     }
 
     /// Returns the thread of the last poll, or of the closure.
