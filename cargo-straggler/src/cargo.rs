@@ -167,7 +167,9 @@ impl<'a> Cargo<'a> {
         if status.success() {
             Ok(output)
         } else {
-            Err(CargoError::Failed(errors.trim_end().to_owned()))
+            let message = errors.trim();
+            let message = message.strip_prefix("error: ").unwrap_or(message);
+            Err(CargoError::Failed(message.to_owned()))
         }
     }
 }

@@ -14,6 +14,17 @@ struct Straggler {
     subcommand: Subcommand,
 }
 
+/// The exit statuses, for `--help`.
+const STATUSES: &str = "\
+Exit status:
+  0    the suite passes, and every finding is accepted
+  10   the suite passes, with findings that are not accepted
+  11   the suite could not be checked
+  130  Ctrl-C or another signal ended the run
+  Otherwise that of `cargo test` or nextest: the build or a test failed.
+
+All other options and names of tests go to `cargo test`.";
+
 /// What the command is asked for.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
@@ -24,7 +35,8 @@ pub(crate) enum Subcommand {
 /// The options of `cargo straggler test`.
 #[derive(Args, Debug)]
 #[command(
-    override_usage = "cargo straggler test [OPTIONS] [cargo test's options] [-- the test harness's options]"
+    override_usage = "cargo straggler test [OPTIONS] [cargo test's options] [-- the test harness's options]",
+    after_help = STATUSES
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct TestOptions {

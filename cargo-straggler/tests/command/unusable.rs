@@ -8,6 +8,7 @@ fn fails(fixture: &Fixture, arguments: &[&str], expected: &str) {
     let ended = fixture.straggler(&[&["test"], arguments].concat());
     assert_eq!(ended.status, Some(11), "{ended:?}");
     assert!(ended.stderr.contains("straggler: error: "), "{ended:?}");
+    assert!(!ended.stderr.contains("error: error: "), "{ended:?}");
     assert!(ended.stderr.contains(expected), "{}", ended.stderr);
     assert_eq!(ended.stdout, "");
     assert_eq!(fixture.files(), before);
