@@ -21,12 +21,10 @@ use crate::schedule::steering;
 /// some. Only a blocked thread uses all of it.
 const SHUTDOWN: Duration = GRACE;
 
-/// How long the teardown may take beyond the grace before the watchdog reports a hang. Even on a
-/// busy machine it takes that long only if a leftover blocks the test's thread.
-const TEARDOWN: Duration = Duration::from_secs(5);
-
-/// The extra time for resolving backtraces, which is slow with a lot of debug information.
-const FINDING_LINES: Duration = Duration::from_secs(10);
+/// How long the teardown may take beyond the grace before the watchdog reports a hang. Resolving
+/// backtraces is slow with a lot of debug information, but even on a busy machine the rest takes
+/// that long only if a leftover blocks the test's thread.
+const TEARDOWN: Duration = Duration::from_secs(15);
 
 /// The teardown of one test.
 pub(crate) struct Teardown<'a> {
@@ -36,11 +34,9 @@ pub(crate) struct Teardown<'a> {
 
 impl Teardown<'_> {
     /// Makes the watchdog report if the teardown hangs. A clean test does not pay for it.
-    fn watch(&self, patience: Duration) -> Option<Watched> {
+    fn watch(&self, grace: Duration) -> Option<Watched> {
         let test = Arc::new(EndingTest(Arc::clone(self.test)));
-        let deadline = Instant::now()
-            .checked_add(patience)?
-            .checked_add(TEARDOWN)?;
+        let deadline = Instant::now().checked_add(grace)?.checked_add(TEARDOWN)?;
         // Without a watchdog, a hang stays what it would be without a check.
         watchdog::watch(test, Some(deadline)).ok()
     }
@@ -55,7 +51,7 @@ impl Teardown<'_> {
         mut body: Body<'_, T>,
         grace: Duration,
     ) -> (Report, Option<T>) {
-        let watched = self.watch(grace.saturating_add(FINDING_LINES));
+        let watched = self.watch(grace);
         let scope = &self.test.scope;
         let (report, output) = given_up.report(&runtime, self.test);
         // Later panics come from dropping the body and what is left.
