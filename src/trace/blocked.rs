@@ -20,6 +20,7 @@ use crate::wording::count;
 /// use std::time::Duration;
 ///
 /// use straggler::LeakCheck;
+/// use straggler::leak::self_test;
 /// use tokio::sync::oneshot;
 ///
 /// let (stop, stopped) = mpsc::channel::<()>();
@@ -38,7 +39,7 @@ use crate::wording::count;
 /// let blocked = report.blocking()[0].blocked().unwrap();
 /// if let Some(called) = blocked.inside() {
 ///     assert_eq!(called, "std::sync::mpsc::Receiver::recv");
-///     assert!(blocked.calls()[0].place().is_some_and(|place| place.file().ends_with(".rs")));
+///     assert_eq!(blocked.calls()[0].place().is_some(), self_test().sees_lines());
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
