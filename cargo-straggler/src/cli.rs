@@ -30,6 +30,24 @@ All other options and names of tests go to `cargo test`.";
 pub(crate) enum Subcommand {
     /// Run the tests of a workspace, and check every `#[tokio::test]` for leaks
     Test(TestOptions),
+    /// Show the findings in files that `STRAGGLER_REPORT` names, all of them together
+    Report(ReportOptions),
+}
+
+/// The options of `cargo straggler report`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Exit status:
+  0   every finding is accepted
+  10  there are findings that are not accepted
+  11  a file could not be read")]
+pub(crate) struct ReportOptions {
+    /// The files, such as target/straggler/report.jsonl of several machines
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) cargo: CargoOptions,
 }
 
 /// The options of `cargo straggler test`.
@@ -159,6 +177,7 @@ pub(crate) fn parse() -> Subcommand {
     let mut subcommand = parsed.unwrap_or_else(|error| error.exit()).subcommand;
     match &mut subcommand {
         Subcommand::Test(options) => options.passed_on = passed_on,
+        Subcommand::Report(_) => {}
     }
     subcommand
 }
@@ -170,7 +189,8 @@ fn split(command: &clap::Command, arguments: Vec<OsString>) -> (Vec<OsString>, V
     let mut arguments = arguments.into_iter();
     let mut own: Vec<_> = arguments.by_ref().take(2).collect();
     let subcommand = own.get(1).and_then(|name| command.find_subcommand(name));
-    let Some(subcommand) = subcommand else {
+    // Only the tests have arguments of others.
+    let Some(subcommand) = subcommand.filter(|subcommand| subcommand.get_name() == "test") else {
         own.extend(arguments);
         return (own, Vec::new());
     };

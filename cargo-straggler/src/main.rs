@@ -27,6 +27,7 @@ use crate::cli::Subcommand;
 fn main() -> ExitCode {
     let exit = match cli::parse() {
         Subcommand::Test(options) => command::test::run(&options),
+        Subcommand::Report(options) => command::report::run(&options),
     };
     match exit {
         Ok(exit) => exit.into(),

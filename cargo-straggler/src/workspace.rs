@@ -47,6 +47,11 @@ impl Workspace {
         self.folder.join("sources").join(tokio.to_string())
     }
 
+    /// The report of the last run.
+    pub(crate) fn report(&self) -> PathBuf {
+        self.folder.join("report.jsonl")
+    }
+
     /// Shortens the path of a file in the workspace.
     pub(crate) fn relative<'p>(&self, path: &'p Path) -> &'p Path {
         path.strip_prefix(&self.root).unwrap_or(path)

@@ -1,16 +1,20 @@
 //! The subcommands. Only they print.
 
+pub(crate) mod report;
 pub(crate) mod test;
+
+use std::{fs, io};
 
 use thiserror::Error;
 
-use crate::baseline::Invalid;
+use crate::baseline::{Baseline, Invalid};
 use crate::cargo::CargoError;
 use crate::exit::Exit;
 use crate::findings::line::ReadError;
 use crate::injection::InjectionError;
 use crate::resolution::ResolutionError;
 use crate::suite_tokio::Unusable;
+use crate::workspace::Workspace;
 
 /// Why a subcommand could not do what it was asked for.
 #[derive(Debug, Error)]
@@ -33,10 +37,7 @@ pub(crate) enum Error {
     )]
     PruneOfPart,
     #[error("{doing}: {error}")]
-    System {
-        doing: String,
-        error: std::io::Error,
-    },
+    System { doing: String, error: io::Error },
 }
 
 impl Error {
@@ -55,4 +56,19 @@ impl Error {
 pub(crate) fn print_error(error: &Error) -> Exit {
     anstream::eprintln!("straggler: error: {error}");
     error.exit()
+}
+
+/// Reads the baseline of a workspace. Without a file nothing is accepted.
+pub(crate) fn read_baseline(workspace: &Workspace) -> Result<Baseline, Error> {
+    let text = match fs::read_to_string(workspace.baseline()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        read => read.map_err(while_doing("could not read .config/straggler.toml"))?,
+    };
+    Ok(Baseline::parse(text)?)
+}
+
+/// Adds to an error of the system what failed.
+pub(crate) fn while_doing(doing: &str) -> impl FnOnce(io::Error) -> Error + use<> {
+    let doing = doing.to_owned();
+    |error| Error::System { doing, error }
 }

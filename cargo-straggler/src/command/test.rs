@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 use crate::baseline::{Baseline, PATH};
 use crate::cargo::{Cargo, Lock};
 use crate::cli::TestOptions;
-use crate::command::Error;
+use crate::command::{Error, read_baseline, while_doing};
 use crate::exit::Exit;
 use crate::findings::line;
 use crate::findings::place::Found;
@@ -117,11 +117,14 @@ fn build_and_run(
     };
     let (status, ran) = cargo.run(&mut command, read)?;
     let ran = ran.map_err(while_doing("could not read the output of the tests"))?;
+    let lines = line::read(report.path())?;
+    let kept = report.persist(workspace.report());
+    kept.map_err(|error| while_doing("could not keep the report")(error.error))?;
     let sources = Sources::of(&graph);
     Ok(Run {
         status,
         ran: ran.unwrap_or_default(),
-        found: Found::by_place(line::read(report.path())?, &sources),
+        found: Found::by_place(lines, &sources),
         sources,
     })
 }
@@ -164,14 +167,6 @@ fn conclude(
         write_baseline(workspace, &accepted.pruned(&found.places)?)?;
     }
     Ok(Exit::of_suite(*status, fails))
-}
-
-fn read_baseline(workspace: &Workspace) -> Result<Baseline, Error> {
-    let text = match fs::read_to_string(workspace.baseline()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        read => read.map_err(while_doing("could not read .config/straggler.toml"))?,
-    };
-    Ok(Baseline::parse(text)?)
 }
 
 fn write_baseline(workspace: &Workspace, text: &str) -> Result<(), Error> {
@@ -248,10 +243,4 @@ fn print_changes(resolution: &Resolution) {
 
 fn note(text: &str) {
     anstream::eprintln!("straggler: {text}");
-}
-
-/// Adds to an error of the system what failed.
-fn while_doing(doing: &str) -> impl FnOnce(io::Error) -> Error + use<> {
-    let doing = doing.to_owned();
-    |error| Error::System { doing, error }
 }

@@ -9,5 +9,6 @@
 mod baseline;
 mod fixture;
 mod lock_file;
+mod report;
 mod suite;
 mod unusable;

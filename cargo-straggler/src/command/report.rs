@@ -1,0 +1,51 @@
+//! `cargo straggler report`: shows what earlier runs found.
+
+use crate::cargo::{Cargo, CargoError, Lock};
+use crate::cli::ReportOptions;
+use crate::command::{Error, read_baseline, while_doing};
+use crate::exit::Exit;
+use crate::findings::line;
+use crate::findings::place::Found;
+use crate::findings::sources::Sources;
+use crate::interrupt::Interrupts;
+use crate::suite_output::Ran;
+use crate::summary::Summary;
+use crate::workspace::Workspace;
+
+/// Prints the findings of all files together.
+///
+/// # Errors
+///
+/// Returns an error if a file cannot be read.
+pub(crate) fn run(options: &ReportOptions) -> Result<Exit, Error> {
+    let interrupts = Interrupts::install().map_err(while_doing("could not handle Ctrl-C"))?;
+    let cargo = Cargo::new(&options.cargo, &interrupts);
+    let workspace = Workspace::find(&cargo)?;
+    let baseline = read_baseline(&workspace)?;
+    let mut lines = Vec::new();
+    for file in &options.files {
+        lines.extend(line::read(file)?);
+    }
+    // Where the lock file is out of date, only the workspace's own sources are known: the command must
+    // not change that file.
+    let graph = match cargo.graph(&cargo.host()?, &[], Lock::Fixed) {
+        Err(CargoError::Failed(_)) => cargo.members()?,
+        graph => graph?,
+    };
+    let sources = Sources::of(&graph);
+    let found = Found::by_place(lines, &sources);
+    let judged = baseline.judge(&found.places);
+    let summary = Summary {
+        found: &found,
+        judged: &judged,
+        is_whole: false,
+        ran: &Ran::default(),
+        sources: &sources,
+    };
+    anstream::print!("{summary}");
+    Ok(if judged.new.is_empty() {
+        Exit::Passed
+    } else {
+        Exit::Findings
+    })
+}
