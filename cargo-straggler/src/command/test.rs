@@ -150,7 +150,10 @@ fn conclude(
         ran,
         sources,
     };
-    anstream::print!("{summary}");
+    // After a build error there is nothing to say.
+    if status.success() || !found.checked.is_empty() || *ran != Ran::default() {
+        anstream::print!("{summary}");
+    }
     let mut fails = !judged.new.is_empty();
     if options.accept {
         write_baseline(workspace, &baseline.accepting(&found.places)?)?;

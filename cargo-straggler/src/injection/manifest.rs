@@ -84,8 +84,6 @@ fn build_only(manifest: &mut DocumentMut) {
     for section in FOR_AUTHORS {
         manifest.remove(section);
     }
-    // Cargo shows the warnings of packages that have a path.
-    manifest["lints"]["rust"]["warnings"] = value("allow");
 }
 
 /// Replaces each `key.workspace = true` by the workspace's own `key`.

@@ -107,6 +107,7 @@ impl Injection {
         let library = &self.library;
         let mut copy = Folder::default();
         copy.add_all(&suite.folder)?;
+        copy.allow_warnings();
         let manifest = suite.folder.join("Cargo.toml");
         copy.set(
             "Cargo.toml",
@@ -118,6 +119,7 @@ impl Injection {
 
         let mut macros = Folder::default();
         macros.add(&library.root, "macros/src", "src")?;
+        macros.allow_warnings();
         macros.set("Cargo.toml", &library.macros_manifest());
         macros.set(".cargo-checksum.json", &"{}");
         macros.write(&folder.join("macros"))?;
@@ -126,6 +128,7 @@ impl Injection {
         for path in ["src", "docs", "README.md"] {
             straggler.add(&library.root, path, path)?;
         }
+        straggler.allow_warnings();
         let mut manifest = library.manifest();
         let mut needs_tokio = manifest["dependencies"]["tokio"].clone();
         needs_tokio["package"] = value(COPY);

@@ -104,6 +104,8 @@ impl Fixture {
         command.arg("straggler").args(arguments);
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixtures-target");
         command.env("CARGO_TARGET_DIR", target);
+        // As many suites do in CI. It must not fail the packages that the command adds.
+        command.env("RUSTFLAGS", "-Dwarnings");
         // Only tests that leak wait for it.
         command.env("STRAGGLER_GRACE", "100ms");
         command

@@ -80,5 +80,6 @@ fn build_error_has_the_status_of_cargo() {
     let before = fixture.files();
     let ended = fixture.straggler(&["test", "--test", "broken"]);
     assert_eq!(ended.status, Some(101), "{ended:?}");
+    assert_eq!(ended.stdout, "");
     assert_eq!(fixture.files(), before);
 }
