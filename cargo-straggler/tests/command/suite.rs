@@ -43,6 +43,30 @@ fn nextest_runs_the_suite() {
 }
 
 #[test]
+fn workspace_root_may_be_elsewhere() {
+    let fixture = Fixture::suite("elsewhere");
+    let manifest = fixture.read("Cargo.toml").replace("[workspace]\n", "");
+    let member = manifest.replace("[package]\n", "[package]\nworkspace = \"root\"\n");
+    fixture.write("Cargo.toml", &member);
+    fixture.write(
+        "root/Cargo.toml",
+        "[workspace]\nmembers = [\"..\"]\nresolver = \"3\"\n",
+    );
+    let lock = fixture.read("Cargo.lock");
+    std::fs::remove_file(fixture.root.join("Cargo.lock")).unwrap();
+    fixture.write("root/Cargo.lock", &lock);
+    let before = fixture.files();
+    let ended = fixture.straggler(&["test", "--test", "clean"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert!(
+        ended.stdout.contains("1 test checked, no findings"),
+        "{}",
+        ended.stdout
+    );
+    assert_eq!(fixture.files(), before);
+}
+
+#[test]
 fn clean_suite_passes() {
     let fixture = Fixture::suite("clean");
     let ended = fixture.straggler(&["test", "--test", "clean"]);
