@@ -9,7 +9,7 @@ use shared_child::SharedChild;
 use tempfile::NamedTempFile;
 
 use crate::baseline::{Baseline, PATH};
-use crate::cargo::{Cargo, Lock};
+use crate::cargo::{Cargo, CargoError, Lock};
 use crate::cli::TestOptions;
 use crate::command::{Error, read_baseline, while_doing};
 use crate::exit::Exit;
@@ -155,7 +155,7 @@ fn conclude(
         anstream::print!("{summary}");
     }
     let mut fails = !judged.new.is_empty();
-    if options.accept {
+    if options.accept && !found.checked.is_empty() {
         write_baseline(workspace, &baseline.accepting(&found.places)?)?;
         fails = judged.new.iter().any(|place| !place.kind.can_be_accepted());
         note(&format!(
@@ -186,7 +186,11 @@ fn take_turn(cargo: &Cargo<'_>, workspace: &Workspace) -> Result<Turn, Error> {
         Request::Granted(turn) => Ok(turn),
         Request::Waits(waiting) => {
             note("waiting for another `cargo straggler` in this workspace");
-            waiting.wait(|| cargo.is_interrupted()).map_err(failed())
+            let turn = waiting.wait(|| cargo.is_interrupted());
+            turn.map_err(|error| match error.kind() {
+                io::ErrorKind::Interrupted => CargoError::Interrupted.into(),
+                _ => failed()(error),
+            })
         }
     }
 }

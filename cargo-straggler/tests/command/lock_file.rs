@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
@@ -30,19 +31,18 @@ impl Running {
         Self { child, gate }
     }
 
-    /// Sends a signal to the command, or to its group.
-    fn signal(&self, signal: &str, whole_group: bool) {
-        let group = if whole_group { "-" } else { "" };
-        let target = format!("{group}{}", self.child.id());
-        let status = Command::new("kill").args([signal, "--", &target]).status();
-        assert!(status.unwrap().success());
-    }
-
     /// Ends the test, and returns the status of the command.
     fn finish(self) -> Option<i32> {
         drop(self.gate);
         self.child.wait_with_output().unwrap().status.code()
     }
+}
+
+/// Sends a signal to a process and its children, which have a group of their own.
+fn signal(signal: &str, process: u32) {
+    let group = format!("-{process}");
+    let status = Command::new("kill").args([signal, "--", &group]).status();
+    assert!(status.unwrap().success());
 }
 
 #[test]
@@ -51,9 +51,25 @@ fn ctrl_c_restores_it() {
     let before = fixture.files();
     let running = Running::start(&fixture);
     assert_ne!(fixture.files(), before);
-    running.signal("-INT", true);
+    signal("-INT", running.child.id());
     assert_eq!(running.finish(), Some(130));
     assert_eq!(fixture.files(), before);
+}
+
+#[test]
+fn ctrl_c_ends_a_run_that_waits() {
+    let fixture = Fixture::suite("waiting");
+    let first = Running::start(&fixture);
+    let mut second = fixture.command(&["test", "--test=clean"]);
+    second.process_group(0).stderr(Stdio::piped());
+    let mut second = second.spawn().unwrap();
+    let mut line = String::new();
+    let mut stderr = BufReader::new(second.stderr.take().unwrap());
+    stderr.read_line(&mut line).unwrap();
+    assert!(line.contains("waiting for another"), "{line}");
+    signal("-INT", second.id());
+    assert_eq!(second.wait().unwrap().code(), Some(130));
+    assert_eq!(first.finish(), Some(0));
 }
 
 #[test]
@@ -61,7 +77,7 @@ fn next_run_restores_it_after_kill() {
     let fixture = Fixture::suite("kill");
     let before = fixture.files();
     let running = Running::start(&fixture);
-    running.signal("-KILL", true);
+    signal("-KILL", running.child.id());
     assert_eq!(running.finish(), None);
     assert_ne!(fixture.files(), before);
     assert!(
@@ -88,7 +104,7 @@ fn replaced_lock_file_is_kept_after_kill() {
     let fixture = Fixture::suite("replaced");
     let original = fixture.read("Cargo.lock");
     let running = Running::start(&fixture);
-    running.signal("-KILL", true);
+    signal("-KILL", running.child.id());
     running.finish();
     let own = format!("# Mine.\n{original}");
     fixture.write("Cargo.lock", &own);
@@ -138,8 +154,8 @@ fn second_run_waits_for_the_first() {
         .unwrap();
     // It says so before it waits.
     let mut line = String::new();
-    let mut stderr = std::io::BufReader::new(second.stderr.take().unwrap());
-    std::io::BufRead::read_line(&mut stderr, &mut line).unwrap();
+    let mut stderr = BufReader::new(second.stderr.take().unwrap());
+    stderr.read_line(&mut line).unwrap();
     assert!(
         line.contains("waiting for another `cargo straggler`"),
         "{line}"

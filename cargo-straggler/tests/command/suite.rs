@@ -102,7 +102,7 @@ fn build_error_has_the_status_of_cargo() {
     let fixture = Fixture::suite("broken");
     fixture.write("tests/broken.rs", "fn broken(");
     let before = fixture.files();
-    let ended = fixture.straggler(&["test", "--test", "broken"]);
+    let ended = fixture.straggler(&["test", "--accept", "--test", "broken"]);
     assert_eq!(ended.status, Some(101), "{ended:?}");
     assert_eq!(ended.stdout, "");
     assert_eq!(fixture.files(), before);
