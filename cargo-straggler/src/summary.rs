@@ -296,9 +296,10 @@ fn advice(place: &Place) -> String {
 /// Whether a place is in code that only tests run.
 fn is_test_code(place: &Place) -> bool {
     let file = place.at.file.as_deref().unwrap_or_default();
+    // `tests`, `test_helpers`, `testing.rs`.
     let in_folder = file
         .split('/')
-        .any(|folder| ["tests", "benches", "examples"].contains(&folder));
+        .any(|part| part.starts_with("test") || ["benches", "examples"].contains(&part));
     let function = place.function.as_deref().unwrap_or_default();
     in_folder
         || function
@@ -318,5 +319,32 @@ fn first<'n>(names: impl Iterator<Item = &'n str>, number: usize) -> String {
     match number - names.len() {
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_test_code;
+    use crate::findings::line::Line;
+    use crate::findings::place::Found;
+    use crate::findings::sources::Sources;
+
+    #[test]
+    fn helpers_of_tests_are_test_code() {
+        for (file, expected) in [
+            ("tests/server.rs", true),
+            ("axum/src/test_helpers/test_client.rs", true),
+            ("benches/pool.rs", true),
+            ("src/pool.rs", false),
+            ("src/latest.rs", false),
+        ] {
+            let line = serde_json::json!({
+                "test": "serves", "verdict": "leaked",
+                "findings": [{"kind": "task", "file": file, "line": 3, "count": 1}],
+            });
+            let lines = vec![serde_json::from_value::<Line>(line).unwrap()];
+            let places = Found::by_place(lines, &Sources::none()).places;
+            assert_eq!(is_test_code(&places[0]), expected, "{file}");
+        }
     }
 }
