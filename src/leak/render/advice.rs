@@ -166,13 +166,12 @@ fn hung(report: &Report, wait: &Wait, timeout: Duration) -> Advice {
         },
         Wait::At(_) if report.findings().may_be_deadlock && report.count() > 0 => Advice {
             why: "Everything in the test's runtime waits for something else in it: probably a deadlock.",
-            steps: match reacquired_lock(report) {
-                Some(step) => vec![step],
-                None => {
-                    let mut steps = break_cycle(report, wait);
-                    steps.extend([ANSWER.to_owned(), more_time(report)]);
-                    steps
-                }
+            steps: if let Some(step) = reacquired_lock(report) {
+                vec![step]
+            } else {
+                let mut steps = break_cycle(report, wait);
+                steps.extend([ANSWER.to_owned(), more_time(report)]);
+                steps
             },
         },
         Wait::At(_) | Wait::Unstarted | Wait::Unanswered | Wait::Unknown => {

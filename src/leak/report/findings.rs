@@ -15,6 +15,7 @@ use crate::trace::wait::Wait;
 
 /// Everything a leak check found.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "the facts are independent")]
 pub(crate) struct Findings {
     pub(crate) test: Option<&'static str>,
     pub(crate) place: &'static Location<'static>,
