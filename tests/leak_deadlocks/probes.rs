@@ -57,6 +57,13 @@ fn wait_of(verdict: &Verdict) -> &Wait {
 fn lost_wake_up_of_body_reported() {
     let report = expect_stuck(lost());
     assert_eq!(wait_of(report.verdict()), &Wait::LostWakeUp);
+    let text = report.to_string();
+    assert!(
+        text.contains(
+            "can never end: its clock is paused, and nothing can wake its body\n\n  it was ready"
+        ),
+        "{text}"
+    );
 }
 
 #[test]

@@ -186,6 +186,9 @@ pub(crate) fn ending(verdict: &Verdict, test: &str) -> String {
             let timeout = humantime::format_duration(*timeout);
             format!("{test} did not end within {timeout}")
         }
+        Verdict::Deadlocked {
+            wait: Wait::Unwakeable | Wait::LostWakeUp | Wait::PanicsUnwoken { .. },
+        } => format!("{test} can never end: its clock is paused, and nothing can wake its body"),
         Verdict::Deadlocked { .. } => format!(
             "{test} is deadlocked: its clock is paused, and no task in its runtime can make progress"
         ),
