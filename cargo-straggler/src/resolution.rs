@@ -32,7 +32,7 @@ pub(crate) enum ResolutionError {
     Cargo(#[from] CargoError),
     #[error(
         "cargo found no versions that fit both this suite and straggler. A vendored or offline registry \
-         may lack the packages that straggler needs: run once with network and crates.io. Cargo says:\n\n{0}"
+         may lack the packages that straggler needs: run once with the network. Cargo says:\n\n{0}"
     )]
     NoVersions(String),
     #[error(

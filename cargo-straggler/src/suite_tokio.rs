@@ -28,7 +28,7 @@ pub(crate) enum Unusable {
     Several(Vec<Version>),
     #[error(
         "this workspace takes tokio {version} from {from}. Straggler can only take the place of a tokio \
-         from crates.io. Remove the `[patch]` or the dependency on another source for this run"
+         from the registry. Remove the `[patch]` or the dependency on another source for this run"
     )]
     OtherSource { version: Version, from: String },
     #[error(

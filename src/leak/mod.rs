@@ -27,6 +27,6 @@ pub use self::report::verdict::Verdict;
 pub use self::self_test::{Visibility, self_test};
 pub use self::watch::Watch;
 pub use crate::trace::blocked::Blocked;
+pub use crate::trace::call::Call;
 pub use crate::trace::place::Place;
-pub use crate::trace::symbols::Call;
 pub use crate::trace::wait::{Wait, WaitPlace};

@@ -18,7 +18,8 @@ use crate::leak::report::Report;
 use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::settings::Settings;
 use crate::leak::settings::environment::{Environment, Mode};
-use crate::trace::symbols::{Catcher, Symbols};
+use crate::trace::frame::Catcher;
+use crate::trace::symbols::Symbols;
 use crate::trace::wait::Wait;
 
 /// What the leak check sees in this build, from [`self_test()`].

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::trace::symbols::{Call, Symbols};
+use crate::trace::call::Call;
+use crate::trace::symbols::Symbols;
 use crate::trace::thread::{self, Activity, Look};
 use crate::trace::wait::CALLS;
 use crate::wording::count;

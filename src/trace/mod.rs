@@ -2,6 +2,8 @@
 //! Finds where a blocked thread is: its stack.
 
 pub(crate) mod blocked;
+pub(crate) mod call;
+pub(crate) mod frame;
 pub(crate) mod function_path;
 mod package;
 pub(crate) mod place;

@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use crate::trace::blocked::Blocked;
+use crate::trace::call::Call;
 use crate::trace::place::Place;
-use crate::trace::symbols::{Call, Symbols, Waits};
+use crate::trace::symbols::{Symbols, Waits};
 use crate::trace::waker::Trace;
 use crate::wording::{Age, TEXT, count, cut};
 

@@ -7,10 +7,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread;
 use std::time::Duration;
 
 use straggler::LeakCheck;
-use straggler::leak::{Report, Verdict};
+use straggler::leak::{Acquisition, LockState, Report, Verdict};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
@@ -88,4 +89,47 @@ impl Drop for SpawnsCleanUp {
             second.fetch_add(1, SeqCst);
         });
     }
+}
+
+/// Panics in blocking work, and returns once the panic is on record.
+pub(crate) fn panic_in_closure() {
+    let panics = tokio::task::spawn_blocking(|| panic!("no such table"));
+    while !panics.is_finished() {
+        thread::yield_now();
+    }
+}
+
+#[track_caller]
+pub(crate) fn assert_panic_comes_first(report: &Report, ended: &str) {
+    assert_eq!(*report.verdict(), Verdict::Panicked, "{report}");
+    let text = report.to_string();
+    let first = format!(
+        "leak_check: 1 task panicked, and the check at {}",
+        report.place()
+    );
+    assert!(text.starts_with(&first), "{text}");
+    let parts = [
+        ended,
+        "no such table",
+        "the body waits",
+        "fix the panic at ",
+        "What to do",
+    ];
+    let found: Vec<_> = parts.iter().map(|part| text.rfind(part)).collect();
+    assert!(found.is_sorted() && found[0].is_some(), "{found:?} {text}");
+}
+
+/// The only lock in the report.
+#[track_caller]
+pub(crate) fn only_lock(report: &Report) -> &LockState {
+    let [lock] = report.locks() else {
+        panic!("{report}");
+    };
+    lock
+}
+
+/// The holder of a lock.
+#[track_caller]
+pub(crate) fn holder(lock: &LockState) -> &Acquisition {
+    lock.holder().expect("the lock is held")
 }

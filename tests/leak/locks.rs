@@ -3,25 +3,10 @@
 use std::mem;
 use std::thread;
 
-use straggler::leak::{Acquisition, LockState, Place};
+use straggler::leak::Place;
 use straggler::{Lock, LockGuard};
 
 use super::*;
-
-/// The only lock in the report.
-#[track_caller]
-fn only(report: &Report) -> &LockState {
-    let [lock] = report.locks() else {
-        panic!("{report}");
-    };
-    lock
-}
-
-/// The holder of a lock.
-#[track_caller]
-fn holder(lock: &LockState) -> &Acquisition {
-    lock.holder().expect("the lock is held")
-}
 
 /// Acquires a lock, and returns the place it was acquired at.
 async fn acquire(lock: &Lock) -> (LockGuard<'_>, Place) {
@@ -43,7 +28,7 @@ fn forgotten_lock_reported_with_place() {
         let report = report.unwrap_err();
         assert_eq!(*report.verdict(), Verdict::LocksHeld);
         assert_eq!((report.count(), report.blocking().len()), (0, 0));
-        let lock = only(&report);
+        let lock = only_lock(&report);
         assert_eq!(*holder(lock).place(), held_at.unwrap());
         assert_eq!(holder(lock).by(), Some(&SpawnedBy::Test));
         assert!(
@@ -74,8 +59,8 @@ fn static_guard_reported_and_releasable() {
     // The next test hangs on the lock, and its report names the holder.
     let hangs = async { drop(LOCK.acquire().await) };
     let hung = LeakCheck::new().timeout(SHORT).run(hangs).unwrap_err();
-    let lock = only(&hung);
-    assert_eq!(holder(lock).place(), holder(only(&report)).place());
+    let lock = only_lock(&hung);
+    assert_eq!(holder(lock).place(), holder(only_lock(&report)).place());
     assert_eq!(holder(lock).by(), None, "no task of this test holds it");
     assert_eq!(lock.waiters()[0].by(), Some(&SpawnedBy::Test));
     let text = hung.to_string();
@@ -104,7 +89,7 @@ fn lock_of_leaked_task_reported_beside_it() {
         });
         let report = report.unwrap_err();
         assert_eq!(*report.verdict(), Verdict::Leaked, "tasks rank higher");
-        let by = holder(only(&report)).by();
+        let by = holder(only_lock(&report)).by();
         assert!(
             matches!(by, Some(SpawnedBy::Task { number: 1, .. })),
             "{report}"
@@ -265,7 +250,7 @@ fn watch_charged_with_locks_acquired_since() {
         watch.verify().await.unwrap();
         let guard = since.acquire().await;
         let report = watch.verify().await.unwrap_err();
-        assert_eq!(holder(only(&report)).by(), Some(&SpawnedBy::NoTask));
+        assert_eq!(holder(only_lock(&report)).by(), Some(&SpawnedBy::NoTask));
         assert_eq!(outer.verify().await.unwrap_err().locks().len(), 2);
         guard.release();
         watch.verify().await.unwrap();
@@ -284,7 +269,7 @@ fn lock_handed_to_unpolled_future_reported() {
         drop(not_polled_again);
     });
     let report = report.unwrap_err();
-    let lock = only(&report);
+    let lock = only_lock(&report);
     assert!(lock.holder().is_none());
     assert_eq!(lock.waiters().len(), 2);
     let text = report.to_string();

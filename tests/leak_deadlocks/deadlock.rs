@@ -1,7 +1,6 @@
 //! On a paused clock, a deadlock is detected within two seconds.
 
 use std::thread;
-use std::time::Instant;
 
 use straggler::Lock;
 use tokio::sync::Mutex as AsyncMutex;
@@ -13,22 +12,6 @@ async fn lock_both(first: &AsyncMutex<()>, second: &AsyncMutex<()>) {
     let _first = first.lock().await;
     yield_now().await;
     let _second = second.lock().await;
-}
-
-/// Expects a deadlock to be detected long before the timeout.
-#[track_caller]
-fn expect_deadlock<F: Future>(body: F) -> Report {
-    let begun = Instant::now();
-    let report = paused().timeout(Duration::from_secs(3600)).run(body);
-    let Err(report) = report else {
-        panic!("the body ended");
-    };
-    assert!(begun.elapsed() < Duration::from_secs(60));
-    assert!(
-        matches!(report.verdict(), Verdict::Deadlocked { .. }),
-        "{report}"
-    );
-    report
 }
 
 #[test]
@@ -93,15 +76,10 @@ fn deadlock_reported_after_blocking_work() {
 
 #[test]
 fn deadlock_reported_without_timeout() {
-    let report = paused().no_timeout().run(async {
+    expect_deadlock_in(paused().no_timeout(), async {
         let (_sender, receiver) = oneshot::channel();
         wait_for(receiver).await;
     });
-    let report = report.unwrap_err();
-    assert!(
-        matches!(report.verdict(), Verdict::Deadlocked { .. }),
-        "{report}"
-    );
 }
 
 #[test]
@@ -158,15 +136,10 @@ fn deadlock_reported_in_local_runtime() {
     let mut builder = Builder::new_current_thread();
     builder.enable_all().start_paused(true);
     let check = LeakCheck::new().runtime(builder).local();
-    let report = check.timeout(Duration::from_secs(3600)).run(async {
+    expect_deadlock_in(check.timeout(Duration::from_secs(3600)), async {
         let (_sender, receiver) = oneshot::channel();
         wait_for(receiver).await;
     });
-    let report = report.unwrap_err();
-    assert!(
-        matches!(report.verdict(), Verdict::Deadlocked { .. }),
-        "{report}"
-    );
 }
 
 #[test]
@@ -364,4 +337,16 @@ fn timeout_of_likely_deadlock_says_so() {
     assert!(matches!(report.verdict(), Verdict::Hung { .. }), "{report}");
     let text = report.to_string();
     assert!(text.contains("probably a deadlock"), "{text}");
+}
+
+#[test]
+fn task_panic_ranks_above_deadlock() {
+    let report = paused().run(async {
+        panic_in_closure();
+        let (_sender, receiver) = oneshot::channel::<()>();
+        _ = receiver.await;
+    });
+    let report = report.unwrap_err();
+    assert_panic_comes_first(&report, "is deadlocked");
+    assert!(matches!(report.ending(), Some(Verdict::Deadlocked { .. })));
 }

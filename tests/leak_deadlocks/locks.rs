@@ -1,24 +1,8 @@
 //! Deadlocks on a `Lock`, whose report names holders and waiters.
 
 use straggler::Lock;
-use straggler::leak::{Acquisition, LockState};
 
 use super::*;
-
-/// The only lock in the report.
-#[track_caller]
-fn only(report: &Report) -> &LockState {
-    let [lock] = report.locks() else {
-        panic!("{report}");
-    };
-    lock
-}
-
-/// The holder of a lock.
-#[track_caller]
-fn holder(lock: &LockState) -> &Acquisition {
-    lock.holder().expect("the lock is held")
-}
 
 #[test]
 fn lock_acquired_twice_reported_in_hang() {
@@ -43,14 +27,14 @@ fn lock_acquired_twice_reported_in_hang() {
             panic!("{report}");
         };
         assert_eq!(place.on(), Some("straggler::Lock::acquire"));
-        let [waiter] = only(&report).waiters() else {
+        let [waiter] = only_lock(&report).waiters() else {
             panic!("{report}");
         };
         assert_eq!(
             waiter.place().line(),
-            holder(only(&report)).place().line() + 1
+            holder(only_lock(&report)).place().line() + 1
         );
-        assert_eq!(waiter.by(), holder(only(&report)).by());
+        assert_eq!(waiter.by(), holder(only_lock(&report)).by());
         let text = report.to_string();
         assert!(
             text.contains("\n\nalso in use: 1 lock\n\n  acquired at "),
@@ -63,7 +47,7 @@ fn lock_acquired_twice_reported_in_hang() {
         assert!(text.contains(&line), "{text}");
         let advice = format!(
             "\n  release the lock acquired at {} before the same task acquires it at {}",
-            holder(only(&report)).place(),
+            holder(only_lock(&report)).place(),
             waiter.place()
         );
         assert!(text.contains(&advice), "{text}");

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::task::Poll;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use straggler::LeakCheck;
 use straggler::leak::{Report, Verdict, Wait};
@@ -30,4 +30,24 @@ use checks::*;
 /// probe, hence the sleep.
 fn wait_past_probe() {
     thread::sleep(Duration::from_secs(2));
+}
+
+/// Expects a body to be reported long before its timeout, because it can never end.
+#[track_caller]
+fn expect_deadlock<F: Future>(body: F) -> Report {
+    expect_deadlock_in(paused().timeout(Duration::from_secs(3600)), body)
+}
+
+#[track_caller]
+fn expect_deadlock_in<F: Future>(check: LeakCheck, body: F) -> Report {
+    let begun = Instant::now();
+    let Err(report) = check.run(body) else {
+        panic!("the body ended");
+    };
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    assert!(
+        matches!(report.verdict(), Verdict::Deadlocked { .. }),
+        "{report}"
+    );
+    report
 }

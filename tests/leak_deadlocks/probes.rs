@@ -2,7 +2,6 @@
 //! not become the verdict.
 
 use std::pin::Pin;
-use std::time::Instant;
 
 use tokio::sync::{Mutex, Notify, OnceCell, Semaphore};
 
@@ -31,21 +30,6 @@ async fn asserts_wake_up() {
     .await;
 }
 
-/// Runs a body that must never end, long before its timeout, and returns the report.
-#[track_caller]
-fn expect_stuck<F: Future>(body: F) -> Report {
-    let begun = Instant::now();
-    let Err(report) = paused().timeout(Duration::from_secs(3600)).run(body) else {
-        panic!("the body ended");
-    };
-    assert!(begun.elapsed() < Duration::from_secs(60));
-    assert!(
-        matches!(report.verdict(), Verdict::Deadlocked { .. }),
-        "{report}"
-    );
-    report
-}
-
 fn wait_of(verdict: &Verdict) -> &Wait {
     match verdict {
         Verdict::Deadlocked { wait } | Verdict::Hung { wait, .. } => wait,
@@ -55,7 +39,7 @@ fn wait_of(verdict: &Verdict) -> &Wait {
 
 #[test]
 fn lost_wake_up_of_body_reported() {
-    let report = expect_stuck(lost());
+    let report = expect_deadlock(lost());
     assert_eq!(wait_of(report.verdict()), &Wait::LostWakeUp);
     let text = report.to_string();
     assert!(
@@ -68,7 +52,7 @@ fn lost_wake_up_of_body_reported() {
 
 #[test]
 fn lost_wake_up_in_middle_of_body_reported() {
-    let report = expect_stuck(async {
+    let report = expect_deadlock(async {
         lost().await;
         tokio::time::sleep(Duration::from_secs(1)).await;
     });
@@ -78,7 +62,7 @@ fn lost_wake_up_in_middle_of_body_reported() {
 #[test]
 fn lost_wake_up_of_awaited_task_reported() {
     for sends in [false, true] {
-        let report = expect_stuck(async move {
+        let report = expect_deadlock(async move {
             let (sender, receiver) = oneshot::channel();
             let task = straggler::spawn(async move {
                 lost().await;
@@ -166,7 +150,7 @@ fn local_task_ready_only_when_probed_is_hang() {
 
 #[test]
 fn body_panicking_only_when_probed_is_hang() {
-    let report = expect_stuck(asserts_wake_up());
+    let report = expect_deadlock(asserts_wake_up());
     let Wait::PanicsUnwoken { message, place } = wait_of(report.verdict()) else {
         panic!("{report}");
     };
@@ -194,7 +178,7 @@ fn task_panicking_only_when_probed_is_leak() {
 
 #[test]
 fn awaited_task_panicking_only_when_probed_is_hang() {
-    let report = expect_stuck(async { straggler::spawn(asserts_wake_up()).await.unwrap() });
+    let report = expect_deadlock(async { straggler::spawn(asserts_wake_up()).await.unwrap() });
     assert!(report.panics().is_empty(), "{report}");
 }
 

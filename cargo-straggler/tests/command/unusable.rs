@@ -33,7 +33,7 @@ fn tokio_from_a_path() {
     let fork = "[package]\nname = \"tokio\"\nversion = \"1.54.1\"\nedition = \"2024\"\n";
     fixture.write("fork/Cargo.toml", fork);
     fixture.write("fork/src/lib.rs", "");
-    fails(&fixture, &[], "from crates.io. Remove the `[patch]`");
+    fails(&fixture, &[], "from the registry. Remove the `[patch]`");
 }
 
 #[test]

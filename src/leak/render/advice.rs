@@ -14,8 +14,8 @@ use crate::leak::report::spawned_by::SpawnedBy;
 use crate::leak::report::task_panic::TaskPanic;
 use crate::leak::report::verdict::Verdict;
 use crate::trace::blocked::{Blocked, Blocker};
+use crate::trace::call::Call;
 use crate::trace::place::Place;
-use crate::trace::symbols::Call;
 use crate::trace::wait::{Timer, Wait};
 use crate::wording::{NAME, cut};
 

@@ -24,8 +24,8 @@ use crate::leak::report::lock_state::LockState;
 use crate::leak::report::role::Level;
 use crate::leak::report::task_panic::TaskPanic;
 use crate::leak::report::verdict::Verdict;
+use crate::trace::call::Call;
 use crate::trace::place::Place;
-use crate::trace::symbols::Call;
 use crate::wording::{count, is_or_are};
 
 /// How many annotations a test may have. GitHub shows 10 errors and 10 warnings of a step, and one

@@ -178,8 +178,8 @@ use crate::leak::report::spawned_by::SpawnedBy;
 use crate::leak::report::task_panic::TaskPanic;
 use crate::leak::report::verdict::Verdict;
 use crate::trace::blocked::Blocked;
+use crate::trace::call::Call;
 use crate::trace::place::Place;
-use crate::trace::symbols::Call;
 use crate::trace::wait::{Wait, WaitPlace};
 
 /// The version of the format.

@@ -7,7 +7,7 @@ use crate::leak::report::findings::Findings;
 use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::spawned_by::SpawnedBy;
 use crate::leak::report::task_panic::TaskPanic;
-use crate::trace::symbols::Call;
+use crate::trace::call::Call;
 use crate::trace::wait::Wait;
 use crate::wording::{Age, LISTED, NAME, TEXT, count, cut, polled};
 

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::leak::record::task::{Kind, Task};
 use crate::leak::report::spawned_by::{SpawnedBy, spawners};
+use crate::trace::call::Call;
 use crate::trace::place::Place;
-use crate::trace::symbols::{Call, Symbols};
+use crate::trace::symbols::Symbols;
 use crate::trace::wait::Wait;
 
 /// A tracked task that outlived its test.
