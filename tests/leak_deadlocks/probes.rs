@@ -7,6 +7,9 @@ use tokio::sync::{Mutex, Notify, OnceCell, Semaphore};
 
 use super::*;
 
+/// Long enough for the first poll on a busy machine: a probe of a later one shows more.
+const TIMEOUT: Duration = Duration::from_millis(500);
+
 /// A future that is ready at its second poll, and keeps no waker: a lost wake-up.
 async fn lost() {
     let mut is_first = true;
@@ -84,7 +87,7 @@ fn lost_wake_up_of_awaited_task_reported() {
 #[test]
 fn lost_wake_up_on_running_clock_is_hang() {
     for check in every_flavor() {
-        let report = check.timeout(SHORT).run(lost()).unwrap_err();
+        let report = check.timeout(TIMEOUT).run(lost()).unwrap_err();
         assert!(matches!(report.verdict(), Verdict::Hung { .. }), "{report}");
         assert_eq!(wait_of(report.verdict()), &Wait::LostWakeUp);
     }
@@ -101,7 +104,7 @@ fn lost_wake_up_of_awaited_task_on_running_clock_is_hang() {
             });
             receiver.await.unwrap();
         };
-        let report = check.timeout(SHORT).run(body).unwrap_err();
+        let report = check.timeout(TIMEOUT).run(body).unwrap_err();
         assert!(matches!(report.verdict(), Verdict::Hung { .. }), "{report}");
         assert_eq!(report.tasks()[0].wait(), &Wait::LostWakeUp);
     }
@@ -142,7 +145,7 @@ fn local_task_ready_only_when_probed_is_hang() {
                 .run_until(async { straggler::spawn_local(lost()).await.unwrap() })
                 .await;
         };
-        let report = check.timeout(SHORT).run(body).unwrap_err();
+        let report = check.timeout(TIMEOUT).run(body).unwrap_err();
         assert!(matches!(report.verdict(), Verdict::Hung { .. }), "{report}");
         assert_eq!(report.tasks()[0].wait(), &Wait::LostWakeUp);
     }
@@ -157,7 +160,7 @@ fn body_panicking_only_when_probed_is_hang() {
     assert_eq!(message.as_deref(), Some("polled without a wake-up"));
     assert!(place.as_ref().unwrap().file().ends_with("probes.rs"));
     for check in every_flavor() {
-        let report = check.timeout(SHORT).run(asserts_wake_up()).unwrap_err();
+        let report = check.timeout(TIMEOUT).run(asserts_wake_up()).unwrap_err();
         assert!(matches!(report.verdict(), Verdict::Hung { .. }), "{report}");
         assert!(report.panics().is_empty());
     }
