@@ -197,7 +197,9 @@ const SCENARIOS: &[Scenario] = table! {
     helper_panics                        "deny" task_panicked   error   Fails   Both;
     task_panics                          "deny" task_panicked   error   Fails   WithoutHooks;
     panic_and_leak                       "deny" task_panicked   error   Fails   Both;
+    #[cfg(target_os = "linux")]
     panic_and_deadlock                   "deny" task_panicked   error   Fails   Both;
+    #[cfg(target_os = "linux")]
     panic_and_deadlock                   "warn" task_panicked   error   Fails   No;
     clean                                "wran" not_run         error   Fails   No;
     expected_panic_and_task_panic        "deny" task_panicked   warning Passes  No;
@@ -213,7 +215,9 @@ const SCENARIOS: &[Scenario] = table! {
     no_overlap                           "deny" no_overlap      error   Fails   Both;
     leak_in_every_run                    "deny" leaked          error   Fails   No;
     leak_in_every_run                    "warn" leaked          warning Passes  No;
+    #[cfg(target_os = "linux")]
     deadlock                             "deny" deadlocked      error   Fails   Both;
+    #[cfg(target_os = "linux")]
     blocking_work                        "deny" blocking_leaked error   Fails   Both;
     held_locks                           "deny" locks_held      error   Fails   Both;
     held_locks                           "warn" locks_held      warning Passes  No;
@@ -544,8 +548,10 @@ fn annotation_level_follows_outcome() {
 fn secondary_findings_are_warnings() {
     for scenario in [
         "hang",
-        "deadlock",
         "leak_and_helper_panic",
+        #[cfg(target_os = "linux")]
+        "deadlock",
+        #[cfg(target_os = "linux")]
         "panic_and_deadlock",
     ] {
         let annotations = annotations_of(scenario, "deny");

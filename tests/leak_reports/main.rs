@@ -131,26 +131,31 @@ fn leak_panics_in_drop() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn blocking_work() {
     check("blocking_work");
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn blocking_work_at_several_places() {
     check("blocking_work_at_several_places");
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn blocking_work_and_allowed_task() {
     check("blocking_work_and_allowed_task");
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn leak_and_blocking_work() {
     check("leak_and_blocking_work");
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn hang_and_blocking_work() {
     check("hang_and_blocking_work");
 }
@@ -198,6 +203,7 @@ fn equal_panics() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn panic_and_hang() {
     check("panic_and_hang");
 }
@@ -213,6 +219,7 @@ fn spawn_in_dependency() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn deadlock_on_kept_future() {
     check("deadlock_on_kept_future");
 }
@@ -223,6 +230,7 @@ fn hang_on_kept_future() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn deadlock_of_lock_and_task() {
     check("deadlock_of_lock_and_task");
 }
