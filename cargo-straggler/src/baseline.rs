@@ -76,9 +76,9 @@ struct GivenTime(String);
 #[error("{PATH} is not valid: {0}")]
 pub(crate) struct Invalid(String);
 
-/// The findings of a run, judged by a baseline.
+/// The findings of a run, compared with a baseline.
 #[derive(Debug)]
-pub(crate) struct Judged<'a> {
+pub(crate) struct Comparison<'a> {
     pub(crate) new: Vec<&'a Place>,
     pub(crate) accepted: Vec<(&'a Place, &'a Entry)>,
     /// The entries that matched nothing.
@@ -123,7 +123,7 @@ impl Baseline {
     }
 
     /// Sorts places into new and accepted ones.
-    pub(crate) fn judge<'a>(&'a self, places: &'a [Place]) -> Judged<'a> {
+    pub(crate) fn compare<'a>(&'a self, places: &'a [Place]) -> Comparison<'a> {
         let found = counts(places);
         let entry = |origin: &Origin| {
             self.file
@@ -140,7 +140,7 @@ impl Baseline {
             }
         }
         let entries = self.file.accept.iter();
-        Judged {
+        Comparison {
             new,
             accepted,
             gone: entries
@@ -320,11 +320,11 @@ mod tests {
         assert_eq!(accepted, format!("{HEADER}\n{entry}"));
 
         let baseline = read(&accepted);
-        assert!(baseline.judge(&places).new.is_empty());
-        assert_eq!(baseline.judge(&leaks("src/pool.rs", &[3])).new.len(), 1);
+        assert!(baseline.compare(&places).new.is_empty());
+        assert_eq!(baseline.compare(&leaks("src/pool.rs", &[3])).new.len(), 1);
         let other = leaks("src/other.rs", &[1]);
-        let judged = baseline.judge(&other);
-        assert_eq!((judged.new.len(), judged.gone.len()), (1, 1));
+        let comparison = baseline.compare(&other);
+        assert_eq!((comparison.new.len(), comparison.gone.len()), (1, 1));
     }
 
     #[test]

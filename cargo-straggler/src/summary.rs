@@ -4,7 +4,7 @@ use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::baseline::{Judged, Origin, PATH};
+use crate::baseline::{Comparison, Origin, PATH};
 use crate::findings::line::{At, Finding};
 use crate::findings::place::{Found, Kind, Place, function};
 use crate::findings::sources::Sources;
@@ -20,7 +20,7 @@ const STRONG: Style = Style::new().bold();
 /// The summary of a run, which `Display` writes with colors.
 pub(crate) struct Summary<'a> {
     pub(crate) found: &'a Found,
-    pub(crate) judged: &'a Judged<'a>,
+    pub(crate) comparison: &'a Comparison<'a>,
     /// Whether all tests ran, so that an entry without a finding is gone.
     pub(crate) is_whole: bool,
     pub(crate) ran: &'a Ran,
@@ -29,12 +29,12 @@ pub(crate) struct Summary<'a> {
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for place in &self.judged.new {
+        for place in &self.comparison.new {
             writeln!(f)?;
             self.write_place(f, place)?;
         }
         writeln!(f)?;
-        for (place, entry) in &self.judged.accepted {
+        for (place, entry) in &self.comparison.accepted {
             let tests = count(place.tests.len(), "test");
             let reason = match &*entry.reason {
                 "" => String::new(),
@@ -106,15 +106,15 @@ impl Summary<'_> {
             number => {
                 let (with, places) = (with_findings.len(), count(number, "place"));
                 write!(f, ", {with} with findings at {places}")?;
-                if self.judged.accepted.is_empty() {
+                if self.comparison.accepted.is_empty() {
                     writeln!(f)?;
                 } else {
-                    let Judged { new, accepted, .. } = self.judged;
+                    let Comparison { new, accepted, .. } = self.comparison;
                     writeln!(f, ": {} new, {} accepted", new.len(), accepted.len())?;
                 }
             }
         }
-        let gone = self.judged.gone.iter().filter(|_| self.is_whole);
+        let gone = self.comparison.gone.iter().filter(|_| self.is_whole);
         for entry in gone {
             let origin = origin_of(&entry.origin);
             writeln!(f, "  {origin} is gone: `--prune` removes it from {PATH}")?;

@@ -34,16 +34,16 @@ pub(crate) fn run(options: &ReportOptions) -> Result<Exit, Error> {
     };
     let sources = Sources::of(&graph);
     let found = Found::by_place(lines, &sources);
-    let judged = baseline.judge(&found.places);
+    let comparison = baseline.compare(&found.places);
     let summary = Summary {
         found: &found,
-        judged: &judged,
+        comparison: &comparison,
         is_whole: false,
         ran: &Ran::default(),
         sources: &sources,
     };
     anstream::print!("{summary}");
-    Ok(if judged.new.is_empty() {
+    Ok(if comparison.new.is_empty() {
         Exit::Passed
     } else {
         Exit::Findings

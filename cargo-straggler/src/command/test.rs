@@ -142,10 +142,10 @@ fn conclude(
         found,
         sources,
     } = run;
-    let judged = baseline.judge(&found.places);
+    let comparison = baseline.compare(&found.places);
     let summary = Summary {
         found,
-        judged: &judged,
+        comparison: &comparison,
         is_whole: status.success() && options.is_whole(),
         ran,
         sources,
@@ -154,10 +154,13 @@ fn conclude(
     if status.success() || !found.checked.is_empty() || *ran != Ran::default() {
         anstream::print!("{summary}");
     }
-    let mut fails = !judged.new.is_empty();
+    let mut fails = !comparison.new.is_empty();
     if options.accept && !found.checked.is_empty() {
         write_baseline(workspace, &baseline.accepting(&found.places)?)?;
-        fails = judged.new.iter().any(|place| !place.kind.can_be_accepted());
+        fails = comparison
+            .new
+            .iter()
+            .any(|place| !place.kind.can_be_accepted());
         note(&format!(
             "{PATH} accepts what was found from now on: say why in each `reason`, and check it in"
         ));

@@ -13,7 +13,7 @@ use crate::leak::record::thread_count::ThreadCount;
 /// The pause between two looks at the threads that have not stopped.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// In how many looks in a row no thread must be about to stop.
+/// How many looks in a row must find no thread that is about to stop.
 const LOOKS: usize = 20;
 
 /// The processor time that only a busy thread uses, in hundredths of a second. An idle one needs

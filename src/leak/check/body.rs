@@ -7,10 +7,9 @@ use std::task::{Context, Poll};
 /// The body of a test: a future that is dropped as soon as it has ended or panicked, or when the
 /// check gives it up.
 ///
-/// All of these happen inside the runtime, which the future may need in `drop`. It is boxed by the
-/// caller: it may be large, and the functions of the check must not have copies of it on the stack.
-/// As a trait object it also has the code that runs a test compiled once for each type of output,
-/// and not once for each test.
+/// All of these happen inside the runtime, which the future may need in `drop`. The caller boxes the
+/// future: it may be large, and the functions of the check must not have copies of it on the stack.
+/// A trait object also lets the compiler generate the check once per output type, not once per test.
 pub(crate) struct Body<'a, T>(Option<BoxedBody<'a, T>>);
 
 /// What a [`Body`] is made of.

@@ -57,9 +57,10 @@ impl<T> End<T> {
             Self::TimedOut => {
                 let wait = body.wait(&mut Symbols::default());
                 let report = give_up(Ending::Hung { timeout, wait });
+                // `block_on` panics in a runtime that a task's panic has shut down.
+                let _entered = runtime.handle().enter();
                 // A timer or a slow peer may be missing on a running clock.
-                let is_paused = runtime.block_on(async { is_paused() });
-                let may_be_deadlock = is_paused && only_tasks_can_end(&report);
+                let may_be_deadlock = is_paused() && only_tasks_can_end(&report);
                 let report = report.amend(|findings| findings.may_be_deadlock = may_be_deadlock);
                 (test.with_standstill(report), None)
             }

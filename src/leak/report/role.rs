@@ -7,7 +7,7 @@ pub(crate) enum Role {
     Fails,
     /// The test passes: with `STRAGGLER=warn`.
     Warns,
-    /// The test passes: it should panic, and nothing but tasks panicked besides.
+    /// The test passes: it should panic, and apart from it only tasks panicked.
     Expected,
     /// The test failed by itself, and the report is a note on that.
     Note(Failure),
