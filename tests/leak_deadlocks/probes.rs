@@ -126,12 +126,22 @@ fn task_ready_only_when_probed_is_leak() {
 #[test]
 fn task_woken_only_by_probed_task_is_leak() {
     let report = expect_leak(|| async {
-        let (sender, receiver) = oneshot::channel();
+        let (sender, mut receiver) = oneshot::channel::<()>();
+        let (start, started) = oneshot::channel();
+        let mut start = Some(start);
+        // Its first poll must end before the probe of the other task: a first poll is the task's own.
+        straggler::spawn(poll_fn(move |context| {
+            let poll = Pin::new(&mut receiver).poll(context);
+            if let Some(start) = start.take() {
+                start.send(()).unwrap();
+            }
+            poll
+        }));
+        started.await.unwrap();
         straggler::spawn(async move {
             lost().await;
             _ = sender.send(());
         });
-        straggler::spawn(wait_for(receiver));
     });
     assert_eq!(report.count(), 2);
 }
