@@ -32,6 +32,23 @@ pub(crate) enum Subcommand {
     Test(TestOptions),
     /// Show the findings in files that `STRAGGLER_REPORT` names, all of them together
     Report(ReportOptions),
+    /// Write a copy of the workspace's tokio that has scheduling points, for a `[patch]` of your own
+    Instrument(InstrumentOptions),
+}
+
+/// The options of `cargo straggler instrument`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Exit status:
+  0   the copy is written
+  11  this tokio cannot have scheduling points, or the copy could not be written")]
+pub(crate) struct InstrumentOptions {
+    /// Where to write it. Files that are there and no part of it are removed
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) cargo: CargoOptions,
 }
 
 /// The options of `cargo straggler report`.
@@ -177,7 +194,7 @@ pub(crate) fn parse() -> Subcommand {
     let mut subcommand = parsed.unwrap_or_else(|error| error.exit()).subcommand;
     match &mut subcommand {
         Subcommand::Test(options) => options.passed_on = passed_on,
-        Subcommand::Report(_) => {}
+        Subcommand::Report(_) | Subcommand::Instrument(_) => {}
     }
     subcommand
 }

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     let exit = match cli::parse() {
         Subcommand::Test(options) => command::test::run(&options),
         Subcommand::Report(options) => command::report::run(&options),
+        Subcommand::Instrument(options) => command::instrument::run(&options),
     };
     match exit {
         Ok(exit) => exit.into(),

@@ -50,19 +50,7 @@ impl SuiteTokio {
     ///
     /// Returns why there is none that straggler could take the place of.
     pub(crate) fn find(suite: &Metadata, floor: &VersionReq) -> Result<Self, Unusable> {
-        let named = |name: &'static str| {
-            suite
-                .packages
-                .iter()
-                .filter(move |package| package.name == name)
-        };
-        let from = |package: &Package| match &package.source {
-            Some(source) => source.to_string(),
-            None => package.manifest_path.to_string(),
-        };
-        let is_from_registry =
-            |package: &Package| package.source.as_ref().is_some_and(Source::is_crates_io);
-        let mut found: Vec<_> = named("tokio").collect();
+        let mut found: Vec<_> = named(suite, "tokio").collect();
         found.sort_by(|one, other| one.version.cmp(&other.version));
         let package = match found[..] {
             [] => return Err(Unusable::NoTokio),
@@ -74,15 +62,12 @@ impl SuiteTokio {
         };
         let version = package.version.clone();
         if !is_from_registry(package) {
-            let from = from(package);
+            let from = origin(package);
             return Err(Unusable::OtherSource { version, from });
         }
         if !floor.matches(&version) {
             let floor = floor.clone();
             return Err(Unusable::TooOld { version, floor });
-        }
-        if let Some(straggler) = named("straggler").find(|package| !is_from_registry(package)) {
-            return Err(Unusable::OtherStraggler(from(straggler)));
         }
         let folder = package.manifest_path.parent();
         Ok(Self {
@@ -90,5 +75,35 @@ impl SuiteTokio {
             folder: folder.map(Into::into).unwrap_or_default(),
             features: package.features.keys().cloned().collect(),
         })
+    }
+}
+
+/// Checks that a suite has no straggler of its own, which the tracked tokio could not be built with.
+///
+/// # Errors
+///
+/// Returns an error if it has one.
+pub(crate) fn expect_no_straggler(suite: &Metadata) -> Result<(), Unusable> {
+    let mut found = named(suite, "straggler");
+    match found.find(|package| !is_from_registry(package)) {
+        Some(package) => Err(Unusable::OtherStraggler(origin(package))),
+        None => Ok(()),
+    }
+}
+
+fn named<'s>(suite: &'s Metadata, name: &str) -> impl Iterator<Item = &'s Package> {
+    let packages = suite.packages.iter();
+    packages.filter(move |package| package.name == name)
+}
+
+fn is_from_registry(package: &Package) -> bool {
+    package.source.as_ref().is_some_and(Source::is_crates_io)
+}
+
+/// Where a package comes from.
+fn origin(package: &Package) -> String {
+    match &package.source {
+        Some(source) => source.to_string(),
+        None => package.manifest_path.to_string(),
     }
 }

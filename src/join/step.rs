@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use crate::children::{Children, Schedule, Slot, Slots, Turn};
 use crate::join::names::Names;
+use crate::schedule::points;
 use crate::schedule::recorder::Recorder;
 use crate::schedule::steering::{self, Run};
 use crate::trace::waker;
@@ -64,7 +65,9 @@ impl Schedule for Step<'_> {
             let label = format!("child {}", self.names.label(index));
             recorder.child(label, self.combinator)
         };
-        steering::record_poll(actor, context, |context| slot.poll(context))
+        let poll =
+            |context: &mut Context<'_>| points::scheduled(context, |context| slot.poll(context));
+        steering::record_poll(actor, context, poll)
     }
 
     fn polled(&mut self, _: bool) {

@@ -13,7 +13,14 @@ use std::task::{Context, Poll};
 
 use tokio::runtime::Builder;
 use tokio::sync::Mutex;
+use tokio::task;
 use tokio::task::coop::{has_budget_remaining, poll_proceed};
+
+/// Wakes the task once all others have had a turn, as one that yields. The caller returns `Pending`.
+pub(crate) fn yield_now(context: &mut Context<'_>) {
+    // A direct wake would have the runtime poll this task again before them.
+    let _ = pin!(task::yield_now()).poll(context);
+}
 
 /// More units than any budget has. An unlimited budget never runs out.
 const ENDLESS: usize = 10_000;

@@ -12,13 +12,21 @@ use crate::schedule::strategy::{Poll, Strategy};
 const LIMIT: usize = 20_000;
 
 /// The ways to poll a task. The plain one comes first: decision 0 is always the plain one.
-const POLLS: [Poll; 6] = [
+const POLLS: &[Poll] = &[
     Poll::Plainly,
     Poll::With(0),
     Poll::With(1),
     Poll::With(2),
     Poll::With(3),
     Poll::Later,
+    #[cfg(straggler_instrumented)]
+    Poll::Before(0),
+    #[cfg(straggler_instrumented)]
+    Poll::Before(1),
+    #[cfg(straggler_instrumented)]
+    Poll::Before(2),
+    #[cfg(straggler_instrumented)]
+    Poll::Before(3),
 ];
 
 /// Where the decisions of a run come from.

@@ -5,6 +5,7 @@
 pub(crate) mod budget;
 pub(crate) mod checkpoint;
 pub(crate) mod decisions;
+pub(crate) mod points;
 pub(crate) mod recorder;
 pub(crate) mod seed;
 pub(crate) mod steering;

@@ -6,16 +6,15 @@
 
 use std::cell::RefCell;
 use std::mem;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use tokio::task::yield_now;
 
 use crate::schedule::budget;
 use crate::schedule::decisions::Decisions;
+use crate::schedule::points::{self, Cut};
 use crate::schedule::recorder::{Action, Actor, Recorder};
 use crate::schedule::strategy;
 use crate::trace::waker;
@@ -89,6 +88,7 @@ pub(crate) fn steer<R>(run: Run, body: impl FnOnce() -> R) -> (R, Run) {
         }
     }
 
+    points::install();
     STEERING.fetch_add(1, Relaxed);
     RUN.set(Some(run));
     // Also when `body` unwinds.
@@ -180,17 +180,22 @@ fn poll_steered<T>(
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
     let how = with_run(|run| run.decisions.poll(number));
-    match how.unwrap_or(strategy::Poll::Plainly) {
-        strategy::Poll::Plainly => {}
-        strategy::Poll::With(left) => budget::to(left, context),
+    let cut = match how.unwrap_or(strategy::Poll::Plainly) {
+        strategy::Poll::Plainly => None,
+        // Only at the operation itself, so that neither `select!` nor a poll by hand meets the end.
+        strategy::Poll::With(left) if points::ARE_PRESENT => Some(Cut::During(left)),
+        strategy::Poll::With(left) => {
+            budget::to(left, context);
+            None
+        }
+        strategy::Poll::Before(others) => Some(Cut::Before(others)),
         strategy::Poll::Later => {
-            // tokio wakes a task that yields after all others had a turn. A direct wake would have the
-            // runtime poll this task again before them.
-            let _ = pin!(yield_now()).poll(context);
+            budget::yield_now(context);
             record_task(label, || Action::RunsLater);
             return Poll::Pending;
         }
-    }
+    };
+    let poll = |context: &mut Context<'_>| points::cut(cut, context, poll);
     record_poll(|_| Recorder::task(label()), context, poll)
 }
 

@@ -6,6 +6,8 @@
 use fastrand::Rng;
 use rustc_hash::FxHashMap;
 
+use crate::schedule::points;
+
 /// How often in a row a strategy may prefer one child to the other ready ones. A child may spin until
 /// another one makes progress, so after that the choice is uniform.
 const IN_A_ROW: usize = 64;
@@ -20,6 +22,8 @@ pub(crate) enum Poll {
     Plainly,
     /// With this many units of budget.
     With(usize),
+    /// Until an operation that follows this many others. Only in builds with scheduling points.
+    Before(usize),
     /// Later: the task moves to the end of the run queue.
     Later,
 }
@@ -165,14 +169,19 @@ impl Strategy {
             return Poll::Later;
         }
         let drawn = self.rng.u32(..16);
-        if drawn < self.later {
-            Poll::Later
+        let left = if drawn < self.later {
+            return Poll::Later;
         } else if drawn < self.later + self.none {
-            Poll::With(0)
+            0
         } else if drawn < self.later + self.none + self.whole {
-            Poll::Plainly
+            return Poll::Plainly;
         } else {
-            Poll::With(self.rng.usize(1..4))
+            self.rng.usize(1..4)
+        };
+        if points::ARE_PRESENT && self.rng.bool() {
+            Poll::Before(left)
+        } else {
+            Poll::With(left)
         }
     }
 

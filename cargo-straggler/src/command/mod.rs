@@ -1,5 +1,6 @@
 //! The subcommands. Only they print.
 
+pub(crate) mod instrument;
 pub(crate) mod report;
 pub(crate) mod test;
 

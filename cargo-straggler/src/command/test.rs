@@ -21,7 +21,7 @@ use crate::interrupt::Interrupts;
 use crate::lock_file::{LockFile, Recovered, Restored};
 use crate::resolution::{Resolution, resolve};
 use crate::suite_output::Ran;
-use crate::suite_tokio::SuiteTokio;
+use crate::suite_tokio::{SuiteTokio, expect_no_straggler};
 use crate::summary::Summary;
 use crate::turn::{Request, Turn};
 use crate::workspace::Workspace;
@@ -83,6 +83,7 @@ fn build_and_run(
     };
     let graph = cargo.graph(&platform, &[], needed)?;
     let suite = SuiteTokio::find(&graph, &injection.floor)?;
+    expect_no_straggler(&graph)?;
     let injected = injection.write(&suite, &workspace.sources(&suite.version))?;
     let resolution = resolve(cargo, &platform, lock, &suite, &injected)?;
     print_changes(&resolution);

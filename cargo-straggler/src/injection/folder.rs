@@ -28,6 +28,11 @@ impl Folder {
         self.0.insert(path.into(), content.to_string().into_bytes());
     }
 
+    /// Returns the content of a text file.
+    pub(crate) fn text(&self, path: &str) -> Option<&str> {
+        str::from_utf8(self.0.get(Path::new(path))?).ok()
+    }
+
     /// Adds all that a build of the package in `from` needs.
     pub(crate) fn add_all(&mut self, from: &Path) -> Result<(), InjectionError> {
         self.add_files(from, Path::new(""))

@@ -9,6 +9,7 @@
 //! under another name, since cargo would see a cycle otherwise.
 
 mod folder;
+mod instrument;
 mod library;
 mod manifest;
 
@@ -21,6 +22,7 @@ use thiserror::Error;
 use toml_edit::{DocumentMut, TomlError, value};
 
 use self::folder::Folder;
+use self::instrument::instrument;
 use self::library::Library;
 use crate::suite_tokio::SuiteTokio;
 
@@ -36,6 +38,14 @@ pub use straggler::tokio::*;
 #[doc(hidden)]
 pub use straggler as __straggler;
 pub use straggler::__private::tokio_test as test;
+";
+
+/// Tells straggler that the copy of tokio has scheduling points.
+const BUILD_SCRIPT: &str = "\
+fn main() {
+    println!(\"cargo::rerun-if-changed=build.rs\");
+    println!(\"cargo::rustc-cfg=straggler_instrumented\");
+}
 ";
 
 /// The sources of straggler, to be built into a suite.
@@ -66,6 +76,13 @@ pub(crate) enum InjectionError {
     Manifest { path: PathBuf, error: TomlError },
     #[error("the manifest of straggler does not say which tokio it needs")]
     NoFloor,
+    #[error(
+        "tokio {0} is built in a way that straggler does not know, so it cannot get scheduling points. Use \
+         the newest tokio: `cargo update tokio`"
+    )]
+    NoPoints(Version),
+    #[error("{0} has files, and is no copy of tokio from an earlier run. Name a new folder")]
+    Occupied(PathBuf),
 }
 
 impl Injection {
@@ -108,6 +125,7 @@ impl Injection {
         let mut copy = Folder::default();
         copy.add_all(&suite.folder)?;
         copy.allow_warnings();
+        let has_points = instrument(&mut copy);
         let manifest = suite.folder.join("Cargo.toml");
         copy.set(
             "Cargo.toml",
@@ -139,6 +157,9 @@ impl Injection {
         manifest["dependencies"]["tokio"] = needs_tokio;
         manifest["dependencies"]["straggler-macros"]["path"] = value("../macros");
         straggler.set("Cargo.toml", &manifest);
+        if has_points {
+            straggler.set("build.rs", &BUILD_SCRIPT);
+        }
         straggler.set(".cargo-checksum.json", &"{}");
         straggler.write(&folder.join("straggler"))?;
 
@@ -150,6 +171,30 @@ impl Injection {
         shim.write(&tokio)?;
         Ok(Injected { tokio })
     }
+}
+
+/// Writes a copy of tokio that has scheduling points.
+///
+/// # Errors
+///
+/// Returns an error if this tokio cannot have any, if other files are in `folder`, or if a file cannot be read or
+/// written.
+pub(crate) fn write_instrumented(suite: &SuiteTokio, folder: &Path) -> Result<(), InjectionError> {
+    let is_empty = fs::read_dir(folder).map_or(true, |mut files| files.next().is_none());
+    if !is_empty && !folder.join(instrument::MODULE_FILE).is_file() {
+        return Err(InjectionError::Occupied(folder.to_owned()));
+    }
+    let mut tokio = Folder::default();
+    tokio.add_all(&suite.folder)?;
+    tokio.allow_warnings();
+    if !instrument(&mut tokio) {
+        return Err(InjectionError::NoPoints(suite.version.clone()));
+    }
+    let manifest = read_manifest(&suite.folder.join("Cargo.toml"))?;
+    tokio.set("Cargo.toml", &manifest::of_copy(&manifest, "tokio"));
+    // Reports then treat the files as a dependency's, as those of `cargo vendor`.
+    tokio.set(".cargo-checksum.json", &"{}");
+    tokio.write(folder)
 }
 
 impl Injected {

@@ -1,0 +1,115 @@
+//! Scheduling points in tokio: its operations ask straggler before they begin.
+//!
+//! Every operation of tokio first calls the private function `trace_leaf`, which does nothing unless
+//! tokio is built for task dumps. Here it calls a hook, by which the explorer makes an operation yield.
+
+use crate::injection::folder::Folder;
+
+/// The file that is added to tokio.
+pub(crate) const MODULE_FILE: &str = "src/straggler.rs";
+
+/// What is in the file.
+const MODULE: &str = "\
+//! Scheduling points. Straggler sets the hook, by which a schedule can yield before an operation.
+
+use std::sync::OnceLock;
+use std::task::{Context, Poll};
+
+/// What is asked before an operation. `Pending` makes it yield.
+type Hook = fn(&mut Context<'_>) -> Poll<()>;
+
+static HOOK: OnceLock<Hook> = OnceLock::new();
+
+/// Sets the hook of this process. Only the first call has an effect.
+pub fn set_hook(hook: Hook) {
+    let _ = HOOK.set(hook);
+}
+
+#[inline]
+pub(crate) fn before_operation(context: &mut Context<'_>) -> Poll<()> {
+    HOOK.get().map_or(Poll::Ready(()), |hook| hook(context))
+}
+";
+
+/// Each edit keeps the numbers of the lines, for places in reports.
+const EDITS: [Edit; 2] = [
+    Edit {
+        file: "src/lib.rs",
+        known: "fn trace_leaf(_: &mut std::task::Context<'_>) -> std::task::Poll<()> {\n            std::task::Poll::Ready(())",
+        instead: "fn trace_leaf(context: &mut std::task::Context<'_>) -> std::task::Poll<()> {\n            crate::__straggler::before_operation(context)",
+        times: 1,
+    },
+    // `Notified` and `OwnedNotified` call it only after they have waited.
+    Edit {
+        file: "src/sync/notify.rs",
+        known: "self.poll_notified(Some(cx",
+        instead: "std::task::ready!(crate::trace::trace_leaf(cx)); self.poll_notified(Some(cx",
+        times: 2,
+    },
+];
+
+struct Edit {
+    file: &'static str,
+    known: &'static str,
+    instead: &'static str,
+    times: usize,
+}
+
+/// Adds scheduling points to the sources of tokio, unless this version of it is built in another way.
+pub(crate) fn instrument(tokio: &mut Folder) -> bool {
+    let edited: Option<Vec<_>> = EDITS
+        .iter()
+        .map(|edit| {
+            let text = tokio.text(edit.file)?;
+            let is_known = text.matches(edit.known).count() == edit.times;
+            is_known.then(|| (edit.file, text.replace(edit.known, edit.instead)))
+        })
+        .collect();
+    let Some(edited) = edited else {
+        return false;
+    };
+    for (file, text) in edited {
+        tokio.set(file, &text);
+    }
+    let library = tokio.text("src/lib.rs").unwrap_or_default();
+    let module = "#[doc(hidden)]\n#[path = \"straggler.rs\"]\npub mod __straggler;\n";
+    let library = format!("{library}\n{module}");
+    tokio.set("src/lib.rs", &library);
+    tokio.set(MODULE_FILE, &MODULE);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EDITS, MODULE_FILE, instrument};
+    use crate::injection::folder::Folder;
+
+    fn known() -> Folder {
+        let mut tokio = Folder::default();
+        for edit in &EDITS {
+            tokio.set(edit.file, &edit.known.repeat(edit.times));
+        }
+        tokio
+    }
+
+    #[test]
+    fn known_tokio_gets_scheduling_points() {
+        let mut tokio = known();
+        assert!(instrument(&mut tokio));
+        let library = tokio.text("src/lib.rs").unwrap();
+        assert!(library.contains("before_operation(context)"), "{library}");
+        assert!(library.contains("pub mod __straggler;"), "{library}");
+        assert!(tokio.text(MODULE_FILE).is_some());
+    }
+
+    #[test]
+    fn unknown_tokio_stays_as_it_is() {
+        let mut tokio = known();
+        let without_context = "fn trace_leaf() -> std::task::Poll<()> {";
+        tokio.set("src/lib.rs", &without_context);
+        assert!(!instrument(&mut tokio));
+        assert_eq!(tokio.text("src/lib.rs"), Some(without_context));
+        let notify = tokio.text("src/sync/notify.rs").unwrap();
+        assert!(!notify.contains("trace_leaf"), "{notify}");
+    }
+}
