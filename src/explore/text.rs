@@ -7,6 +7,7 @@ use crate::explore::rerun::Binary;
 use crate::leak::render::text::AfterPanic;
 use crate::leak::report::Report;
 use crate::leak::report::verdict::Verdict;
+use crate::schedule::points;
 use crate::trace::place::Place;
 use crate::wording::{TEXT, count, cut};
 
@@ -126,7 +127,16 @@ fn write_replay(
     file: &str,
     ending: Option<&Verdict>,
 ) -> fmt::Result {
-    write!(f, "\n\nTo replay this run, also in a debugger:\n  ")?;
+    // A seed means something else in the other kind of build.
+    let points = if points::ARE_PRESENT {
+        "with scheduling points"
+    } else {
+        "without scheduling points"
+    };
+    write!(
+        f,
+        "\n\nTo replay this run in a build {points}, also in a debugger:\n  "
+    )?;
     // By default a replay has an hour: the run might end within it, or hang for all of it.
     let timeout = match ending {
         Some(Verdict::Hung { timeout, .. } | Verdict::Late { timeout, .. }) => {

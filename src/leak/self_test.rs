@@ -18,6 +18,7 @@ use crate::leak::report::Report;
 use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::settings::Settings;
 use crate::leak::settings::environment::{Environment, Mode};
+use crate::schedule::points;
 use crate::trace::frame::Catcher;
 use crate::trace::symbols::Symbols;
 use crate::trace::wait::Wait;
@@ -45,6 +46,7 @@ pub struct Visibility {
     sees_lines: bool,
     sees_every_panic: bool,
     warns_only: bool,
+    has_scheduling_points: bool,
 }
 
 impl Visibility {
@@ -78,6 +80,14 @@ impl Visibility {
     pub fn warns_only(&self) -> bool {
         self.warns_only
     }
+
+    /// Returns whether an explored run can also yield before an operation of tokio, not only after it.
+    ///
+    /// This requires a tokio that `cargo straggler` has instrumented.
+    #[must_use]
+    pub fn has_scheduling_points(&self) -> bool {
+        self.has_scheduling_points
+    }
 }
 
 impl fmt::Display for Visibility {
@@ -88,7 +98,8 @@ impl fmt::Display for Visibility {
             "leak_check works: {}
   all tasks        counted
   tracked tasks    spawn place, spawner, and {}
-  untracked tasks  {}; {}",
+  untracked tasks  {}; {}
+  explored runs    {}",
             pick(
                 self.warns_only,
                 "a leak is printed as a warning",
@@ -108,6 +119,11 @@ impl fmt::Display for Visibility {
                 self.sees_every_panic,
                 "panics detected",
                 "panics not detected (build with debug information)"
+            ),
+            pick(
+                self.has_scheduling_points,
+                "yield before and after operations of tokio",
+                "yield after operations of tokio (before them too by `cargo straggler explore`)"
             ),
         )
     }
@@ -170,6 +186,7 @@ pub fn self_test() -> Visibility {
         sees_lines: symbols.have_lines_of(&place.into()),
         sees_every_panic: matches!(symbols.catcher(&calls), Catcher::Tokio { .. }),
         warns_only: mode == Mode::Warn,
+        has_scheduling_points: points::ARE_PRESENT,
     }
 }
 

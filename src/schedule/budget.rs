@@ -14,6 +14,8 @@ use std::task::{Context, Poll};
 use tokio::runtime::Builder;
 use tokio::sync::Mutex;
 use tokio::task;
+#[cfg(straggler_instrumented)]
+use tokio::task::coop::RestoreOnPending;
 use tokio::task::coop::{has_budget_remaining, poll_proceed};
 
 /// Wakes the task once all others have had a turn, as one that yields. The caller returns `Pending`.
@@ -33,6 +35,19 @@ pub(crate) fn to(left: usize, context: &mut Context<'_>) {
             return;
         }
     }
+}
+
+/// Spends all units, and returns what gives them back when it is dropped in the same poll.
+#[cfg(straggler_instrumented)]
+pub(crate) fn exhaust(context: &mut Context<'_>) -> Option<RestoreOnPending> {
+    if !has_budget_remaining() {
+        return None;
+    }
+    let Poll::Ready(first) = poll_proceed(context) else {
+        return None;
+    };
+    to(0, context);
+    Some(first)
 }
 
 /// Spends one unit, or returns `false` if there is none.

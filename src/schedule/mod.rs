@@ -4,6 +4,8 @@
 
 pub(crate) mod budget;
 pub(crate) mod checkpoint;
+#[cfg(any(straggler_instrumented, test))]
+pub(crate) mod combinator;
 pub(crate) mod decisions;
 pub(crate) mod points;
 pub(crate) mod recorder;

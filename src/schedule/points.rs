@@ -10,6 +10,12 @@ use std::ptr;
 use std::task::Poll;
 use std::task::{Context, RawWakerVTable, Waker};
 
+#[cfg(straggler_instrumented)]
+use tokio::task::coop::RestoreOnPending;
+
+#[cfg(straggler_instrumented)]
+use crate::schedule::{budget, combinator};
+
 /// Whether this build has scheduling points.
 pub(crate) const ARE_PRESENT: bool = cfg!(straggler_instrumented);
 
@@ -30,6 +36,10 @@ thread_local! {
     /// Where the current poll of a task is made to yield.
     static CUT: Cell<Option<Cut>> = const { Cell::new(None) };
 
+    /// Gives the budget of the current poll back when it is dropped.
+    #[cfg(straggler_instrumented)]
+    static SPENT: Cell<Option<RestoreOnPending>> = const { Cell::new(None) };
+
     /// The waker of the innermost future that a schedule polls on this thread.
     static SCHEDULED: Cell<Option<Identity>> = const { Cell::new(None) };
 }
@@ -44,6 +54,8 @@ pub(crate) fn cut<R>(
     impl Drop for Restore {
         fn drop(&mut self) {
             CUT.set(self.0);
+            #[cfg(straggler_instrumented)]
+            SPENT.take();
         }
     }
 
@@ -53,8 +65,8 @@ pub(crate) fn cut<R>(
 
 /// Polls a future that the schedule has chosen.
 ///
-/// An operation polled with another waker is polled by hand, by a test that looks at the result. It must
-/// not yield.
+/// An operation polled with another waker is polled by hand, by a test that looks at the result, and must
+/// not yield; unless a combinator made the waker.
 pub(crate) fn scheduled<R>(
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> R,
@@ -80,26 +92,26 @@ pub(crate) fn install() {
 /// Decides whether an operation yields before it begins.
 #[cfg(straggler_instrumented)]
 fn before_operation(context: &mut Context<'_>) -> Poll<()> {
-    let Some(cut) = CUT.get().filter(|_| is_scheduled(context.waker())) else {
+    let waker = context.waker();
+    if SCHEDULED.get().is_none() {
         return Poll::Ready(());
-    };
-    let (later, is_due) = match cut {
-        Cut::Before(0) | Cut::During(0) => (None, true),
-        Cut::Before(others) => (Some(Cut::Before(others - 1)), false),
-        Cut::During(others) => (Some(Cut::During(others - 1)), false),
-    };
-    CUT.set(later);
-    match cut {
-        Cut::Before(_) if is_due => {
-            crate::schedule::budget::yield_now(context);
-            Poll::Pending
-        }
-        Cut::During(_) if is_due => {
-            crate::schedule::budget::to(0, context);
-            Poll::Ready(())
-        }
-        _ => Poll::Ready(()),
     }
+    if !is_scheduled(waker) && !combinator::owns(waker) {
+        // An operation before may not have asked the budget.
+        SPENT.take();
+        return Poll::Ready(());
+    }
+    match CUT.take() {
+        Some(Cut::Before(0)) => {
+            budget::yield_now(context);
+            return Poll::Pending;
+        }
+        Some(Cut::During(0)) => SPENT.set(budget::exhaust(context)),
+        Some(Cut::Before(others)) => CUT.set(Some(Cut::Before(others - 1))),
+        Some(Cut::During(others)) => CUT.set(Some(Cut::During(others - 1))),
+        None => {}
+    }
+    Poll::Ready(())
 }
 
 impl Identity {
@@ -116,15 +128,21 @@ fn is_scheduled(waker: &Waker) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::task::{Context, Waker};
+    use std::sync::Arc;
+    use std::task::{Context, Wake, Waker};
 
     use super::{is_scheduled, scheduled};
+
+    struct Ignored;
+
+    impl Wake for Ignored {
+        fn wake(self: Arc<Self>) {}
+    }
 
     #[test]
     fn waker_polled_by_hand_is_not_scheduled() {
         assert!(!is_scheduled(Waker::noop()));
-        let (outer, inner) = (tokio_test::task::spawn(()), tokio_test::task::spawn(()));
-        let (outer, inner) = (outer.waker(), inner.waker());
+        let [outer, inner] = [(); 2].map(|()| Waker::from(Arc::new(Ignored)));
         scheduled(&mut Context::from_waker(&outer), |_| {
             assert!(is_scheduled(&outer));
             assert!(!is_scheduled(&inner));

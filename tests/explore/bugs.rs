@@ -7,6 +7,8 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use straggler::{settle, settle_all};
 use tokio::sync::{Mutex, Notify, RwLock, Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::task::yield_now;
@@ -35,6 +37,9 @@ pub(crate) const BUGS: &[Bug] = &[
         Box::pin(registration(repaired))
     }),
     bug("lost update", |repaired| Box::pin(lost_update(repaired))),
+    bug("lost update, in `FuturesUnordered`", |repaired| {
+        Box::pin(lost_update_in_unordered(repaired))
+    }),
     bug("lost update, in tasks", |repaired| {
         Box::pin(lost_update_in_tasks(repaired))
     }),
@@ -79,6 +84,22 @@ pub(crate) const BUGS: &[Bug] = &[
     }),
     bug("task that is later than two that talk", |repaired| {
         Box::pin(later_than_two(repaired))
+    }),
+];
+
+/// Known bugs that show only if an operation can yield before it begins, so only in builds with
+/// scheduling points.
+#[cfg_attr(
+    not(straggler_instrumented),
+    allow(dead_code, reason = "they are not found")
+)]
+pub(crate) const BUGS_BEFORE_OPERATIONS: &[Bug] = &[
+    bug("torn read", |repaired| Box::pin(torn_read(repaired))),
+    bug("first operation of a branch cancelled", |repaired| {
+        Box::pin(half_done_branch(repaired))
+    }),
+    bug("lost update around `Notify`", |repaired| {
+        Box::pin(lost_update_around_notify(repaired))
     }),
 ];
 
@@ -546,4 +567,71 @@ async fn later_than_two(repaired: bool) {
     for task in setup.into_iter().chain(tasks) {
         task.await.unwrap();
     }
+}
+
+/// Between two statements a transfer holds no lock, and both locks are free.
+async fn torn_read(repaired: bool) {
+    let (ada, bob) = (RwLock::new(100), RwLock::new(100));
+    let transfer = async {
+        if repaired {
+            let (mut ada, mut bob) = (ada.write().await, bob.write().await);
+            *ada -= 40;
+            *bob += 40;
+        } else {
+            *ada.write().await -= 40;
+            *bob.write().await += 40;
+        }
+    };
+    let total = async {
+        let (ada, bob) = (ada.read().await, bob.read().await);
+        *ada + *bob
+    };
+    let ((), total) = settle!(transfer, total);
+    assert_eq!(total, 200);
+}
+
+/// `select!` drops a branch that has taken something and has not put it back, in its first operation.
+async fn half_done_branch(repaired: bool) {
+    let (taken, lock, stop) = (Cell::new(false), Mutex::new(()), Notify::new());
+    let worker = async {
+        tokio::select! {
+            biased;
+            () = async {
+                if !repaired {
+                    taken.set(true);
+                }
+                let _held = lock.lock().await;
+                taken.set(false);
+            } => {}
+            () = stop.notified() => {}
+        }
+    };
+    let stopping = async { stop.notify_one() };
+    settle!(worker, stopping);
+    assert!(!taken.get());
+}
+
+/// Two children read, wait for what has happened already, and write.
+async fn lost_update_around_notify(repaired: bool) {
+    let count = Cell::new(0);
+    let add = async || {
+        let notify = Notify::new();
+        notify.notify_one();
+        let mut before = count.get();
+        notify.notified().await;
+        if repaired {
+            before = count.get();
+        }
+        count.set(before + 1);
+    };
+    settle!(add(), add());
+    assert_eq!(count.get(), 2);
+}
+
+/// The children of `FuturesUnordered` have wakers of their own.
+async fn lost_update_in_unordered(repaired: bool) {
+    let count = Mutex::new(0);
+    let adds = [0, 1].map(|_| add_one(&count, repaired));
+    FuturesUnordered::from_iter(adds).collect::<()>().await;
+    assert_eq!(count.into_inner(), 2);
 }

@@ -10,6 +10,8 @@ mod corpus;
 mod environment;
 mod replay;
 mod schedule;
+#[cfg(straggler_instrumented)]
+mod scheduling_points;
 mod shrink;
 
 use std::cell::{Cell, RefCell};
