@@ -8,7 +8,7 @@ mod bugs;
 
 use std::time::Instant;
 
-use bugs::{BUGS, Bug};
+use bugs::{BUGS, BUGS_BEFORE_OPERATIONS, BUGS_WHILE_HELD, Bug};
 use straggler::Explore;
 
 /// The number of runs in a campaign.
@@ -23,7 +23,8 @@ fn main() {
         "| bug | found, of {campaigns} | runs until found: median | maximum | µs per run | repaired: failures |"
     );
     println!("|---|---|---|---|---|---|");
-    for Bug { name, body } in BUGS {
+    let bugs = BUGS.iter().chain(BUGS_WHILE_HELD);
+    for Bug { name, body } in bugs.chain(BUGS_BEFORE_OPERATIONS) {
         let mut needed = Vec::new();
         for seed in 0..campaigns {
             let exploring = Explore::new().runs(RUNS.into()).seed(seed);

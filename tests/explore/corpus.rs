@@ -1,13 +1,37 @@
 //! The corpus of known bugs. `benches/corpus` runs it with more seeds, and prints how many runs each
 //! bug takes.
 
-use straggler::Explore;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 
-use super::bugs::{BUGS, Bug};
+use straggler::Explore;
+use tokio::sync::Mutex;
+use tokio::task::coop;
+
+use super::bugs::{BUGS, BUGS_WHILE_HELD, Bug};
 
 #[test]
 fn bugs_found_and_repaired_twins_pass() {
     expect_found(BUGS);
+    if yields_while_held() {
+        expect_found(BUGS_WHILE_HELD);
+    }
+}
+
+/// Whether a lock that finds no budget is taken when it yields, as from tokio 1.54 on.
+fn yields_while_held() -> bool {
+    let lock = Mutex::new(());
+    let mut locks = pin!(lock.lock());
+    tokio_test::block_on(poll_fn(|context| {
+        while coop::has_budget_remaining() {
+            if let Poll::Ready(unit) = coop::poll_proceed(context) {
+                unit.made_progress();
+            }
+        }
+        assert!(locks.as_mut().poll(context).is_pending());
+        Poll::Ready(lock.try_lock().is_err())
+    }))
 }
 
 /// What the budget alone cannot find.
