@@ -2,8 +2,11 @@
 //!
 //! Only this module and `Explore::run` fail a test. Everything else returns its findings.
 
+use std::cell::Cell;
 use std::panic::{Location, resume_unwind};
 use std::process::{ExitCode, Termination};
+
+use tokio::runtime::Builder;
 
 use crate::contain::discard;
 use crate::explore::Explore;
@@ -11,9 +14,14 @@ use crate::explore::outcome::Outcome;
 use crate::leak::LeakCheck;
 use crate::leak::check::body::{Body, BoxedBody};
 use crate::leak::check::run::{Checked, run};
-use crate::leak::render::emit::{emit, emit_after_panic, emit_as, emit_clean};
+use crate::leak::render::emit::{
+    emit, emit_after_panic, emit_as, emit_clean, emit_explored, emit_unexplored,
+};
 use crate::leak::report::Report;
 use crate::leak::report::role::{Failure, Role};
+use crate::leak::settings::Settings;
+use crate::leak::settings::environment::Environment;
+use crate::schedule::outside;
 
 /// A test function with the attribute.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +56,80 @@ pub fn returned<T>() -> T {
 #[track_caller]
 pub fn leak_test<T: Termination>(case: TestCase, check: LeakCheck, body: BoxedBody<'_, T>) -> T {
     let (runtime, settings) = check.into_parts();
+    let place = Location::caller();
+    let output = checked_test(case, place, runtime, settings, body);
+    if is_exploring().is_some() {
+        emit_unexplored(
+            case.test(),
+            place,
+            "its runtime is not a plain current-thread one",
+        );
+    }
+    output
+}
+
+/// Runs a test of a suite that `cargo straggler` checks, and explores it if that is asked for.
+///
+/// # Panics
+///
+/// Panics if the test does, if the check found something, or if an explored run fails.
+#[track_caller]
+pub fn suite_test<'a, T: Termination>(
+    case: TestCase,
+    check: LeakCheck,
+    body: &mut dyn FnMut() -> BoxedBody<'a, T>,
+) -> T {
+    let (runtime, settings) = check.into_parts();
     let (test, place) = (case.test(), Location::caller());
+    let Some(runs) = is_exploring() else {
+        return checked_test(case, place, runtime, settings, body());
+    };
+    let used = Cell::new(None);
+    let watched = Box::pin(outside::watch(body(), &used));
+    let output = checked_test(case, place, runtime, settings.clone(), watched);
+    if let Some(what) = used.get() {
+        emit_unexplored(test, place, what);
+        return output;
+    }
+    let explore = LeakCheck::with(settings).explore().runs(runs);
+    let body = || {
+        let body = body();
+        async { Reported(body.await) }
+    };
+    match explore.explore(test, place, body) {
+        Ok(explored) => {
+            emit_explored(test, place, explored.runs());
+            explored.print_note();
+            output
+        }
+        Err(failure) => failure.fail(test),
+    }
+}
+
+/// The number of runs by which `cargo straggler explore` explores a test.
+fn is_exploring() -> Option<usize> {
+    Environment::read().ok()?.explore
+}
+
+/// The output of a test, whose error only `Termination` can tell.
+struct Reported<T>(T);
+
+impl<T: Termination> Outcome for Reported<T> {
+    fn error(self) -> Option<String> {
+        let is_error = self.0.report() != ExitCode::SUCCESS;
+        is_error.then(|| "printed above".to_owned())
+    }
+}
+
+/// Runs a test and fails it if the check found something.
+fn checked_test<T: Termination>(
+    case: TestCase,
+    place: &'static Location<'static>,
+    runtime: Option<Builder>,
+    settings: Settings,
+    body: BoxedBody<'_, T>,
+) -> T {
+    let test = case.test();
     let checked = run(runtime, settings, test, place, Body::new(body));
     if let Checked::Run { report: None, .. } = checked {
         emit_clean(test, place);
@@ -94,6 +175,9 @@ pub fn leak_test_should_panic(case: TestCase, check: LeakCheck, body: BoxedBody<
     let checked = run(runtime, settings, test, place, Body::new(body));
     if let Checked::Run { report: None, .. } = checked {
         emit_clean(test, place);
+    }
+    if is_exploring().is_some() {
+        emit_unexplored(test, place, "it has `#[should_panic]`");
     }
     match checked {
         Checked::Failed(report) => emit(&report, Role::Fails),

@@ -181,7 +181,7 @@ pub mod __private {
     #[cfg(feature = "tokio")]
     pub use crate::attribute::{
         TestCase, explored_test, explored_test_should_panic, leak_test, leak_test_should_panic,
-        returned,
+        returned, suite_test,
     };
     pub use crate::children::{End, Link, Links, Row, Seat, Slot, Slots};
     pub use crate::join::macros::{

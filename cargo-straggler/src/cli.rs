@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
@@ -30,10 +31,44 @@ All other options and names of tests go to `cargo test`.";
 pub(crate) enum Subcommand {
     /// Run the tests of a workspace, and check every `#[tokio::test]` for leaks
     Test(TestOptions),
+    /// Run each `#[tokio::test]` that can be explored in many schedules
+    Explore(ExploreOptions),
     /// Show the findings in files that `STRAGGLER_REPORT` names, all of them together
     Report(ReportOptions),
     /// Write a copy of the workspace's tokio that has scheduling points, for a `[patch]` of your own
     Instrument(InstrumentOptions),
+}
+
+/// The options of `cargo straggler explore`.
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "cargo straggler explore [OPTIONS] [cargo test's options] [-- the test harness's options]",
+    after_help = STATUSES
+)]
+pub(crate) struct ExploreOptions {
+    /// In how many schedules each test runs
+    #[arg(long, value_name = "NUMBER", default_value_t = NonZero::new(100).unwrap_or(NonZero::<usize>::MIN))]
+    pub(crate) runs: NonZero<usize>,
+
+    /// Explore only this part of the schedules, such as 3/8 on the third of eight machines
+    #[arg(long, value_name = "PART/COUNT", value_parser = shard)]
+    pub(crate) shard: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) test: TestOptions,
+}
+
+/// Checks a shard, which the tests read.
+fn shard(text: &str) -> Result<String, &'static str> {
+    let expected = "expected a part and how many there are, such as `3/8`";
+    let (part, count) = text.split_once('/').ok_or(expected)?;
+    let number = |text: &str| text.parse::<u32>().map_err(|_| expected);
+    let (part, count) = (number(part)?, number(count)?);
+    if (1..=count).contains(&part) {
+        Ok(text.to_owned())
+    } else {
+        Err(expected)
+    }
 }
 
 /// The options of `cargo straggler instrument`.
@@ -194,6 +229,7 @@ pub(crate) fn parse() -> Subcommand {
     let mut subcommand = parsed.unwrap_or_else(|error| error.exit()).subcommand;
     match &mut subcommand {
         Subcommand::Test(options) => options.passed_on = passed_on,
+        Subcommand::Explore(options) => options.test.passed_on = passed_on,
         Subcommand::Report(_) | Subcommand::Instrument(_) => {}
     }
     subcommand
@@ -207,7 +243,9 @@ fn split(command: &clap::Command, arguments: Vec<OsString>) -> (Vec<OsString>, V
     let mut own: Vec<_> = arguments.by_ref().take(2).collect();
     let subcommand = own.get(1).and_then(|name| command.find_subcommand(name));
     // Only the tests have arguments of others.
-    let Some(subcommand) = subcommand.filter(|subcommand| subcommand.get_name() == "test") else {
+    let runs_tests =
+        |subcommand: &&clap::Command| ["test", "explore"].contains(&subcommand.get_name());
+    let Some(subcommand) = subcommand.filter(runs_tests) else {
         own.extend(arguments);
         return (own, Vec::new());
     };

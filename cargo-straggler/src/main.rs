@@ -9,6 +9,7 @@ mod cargo;
 mod cli;
 mod command;
 mod exit;
+mod exploration;
 mod findings;
 mod injection;
 mod interrupt;
@@ -26,7 +27,10 @@ use crate::cli::Subcommand;
 
 fn main() -> ExitCode {
     let exit = match cli::parse() {
-        Subcommand::Test(options) => command::test::run(&options),
+        Subcommand::Test(options) => command::test::run(&options, None),
+        Subcommand::Explore(options) => {
+            command::test::run(&options.test, Some(&options.exploring()))
+        }
         Subcommand::Report(options) => command::report::run(&options),
         Subcommand::Instrument(options) => command::instrument::run(&options),
     };

@@ -176,7 +176,7 @@ mod tests {
                 }
             );
             let expanded = text(tokio_test(arguments.clone(), test));
-            let call = format!("{krate}::__private::leak_test");
+            let call = format!("{krate}::__private::");
             assert!(expanded.contains(&call), "{arguments}: {expanded}");
             assert!(!expanded.contains("compile_error"), "{expanded}");
 
@@ -189,6 +189,24 @@ mod tests {
             let expanded = text(tokio_test(arguments.clone(), case));
             let again = format!("#[{krate}::test(");
             assert!(expanded.contains(&again), "{arguments}: {expanded}");
+        }
+    }
+
+    #[test]
+    fn tokio_test_can_run_again_if_it_is_plain() {
+        for (attributes, arguments, parameters, can_run_again) in [
+            (quote!(), quote!(), quote!(), true),
+            (quote!(), quote!(start_paused = true), quote!(), true),
+            (quote!(), quote!(flavor = "multi_thread"), quote!(), false),
+            (quote!(), quote!(flavor = "local"), quote!(), false),
+            (quote!(), quote!(), quote!(case: String), false),
+            (quote!(#[should_panic]), quote!(), quote!(), false),
+        ] {
+            let test = quote!(#attributes async fn name(#parameters) { body });
+            let expanded = text(tokio_test(arguments, test.clone()));
+            assert_eq!(expanded.contains("suite_test"), can_run_again, "{expanded}");
+            let expanded = text(leak_check(quote!(), test));
+            assert!(!expanded.contains("suite_test"), "{expanded}");
         }
     }
 

@@ -7,7 +7,7 @@ use syn::{FnArg, Pat, PatIdent, PatType, Path, ReturnType, Type};
 
 use crate::attributes::OtherAttributes;
 use crate::function::Function;
-use crate::options::Options;
+use crate::options::{Flavor, Options};
 use crate::settings;
 
 /// Makes a test of the function.
@@ -26,7 +26,7 @@ pub(crate) fn test(
             function.signature.output = ReturnType::Default;
             call
         }
-        None => checked_test(&function, others, &krate, &check),
+        None => checked_test(&function, others, options, &check),
     };
     function.signature.asyncness = None;
     function.body = Group::new(Delimiter::Brace, statements);
@@ -37,9 +37,10 @@ pub(crate) fn test(
 fn checked_test(
     function: &Function,
     others: &OtherAttributes,
-    krate: &Path,
+    options: &Options,
     check: &TokenStream,
 ) -> TokenStream {
+    let krate = &options.krate();
     let name = &function.signature.ident;
     let case = case(krate, name);
     let output = function.output();
@@ -47,6 +48,13 @@ fn checked_test(
     let hint = return_type_hint(krate, &output);
     // No `let`: the pattern would resolve to a constant of that name in the test's module.
     let body = quote!(::std::boxed::Box::pin(async { #hint #body }));
+    if is_explorable(function, others, options) {
+        // `cargo straggler explore` runs the body several times.
+        let name_span = name.span();
+        let krate = respan(krate, name_span);
+        let arguments = quote!(#case, #check, &mut || #body);
+        return quote_spanned!(name_span=> #krate::__private::suite_test(#arguments));
+    }
     // With another return type, `#[should_panic]` does not compile: rustc explains that best.
     let run = match &output {
         Type::Tuple(fields) if fields.elems.is_empty() && others.should_panic() => {
@@ -58,6 +66,20 @@ fn checked_test(
     // `#[track_caller]` takes the place of the test from this call: it has to be the name.
     let krate = respan(krate, name.span());
     quote_spanned!(name.span()=> #krate::__private::#run(#arguments))
+}
+
+/// Returns whether `cargo straggler explore` can run the test more than once: a test of a tokio that contains
+/// straggler, without arguments, which it would consume, and on a plain current-thread runtime.
+fn is_explorable(function: &Function, others: &OtherAttributes, options: &Options) -> bool {
+    let krate = options.krate();
+    let is_in_tokio = krate
+        .segments
+        .last()
+        .is_some_and(|last| last.ident == "__straggler");
+    is_in_tokio
+        && options.flavor() == Flavor::CurrentThread
+        && function.signature.inputs.is_empty()
+        && !others.should_panic()
 }
 
 /// Generates the body of a test that runs once for each schedule.

@@ -15,7 +15,7 @@ use crate::explore::outcome::Outcome;
 use crate::explore::shrink::shrink;
 use crate::leak::render::emit::warn_of;
 use crate::leak::report::verdict::Verdict;
-use crate::leak::settings::environment::Environment;
+use crate::leak::settings::environment::{Environment, Shard};
 use crate::schedule::budget;
 use crate::schedule::seed::{Kind, Seed};
 use crate::schedule::steering::Run;
@@ -31,6 +31,37 @@ const REPLAY_TIME: Duration = Duration::from_secs(2);
 
 /// The note on a single run, in which nothing may overlap although the body is fine.
 const OVERLAP_NOT_CHECKED: &str = "`require_overlap` was not checked: it needs more than one run";
+
+/// The numbers that the runs of an exploration are drawn from.
+pub(crate) struct Seeds {
+    drawn: Rng,
+    /// How many belong to other machines after each one.
+    between: u32,
+}
+
+impl Seeds {
+    /// The seeds that follow from `seed`, or the part of them that `shard` is.
+    pub(crate) fn new(seed: u64, shard: Option<Shard>) -> Self {
+        let mut seeds = Self {
+            drawn: Rng::with_seed(seed),
+            between: shard.map_or(0, Shard::between),
+        };
+        seeds.skip(shard.map_or(0, Shard::before));
+        seeds
+    }
+
+    fn draw(&mut self) -> u64 {
+        let drawn = self.drawn.u64(..);
+        self.skip(self.between);
+        drawn
+    }
+
+    fn skip(&mut self, count: u32) {
+        for _ in 0..count {
+            self.drawn.u64(..);
+        }
+    }
+}
 
 /// An exploration of one body.
 pub(crate) struct Exploration<F> {
@@ -70,7 +101,7 @@ where
     /// Makes runs until one fails.
     pub(crate) fn search(
         mut self,
-        mut seeds: Rng,
+        mut seeds: Seeds,
         requires_overlap: bool,
     ) -> Result<Explored, Failure> {
         let mut fingerprints = HashSet::new();
@@ -80,7 +111,7 @@ where
         for run in 1..=self.runs {
             let seed = match run {
                 1 => Seed::new(Kind::Plain),
-                _ => Seed::drawn(seeds.u64(..), length),
+                _ => Seed::drawn(seeds.draw(), length),
             };
             // Under `STRAGGLER=warn` a leak is reported once. After that only other failures count, and
             // they need no grace.
@@ -317,5 +348,29 @@ fn is_slow(cause: &Cause) -> bool {
             )
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Seeds;
+    use crate::leak::settings::environment::Shard;
+
+    #[test]
+    fn shards_have_each_seed_once() {
+        let draw = |shard: Option<&str>, count: usize| {
+            let shard = shard.map(|text| Shard::parse(text).unwrap());
+            let mut seeds = Seeds::new(7, shard);
+            (0..count).map(|_| seeds.draw()).collect::<Vec<_>>()
+        };
+        let all = draw(None, 6);
+        let mut of_shards: Vec<_> = ["1/3", "2/3", "3/3"]
+            .map(|shard| draw(Some(shard), 2))
+            .concat();
+        assert_eq!(of_shards[..2], [all[0], all[3]]);
+        let mut all = all;
+        all.sort_unstable();
+        of_shards.sort_unstable();
+        assert_eq!(of_shards, all);
     }
 }

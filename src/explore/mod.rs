@@ -16,10 +16,8 @@ pub(crate) mod text;
 use std::panic::Location;
 use std::time::Duration;
 
-use fastrand::Rng;
-
 use self::attempt::Subject;
-use self::exploration::Exploration;
+use self::exploration::{Exploration, Seeds};
 use self::failure::Cause;
 use crate::leak::LeakCheck;
 use crate::leak::settings::environment::Mode;
@@ -356,7 +354,7 @@ impl Explore {
         }
         match seed {
             Some(seed) => exploration.replay(seed, requires_overlap),
-            None => exploration.search(Rng::with_seed(self.seed), requires_overlap),
+            None => exploration.search(Seeds::new(self.seed, environment.shard), requires_overlap),
         }
     }
 }

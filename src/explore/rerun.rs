@@ -10,7 +10,8 @@ use crate::trace::place::workspace;
 pub(crate) enum Binary {
     /// The id that nextest gives it.
     Nextest(String),
-    /// The options of `cargo test`, each with a space behind it. Empty if the binary is unknown.
+    /// The command, `cargo test` or one in its place, and its options, each with a space behind it. Without
+    /// options if the binary is unknown.
     Cargo(String),
 }
 
@@ -32,7 +33,8 @@ impl Binary {
             let target = package.target(&env::current_exe().ok()?, &workspace.join(file));
             Some(package.option(workspace) + &target.unwrap_or_default())
         });
-        Self::Cargo(options.unwrap_or_default())
+        let command = variable("STRAGGLER_RERUN").unwrap_or_else(|| "cargo test".to_owned());
+        Self::Cargo(format!("{command} {}", options.unwrap_or_default()))
     }
 
     /// Returns the command that runs the test alone.
@@ -41,7 +43,7 @@ impl Binary {
             Self::Nextest(id) => {
                 format!("cargo nextest run -E 'binary_id(={id}) & test(={test})'")
             }
-            Self::Cargo(options) => format!("cargo test {options}{test} -- --exact"),
+            Self::Cargo(command) => format!("{command}{test} -- --exact"),
         }
     }
 }

@@ -426,6 +426,14 @@ impl LeakCheck {
 
 impl LeakCheck {
     /// Splits the check into the runtime builder, if it was given one, and the settings.
+    /// A check with these settings, in the default runtime.
+    pub(crate) fn with(settings: Settings) -> Self {
+        Self {
+            runtime: None,
+            settings,
+        }
+    }
+
     pub(crate) fn into_parts(self) -> (Option<Builder>, Settings) {
         (self.runtime, self.settings)
     }

@@ -7,6 +7,7 @@ pub(crate) mod checkpoint;
 #[cfg(any(straggler_instrumented, test))]
 pub(crate) mod combinator;
 pub(crate) mod decisions;
+pub(crate) mod outside;
 pub(crate) mod points;
 pub(crate) mod recorder;
 pub(crate) mod seed;

@@ -86,7 +86,10 @@ pub(crate) fn scheduled<R>(
 /// Makes the operations of tokio ask the schedule.
 pub(crate) fn install() {
     #[cfg(straggler_instrumented)]
-    tokio::__straggler::set_hook(before_operation);
+    tokio::__straggler::set_hooks(tokio::__straggler::Hooks {
+        before_operation,
+        outside: crate::schedule::outside::note,
+    });
 }
 
 /// Decides whether an operation yields before it begins.

@@ -13,10 +13,11 @@ use crate::cargo::{Cargo, CargoError, Lock};
 use crate::cli::TestOptions;
 use crate::command::{Error, read_baseline, while_doing};
 use crate::exit::Exit;
+use crate::exploration::{Explored, Exploring};
 use crate::findings::line;
 use crate::findings::place::Found;
 use crate::findings::sources::Sources;
-use crate::injection::Injection;
+use crate::injection::{Injection, InjectionError};
 use crate::interrupt::Interrupts;
 use crate::lock_file::{LockFile, Recovered, Restored};
 use crate::resolution::{Resolution, resolve};
@@ -29,6 +30,8 @@ use crate::workspace::Workspace;
 /// A suite that ran.
 struct Run {
     status: ExitStatus,
+    /// `None` if the suite was not explored.
+    explored: Option<Explored>,
     ran: Ran,
     found: Found,
     sources: Sources,
@@ -42,7 +45,7 @@ const NAMED_CHANGES: usize = 5;
 /// # Errors
 ///
 /// Returns an error if the suite could not be checked.
-pub(crate) fn run(options: &TestOptions) -> Result<Exit, Error> {
+pub(crate) fn run(options: &TestOptions, exploring: Option<&Exploring>) -> Result<Exit, Error> {
     let interrupts = Interrupts::install().map_err(while_doing("could not handle Ctrl-C"))?;
     let cargo = Cargo::new(&options.cargo, &interrupts);
     if options.prune && !options.is_whole() {
@@ -57,7 +60,7 @@ pub(crate) fn run(options: &TestOptions) -> Result<Exit, Error> {
     let path = workspace.lock_file();
     let mut lock = LockFile::protect(path).map_err(while_doing("could not save Cargo.lock"))?;
     let ran = build_and_run(
-        options, &cargo, &injection, &workspace, &baseline, &mut lock,
+        options, exploring, &cargo, &injection, &workspace, &baseline, &mut lock,
     );
     restore(&workspace, lock)?;
     let ran = ran?;
@@ -66,6 +69,7 @@ pub(crate) fn run(options: &TestOptions) -> Result<Exit, Error> {
 
 fn build_and_run(
     options: &TestOptions,
+    exploring: Option<&Exploring>,
     cargo: &Cargo<'_>,
     injection: &Injection,
     workspace: &Workspace,
@@ -85,6 +89,9 @@ fn build_and_run(
     let suite = SuiteTokio::find(&graph, &injection.floor)?;
     expect_no_straggler(&graph)?;
     let injected = injection.write(&suite, &workspace.sources(&suite.version))?;
+    if exploring.is_some() && !injected.has_points {
+        return Err(InjectionError::NoPoints(suite.version).into());
+    }
     let resolution = resolve(cargo, &platform, lock, &suite, &injected)?;
     print_changes(&resolution);
     // Of its own, since workspaces may share a target folder.
@@ -105,6 +112,9 @@ fn build_and_run(
         .env("STRAGGLER_REPORT", report.path())
         .env("STRAGGLER_REPORT_CLEAN", "true")
         .stdout(Stdio::piped());
+    if let Some(exploring) = exploring {
+        command.envs(exploring.variables());
+    }
     for (name, setting) in baseline.variables() {
         if env::var_os(name).is_none() {
             command.env(name, setting);
@@ -122,8 +132,10 @@ fn build_and_run(
     let kept = report.persist(workspace.report());
     kept.map_err(|error| while_doing("could not keep the report")(error.error))?;
     let sources = Sources::of(&graph);
+    let explored = exploring.map(|_| Explored::of(&lines));
     Ok(Run {
         status,
+        explored,
         ran: ran.unwrap_or_default(),
         found: Found::by_place(lines, &sources),
         sources,
@@ -139,6 +151,7 @@ fn conclude(
 ) -> Result<Exit, Error> {
     let Run {
         status,
+        explored,
         ran,
         found,
         sources,
@@ -154,6 +167,9 @@ fn conclude(
     // After a build error there is nothing to say.
     if status.success() || !found.checked.is_empty() || *ran != Ran::default() {
         anstream::print!("{summary}");
+        if let Some(explored) = explored {
+            anstream::print!("{explored}");
+        }
     }
     let mut fails = !comparison.new.is_empty();
     if options.accept && !found.checked.is_empty() {

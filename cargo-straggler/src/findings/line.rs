@@ -17,7 +17,19 @@ pub(crate) struct Line {
     /// Whether the test is about the panics that were found.
     #[serde(default)]
     pub(crate) expected: bool,
+    pub(crate) explored: Option<Exploration>,
+    /// Why the test could not be explored.
+    pub(crate) not_explored: Option<String>,
     pub(crate) findings: Vec<Finding>,
+}
+
+/// The exploration of a test.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Exploration {
+    pub(crate) runs: usize,
+    /// The run that failed.
+    pub(crate) run: Option<usize>,
+    pub(crate) seed: Option<String>,
 }
 
 /// One finding of a test, or several equal ones.

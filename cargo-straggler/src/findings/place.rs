@@ -102,6 +102,10 @@ impl Found {
                 .unwrap_or_else(|| "a check without a name".to_owned());
             let test = Test { name, at: line.at };
             checked.insert(test.clone());
+            // A schedule of the test failed, not the test.
+            if line.explored.is_some_and(|explored| explored.run.is_some()) {
+                continue;
+            }
             if ["panicked", "returned_error", "did_not_panic"].contains(&&*line.verdict) {
                 failed.insert(test);
                 continue;

@@ -2,6 +2,7 @@
 //!
 //! Every operation of tokio first calls the private function `trace_leaf`, which does nothing unless
 //! tokio is built for task dumps. Here it calls a hook, by which the explorer makes an operation yield.
+//! Another hook tells what no schedule decides.
 
 use crate::injection::folder::Folder;
 
@@ -10,29 +11,43 @@ pub(crate) const MODULE_FILE: &str = "src/straggler.rs";
 
 /// What is in the file.
 const MODULE: &str = "\
-//! Scheduling points. Straggler sets the hook, by which a schedule can yield before an operation.
+//! Scheduling points. Straggler sets the hooks, by which a schedule can yield before an operation.
 
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
-/// What is asked before an operation. `Pending` makes it yield.
-type Hook = fn(&mut Context<'_>) -> Poll<()>;
+/// What tokio calls.
+#[derive(Debug)]
+pub struct Hooks {
+    /// Called before an operation. `Pending` makes it yield.
+    pub before_operation: fn(&mut Context<'_>) -> Poll<()>,
+    /// Called for what runs outside of tasks: what it is.
+    pub outside: fn(&'static str),
+}
 
-static HOOK: OnceLock<Hook> = OnceLock::new();
+static HOOKS: OnceLock<Hooks> = OnceLock::new();
 
-/// Sets the hook of this process. Only the first call has an effect.
-pub fn set_hook(hook: Hook) {
-    let _ = HOOK.set(hook);
+/// Sets the hooks of this process. Only the first call has an effect.
+pub fn set_hooks(hooks: Hooks) {
+    let _ = HOOKS.set(hooks);
 }
 
 #[inline]
 pub(crate) fn before_operation(context: &mut Context<'_>) -> Poll<()> {
-    HOOK.get().map_or(Poll::Ready(()), |hook| hook(context))
+    let hooks = HOOKS.get();
+    hooks.map_or(Poll::Ready(()), |hooks| (hooks.before_operation)(context))
+}
+
+#[inline]
+pub(crate) fn outside(what: &'static str) {
+    if let Some(hooks) = HOOKS.get() {
+        (hooks.outside)(what);
+    }
 }
 ";
 
 /// Each edit keeps the numbers of the lines, for places in reports.
-const EDITS: [Edit; 2] = [
+const EDITS: [Edit; 4] = [
     Edit {
         file: "src/lib.rs",
         known: "fn trace_leaf(_: &mut std::task::Context<'_>) -> std::task::Poll<()> {\n            std::task::Poll::Ready(())",
@@ -45,6 +60,18 @@ const EDITS: [Edit; 2] = [
         known: "self.poll_notified(Some(cx",
         instead: "std::task::ready!(crate::trace::trace_leaf(cx)); self.poll_notified(Some(cx",
         times: 2,
+    },
+    Edit {
+        file: "src/runtime/io/registration.rs",
+        known: "let shared = handle.driver().io().add_source(io, interest)?;",
+        instead: "crate::__straggler::outside(\"a socket, pipe or process\"); let shared = handle.driver().io().add_source(io, interest)?;",
+        times: 1,
+    },
+    Edit {
+        file: "src/runtime/blocking/pool.rs",
+        known: "let id = task::Id::next();\n        let fut =",
+        instead: "crate::__straggler::outside(\"blocking work, such as a file\"); let id = task::Id::next();\n        let fut =",
+        times: 1,
     },
 ];
 

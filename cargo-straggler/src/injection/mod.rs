@@ -60,6 +60,8 @@ pub(crate) struct Injection {
 pub(crate) struct Injected {
     /// The folder of the package `tokio`.
     tokio: PathBuf,
+    /// Whether its operations have scheduling points.
+    pub(crate) has_points: bool,
 }
 
 /// The packages could not be written.
@@ -169,7 +171,7 @@ impl Injection {
         shim.set("Cargo.toml", &manifest::of_tokio(suite, COPY));
         shim.set(".cargo-checksum.json", &"{}");
         shim.write(&tokio)?;
-        Ok(Injected { tokio })
+        Ok(Injected { tokio, has_points })
     }
 }
 

@@ -7,6 +7,7 @@
 #![cfg(not(tokio_unstable))]
 
 mod baseline;
+mod explore;
 mod fixture;
 mod lock_file;
 mod report;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Once;
 
 use crate::leak::render::annotations::{Repository, annotations};
+use crate::leak::render::json::Explored;
 use crate::leak::render::summary::Summary;
 use crate::leak::render::text::AfterPanic;
 use crate::leak::render::{json, notes};
@@ -74,11 +75,37 @@ fn append(file: &Path, line: Result<String, fmt::Error>) {
 
 /// Appends a test without findings to the file, if that is asked for and the test was checked.
 pub(crate) fn emit_clean(test: Option<&'static str>, place: &'static Location<'static>) {
+    append_clean(test, place, Explored::No);
+}
+
+/// Appends a test that passed in every explored run, if that is asked for.
+pub(crate) fn emit_explored(
+    test: Option<&'static str>,
+    place: &'static Location<'static>,
+    runs: usize,
+) {
+    append_clean(test, place, Explored::Runs(runs));
+}
+
+/// Appends a test that cannot be explored, and why, if that is asked for.
+pub(crate) fn emit_unexplored(
+    test: Option<&'static str>,
+    place: &'static Location<'static>,
+    reason: &str,
+) {
+    append_clean(test, place, Explored::Not(reason));
+}
+
+fn append_clean(
+    test: Option<&'static str>,
+    place: &'static Location<'static>,
+    explored: Explored<'_>,
+) {
     let outlets = Outlets::read();
     let is_checked = || Environment::read().is_ok_and(|read| read.mode != Mode::Off);
     let file = outlets.report.as_ref().filter(|_| outlets.reports_clean);
     if let Some(file) = file.filter(|_| is_checked()) {
-        append(file, json::clean_line(test, &Place::from(place)));
+        append(file, json::clean_line(test, &Place::from(place), explored));
     }
 }
 

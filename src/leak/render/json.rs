@@ -31,7 +31,8 @@
 //! | `verdict` | why the test fails, or would fail without `STRAGGLER=warn` |
 //! | `level` | `error` if the test fails on the findings, `none` if it has none, else `warning` |
 //! | `expected` | only if the test has `#[should_panic]` and nothing but tasks panicked: `true` |
-//! | `explored` | only if an exploration failed: an object with `runs`, `run` and `seed` |
+//! | `explored` | only if an exploration failed, or passed under `cargo straggler explore`: an object with `runs`, `run` and `seed` |
+//! | `not_explored` | only under `cargo straggler explore`: why the test could not be explored |
 //! | `findings` | a list of objects, empty only if the verdict is `clean` |
 //! | `findings_omitted` | the number of objects cut from `findings`, if any |
 //!
@@ -202,7 +203,16 @@ pub(crate) fn line(summary: &Summary<'_>) -> Result<String, fmt::Error> {
 /// # Errors
 ///
 /// Returns an error if the schema uses a type that [`to_json`] does not support.
-pub(crate) fn clean_line(test: Option<&str>, place: &Place) -> Result<String, fmt::Error> {
+pub(crate) fn clean_line(
+    test: Option<&str>,
+    place: &Place,
+    explored: Explored<'_>,
+) -> Result<String, fmt::Error> {
+    let (runs, not_explored) = match explored {
+        Explored::No => (None, None),
+        Explored::Runs(runs) => (Some(runs), None),
+        Explored::Not(reason) => (None, Some(reason)),
+    };
     to_json(&Line {
         version: VERSION,
         test,
@@ -210,7 +220,12 @@ pub(crate) fn clean_line(test: Option<&str>, place: &Place) -> Result<String, fm
         verdict: "clean",
         level: "none",
         expected: false,
-        explored: None,
+        explored: runs.map(|runs| Exploration {
+            runs,
+            run: None,
+            seed: None,
+        }),
+        not_explored,
         findings: Vec::new(),
         findings_omitted: 0,
     })
@@ -250,15 +265,27 @@ struct Line<'a> {
     expected: bool,
     // Most tests do not explore.
     #[serde(skip_serializing_if = "Option::is_none")]
-    explored: Option<Explored<'a>>,
+    explored: Option<Exploration<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_explored: Option<&'a str>,
     findings: Vec<Finding<'a>>,
     #[serde(skip_serializing_if = "is_zero")]
     findings_omitted: usize,
 }
 
-/// The failed run of an exploration.
+/// Whether a test without findings was explored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Explored<'a> {
+    No,
+    /// In this many runs.
+    Runs(usize),
+    /// It could not be, for this reason.
+    Not(&'a str),
+}
+
+/// An exploration, and the run that failed.
 #[derive(Serialize)]
-struct Explored<'a> {
+struct Exploration<'a> {
     runs: usize,
     run: Option<usize>,
     seed: Option<&'a str>,
@@ -455,7 +482,8 @@ impl<'a> Line<'a> {
             },
             expected: summary.role == Role::Expected,
             level: summary.role.level().word(),
-            explored: summary.explored.as_ref().map(Explored::from),
+            explored: summary.explored.as_ref().map(Exploration::from),
+            not_explored: None,
             findings,
             findings_omitted,
         }
@@ -646,7 +674,7 @@ impl<'a> What<'a> {
     }
 }
 
-impl<'a> From<&'a summary::Explored> for Explored<'a> {
+impl<'a> From<&'a summary::Explored> for Exploration<'a> {
     fn from(explored: &'a summary::Explored) -> Self {
         let run = explored.run.as_ref();
         Self {

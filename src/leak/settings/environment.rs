@@ -47,6 +47,32 @@ pub(crate) enum OnHang {
     Wait,
 }
 
+/// One of several equal parts of the seeds, so that machines can share an exploration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shard {
+    /// Counts from 1.
+    part: u32,
+    count: u32,
+}
+
+impl Shard {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (part, count) = text.split_once('/')?;
+        let (part, count) = (part.parse().ok()?, count.parse().ok()?);
+        (1..=count).contains(&part).then_some(Self { part, count })
+    }
+
+    /// Returns how many seeds belong to the parts before this one.
+    pub(crate) fn before(self) -> u32 {
+        self.part - 1
+    }
+
+    /// Returns how many seeds belong to other parts after each one of this.
+    pub(crate) fn between(self) -> u32 {
+        self.count - 1
+    }
+}
+
 /// The environment variables of the check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Environment {
@@ -62,6 +88,10 @@ pub(crate) struct Environment {
     pub(crate) seed: Option<Seed>,
     /// The number of runs of every exploration.
     pub(crate) runs: Option<usize>,
+    /// The number of runs of each test that `cargo straggler explore` explores.
+    pub(crate) explore: Option<usize>,
+    /// The part of the seeds that every exploration draws.
+    pub(crate) shard: Option<Shard>,
     /// Whether each test has its own process, as under nextest.
     has_process_per_test: bool,
 }
@@ -132,10 +162,17 @@ impl Environment {
             let seed = text.parse::<Seed>();
             seed.map_err(|error| format!("`STRAGGLER_SEED`: {error}"))
         });
-        let name = "STRAGGLER_RUNS";
-        let runs = get(name).map(|text| match text.parse() {
-            Ok(0) | Err(_) => Err(invalid(name, "a positive number such as `5000`", &text)),
-            Ok(runs) => Ok(runs),
+        let number = |name| {
+            let parse = |text: String| match text.parse() {
+                Ok(0) | Err(_) => Err(invalid(name, "a positive number such as `5000`", &text)),
+                Ok(number) => Ok(number),
+            };
+            get(name).map(parse).transpose()
+        };
+        let name = "STRAGGLER_SHARD";
+        let shard = get(name).map(|text| {
+            let expected = "a part and how many there are, such as `3/8`";
+            Shard::parse(&text).ok_or_else(|| invalid(name, expected, &text))
         });
         Ok(Self {
             mode,
@@ -144,7 +181,9 @@ impl Environment {
             on_hang,
             allow: allow.transpose()?.unwrap_or_default(),
             seed: seed.transpose()?,
-            runs: runs.transpose()?,
+            runs: number("STRAGGLER_RUNS")?,
+            explore: number("STRAGGLER_EXPLORE")?,
+            shard: shard.transpose()?,
             has_process_per_test: get("NEXTEST_EXECUTION_MODE").as_deref()
                 == Some("process-per-test"),
         })
@@ -276,6 +315,10 @@ mod tests {
                 "bb8=1,src/pool.rs=many",
                 "such as `bb8=1,src/pool.rs=2`, got `src/pool.rs=many`",
             ),
+            ("STRAGGLER_RUNS", "0", "such as `5000`, got `0`"),
+            ("STRAGGLER_EXPLORE", "many", "such as `5000`, got `many`"),
+            ("STRAGGLER_SHARD", "0/8", "such as `3/8`, got `0/8`"),
+            ("STRAGGLER_SHARD", "9/8", "such as `3/8`, got `9/8`"),
         ] {
             let error = parse(&[(name, text)]).unwrap_err();
             assert!(error.contains(name) && error.contains(expected), "{error}");
