@@ -7,6 +7,7 @@ mod bugs;
 #[path = "../common/child.rs"]
 mod child;
 mod corpus;
+mod deadlocks;
 mod environment;
 mod replay;
 mod schedule;

@@ -20,7 +20,7 @@ async fn leaks_after_two_races() {
 }
 
 /// The number of decisions in which the reported run differs from the plain order.
-fn decisions(failure: &Failure) -> usize {
+pub(crate) fn reorderings(failure: &Failure) -> usize {
     let text = failure.to_string();
     let Some((before, _)) = text.split_once(" forced reordering") else {
         return 0;
@@ -66,7 +66,7 @@ fn shrink_ignores_task_ending_in_grace() {
     let failure = failure.unwrap_err();
     assert_eq!(verdict(&failure), &Verdict::Leaked);
     assert_eq!(failure.report().unwrap().count(), 1, "{failure}");
-    assert_eq!(decisions(&failure), 1, "{failure}");
+    assert_eq!(reorderings(&failure), 1, "{failure}");
 }
 
 #[test]
@@ -83,5 +83,5 @@ fn shrink_keeps_panic_during_grace() {
     });
     let failure = failure.unwrap_err();
     assert_eq!(verdict(&failure), &Verdict::Panicked, "{failure}");
-    assert_eq!(decisions(&failure), 1, "{failure}");
+    assert_eq!(reorderings(&failure), 1, "{failure}");
 }
