@@ -12,7 +12,7 @@ use crate::explore::{REPLAY_TIMEOUT, TIMEOUT};
 use crate::leak;
 use crate::leak::check::body::Body;
 use crate::leak::check::run::Checked;
-use crate::leak::record::panic_hook::capture_panics;
+use crate::leak::record::panic_hook::{Quiet, capture_panics, install_hook};
 use crate::leak::settings::Settings;
 use crate::schedule::decisions::Decisions;
 use crate::schedule::seed::Seed;
@@ -21,9 +21,22 @@ use crate::schedule::steering::{self, Run};
 /// The fingerprint of a run in the plain order, which decides nothing.
 pub(crate) const PLAIN_FINGERPRINT: u64 = 0;
 
+/// The message with which tokio refuses to pause a paused clock.
+const ALREADY_FROZEN: &str = "time is already frozen";
+
+/// Who pauses the clock of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// The run, before the body starts.
+    AtStart,
+    /// The body. Only such a body may call `tokio::time::pause`.
+    ByBody,
+}
+
 /// The body under test and how to check it.
 pub(crate) struct Subject<F> {
     pub(crate) settings: Settings,
+    pub(crate) pause: Pause,
     /// The path of the test, if it has the attribute.
     pub(crate) test: Option<&'static str>,
     pub(crate) place: &'static Location<'static>,
@@ -83,9 +96,28 @@ where
     R: Future<Output: Outcome>,
 {
     /// Runs the body once, and records the steps if `is_recorded`.
+    ///
+    /// If the body pauses the clock itself, it starts again with a running one, here and in all later runs.
     pub(crate) fn attempt(&mut self, seed: &Seed, is_recorded: bool, purpose: Purpose) -> Attempt {
+        let (attempt, was_refused) = self.attempt_once(seed, is_recorded, purpose);
+        if !was_refused {
+            return attempt;
+        }
+        self.pause = Pause::ByBody;
+        let (attempt, _) = self.attempt_once(seed, is_recorded, purpose);
+        attempt
+    }
+
+    /// Runs the body once. Also returns whether tokio refused to pause the clock again.
+    fn attempt_once(
+        &mut self,
+        seed: &Seed,
+        is_recorded: bool,
+        purpose: Purpose,
+    ) -> (Attempt, bool) {
         let mut builder = Builder::new_current_thread();
-        builder.enable_all().start_paused(true);
+        let pauses_at_start = self.pause == Pause::AtStart;
+        builder.enable_all().start_paused(pauses_at_start);
         // Otherwise `select!` draws its branches anew in each runtime.
         #[cfg(tokio_unstable)]
         builder.rng_seed(tokio::runtime::RngSeed::from_bytes(b"straggler"));
@@ -97,10 +129,17 @@ where
             }
         }
         let is_plain = run.is_none();
-        let (is_quiet, ends_when_idle, grace) = match purpose {
-            Purpose::Find { grace } => (false, false, grace),
-            Purpose::Replay => (false, false, Grace::Usual),
-            Purpose::Confirm { is_deadlock, grace } => (true, is_deadlock, grace),
+        let (ends_when_idle, grace) = match purpose {
+            Purpose::Find { grace } => (false, grace),
+            Purpose::Replay => (false, Grace::Usual),
+            Purpose::Confirm { is_deadlock, grace } => (is_deadlock, grace),
+        };
+        let quiet = match purpose {
+            Purpose::Confirm { .. } => Quiet::All,
+            Purpose::Find { .. } | Purpose::Replay if pauses_at_start => {
+                Quiet::Message(ALREADY_FROZEN)
+            }
+            Purpose::Find { .. } | Purpose::Replay => Quiet::None,
         };
         let settings = Settings {
             grace: match grace {
@@ -127,7 +166,9 @@ where
             }));
             leak::check::run::run(Some(builder), settings, test, place, body)
         };
-        let ((checked, run), captured) = capture_panics(is_quiet, || match run {
+        // Otherwise it is missing under `STRAGGLER=off`.
+        install_hook();
+        let ((checked, run), captured) = capture_panics(quiet, || match run {
             None => (check(), None),
             Some(run) => {
                 let (checked, run) = steering::steer(run, check);
@@ -142,7 +183,7 @@ where
                 ..
             } => {
                 // Tasks may have panicked too.
-                let place = captured.find(panic.payload_id());
+                let place = captured.places.find(panic.payload_id());
                 Some(Cause::Panicked {
                     panic,
                     place,
@@ -158,7 +199,7 @@ where
                 (None, report) => report.map(Cause::Found),
             },
         };
-        Attempt { cause, run }
+        (Attempt { cause, run }, captured.has_message)
     }
 }
 

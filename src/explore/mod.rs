@@ -16,7 +16,7 @@ pub(crate) mod text;
 use std::panic::Location;
 use std::time::Duration;
 
-use self::attempt::Subject;
+use self::attempt::{Pause, Subject};
 use self::exploration::{Exploration, Seeds};
 use self::failure::Cause;
 use crate::leak::LeakCheck;
@@ -85,7 +85,8 @@ const REPLAY_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 ///   or `try_recv`, or wrap it in `tokio::task::coop::unconstrained`.
 /// - A timer fires only when nothing else can run, so a timeout never cancels a future while its
 ///   siblings can run. Test a cancellation with a plain `abort` or `drop`.
-/// - The clock is already paused: a body that calls `tokio::time::pause` panics. Remove the call.
+/// - The clock is paused from the start. If the body calls `tokio::time::pause`, it starts again with a
+///   running clock, so that the call is accepted: pause it before anything else.
 ///
 /// # Examples
 ///
@@ -333,6 +334,7 @@ impl Explore {
             runs: self.runs.max(1),
             subject: Subject {
                 settings,
+                pause: Pause::AtStart,
                 test,
                 place,
                 body,

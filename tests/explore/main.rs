@@ -6,6 +6,7 @@ mod attribute;
 mod bugs;
 #[path = "../common/child.rs"]
 mod child;
+mod clock;
 mod corpus;
 mod deadlocks;
 mod environment;

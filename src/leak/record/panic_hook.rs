@@ -82,47 +82,70 @@ fn install_now() {
     _ = INSTALLED.compare_exchange(PENDING, PRESENT, Relaxed, Relaxed);
 }
 
-/// A capture of the panics of this thread, see [`capture_panics`].
-#[derive(Debug, Default)]
-struct Capture {
-    is_quiet: bool,
-    places: PanicPlaces,
+/// Which captured panics the previous hook does not print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quiet {
+    None,
+    All,
+    /// Those with this message.
+    Message(&'static str),
+}
+
+/// The panics of a thread during [`capture_panics`].
+#[derive(Debug)]
+pub(crate) struct Captured {
+    quiet: Quiet,
+    pub(crate) places: PanicPlaces,
+    /// Whether the message of [`Quiet::Message`] came.
+    pub(crate) has_message: bool,
 }
 
 thread_local! {
-    static CAPTURE: RefCell<Option<Capture>> = const { RefCell::new(None) };
+    static CAPTURE: RefCell<Option<Captured>> = const { RefCell::new(None) };
 }
 
-/// Calls `run`, and also returns the panics of this thread meanwhile. `is_quiet` keeps the previous
-/// hook from printing them. Captures nothing if the hook is not installed.
-pub(crate) fn capture_panics<R>(is_quiet: bool, run: impl FnOnce() -> R) -> (R, PanicPlaces) {
-    struct EndsCapture(Option<Capture>);
+/// Calls `run`, and also returns the panics of this thread meanwhile. Captures nothing if the hook is
+/// not installed.
+pub(crate) fn capture_panics<R>(quiet: Quiet, run: impl FnOnce() -> R) -> (R, Captured) {
+    struct EndsCapture(Option<Captured>);
     impl Drop for EndsCapture {
         fn drop(&mut self) {
             CAPTURE.set(self.0.take());
         }
     }
 
-    let places = PanicPlaces::default();
+    let nothing = || Captured {
+        quiet,
+        places: PanicPlaces::default(),
+        has_message: false,
+    };
     // An explored run captures too, and may probe its tasks.
-    let outer = CAPTURE.replace(Some(Capture { is_quiet, places }));
+    let outer = CAPTURE.replace(Some(nothing()));
     let ends_capture = EndsCapture(outer);
     let outcome = run();
-    let places = CAPTURE.take().map(|capture| capture.places);
+    let captured = CAPTURE.take();
     drop(ends_capture);
-    (outcome, places.unwrap_or_default())
+    (outcome, captured.unwrap_or_else(nothing))
 }
 
 /// Stores a panic if this thread captures panics, and returns whether to skip the previous hook.
 fn captured_quietly(payload: &(dyn Any + Send), place: Option<&Location<'_>>) -> bool {
-    let note = |capture: &RefCell<Option<Capture>>| {
-        let mut capture = capture.try_borrow_mut().ok()?;
-        let capture = capture.as_mut()?;
+    let note = |captured: &RefCell<Option<Captured>>| {
+        let mut captured = captured.try_borrow_mut().ok()?;
+        let captured = captured.as_mut()?;
         if let Some(place) = place {
             let place = Place::from(place);
-            capture.places.add(PayloadId::of(payload), place);
+            captured.places.add(PayloadId::of(payload), place);
         }
-        Some(capture.is_quiet)
+        Some(match captured.quiet {
+            Quiet::None => false,
+            Quiet::All => true,
+            Quiet::Message(expected) => {
+                let is_expected = message_of(payload).as_deref() == Some(expected);
+                captured.has_message |= is_expected;
+                is_expected
+            }
+        })
     };
     // On an ending thread the value may be destroyed already.
     CAPTURE.try_with(note).ok().flatten().unwrap_or(false)

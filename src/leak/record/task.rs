@@ -15,7 +15,7 @@ use backtrace::Backtrace;
 use tokio::task;
 
 use crate::contain::contain;
-use crate::leak::record::panic_hook::capture_panics;
+use crate::leak::record::panic_hook::{Quiet, capture_panics};
 use crate::leak::record::panic_places::PanicPlaces;
 use crate::leak::record::probe::{Answer, Held};
 use crate::leak::record::task_waker::{TaskWaker, WakeUp, probing};
@@ -275,7 +275,7 @@ impl Task {
         let poll = || self.enter(|| traced(&mut waker.context()));
         let poll = || probing(|| steering::suspended(poll));
         // Quietly: the test has not panicked. The report has the message.
-        let (polled, places) = capture_panics(true, || contain(poll));
+        let (polled, captured) = capture_panics(Quiet::All, || contain(poll));
         let (outcome, answer) = match polled {
             Ok((Poll::Pending, trace)) => {
                 *lock(&progress.answer) = Some(Answer::Waits(trace));
@@ -285,7 +285,7 @@ impl Task {
             Err(panic) => {
                 let answer = Answer::Panicked {
                     message: panic.message().map(str::to_owned),
-                    place: places.find(panic.payload_id()),
+                    place: captured.places.find(panic.payload_id()),
                 };
                 (Err(panic), answer)
             }
