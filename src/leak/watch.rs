@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::leak::check::census::Census;
+use crate::leak::check::drain::PausedClock;
 use crate::leak::check::scope::Scope;
 use crate::leak::record::panic_hook;
 use crate::leak::record::session::{OpenWatch, Session};
@@ -114,7 +115,11 @@ impl Watch {
             "`Watch::verify` must be called in the runtime it watches"
         );
         let grace = self.grace.or(environment.grace).unwrap_or(GRACE);
-        let mut findings = self.scope.end(grace).await.findings;
+        let mut findings = self
+            .scope
+            .end(grace, PausedClock::StandsStill)
+            .await
+            .findings;
         self.scope.add_panics(&mut findings);
         findings.is_shared = self.open.is_shared();
         self.open.close();

@@ -63,3 +63,25 @@ fn second_pause_fails() {
     let message = failure.message().unwrap();
     assert!(message.contains("already frozen"), "{failure}");
 }
+
+/// Leaves a task that ends after this time.
+fn left_for(time: Duration) {
+    straggler::spawn(sleep(time));
+}
+
+#[test]
+fn clean_up_sleeps_in_virtual_time() {
+    let explored = Explore::new().runs(20).find(|| async {
+        left_for(Duration::from_millis(100));
+    });
+    assert!(explored.is_ok(), "{explored:?}");
+}
+
+#[test]
+fn sleep_longer_than_grace_leaks() {
+    let failure = Explore::new().find(|| async {
+        left_for(Duration::from_secs(60));
+    });
+    let failure = failure.unwrap_err();
+    assert_eq!(verdict(&failure), &Verdict::Leaked);
+}

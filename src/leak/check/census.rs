@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::leak::check::blocking;
-use crate::leak::check::drain;
+use crate::leak::check::drain::{self, PausedClock};
 use crate::leak::check::progress::Progress;
 use crate::leak::record::locks::LockRecord;
 use crate::leak::record::panics::{Panicked, Watermark};
@@ -256,7 +256,7 @@ impl Census {
             // Spawned after the probe, perhaps by a probed poll.
             task.probe();
         }
-        drain::until(PROBE_TIMEOUT, || {
+        drain::until(PROBE_TIMEOUT, PausedClock::StandsStill, || {
             let tasks = self.tasks();
             let mut tasks = tasks.iter().filter(|task| task.kind != Kind::Hooked);
             // A task that ends instead leaves the record a moment before the runtime stops counting

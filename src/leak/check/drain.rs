@@ -1,4 +1,4 @@
-//! The grace period: lets leftovers finish without advancing a paused clock.
+//! The grace period: lets leftovers finish.
 
 use std::future::poll_fn;
 use std::hint;
@@ -9,7 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::coop::unconstrained;
 use tokio::task::{spawn_blocking, yield_now};
+use tokio::time::sleep;
 
 use crate::leak::record::spawn::track_hold;
 use crate::mutex::lock;
@@ -33,13 +35,24 @@ const HOLD: Duration = Duration::from_micros(50);
 /// The shortest and the longest pause between two turns.
 const PAUSES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(2));
 
+/// What a paused clock does during the grace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PausedClock {
+    StandsStill,
+    /// It advances by the grace at most, when nothing can run.
+    Advances,
+}
+
 /// Lets the current runtime run until `is_done`, or until `grace` has passed in real time. Returns
 /// whether it is done.
 ///
-/// A paused clock does not advance meanwhile. Tokio stops it while blocking work runs
-/// (`Clock::inhibit_auto_advance` in `spawn_blocking`), so a closure runs until the end of the
-/// grace.
-pub(crate) async fn until(grace: Duration, mut is_done: impl FnMut() -> bool) -> bool {
+/// To hold a paused clock, a closure runs until the end of the grace: tokio stops the clock while
+/// blocking work runs (`Clock::inhibit_auto_advance` in `spawn_blocking`).
+pub(crate) async fn until(
+    grace: Duration,
+    clock: PausedClock,
+    mut is_done: impl FnMut() -> bool,
+) -> bool {
     let has_workers = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
     for turn in 0..YIELDS {
         // Few looks, since each may go through many tasks. When they are made does not depend on
@@ -60,13 +73,24 @@ pub(crate) async fn until(grace: Duration, mut is_done: impl FnMut() -> bool) ->
         return false;
     }
     let begun = Instant::now();
-    let Ok(ticker) = Ticker::start() else {
+    let Ok(mut ticker) = Ticker::start() else {
         // The machine is out of threads. The test has to do without the rest of its grace.
         return is_done();
     };
+    // Leftovers that sleep may end, but those that sleep longer than the grace may not.
+    let advances = clock == PausedClock::Advances && is_paused();
+    let mut advance = advances.then(|| Box::pin(unconstrained(sleep(grace))));
+    if !advances {
+        ticker.hold_clock();
+    }
     let (mut turns, mut next_look) = (0, begun);
     poll_fn(|context| {
         turns += 1;
+        let sleep = advance.as_mut().map(|sleep| sleep.as_mut().poll(context));
+        if sleep.is_some_and(|sleep| sleep.is_ready()) {
+            advance = None;
+            ticker.hold_clock();
+        }
         let now = Instant::now();
         let is_over = turns > TURNS && now.duration_since(begun) >= grace;
         if is_over || now >= next_look {
@@ -84,10 +108,11 @@ pub(crate) async fn until(grace: Duration, mut is_done: impl FnMut() -> bool) ->
     .await
 }
 
-/// Wakes a waker periodically and stops a paused clock, until dropped.
+/// Wakes a waker periodically, and may stop a paused clock, until dropped.
 struct Ticker {
     waker: Arc<Mutex<Option<Waker>>>,
-    _stop: (SyncSender<()>, SyncSender<()>),
+    _stop: SyncSender<()>,
+    let_go: Option<SyncSender<()>>,
 }
 
 impl Ticker {
@@ -99,14 +124,20 @@ impl Ticker {
         thread::Builder::new()
             .name("straggler-grace".to_owned())
             .spawn(move || tick(&stopped, &woken))?;
-        let (let_go, released) = sync_channel(0);
-        if is_paused() {
-            hold(released);
-        }
         Ok(Self {
             waker,
-            _stop: (stop_ticking, let_go),
+            _stop: stop_ticking,
+            let_go: None,
         })
+    }
+
+    /// Stops the clock if it is paused.
+    fn hold_clock(&mut self) {
+        if is_paused() {
+            let (let_go, released) = sync_channel(0);
+            hold(released);
+            self.let_go = Some(let_go);
+        }
     }
 
     fn wake_later(&self, waker: &Waker) {

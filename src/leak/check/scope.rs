@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::leak::check::census::Census;
-use crate::leak::check::drain;
+use crate::leak::check::drain::{self, PausedClock};
 use crate::leak::check::leftovers::Leftovers;
 use crate::leak::record::panics::Panicked;
 use crate::leak::record::task::{Spawner, Task};
@@ -95,10 +95,10 @@ impl Scope {
     /// grace is over, and collects the leftovers.
     ///
     /// The future has to run in the runtime of the check.
-    pub(crate) async fn end(&self, grace: Duration) -> Found {
+    pub(crate) async fn end(&self, grace: Duration, paused: PausedClock) -> Found {
         let _stopping = self.census.stop_background();
         let (begun, clock) = (Instant::now(), tokio::time::Instant::now());
-        let is_clean = self.drain(grace).await;
+        let is_clean = self.drain(grace, paused).await;
         let clock_stood_still =
             clock.elapsed().is_zero() && begun.elapsed() > Duration::from_millis(1);
         // The test fails anyway. The outcome that a probe brings about is held back, so the leak stays.
@@ -142,15 +142,15 @@ impl Scope {
     /// report is made, so this finds nothing.
     ///
     /// The future has to run in the runtime of the check.
-    pub(crate) async fn clean_up(&self, grace: Duration) {
+    pub(crate) async fn clean_up(&self, grace: Duration, paused: PausedClock) {
         let _stopping = self.census.stop_background();
-        self.drain(grace).await;
+        self.drain(grace, paused).await;
     }
 
     /// Waits until only allowed leftovers remain or the grace is over. Returns whether they are
     /// allowed.
-    async fn drain(&self, grace: Duration) -> bool {
-        drain::until(grace, || {
+    async fn drain(&self, grace: Duration, paused: PausedClock) -> bool {
+        drain::until(grace, paused, || {
             if self.are_too_many() {
                 return false;
             }

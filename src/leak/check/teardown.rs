@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::contain::{contain, discard};
 use crate::leak::check::body::Body;
 use crate::leak::check::body_run::End;
+use crate::leak::check::drain::PausedClock;
 use crate::leak::check::post_shutdown::PostShutdown;
 use crate::leak::check::runtime::CheckedRuntime;
 use crate::leak::check::threads::Threads;
@@ -63,8 +64,9 @@ impl Teardown<'_> {
             discard(panic);
         }
         let begun = Instant::now();
+        let paused = self.paused_clock();
         // The report stands: an explored run must not record these steps.
-        let clean_up = || runtime.block_on(scope.clean_up(grace));
+        let clean_up = || runtime.block_on(scope.clean_up(grace, paused));
         if let Err(panic) = contain(|| steering::suspended(clean_up)) {
             discard(panic);
         }
@@ -87,9 +89,10 @@ impl Teardown<'_> {
         let clean = scope.end_if_clean();
         let is_clean = clean.is_some();
         let watched = (!is_clean).then(|| self.watch(grace)).flatten();
+        let paused = self.paused_clock();
         let found = match clean {
             Some(found) => Ok(found),
-            None => contain(|| runtime.block_on(scope.end(grace))),
+            None => contain(|| runtime.block_on(scope.end(grace, paused))),
         };
         // Later panics come from dropping what is left.
         let found = found.map(|mut found| {
@@ -104,6 +107,15 @@ impl Teardown<'_> {
         let rest_of_grace = grace.saturating_sub(begun.elapsed());
         let shutdown = self.shut_down(runtime, rest_of_grace.max(SHUTDOWN), watched);
         found.map(|found| shutdown.add_to(found, scope))
+    }
+
+    /// What a paused clock does during the grace. Time in an explored run is virtual throughout.
+    fn paused_clock(&self) -> PausedClock {
+        if self.test.is_explored {
+            PausedClock::Advances
+        } else {
+            PausedClock::StandsStill
+        }
     }
 
     /// Shuts the runtime down, waits at most `patience` for its threads, and returns what still runs.
