@@ -1,4 +1,4 @@
-//! How reliably `Explore` finds each known bug, and after how many runs.
+//! How reliably `Explore` finds each known bug, after how many runs, and how small it makes the schedule.
 //!
 //! `cargo bench -p straggler-benches --bench corpus` prints the table. It runs 100 campaigns; a number
 //! after `--` replaces the 100.
@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use bugs::{BUGS, BUGS_BEFORE_OPERATIONS, BUGS_WHILE_HELD, Bug};
 use straggler::Explore;
+use straggler::explore::Failure;
 
 /// The number of runs in a campaign.
 const RUNS: u16 = 500;
@@ -20,19 +21,21 @@ fn main() {
     // Every bug panics in hundreds of runs: the messages would bury the table.
     std::panic::set_hook(Box::new(|_| {}));
     println!(
-        "| bug | found, of {campaigns} | runs until found: median | maximum | µs per run | repaired: failures |"
+        "| bug | found, of {campaigns} | runs until found: median | maximum | forced reorderings: median | maximum | µs per run | repaired: failures |"
     );
-    println!("|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|");
     let bugs = BUGS.iter().chain(BUGS_WHILE_HELD);
     for Bug { name, body } in bugs.chain(BUGS_BEFORE_OPERATIONS) {
-        let mut needed = Vec::new();
+        let (mut needed, mut reorderings) = (Vec::new(), Vec::new());
         for seed in 0..campaigns {
             let exploring = Explore::new().runs(RUNS.into()).seed(seed);
             if let Err(failure) = exploring.find(|| body(false)) {
                 needed.push(failure.run());
+                reorderings.push(reorderings_of(&failure));
             }
         }
         needed.sort_unstable();
+        reorderings.sort_unstable();
         let started = Instant::now();
         let failures = (0..campaigns).filter(|seed| {
             let exploring = Explore::new().runs(RUNS.into()).seed(*seed);
@@ -43,9 +46,22 @@ fn main() {
         let per_run = started.elapsed().as_secs_f64() * 1e6 / f64::from(runs) / f64::from(RUNS);
         let median = needed.get(needed.len() / 2).copied().unwrap_or(0);
         let maximum = needed.last().copied().unwrap_or(0);
+        let fewest = reorderings.get(reorderings.len() / 2).copied().unwrap_or(0);
+        let most = reorderings.last().copied().unwrap_or(0);
         println!(
-            "| {name} | {} | {median} | {maximum} | {per_run:.1} | {failures} |",
+            "| {name} | {} | {median} | {maximum} | {fewest} | {most} | {per_run:.1} | {failures} |",
             needed.len()
         );
     }
+}
+
+/// The forced reorderings of the reported run, which its seed lists if it was minimized.
+fn reorderings_of(failure: &Failure) -> usize {
+    let seed = failure.seed().to_string();
+    let (changes, _) = seed.split_once('/').expect("the run failed");
+    assert!(!changes.starts_with("0x"), "not minimized: {failure}");
+    changes
+        .split(',')
+        .filter(|change| change.contains(':'))
+        .count()
 }

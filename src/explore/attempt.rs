@@ -85,6 +85,12 @@ impl Attempt {
         run.map_or(Vec::new(), |run| run.decisions.changes())
     }
 
+    /// How many choices there were at each decision.
+    pub(crate) fn choices(self) -> Vec<u32> {
+        self.run
+            .map_or(Vec::new(), |run| run.decisions.into_choices())
+    }
+
     pub(crate) fn fails_like(&self, cause: &Cause) -> bool {
         self.cause.as_ref().is_some_and(|own| own.is_like(cause))
     }

@@ -12,7 +12,7 @@ use crate::explore::divergence::{self, Replays};
 use crate::explore::explored::Explored;
 use crate::explore::failure::{Cause, Failed, Failure, Reorderings};
 use crate::explore::outcome::Outcome;
-use crate::explore::shrink::shrink;
+use crate::explore::shrink::{Tried, shrink};
 use crate::leak::render::emit::warn_of;
 use crate::leak::report::verdict::Verdict;
 use crate::leak::settings::environment::{Environment, Shard};
@@ -248,7 +248,11 @@ where
             let fewest = shrink(changes.clone(), |changes| {
                 let seed = Seed::new(Kind::Changes(changes));
                 let attempt = self.subject.attempt(&seed, false, confirm(grace));
-                attempt.fails_like(&cause).then(|| attempt.changes())
+                Tried {
+                    fails: attempt.fails_like(&cause),
+                    made: attempt.changes(),
+                    choices: attempt.choices(),
+                }
             });
             let small = Seed::new(Kind::Changes(fewest));
             let attempt = self.subject.attempt(&small, true, confirm(Grace::Usual));

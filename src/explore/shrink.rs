@@ -3,96 +3,248 @@
 use std::time::{Duration, Instant};
 
 /// The limits on runs and time. When one is reached, the smallest schedule so far is the result.
-const RUNS: usize = 300;
+const RUNS: usize = 1_000;
 const TIME: Duration = Duration::from_secs(2);
 
-/// Removes changes to the plain order for as long as the run still fails, and returns the rest. `fails`
-/// makes a run with the given changes. If the run fails, it returns the changes that the run made.
+/// The part of both for schedules of a single decision. A long run has thousands of them.
+const SINGLES: u32 = 2;
+
+/// A decision other than the plain one: its position and the choice.
+pub(crate) type Change = (usize, u32);
+
+/// What a run with given changes showed.
+#[derive(Debug, Default)]
+pub(crate) struct Tried {
+    /// Whether it failed in the same way.
+    pub(crate) fails: bool,
+    /// The changes that it made. It may make fewer than it was given, if their positions are gone.
+    pub(crate) made: Vec<Change>,
+    /// How many choices it had at each position.
+    pub(crate) choices: Vec<u32>,
+}
+
+/// Removes changes to the plain order for as long as the run still fails, and returns the rest. `run`
+/// makes a run with the given changes.
 ///
-/// Removes ever smaller parts, as in Zeller and Hildebrandt, Simplifying and Isolating Failure-Inducing
-/// Input (2002).
-pub(crate) fn shrink<C: Clone>(
-    changes: Vec<C>,
-    mut fails: impl FnMut(Vec<C>) -> Option<Vec<C>>,
-) -> Vec<C> {
-    let started = Instant::now();
-    let mut runs = 0;
-    let mut fewest = changes;
-    let mut part = fewest.len();
-    while part > 0 {
-        let mut begin = 0;
-        let mut is_fewer = false;
-        while begin < fewest.len() {
-            if runs == RUNS || started.elapsed() >= TIME {
-                return fewest;
-            }
-            runs += 1;
-            let end = (begin + part).min(fewest.len());
-            let without = [&fewest[..begin], &fewest[end..]].concat();
-            match fails(without) {
-                // A run may make fewer changes than it was given, if their positions are gone.
-                Some(made) if made.len() < fewest.len() => {
-                    fewest = made;
-                    is_fewer = true;
+/// First tries every schedule with a single change: most bugs need no more. Then removes ever smaller
+/// parts, as in Zeller and Hildebrandt, Simplifying and Isolating Failure-Inducing Input (2002).
+pub(crate) fn shrink(changes: Vec<Change>, run: impl FnMut(Vec<Change>) -> Tried) -> Vec<Change> {
+    let mut search = Search {
+        fewest: changes,
+        started: Instant::now(),
+        runs: 0,
+        run,
+    };
+    search.try_singles();
+    search.remove_parts();
+    search.fewest
+}
+
+struct Search<R> {
+    /// The smallest failing schedule so far.
+    fewest: Vec<Change>,
+    started: Instant,
+    runs: usize,
+    run: R,
+}
+
+impl<R: FnMut(Vec<Change>) -> Tried> Search<R> {
+    /// Whether less than the `part`th part of the runs and of the time has been used.
+    fn has_time(&self, part: u32) -> bool {
+        self.runs < RUNS / part as usize && self.started.elapsed() < TIME / part
+    }
+
+    /// Makes a run, and keeps its changes if it fails with fewer.
+    fn try_with(&mut self, changes: Vec<Change>) -> (bool, Tried) {
+        self.runs += 1;
+        let tried = (self.run)(changes);
+        let is_fewer = tried.fails && tried.made.len() < self.fewest.len();
+        if is_fewer {
+            self.fewest.clone_from(&tried.made);
+        }
+        (is_fewer, tried)
+    }
+
+    /// Tries no change, then each single one.
+    fn try_singles(&mut self) {
+        if self.fewest.is_empty() {
+            return;
+        }
+        let (fails, without) = self.try_with(Vec::new());
+        // Before its change, a run with a single one has the choices of the run without any.
+        for (position, choices) in without.choices.into_iter().enumerate() {
+            for choice in 1..choices {
+                if fails || self.fewest.len() <= 1 || !self.has_time(SINGLES) {
+                    return;
                 }
-                _ => begin = end,
+                self.try_with(vec![(position, choice)]);
             }
         }
-        // Repeat single removals while they help: without one change another may be needless too.
-        part = if part == 1 && is_fewer { 1 } else { part / 2 };
     }
-    fewest
+
+    /// Removes parts, half as large each time, and then small parts for as long as that helps: without
+    /// one change another may be needless too.
+    fn remove_parts(&mut self) {
+        let mut part = self.fewest.len();
+        while part > 2 {
+            self.remove(part);
+            part = (part / 2).min(self.fewest.len());
+        }
+        while self.fewest.len() > 1 && (self.remove(1) || self.remove(2)) {}
+        if self.fewest.len() == 1 {
+            self.remove(1);
+        }
+    }
+
+    /// Removes each part of this length that is not needed, and returns whether there was any.
+    fn remove(&mut self, length: usize) -> bool {
+        let mut begin = 0;
+        let mut has_removed = false;
+        while begin < self.fewest.len() {
+            let end = (begin + length).min(self.fewest.len());
+            match self.remove_at(begin, end) {
+                None => return has_removed,
+                Some(true) => has_removed = true,
+                // Small parts overlap, so that each pair of neighbours is tried.
+                Some(false) if length <= 2 => begin += 1,
+                Some(false) => begin = end,
+            }
+        }
+        has_removed
+    }
+
+    /// Removes the changes from `begin` to `end` if the run still fails, perhaps with the later ones moved
+    /// to the front. `None` if there is no time left.
+    fn remove_at(&mut self, begin: usize, end: usize) -> Option<bool> {
+        let fewest = self.fewest.clone();
+        let (before, after) = (&fewest[..begin], &fewest[end..]);
+        for earlier in shifts(&fewest, begin, end) {
+            if !self.has_time(1) {
+                return None;
+            }
+            let moved = after
+                .iter()
+                .map(|&(position, choice)| (position - earlier, choice));
+            let without = before.iter().copied().chain(moved).collect();
+            if self.try_with(without).0 {
+                return Some(true);
+            }
+        }
+        Some(false)
+    }
+}
+
+/// By how much the changes after a removed part may move to the front.
+///
+/// A task that yields is polled once more, which takes a decision, or two in a join. Without the yield
+/// all later decisions come that much earlier.
+fn shifts(changes: &[Change], begin: usize, end: usize) -> Vec<usize> {
+    let Some(&(next, _)) = changes.get(end) else {
+        return vec![0];
+    };
+    let (removed, first) = (end - begin, changes[begin].0);
+    let mut shifts = vec![0, removed, 2 * removed, next - first];
+    // The positions must stay in order.
+    let free = match begin.checked_sub(1) {
+        Some(before) => next - changes[before].0 - 1,
+        None => next,
+    };
+    shifts.retain(|shift| *shift <= free);
+    shifts.sort_unstable();
+    shifts.dedup();
+    shifts
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{RUNS, shrink};
+    use super::{Change, RUNS, Tried, shifts, shrink};
+
+    fn changes(positions: impl IntoIterator<Item = usize>) -> Vec<Change> {
+        positions
+            .into_iter()
+            .map(|position| (position, 1))
+            .collect()
+    }
+
+    fn tried(fails: bool, made: Vec<Change>) -> Tried {
+        let choices = Vec::new();
+        Tried {
+            fails,
+            made,
+            choices,
+        }
+    }
 
     #[test]
     fn shrink_keeps_needed_changes() {
-        let needs = |changes: Vec<u32>| {
-            let fails = changes.contains(&3) && changes.contains(&17);
-            fails.then_some(changes)
+        let run = |made: Vec<Change>| {
+            let fails = made.contains(&(3, 1)) && made.contains(&(17, 1));
+            tried(fails, made)
         };
-        assert_eq!(shrink((0..40).collect(), needs), [3, 17]);
+        assert_eq!(shrink(changes(0..40), run), changes([3, 17]));
     }
 
     #[test]
     fn shrink_removes_all_needless_changes() {
         let mut runs = 0;
-        let fails = |changes: Vec<u32>| {
+        let run = |made| {
             runs += 1;
-            Some(changes)
+            tried(true, made)
         };
-        assert_eq!(shrink((0..40).collect(), fails), Vec::<u32>::new());
+        assert_eq!(shrink(changes(0..40), run), []);
         assert_eq!(runs, 1);
     }
 
     #[test]
     fn shrink_uses_changes_the_run_made() {
-        // Without the first change the others cannot be made.
-        let fails = |changes: Vec<u32>| {
-            let made = if changes.contains(&0) {
-                changes
-            } else {
-                vec![]
+        // Without the first change the others cannot be made. Without any the run passes.
+        let run = |given: Vec<Change>| {
+            let made = match given.first() {
+                Some((0, _)) => given,
+                _ => changes([9]),
             };
-            Some(made)
+            tried(made.len() > 1 || made == [(9, 1)], made)
         };
-        assert_eq!(shrink(vec![0, 1, 2], fails), Vec::<u32>::new());
+        assert_eq!(shrink(changes(0..3), run), changes([9]));
+    }
+
+    #[test]
+    fn shrink_finds_single_change_elsewhere() {
+        let run = |made: Vec<Change>| Tried {
+            fails: made == [(2, 3)] || made == changes([5, 7, 9]),
+            made,
+            choices: vec![2, 6, 4],
+        };
+        assert_eq!(shrink(changes([5, 7, 9]), run), [(2, 3)]);
+    }
+
+    #[test]
+    fn shrink_moves_later_changes_to_front() {
+        // Each yield takes two decisions, and only the last two changes matter.
+        let run = |made: Vec<Change>| {
+            let yields = made.len().saturating_sub(2);
+            let fails =
+                made.len() >= 2 && made[yields..] == changes([2 * yields + 1, 2 * yields + 4]);
+            tried(fails, made)
+        };
+        assert_eq!(shrink(changes([0, 2, 4, 7, 10]), run), changes([1, 4]));
+    }
+
+    #[test]
+    fn shifts_keep_order() {
+        assert_eq!(shifts(&changes([0, 2, 9]), 1, 2), [0, 1, 2, 7]);
+        assert_eq!(shifts(&changes([1, 2, 3]), 1, 2), [0, 1]);
+        assert_eq!(shifts(&changes([1, 2, 3]), 2, 3), [0]);
     }
 
     #[test]
     fn shrink_stops_at_run_limit() {
         let mut runs = 0;
-        let fails = |_| {
+        let run = |_| {
             runs += 1;
-            None
+            Tried::default()
         };
-        assert_eq!(
-            shrink((0..10_000).collect::<Vec<u32>>(), fails).len(),
-            10_000
-        );
+        assert_eq!(shrink(changes(0..10_000), run).len(), 10_000);
         assert_eq!(runs, RUNS);
     }
 }

@@ -19,6 +19,9 @@ const POLLS: &[Poll] = &[
     Poll::With(2),
     Poll::With(3),
     Poll::Later,
+    Poll::LaterFor(4),
+    Poll::LaterFor(16),
+    Poll::LaterFor(64),
     #[cfg(straggler_instrumented)]
     Poll::Before(0),
     #[cfg(straggler_instrumented)]
@@ -43,6 +46,8 @@ pub(crate) struct Decisions {
     guide: Guide,
     /// The decisions so far. 0 is the plain order's.
     made: Vec<u32>,
+    /// How many choices there were at each of them.
+    choices: Vec<u32>,
     /// A hash of every question the run asked so far, with the alternatives.
     fingerprint: u64,
     /// Whether a replayed decision named an alternative that this run did not have.
@@ -60,6 +65,7 @@ impl Decisions {
         Some(Self {
             guide,
             made: Vec::new(),
+            choices: Vec::new(),
             fingerprint: 0,
             is_out_of_range: false,
         })
@@ -113,12 +119,19 @@ impl Decisions {
             },
         };
         self.made.push(u32::try_from(decided).unwrap_or_default());
+        self.choices
+            .push(u32::try_from(alternatives).unwrap_or_default());
         decided
     }
 
     /// The number of decisions so far.
     pub(crate) fn len(&self) -> usize {
         self.made.len()
+    }
+
+    /// How many choices there were at each decision.
+    pub(crate) fn into_choices(self) -> Vec<u32> {
+        self.choices
     }
 
     /// A hash of all questions of the run. Two runs with the same questions have the same fingerprint.

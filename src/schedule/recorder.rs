@@ -49,8 +49,8 @@ pub(crate) struct Recorded {
 /// What an actor did in one step.
 #[derive(Debug)]
 pub(crate) enum Action {
-    /// It was ready to run, but Straggler let others run first.
-    RunsLater,
+    /// It was ready to run, but Straggler let others run first, for this many turns.
+    RunsLater(usize),
     /// It is polled with budget for this many operations. The poll itself is not recorded.
     #[cfg_attr(not(tokio_unstable), allow(dead_code, reason = "there are no hooks"))]
     HasBudget(usize),

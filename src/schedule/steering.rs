@@ -30,6 +30,8 @@ pub(crate) struct Run {
     /// The started and pending children of each combinator, by its number. Tasks are children of
     /// number 0.
     in_flight: FxHashMap<u32, FxHashSet<usize>>,
+    /// How many more times each task is put off, by its number.
+    put_off: FxHashMap<usize, usize>,
     /// The checkpoint at which the current poll was made to yield.
     stopped_at: Option<&'static str>,
     /// The number of combinators polled so far.
@@ -49,12 +51,19 @@ impl Run {
             recorder: is_recorded.then(Recorder::default),
             has_overlap: false,
             in_flight: FxHashMap::default(),
+            put_off: FxHashMap::default(),
             stopped_at: None,
             combinators: 0,
             turns: 0,
             is_suspended: false,
             has_ended: false,
         }
+    }
+
+    /// Whether a decision for an earlier poll of the task puts this one off too.
+    fn puts_off(&mut self, task: usize) -> bool {
+        let left = self.put_off.get_mut(&task).filter(|left| **left > 0);
+        left.map(|left| *left -= 1).is_some()
     }
 
     /// Notes a poll of a child of a combinator, or of a task.
@@ -179,6 +188,10 @@ fn poll_steered<T>(
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
+    if with_run(|run| run.puts_off(number)) == Some(true) {
+        budget::yield_now(context);
+        return Poll::Pending;
+    }
     let how = with_run(|run| run.decisions.poll(number));
     let cut = match how.unwrap_or(strategy::Poll::Plainly) {
         strategy::Poll::Plainly => None,
@@ -191,7 +204,13 @@ fn poll_steered<T>(
         strategy::Poll::Before(others) => Some(Cut::Before(others)),
         strategy::Poll::Later => {
             budget::yield_now(context);
-            record_task(label, || Action::RunsLater);
+            record_task(label, || Action::RunsLater(1));
+            return Poll::Pending;
+        }
+        strategy::Poll::LaterFor(turns) => {
+            with_run(|run| run.put_off.insert(number, turns - 1));
+            budget::yield_now(context);
+            record_task(label, || Action::RunsLater(turns));
             return Poll::Pending;
         }
     };

@@ -133,7 +133,8 @@ impl fmt::Display for Schedule {
 impl Action {
     fn into_text(self, symbols: &mut Symbols) -> String {
         match self {
-            Self::RunsLater => "runs later".to_owned(),
+            Self::RunsLater(1) => "runs later".to_owned(),
+            Self::RunsLater(turns) => format!("runs {turns} turns later"),
             Self::HasBudget(1) => "is polled with a budget of 1 operation".to_owned(),
             Self::HasBudget(count) => format!("is polled with a budget of {count} operations"),
             Self::StopsAt(name) => format!("yields at the checkpoint `{name}`"),

@@ -26,6 +26,9 @@ pub(crate) enum Poll {
     Before(usize),
     /// Later: the task moves to the end of the run queue.
     Later,
+    /// Later, this many times in a row. No strategy draws it, but a minimized schedule has it in place of as many
+    /// decisions.
+    LaterFor(usize),
 }
 
 /// How a strategy chooses among the ready children.

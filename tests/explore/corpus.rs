@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use tokio::task::coop;
 
 use super::bugs::{BUGS, BUGS_WHILE_HELD, Bug};
+use super::shrink;
 
 #[test]
 fn bugs_found_and_repaired_twins_pass() {
@@ -41,14 +42,27 @@ fn bugs_before_operations_found() {
     expect_found(super::bugs::BUGS_BEFORE_OPERATIONS);
 }
 
+/// How many forced reorderings a failing schedule may have: the median of a corpus, and each.
+const MEDIAN: usize = 2;
+const MOST: usize = 5;
+
 fn expect_found(bugs: &[Bug]) {
+    let mut reorderings = Vec::new();
     for Bug { name, body } in bugs {
         for seed in [1, 2] {
             let found = Explore::new().seed(seed).find(|| body(false));
             let failure = found.expect_err(name);
             assert!(failure.run() > 1, "{name}: the plain order shows nothing");
+            let forced = shrink::reorderings(&failure);
+            assert!(forced <= MOST, "{name}: {failure}");
+            reorderings.push(forced);
         }
         let explored = Explore::new().find(|| body(true));
         assert!(explored.is_ok(), "{name}: {explored:?}");
     }
+    reorderings.sort_unstable();
+    assert!(
+        reorderings[reorderings.len() / 2] <= MEDIAN,
+        "{reorderings:?}"
+    );
 }

@@ -72,18 +72,18 @@ fn expect_minimal<R: Future<Output = ()>>(most: usize, mut body: impl FnMut() ->
 
 #[test]
 fn deadlock_of_children_minimized() {
-    expect_minimal(5, opposite_order_in_children);
-    expect_minimal(5, opposite_order_in_join);
-    expect_minimal(5, opposite_order_of_lock);
+    expect_minimal(2, opposite_order_in_children);
+    expect_minimal(2, opposite_order_in_join);
+    expect_minimal(2, opposite_order_of_lock);
 }
 
 #[test]
 fn deadlock_of_tasks_minimized() {
-    expect_minimal(5, opposite_order_in_tasks);
+    expect_minimal(2, opposite_order_in_tasks);
 }
 
 #[test]
 fn deadlock_of_philosophers_minimized() {
-    expect_minimal(5, philosophers_as_children);
-    expect_minimal(5, philosophers_as_tasks);
+    expect_minimal(2, philosophers_as_children);
+    expect_minimal(2, philosophers_as_tasks);
 }

@@ -1,5 +1,7 @@
 //! Failing runs are minimized, including those that leave something behind.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::*;
 
 /// Leaks a task if two users are both registered twice, among unrelated children that yield.
@@ -84,4 +86,28 @@ fn shrink_keeps_panic_during_grace() {
     let failure = failure.unwrap_err();
     assert_eq!(verdict(&failure), &Verdict::Panicked, "{failure}");
     assert_eq!(reorderings(&failure), 1, "{failure}");
+}
+
+#[test]
+fn shrink_puts_task_off_in_one_decision() {
+    // The first task is needed only after the second one has yielded ten times.
+    let body = || async {
+        let is_set_up = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let sets_up = Arc::clone(&is_set_up);
+        let first = straggler::spawn(async move { sets_up.store(true, Relaxed) });
+        let second = straggler::spawn(async move {
+            for _ in 0..10 {
+                yield_now().await;
+            }
+            assert!(is_set_up.load(Relaxed), "not set up");
+        });
+        second.await.unwrap();
+        first.await.unwrap();
+    };
+    let failure = Explore::new().find(body).unwrap_err();
+    assert_eq!(reorderings(&failure), 1, "{failure}");
+    let text = failure.schedule().to_string();
+    assert!(text.contains("task #1 runs 16 turns later"), "{text}");
+    let again = Explore::new().replay(failure.seed().clone()).find(body);
+    assert_eq!(again.unwrap_err().schedule(), failure.schedule());
 }
