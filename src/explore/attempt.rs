@@ -91,6 +91,14 @@ impl Attempt {
             .map_or(Vec::new(), |run| run.decisions.into_choices())
     }
 
+    /// Whether it failed, and the failure counts.
+    pub(crate) fn has_failed(&self) -> bool {
+        match &self.cause {
+            Some(Cause::Found(report)) => !report.only_warns(),
+            cause => cause.is_some(),
+        }
+    }
+
     pub(crate) fn fails_like(&self, cause: &Cause) -> bool {
         self.cause.as_ref().is_some_and(|own| own.is_like(cause))
     }
@@ -157,7 +165,7 @@ where
                 Purpose::Find { .. } | Purpose::Confirm { .. } => TIMEOUT,
             },
             // One note per exploration is enough, and every search starts with the plain order.
-            notes_rules: is_plain,
+            notes_rules: is_plain && !matches!(purpose, Purpose::Confirm { .. }),
             ends_when_idle,
             is_explored: true,
             ..self.settings.clone()

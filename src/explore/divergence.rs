@@ -8,6 +8,11 @@ use crate::schedule::seed::Seed;
 const NOT_REPLAYED: &str = "a `select!` that picks branches at random (add `biased;`), state that a `static` \
                             keeps between runs, I/O, threads, real time, the iteration order of a hash map";
 
+/// The note on a failure after which the plain order fails too.
+pub(crate) const KEEPS_STATE: &str = "the plain order passed in run 1, but fails now, so the schedule above may not \
+                                      matter: something outlives a run (a `static`, a file, a server, a thread), \
+                                      or the body depends on chance. Create such state in each run";
+
 /// The note on a replay that diverged.
 pub(crate) fn diverged(seed: &Seed) -> String {
     format!(
@@ -38,6 +43,13 @@ pub(crate) struct Replays {
     pub(crate) failed: usize,
     /// How many of them diverged from the failed run.
     pub(crate) diverged: usize,
+}
+
+impl Replays {
+    /// Whether any replay passed or diverged.
+    pub(crate) fn are_unlike(&self) -> bool {
+        self.failed < self.count || self.diverged > 0
+    }
 }
 
 impl fmt::Display for Replays {

@@ -204,13 +204,21 @@ where
             run: Some(steered),
         };
         let seed = seed.with_checksum(found.fingerprint());
-        if is_slow(&cause) {
-            // Each replay would take as long again.
-            return self.failure(run, seed, found.run, cause);
-        }
         let is_deadlock = matches!(&cause, Cause::Found(report)
             if matches!(report.ending(), Some(Verdict::Deadlocked { .. })));
         let confirm = |grace| Purpose::Confirm { is_deadlock, grace };
+        // Before all replays: the plain order passed, so it has to pass again.
+        let plain = Seed::new(Kind::Plain);
+        let control = self.subject.attempt(&plain, false, confirm(Grace::Usual));
+        let keeps_state = control
+            .has_failed()
+            .then(|| divergence::KEEPS_STATE.to_owned());
+        if is_slow(&cause) {
+            // Each replay would take as long again.
+            let mut failed = self.failed(run, seed, cause, found.run);
+            failed.note = keeps_state;
+            return Failure::new(failed);
+        }
         let confirmed = match self.fail_again(&seed, &cause, confirm(Grace::Usual)) {
             (
                 Some(again),
@@ -219,15 +227,18 @@ where
                     failed: 1,
                     diverged: 0,
                 },
-            ) => again,
+            ) if keeps_state.is_none() => again,
             (again, replays) => {
-                // The failure depends on luck, and so would each smaller run: report it as found.
+                // The failure depends on luck or on earlier runs, and so would each smaller run: report it as
+                // found.
                 let (cause, run_shown) = match again {
                     Some(again) => (again.cause.unwrap_or(cause), again.run),
                     None => (cause, found.run),
                 };
                 let mut failed = self.failed(run, seed, cause, run_shown);
-                failed.note = Some(replays.to_string());
+                let replays = replays.are_unlike().then(|| replays.to_string());
+                let notes = keeps_state.into_iter().chain(replays);
+                failed.note = notes.reduce(|one, other| format!("{one}\n\nnote: {other}"));
                 return Failure::new(failed);
             }
         };

@@ -18,7 +18,7 @@ async fn opposite_order_in_join() {
     tokio::join!(both(&ada, &bob), both(&bob, &ada));
 }
 
-async fn opposite_order_in_tasks() {
+pub(crate) async fn opposite_order_in_tasks() {
     let locks = Arc::new([Mutex::new(()), Mutex::new(())]);
     let tasks = [(0, 1), (1, 0)].map(|(one, other)| {
         let locks = Arc::clone(&locks);

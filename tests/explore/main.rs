@@ -10,6 +10,7 @@ mod clock;
 mod corpus;
 mod deadlocks;
 mod environment;
+mod kept_state;
 mod replay;
 mod schedule;
 #[cfg(straggler_instrumented)]
