@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use tokio::runtime::Handle;
 
-use crate::explore::attempt::{Attempt, Grace, PLAIN_FINGERPRINT, Purpose, Subject};
+use crate::explore::attempt::{Attempt, Grace, PLAIN_FINGERPRINT, Pause, Purpose, Subject};
+use crate::explore::clock_jump::ClockJump;
 use crate::explore::divergence::{self, Replays};
 use crate::explore::explored::Explored;
 use crate::explore::failure::{Cause, Failed, Failure, Reorderings};
@@ -135,7 +136,17 @@ where
                     }
                     warnings += 1;
                 }
-                Some(cause) => return Err(self.minimize(run, seed, cause, attempt.run)),
+                Some(cause) => {
+                    let jumps = (run == 1).then(|| self.plain_order_jumps(&cause));
+                    if let Some(note) = jumps.flatten() {
+                        return Ok(Explored {
+                            runs: 1,
+                            distinct_schedules: 1,
+                            note: Some(note),
+                        });
+                    }
+                    return Err(self.minimize(run, seed, cause, attempt.run));
+                }
             }
         }
         let misses_overlap = requires_overlap && !has_overlap;
@@ -321,6 +332,9 @@ where
     }
 
     fn failed(&self, run: usize, seed: Seed, cause: Cause, steered: Option<Run>) -> Failed {
+        let is_paused = self.subject.pause == Pause::AtStart;
+        let jumps = steered.as_ref().filter(|_| is_paused);
+        let clock_jump = jumps.and_then(ClockJump::find);
         let forced = steered.as_ref().map(|run| run.decisions.changes().len());
         let recorder = steered.and_then(|run| run.recorder).unwrap_or_default();
         let thread = thread::current();
@@ -340,6 +354,7 @@ where
                 found: forced,
                 shown: forced,
             }),
+            clock_jump,
             note: None,
         }
     }

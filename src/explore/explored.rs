@@ -45,6 +45,7 @@ impl Explored {
     /// Returns a note on the exploration, or `None` if there is nothing to add.
     ///
     /// The note says that
+    /// - the test was not explored, because a timeout fires early on the paused clock beside real I/O,
     /// - a replay diverged from the recorded run,
     /// - a replay passes although its seed was printed for a failing run, or
     /// - [`require_overlap`](crate::Explore::require_overlap) was not checked, since there was a single

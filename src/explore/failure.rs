@@ -5,6 +5,7 @@ use std::fmt;
 use std::mem::discriminant;
 use std::panic::{Location, resume_unwind};
 
+use crate::explore::clock_jump::ClockJump;
 use crate::leak::render::emit::emit_as;
 use crate::leak::render::summary::{self, FailedRun, Found, Summary};
 use crate::leak::report::Report;
@@ -58,6 +59,8 @@ pub(crate) struct Failed {
     pub(crate) schedule: Schedule,
     /// `None` for the plain order.
     pub(crate) reorderings: Option<Reorderings>,
+    /// Why timers of the run may have fired early.
+    pub(crate) clock_jump: Option<ClockJump>,
     pub(crate) note: Option<String>,
 }
 

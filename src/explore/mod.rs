@@ -4,6 +4,7 @@
 //! [`Schedule`] and the [`Seed`] that replays it. [`checkpoint()`] adds a yield point.
 
 pub(crate) mod attempt;
+pub(crate) mod clock_jump;
 pub(crate) mod divergence;
 pub(crate) mod exploration;
 pub(crate) mod explored;

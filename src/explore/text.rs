@@ -33,6 +33,9 @@ impl fmt::Display for Failure {
         let report = self.report();
         write_cause(f, &failed.cause, report)?;
         write_schedule(f, failed)?;
+        if let Some(jump) = &failed.clock_jump {
+            write!(f, "\n\nnote: {jump}")?;
+        }
         if let Some(note) = &failed.note {
             write!(f, "\n\nnote: {note}")?;
         }

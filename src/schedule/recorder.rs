@@ -111,6 +111,11 @@ impl Recorder {
         std::mem::replace(&mut self.polled, polled)
     }
 
+    /// The kept steps in order.
+    pub(super) fn steps(&self) -> impl Iterator<Item = &Recorded> {
+        self.first.iter().chain(&self.last)
+    }
+
     /// The kept steps in order, and how many are missing after the first [`FIRST`].
     pub(super) fn into_steps(self) -> (Vec<Recorded>, usize) {
         let mut steps = self.first;

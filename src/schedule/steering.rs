@@ -9,8 +9,10 @@ use std::mem;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use tokio::time::Instant;
 
 use crate::schedule::budget;
 use crate::schedule::decisions::Decisions;
@@ -27,6 +29,8 @@ pub(crate) struct Run {
     pub(crate) recorder: Option<Recorder>,
     /// Whether two children of one combinator, or two tasks, were ever in flight at once.
     pub(crate) has_overlap: bool,
+    /// How far the clock of the runtime moved while the body ran.
+    pub(crate) clock_moved: Duration,
     /// The started and pending children of each combinator, by its number. Tasks are children of
     /// number 0.
     in_flight: FxHashMap<u32, FxHashSet<usize>>,
@@ -50,6 +54,7 @@ impl Run {
             decisions,
             recorder: is_recorded.then(Recorder::default),
             has_overlap: false,
+            clock_moved: Duration::ZERO,
             in_flight: FxHashMap::default(),
             put_off: FxHashMap::default(),
             stopped_at: None,
@@ -111,17 +116,18 @@ pub(crate) fn steer<R>(run: Run, body: impl FnOnce() -> R) -> (R, Run) {
 /// Ends the steering once the returned guard is dropped, which happens when the body ends.
 #[must_use]
 pub(crate) fn until_dropped() -> impl Drop {
-    struct Stop;
+    struct Stop(Instant);
     impl Drop for Stop {
         fn drop(&mut self) {
             RUN.with_borrow_mut(|run| {
                 if let Some(run) = run {
                     run.has_ended = true;
+                    run.clock_moved = self.0.elapsed();
                 }
             });
         }
     }
-    Stop
+    Stop(Instant::now())
 }
 
 /// Suspends the steering while `run` runs.

@@ -130,6 +130,22 @@ impl fmt::Display for Schedule {
     }
 }
 
+impl Recorder {
+    /// The first wait in the run for a socket, a process or a signal.
+    pub(crate) fn wait_for_system(&self, symbols: &mut Symbols) -> Option<String> {
+        self.steps().find_map(|recorded| {
+            let Action::Waits(trace) = &recorded.action else {
+                return None;
+            };
+            let Wait::At(mut places) = Wait::of(trace.clone(), symbols) else {
+                return None;
+            };
+            places.retain(WaitPlace::is_for_system);
+            (!places.is_empty()).then(|| at("waits", &places))
+        })
+    }
+}
+
 impl Action {
     fn into_text(self, symbols: &mut Symbols) -> String {
         match self {

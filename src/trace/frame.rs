@@ -28,6 +28,19 @@ pub(super) fn is_for_task(mut modules: impl Iterator<Item = String>) -> bool {
     }) && has_leaf
 }
 
+/// Whether a future with these modules waits for the operating system: a socket, a process or a signal.
+pub(super) fn is_for_system(mut modules: impl Iterator<Item = String>) -> bool {
+    modules.any(|module| SYSTEM.iter().any(|path| module.starts_with(path)))
+}
+
+/// The modules of futures that the operating system completes.
+const SYSTEM: [&str; 4] = [
+    "tokio::net::",
+    "tokio::process::",
+    "tokio::runtime::io::",
+    "tokio::signal::",
+];
+
 /// The modules of futures that only another task can complete. Timers and I/O complete without one.
 const LEAVES: [&str; 5] = [
     "futures_channel::",

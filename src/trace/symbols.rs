@@ -8,7 +8,7 @@ use backtrace::{Backtrace, BacktraceFrame};
 
 use crate::trace::blocked::{Blocker, Stuck};
 use crate::trace::call::Call;
-use crate::trace::frame::{Catcher, Frame, catcher, is_for_task};
+use crate::trace::frame::{Catcher, Frame, catcher, is_for_system, is_for_task};
 use crate::trace::function_path::function_path;
 use crate::trace::place::{Place, tokio_file};
 
@@ -30,6 +30,8 @@ pub(crate) struct Waits {
     pub(crate) on: Option<String>,
     /// Whether only another task can end the wait.
     pub(crate) is_for_task: bool,
+    /// Whether the operating system ends the wait.
+    pub(crate) is_for_system: bool,
     /// Whether tokio kept the clone to wake the task after others had a turn: the task yields, by
     /// itself or because its budget is spent.
     pub(crate) is_yield: bool,
@@ -65,6 +67,7 @@ impl Symbols {
         let modules = awaited.iter().filter_map(Frame::module);
         Waits {
             on: paths.find(|path| !is_own(path)),
+            is_for_system: is_for_system(awaited.iter().filter_map(Frame::module)),
             is_for_task: is_for_task(modules.filter(|module| !is_own(module))),
             is_yield: awaited.iter().any(Frame::defers),
             calls,

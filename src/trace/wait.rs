@@ -84,6 +84,8 @@ pub struct WaitPlace {
     on: Option<String>,
     /// Whether only another task can end the wait.
     is_for_task: bool,
+    /// Whether the operating system ends the wait.
+    is_for_system: bool,
     children: Vec<String>,
 }
 
@@ -133,6 +135,7 @@ impl Wait {
                 calls,
                 on,
                 is_for_task,
+                is_for_system,
                 is_yield,
             } = symbols.waits(&capture.backtrace);
             let places = if capture.is_wake || is_yield {
@@ -144,6 +147,7 @@ impl Wait {
                 calls,
                 on,
                 is_for_task,
+                is_for_system,
                 children: capture.children,
             };
             // One wait may keep several clones of the waker.
@@ -172,6 +176,13 @@ impl Wait {
             Self::At(places) => places.iter().all(|place| place.is_for_task),
             _ => false,
         }
+    }
+}
+
+impl WaitPlace {
+    /// Whether a socket, a process or a signal ends the wait, so that it takes real time.
+    pub(crate) fn is_for_system(&self) -> bool {
+        self.is_for_system
     }
 }
 

@@ -1,6 +1,10 @@
 //! The clock of a run: a body may pause it, and clean-up may wait for it.
 
-use tokio::time::{pause, sleep};
+use std::io::Write as _;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+
+use tokio::net::TcpStream;
+use tokio::time::{pause, sleep, timeout};
 
 use super::*;
 
@@ -84,4 +88,65 @@ fn sleep_longer_than_grace_leaks() {
     });
     let failure = failure.unwrap_err();
     assert_eq!(verdict(&failure), &Verdict::Leaked);
+}
+
+/// Asks a server that answers after this time, or stops once nobody waits for it any more.
+async fn asks_server(answers_after: Duration, patience: Duration) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (_waits, waiting) = channel::<()>();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        if waiting.recv_timeout(answers_after) == Err(RecvTimeoutError::Timeout) {
+            client.write_all(b"!").unwrap();
+        }
+    });
+    let server = TcpStream::connect(address).await.unwrap();
+    let answer = timeout(patience, server.readable()).await;
+    answer.expect("no answer in time").unwrap();
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn timeout_beside_socket_is_not_explored() {
+    let explored = Explore::new().find(|| asks_server(SECOND / 10, 5 * SECOND));
+    let explored = explored.unwrap();
+    assert_eq!(explored.runs(), 1);
+    let note = explored.note().unwrap();
+    assert!(note.starts_with("not explored"), "{note}");
+    assert!(note.contains("jumped by 5s"), "{note}");
+    assert!(note.contains("tests/explore/clock.rs:"), "{note}");
+}
+
+#[test]
+fn timeout_on_running_clock_fails_too() {
+    let failure = Explore::new().find(|| asks_server(60 * SECOND, SECOND / 20));
+    let failure = failure.unwrap_err();
+    assert_eq!(failure.run(), 1);
+    assert!(failure.message().unwrap().contains("no answer in time"));
+}
+
+#[test]
+fn jump_beside_socket_noted_in_failure() {
+    let failure = Explore::new().find(|| async {
+        let users = RwLock::default();
+        let both = [register(&users, "eve"), register(&users, "eve")];
+        if settle_all(both).await.ok_count() == 2 {
+            asks_server(SECOND / 10, 5 * SECOND).await;
+        }
+    });
+    let failure = failure.unwrap_err();
+    assert!(failure.run() > 1, "{failure}");
+    let text = failure.to_string();
+    assert!(text.contains("the paused clock jumped by 5s"), "{text}");
+}
+
+#[test]
+fn jump_without_socket_not_noted() {
+    let failure = Explore::new().find(|| async {
+        timeout(SECOND, pending::<()>()).await.unwrap();
+    });
+    let text = failure.unwrap_err().to_string();
+    assert!(!text.contains("jumped"), "{text}");
 }
