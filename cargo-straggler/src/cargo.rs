@@ -23,6 +23,9 @@ pub(crate) struct Cargo<'a> {
     interrupts: &'a Interrupts,
 }
 
+const NO_NEXTEST: &str = "`--nextest` needs cargo-nextest, which is not installed. Install it with \
+    `cargo install --locked cargo-nextest`, or run without `--nextest`";
+
 /// A call of cargo that failed.
 #[derive(Debug, Error)]
 pub(crate) enum CargoError {
@@ -68,6 +71,16 @@ impl<'a> Cargo<'a> {
         let host = lines.find_map(|line| line.strip_prefix("host: "));
         host.map(str::to_owned)
             .ok_or_else(|| CargoError::Failed("`cargo version` names no host".to_owned()))
+    }
+
+    /// Checks that nextest is installed.
+    pub(crate) fn expect_nextest(&self) -> Result<(), CargoError> {
+        let mut command = Command::new(&self.program);
+        let version = self.capture(command.args(["nextest", "--version"]));
+        version.map(drop).map_err(|error| match error {
+            CargoError::Failed(_) => CargoError::Failed(NO_NEXTEST.to_owned()),
+            error => error,
+        })
     }
 
     /// The workspace without its dependencies. Neither needs nor changes the lock file.

@@ -24,7 +24,7 @@ Exit status:
   130  Ctrl-C or another signal ended the run
   Otherwise that of `cargo test` or nextest: the build or a test failed.
 
-All other options and names of tests go to `cargo test`.";
+All other options and names of tests go to `cargo test`, or to nextest.";
 
 /// What the command is asked for.
 #[derive(Debug, clap::Subcommand)]
@@ -110,9 +110,13 @@ pub(crate) struct ReportOptions {
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct TestOptions {
-    /// Run the tests by `cargo nextest run`
-    #[arg(long)]
+    /// Run the tests by `cargo nextest run`, as if the workspace had a .config/nextest.toml
+    #[arg(long, conflicts_with = "no_nextest")]
     pub(crate) nextest: bool,
+
+    /// Run the tests by `cargo test`, also if the workspace has a .config/nextest.toml
+    #[arg(long)]
+    pub(crate) no_nextest: bool,
 
     /// Update tokio for this run alone, if the locked version is too old
     #[arg(long)]
@@ -180,6 +184,19 @@ impl TestOptions {
     pub(crate) fn is_whole(&self) -> bool {
         let mut passed_on = self.passed_on.iter();
         passed_on.all(|argument| OF_THE_WHOLE.iter().any(|known| argument == known))
+    }
+
+    /// Whether an option is among those for cargo.
+    pub(crate) fn passes_on(&self, option: &str) -> bool {
+        let mut for_cargo = self
+            .passed_on
+            .iter()
+            .take_while(|argument| *argument != "--");
+        for_cargo.any(|argument| {
+            let argument = argument.to_string_lossy();
+            let (name, _) = argument.split_once('=').unwrap_or((&argument, ""));
+            name == option
+        })
     }
 }
 

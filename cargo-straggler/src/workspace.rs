@@ -36,6 +36,11 @@ impl Workspace {
         self.root.join(baseline::PATH)
     }
 
+    /// What a project has that runs its tests by nextest.
+    pub(crate) fn nextest_configuration(&self) -> PathBuf {
+        self.root.join(".config/nextest.toml")
+    }
+
     /// Where cargo builds the suite. Apart from the user's, so that neither build undoes the other.
     pub(crate) fn build(&self) -> PathBuf {
         self.folder.join("build")

@@ -21,6 +21,7 @@ use crate::injection::{Injection, InjectionError};
 use crate::interrupt::Interrupts;
 use crate::lock_file::{LockFile, Recovered, Restored};
 use crate::resolution::{Resolution, resolve};
+use crate::runner::{Reason, Runner};
 use crate::suite_output::Ran;
 use crate::suite_tokio::{SuiteTokio, expect_no_straggler};
 use crate::summary::Summary;
@@ -35,6 +36,13 @@ struct Run {
     ran: Ran,
     found: Found,
     sources: Sources,
+}
+
+/// How the tests run.
+struct How<'a> {
+    runner: Runner,
+    /// `None` to run each test once.
+    exploring: Option<&'a Exploring>,
 }
 
 /// How many changed versions are named.
@@ -53,6 +61,8 @@ pub(crate) fn run(options: &TestOptions, exploring: Option<&Exploring>) -> Resul
     }
     let injection = Injection::find()?;
     let workspace = Workspace::find(&cargo)?;
+    let (runner, reason) = Runner::choose(options, &cargo, &workspace)?;
+    print_reason(reason);
     let _turn = take_turn(&cargo, &workspace)?;
     let baseline = read_baseline(&workspace)?;
     recover(&workspace)?;
@@ -60,7 +70,13 @@ pub(crate) fn run(options: &TestOptions, exploring: Option<&Exploring>) -> Resul
     let path = workspace.lock_file();
     let mut lock = LockFile::protect(path).map_err(while_doing("could not save Cargo.lock"))?;
     let ran = build_and_run(
-        options, exploring, &cargo, &injection, &workspace, &baseline, &mut lock,
+        options,
+        &How { runner, exploring },
+        &cargo,
+        &injection,
+        &workspace,
+        &baseline,
+        &mut lock,
     );
     restore(&workspace, lock)?;
     let ran = ran?;
@@ -69,7 +85,7 @@ pub(crate) fn run(options: &TestOptions, exploring: Option<&Exploring>) -> Resul
 
 fn build_and_run(
     options: &TestOptions,
-    exploring: Option<&Exploring>,
+    how: &How<'_>,
     cargo: &Cargo<'_>,
     injection: &Injection,
     workspace: &Workspace,
@@ -89,7 +105,7 @@ fn build_and_run(
     let suite = SuiteTokio::find(&graph, &injection.floor)?;
     expect_no_straggler(&graph)?;
     let injected = injection.write(&suite, &workspace.sources(&suite.version))?;
-    if exploring.is_some() && !injected.has_points {
+    if how.exploring.is_some() && !injected.has_points {
         return Err(InjectionError::NoPoints(suite.version).into());
     }
     let resolution = resolve(cargo, &platform, lock, &suite, &injected)?;
@@ -97,12 +113,8 @@ fn build_and_run(
     // Of its own, since workspaces may share a target folder.
     let report = NamedTempFile::new_in(&workspace.folder);
     let report = report.map_err(while_doing("could not write to the target folder"))?;
-    let runner: &[_] = if options.nextest {
-        &["nextest", "run"]
-    } else {
-        &["test"]
-    };
-    let mut command = cargo.command(runner, &injected.configuration());
+    let mut command = cargo.command(how.runner.subcommand(), &injected.configuration());
+    how.runner.prepare(&mut command);
     command
         // The lock file is as it should be: cargo must not change it, nor build anything else.
         .args(["--locked", "--target-dir"])
@@ -112,7 +124,7 @@ fn build_and_run(
         .env("STRAGGLER_REPORT", report.path())
         .env("STRAGGLER_REPORT_CLEAN", "true")
         .stdout(Stdio::piped());
-    if let Some(exploring) = exploring {
+    if let Some(exploring) = how.exploring {
         command.envs(exploring.variables());
     }
     for (name, setting) in baseline.variables() {
@@ -123,7 +135,7 @@ fn build_and_run(
     let read = |suite: &SharedChild| {
         let output = suite.take_stdout();
         output
-            .map(|output| Ran::read(output, io::stdout().lock()))
+            .map(|output| how.runner.read(output, io::stdout().lock()))
             .transpose()
     };
     let (status, ran) = cargo.run(&mut command, read)?;
@@ -132,7 +144,7 @@ fn build_and_run(
     let kept = report.persist(workspace.report());
     kept.map_err(|error| while_doing("could not keep the report")(error.error))?;
     let sources = Sources::of(&graph);
-    let explored = exploring.map(|_| Explored::of(&lines));
+    let explored = how.exploring.map(|_| Explored::of(&lines));
     Ok(Run {
         status,
         explored,
@@ -164,8 +176,9 @@ fn conclude(
         ran,
         sources,
     };
-    // After a build error there is nothing to say.
-    if status.success() || !found.checked.is_empty() || *ran != Ran::default() {
+    // After a build error, or a build alone, there is nothing to say.
+    let has_run = !found.checked.is_empty() || *ran != Ran::default();
+    if has_run || status.success() && !options.passes_on("--no-run") {
         anstream::print!("{summary}");
         if let Some(explored) = explored {
             anstream::print!("{explored}");
@@ -266,6 +279,18 @@ fn print_changes(resolution: &Resolution) {
         "for this run alone, some packages are newer than in Cargo.lock: {}{rest}",
         first.join(", ")
     ));
+}
+
+fn print_reason(reason: Reason) {
+    match reason {
+        Reason::Plain => {}
+        Reason::Configured => note(
+            "runs the tests by nextest, since there is a .config/nextest.toml: `--no-nextest` runs `cargo test`",
+        ),
+        Reason::ConfiguredInVain => note(
+            "runs the tests by `cargo test`: there is a .config/nextest.toml, but cargo-nextest is not installed",
+        ),
+    }
 }
 
 fn note(text: &str) {

@@ -122,6 +122,7 @@ fn missing_lock_file_is_missing_again() {
     let before = fixture.files();
     let ended = fixture.straggler(&["test", "--test=clean", "--no-run"]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert_eq!(ended.stdout, "");
     assert_eq!(fixture.files(), before);
 }
 

@@ -10,6 +10,7 @@ mod baseline;
 mod explore;
 mod fixture;
 mod lock_file;
+mod nextest;
 mod report;
 mod suite;
 mod unusable;

@@ -28,21 +28,6 @@ fn findings_are_summarized_by_place() {
 }
 
 #[test]
-fn nextest_runs_the_suite() {
-    let fixture = Fixture::suite("nextest");
-    if fixture.cargo(&["nextest", "--version"]).status != Some(0) {
-        eprintln!("skipped: there is no nextest here");
-        return;
-    }
-    let before = fixture.files();
-    let ended = fixture.straggler(&["test", "--nextest", "-E", "binary(pool) + binary(clean)"]);
-    assert_eq!(ended.status, Some(10), "{ended:?}");
-    let totals = "\nstraggler: 12 tests checked, 9 with findings at 3 places\n";
-    assert!(ended.stdout.contains(totals), "{}", ended.stdout);
-    assert_eq!(fixture.files(), before);
-}
-
-#[test]
 fn workspace_root_may_be_elsewhere() {
     let fixture = Fixture::suite("elsewhere");
     let manifest = fixture.read("Cargo.toml").replace("[workspace]\n", "");
