@@ -37,10 +37,10 @@ pub(crate) enum Unusable {
     )]
     TooOld { version: Version, floor: VersionReq },
     #[error(
-        "this workspace depends on straggler by a path or from git ({0}), which cannot be built with \
-         the tracked tokio. `cargo test` checks its `#[straggler::test]` already"
+        "straggler is a member of this workspace ({0}), so no other can take its place. `cargo test` checks \
+         the tests with `#[straggler::test]` already"
     )]
-    OtherStraggler(String),
+    StragglerMember(String),
 }
 
 impl SuiteTokio {
@@ -78,16 +78,17 @@ impl SuiteTokio {
     }
 }
 
-/// Checks that a suite has no straggler of its own, which the tracked tokio could not be built with.
+/// Whether a suite depends on straggler itself.
 ///
 /// # Errors
 ///
-/// Returns an error if it has one.
-pub(crate) fn expect_no_straggler(suite: &Metadata) -> Result<(), Unusable> {
+/// Returns an error if straggler is a member of the workspace: cargo would build that one.
+pub(crate) fn has_straggler(suite: &Metadata) -> Result<bool, Unusable> {
     let mut found = named(suite, "straggler");
-    match found.find(|package| !is_from_registry(package)) {
-        Some(package) => Err(Unusable::OtherStraggler(origin(package))),
-        None => Ok(()),
+    let is_member = |package: &&Package| suite.workspace_members.contains(&package.id);
+    match found.find(is_member) {
+        Some(package) => Err(Unusable::StragglerMember(origin(package))),
+        None => Ok(named(suite, "straggler").next().is_some()),
     }
 }
 

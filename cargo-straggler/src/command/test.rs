@@ -23,7 +23,7 @@ use crate::lock_file::{LockFile, Recovered, Restored};
 use crate::resolution::{Resolution, resolve};
 use crate::runner::{Reason, Runner};
 use crate::suite_output::Ran;
-use crate::suite_tokio::{SuiteTokio, expect_no_straggler};
+use crate::suite_tokio::{SuiteTokio, has_straggler};
 use crate::summary::Summary;
 use crate::turn::{Request, Turn};
 use crate::workspace::Workspace;
@@ -103,8 +103,15 @@ fn build_and_run(
     };
     let graph = cargo.graph(&platform, &[], needed)?;
     let suite = SuiteTokio::find(&graph, &injection.floor)?;
-    expect_no_straggler(&graph)?;
-    let injected = injection.write(&suite, &workspace.sources(&suite.version))?;
+    let has_straggler = has_straggler(&graph)?;
+    let mut injected = injection.write(&suite, &workspace.sources(&suite.version))?;
+    injected.replaces_straggler = has_straggler;
+    if has_straggler {
+        note(
+            "builds the suite with its own copy of straggler, in place of the one that the suite depends on. \
+             Cargo warns of that path override",
+        );
+    }
     if how.exploring.is_some() && !injected.has_points {
         return Err(InjectionError::NoPoints(suite.version).into());
     }

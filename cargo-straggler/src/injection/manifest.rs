@@ -27,6 +27,11 @@ pub(crate) fn alone(member: &DocumentMut, root: &DocumentMut) -> DocumentMut {
         for key in ["readme", "include", "documentation", "metadata"] {
             package.remove(key);
         }
+        // A lock file cannot tell it from a straggler of the suite's own, at another path, without.
+        if let Some(version) = package.get("version").and_then(Item::as_str) {
+            let version = format!("{version}+tracked");
+            package.insert("version", value(version));
+        }
     }
     // Only its own proofs build with it.
     if let Some(targets) = manifest.get_mut("target").and_then(Item::as_table_like_mut) {

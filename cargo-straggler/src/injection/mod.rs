@@ -60,6 +60,10 @@ pub(crate) struct Injection {
 pub(crate) struct Injected {
     /// The folder of the package `tokio`.
     tokio: PathBuf,
+    /// The folder of the package `straggler`.
+    straggler: PathBuf,
+    /// Whether straggler takes the place of one that the suite depends on.
+    pub(crate) replaces_straggler: bool,
     /// Whether its operations have scheduling points.
     pub(crate) has_points: bool,
 }
@@ -171,7 +175,12 @@ impl Injection {
         shim.set("Cargo.toml", &manifest::of_tokio(suite, COPY));
         shim.set(".cargo-checksum.json", &"{}");
         shim.write(&tokio)?;
-        Ok(Injected { tokio, has_points })
+        Ok(Injected {
+            tokio,
+            straggler: folder.join("straggler"),
+            replaces_straggler: false,
+            has_points,
+        })
     }
 }
 
@@ -202,11 +211,19 @@ pub(crate) fn write_instrumented(suite: &SuiteTokio, folder: &Path) -> Result<()
 impl Injected {
     /// The arguments by which cargo builds the packages in place of tokio.
     pub(crate) fn configuration(&self) -> Vec<String> {
-        let path = toml_edit::Value::from(self.tokio.to_string_lossy().into_owned());
-        vec![
+        let text = |path: &Path| toml_edit::Value::from(path.to_string_lossy().into_owned());
+        let mut configuration = vec![
             "--config".to_owned(),
-            format!("patch.crates-io.tokio.path={path}"),
-        ]
+            format!("patch.crates-io.tokio.path={}", text(&self.tokio)),
+        ];
+        if self.replaces_straggler {
+            // A `[patch]` cannot take the place of a path dependency.
+            configuration.extend([
+                "--config".to_owned(),
+                format!("paths=[{}]", text(&self.straggler)),
+            ]);
+        }
+        configuration
     }
 
     /// The manifest of the package `tokio`.

@@ -11,6 +11,7 @@ mod explore;
 mod fixture;
 mod lock_file;
 mod nextest;
+mod own_straggler;
 mod report;
 mod suite;
 mod unusable;

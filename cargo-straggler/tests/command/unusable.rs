@@ -68,13 +68,17 @@ fn two_versions_of_tokio() {
 }
 
 #[test]
-fn straggler_from_a_path() {
-    let manifest = format!(
-        "{TOKIO}straggler.path = {:?}\n",
-        concat!(env!("CARGO_MANIFEST_DIR"), "/..")
+fn straggler_as_a_member() {
+    let fixture = Fixture::package("member", TOKIO);
+    fixture.write(
+        "straggler/Cargo.toml",
+        "[package]\nname = \"straggler\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
     );
-    let fixture = Fixture::package("own", &manifest);
-    fails(&fixture, &[], "depends on straggler by a path");
+    fixture.write("straggler/src/lib.rs", "");
+    let manifest = fixture.read("Cargo.toml");
+    let with_member = manifest.replace("[workspace]\n", "[workspace]\nmembers = [\"straggler\"]\n");
+    fixture.write("Cargo.toml", &with_member);
+    fails(&fixture, &[], "straggler is a member of this workspace");
 }
 
 #[test]
