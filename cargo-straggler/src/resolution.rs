@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cargo_metadata::semver::{Version, VersionReq};
 use cargo_metadata::{DependencyKind, Metadata};
@@ -32,9 +32,10 @@ pub(crate) enum ResolutionError {
     Cargo(#[from] CargoError),
     #[error(
         "cargo found no versions that fit both this suite and straggler. A vendored or offline registry \
-         may lack the packages that straggler needs: run once with the network. Cargo says:\n\n{0}"
+         may lack the packages that straggler needs. Run once with the network, or add them to the vendored \
+         ones with `cargo vendor --sync {}`. Cargo says:\n\n{message}", manifest.display()
     )]
-    NoVersions(String),
+    NoVersions { message: String, manifest: PathBuf },
     #[error(
         "cargo does not build this suite with the tracked tokio, but with {0}. Nothing was run, since \
          nothing would have been checked"
@@ -69,14 +70,15 @@ pub(crate) fn resolve(
     if let Err(ResolutionError::Cargo(CargoError::Failed(_))) = graph {
         // An old lock file has versions that are too old for straggler. Cargo chooses those again, and
         // if they still do not fit, every version that straggler depends on.
-        let own = Requirements::of(cargo.graph_of(&injected.manifest()).map_err(no_versions)?);
+        let own = cargo.graph_of(&injected.manifest());
+        let own = Requirements::of(own.map_err(|error| no_versions(error, injected))?);
         graph = resolve(&|name, version| own.exclude(name, version));
         if let Err(ResolutionError::Cargo(CargoError::Failed(_))) = graph {
             graph = resolve(&|name, _| own.contain(name));
         }
     }
     let graph = graph.map_err(|error| match error {
-        ResolutionError::Cargo(error) => no_versions(error),
+        ResolutionError::Cargo(error) => no_versions(error, injected),
         error => error,
     })?;
     check(&graph, &injected.manifest())?;
@@ -87,9 +89,12 @@ pub(crate) fn resolve(
     })
 }
 
-fn no_versions(error: CargoError) -> ResolutionError {
+fn no_versions(error: CargoError, injected: &Injected) -> ResolutionError {
     match error {
-        CargoError::Failed(message) => ResolutionError::NoVersions(message),
+        CargoError::Failed(message) => ResolutionError::NoVersions {
+            message,
+            manifest: injected.manifest(),
+        },
         error => error.into(),
     }
 }

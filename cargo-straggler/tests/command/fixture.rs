@@ -139,7 +139,8 @@ impl Drop for Fixture {
     }
 }
 
-fn end(command: &mut Command) -> Ended {
+/// Runs a command to its end.
+pub(crate) fn end(command: &mut Command) -> Ended {
     let output = command.output().unwrap();
     Ended {
         status: output.status.code(),

@@ -8,6 +8,7 @@
 
 mod baseline;
 mod explore;
+mod configuration;
 mod fixture;
 mod lock_file;
 mod nextest;
