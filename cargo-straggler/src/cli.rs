@@ -139,7 +139,7 @@ pub(crate) struct TestOptions {
 }
 
 /// The options of cargo that this command needs to know. It passes on all others unseen.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Options of cargo that this command reads too")]
 pub(crate) struct CargoOptions {
     /// Path to Cargo.toml
@@ -201,6 +201,15 @@ impl TestOptions {
 }
 
 impl CargoOptions {
+    /// No options but these values of `--config`.
+    #[cfg(test)]
+    pub(crate) fn with_configuration<const N: usize>(config: [String; N]) -> Self {
+        Self {
+            config: config.map(Into::into).into(),
+            ..Self::default()
+        }
+    }
+
     /// The arguments that every call of cargo in the workspace gets.
     pub(crate) fn of_every_call(&self) -> Vec<OsString> {
         let mut arguments = self.of_the_network();

@@ -52,6 +52,11 @@ impl Workspace {
         self.folder.join("sources").join(tokio.to_string())
     }
 
+    /// Where cargo downloads the sources of straggler for, if there is no clone of it.
+    pub(crate) fn library(&self) -> PathBuf {
+        self.folder.join("library")
+    }
+
     /// The report of the last run.
     pub(crate) fn report(&self) -> PathBuf {
         self.folder.join("report.jsonl")

@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::injection::{Injection, write_instrumented};
 use crate::interrupt::Interrupts;
 use crate::suite_tokio::SuiteTokio;
+use crate::workspace::Workspace;
 
 /// Writes the copy, and prints how to build with it.
 ///
@@ -19,7 +20,9 @@ pub(crate) fn run(options: &InstrumentOptions) -> Result<Exit, Error> {
     let interrupts = Interrupts::install().map_err(while_doing("could not handle Ctrl-C"))?;
     let cargo = Cargo::new(&options.cargo, &interrupts);
     let graph = cargo.graph(&cargo.host()?, &[], Lock::Free)?;
-    let suite = SuiteTokio::find(&graph, &Injection::find()?.floor)?;
+    let workspace = Workspace::find(&cargo)?;
+    let injection = Injection::find(&cargo, &workspace.library())?;
+    let suite = SuiteTokio::find(&graph, &injection.floor)?;
     let folder = absolute(&options.folder).map_err(while_doing("could not find the folder"))?;
     write_instrumented(&suite, &folder)?;
     let path = toml_edit::Value::from(folder.to_string_lossy().into_owned());

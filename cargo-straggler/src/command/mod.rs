@@ -45,6 +45,7 @@ impl Error {
     fn exit(&self) -> Exit {
         match self {
             Self::Cargo(CargoError::Interrupted)
+            | Self::Injection(InjectionError::Interrupted)
             | Self::Resolution(ResolutionError::Cargo(CargoError::Interrupted)) => {
                 Exit::Interrupted
             }

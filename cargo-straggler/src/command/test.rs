@@ -59,8 +59,8 @@ pub(crate) fn run(options: &TestOptions, exploring: Option<&Exploring>) -> Resul
     if options.prune && !options.is_whole() {
         return Err(Error::PruneOfPart);
     }
-    let injection = Injection::find()?;
     let workspace = Workspace::find(&cargo)?;
+    let injection = Injection::find(&cargo, &workspace.library())?;
     let (runner, reason) = Runner::choose(options, &cargo, &workspace)?;
     print_reason(reason);
     let _turn = take_turn(&cargo, &workspace)?;

@@ -20,9 +20,11 @@ const FOR_AUTHORS: [&str; 9] = [
 /// The manifest of a workspace member outside the workspace of `root`.
 pub(crate) fn alone(member: &DocumentMut, root: &DocumentMut) -> DocumentMut {
     let mut manifest = member.clone();
-    let of_workspace = &root["workspace"];
-    inherit(&mut manifest["package"], &of_workspace["package"]);
-    inherit(&mut manifest["dependencies"], &of_workspace["dependencies"]);
+    // A published manifest has inherited everything already.
+    if let Some(of_workspace) = root.get("workspace") {
+        inherit(&mut manifest["package"], &of_workspace["package"]);
+        inherit(&mut manifest["dependencies"], &of_workspace["dependencies"]);
+    }
     if let Some(package) = manifest["package"].as_table_like_mut() {
         for key in ["readme", "include", "documentation", "metadata"] {
             package.remove(key);

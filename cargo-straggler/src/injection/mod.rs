@@ -24,6 +24,7 @@ use toml_edit::{DocumentMut, TomlError, value};
 use self::folder::Folder;
 use self::instrument::instrument;
 use self::library::Library;
+use crate::cargo::Cargo;
 use crate::suite_tokio::SuiteTokio;
 
 /// The package with tokio's own sources. `src/trace/package.rs` knows it by this name.
@@ -72,10 +73,13 @@ pub(crate) struct Injected {
 #[derive(Debug, Error)]
 pub(crate) enum InjectionError {
     #[error(
-        "the sources of straggler are not at {0} any more, where this command was built. Install it again: \
-         `cargo install --path cargo-straggler` in a clone of straggler"
+        "the sources of straggler {version} are neither where this command was built nor in the registry. \
+         Install it again from a clone of straggler: `cargo install --path cargo-straggler`. Cargo \
+         says:\n\n{reason}"
     )]
-    NoLibrary(PathBuf),
+    NoLibrary { version: String, reason: String },
+    #[error("a signal ended the run")]
+    Interrupted,
     #[error("could not copy {path}: {error}")]
     Copy { path: PathBuf, error: io::Error },
     #[error("the manifest {path} is not valid: {error}")]
@@ -92,13 +96,13 @@ pub(crate) enum InjectionError {
 }
 
 impl Injection {
-    /// Finds the sources of straggler.
+    /// Finds the sources of straggler. Without a clone, cargo downloads them for a package in `folder`.
     ///
     /// # Errors
     ///
     /// Returns an error if they are gone, or no sources of straggler.
-    pub(crate) fn find() -> Result<Self, InjectionError> {
-        let library = Library::find()?;
+    pub(crate) fn find(cargo: &Cargo<'_>, folder: &Path) -> Result<Self, InjectionError> {
+        let library = Library::find(cargo, folder)?;
         let floor = library.required_tokio().ok_or(InjectionError::NoFloor)?;
         Ok(Self { library, floor })
     }
@@ -142,7 +146,7 @@ impl Injection {
         copy.write(&folder.join("copy"))?;
 
         let mut macros = Folder::default();
-        macros.add(&library.root, "macros/src", "src")?;
+        macros.add(&library.macros, "src", "src")?;
         macros.allow_warnings();
         macros.set("Cargo.toml", &library.macros_manifest());
         macros.set(".cargo-checksum.json", &"{}");
@@ -150,7 +154,7 @@ impl Injection {
 
         let mut straggler = Folder::default();
         for path in ["src", "docs", "README.md"] {
-            straggler.add(&library.root, path, path)?;
+            straggler.add(&library.straggler, path, path)?;
         }
         straggler.allow_warnings();
         let mut manifest = library.manifest();
