@@ -13,7 +13,13 @@ pub(crate) struct SuiteTokio {
     /// The folder of its sources.
     pub(crate) folder: PathBuf,
     pub(crate) features: Vec<String>,
+    /// Whether it builds with `tokio_unstable` set for tokio alone. The features that need that flag have
+    /// dependencies which cargo only builds if it is set for all packages.
+    pub(crate) allows_unstable: bool,
 }
+
+/// The features of tokio that have dependencies only with `tokio_unstable`.
+const UNSTABLE_FEATURES: [&str; 3] = ["io-uring", "taskdump", "tracing"];
 
 /// Why a suite cannot be checked.
 #[derive(Debug, Error)]
@@ -70,10 +76,20 @@ impl SuiteTokio {
             return Err(Unusable::TooOld { version, floor });
         }
         let folder = package.manifest_path.parent();
+        let nodes = suite.resolve.iter().flat_map(|resolve| &resolve.nodes);
+        let mut enabled = nodes
+            .filter(|node| node.id == package.id)
+            .flat_map(|node| &node.features);
+        let needs_unstable = enabled.any(|feature| {
+            UNSTABLE_FEATURES
+                .iter()
+                .any(|unstable| **feature == **unstable)
+        });
         Ok(Self {
             version,
             folder: folder.map(Into::into).unwrap_or_default(),
             features: package.features.keys().cloned().collect(),
+            allows_unstable: !needs_unstable,
         })
     }
 }

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use cargo_metadata::semver::Version;
-
 use crate::baseline;
 use crate::cargo::{Cargo, CargoError};
+use crate::suite_tokio::SuiteTokio;
 
 /// The folders and files of the workspace that the command touches.
 #[derive(Debug)]
@@ -48,8 +47,11 @@ impl Workspace {
 
     /// Where the packages are written that are built into a suite with this tokio. Workspaces that share
     /// a target folder may have different ones.
-    pub(crate) fn sources(&self, tokio: &Version) -> PathBuf {
-        self.folder.join("sources").join(tokio.to_string())
+    pub(crate) fn sources(&self, tokio: &SuiteTokio) -> PathBuf {
+        let flag = if tokio.allows_unstable { "" } else { "-stable" };
+        self.folder
+            .join("sources")
+            .join(format!("{}{flag}", tokio.version))
     }
 
     /// Where cargo downloads the sources of straggler for, if there is no clone of it.

@@ -104,7 +104,7 @@ fn build_and_run(
     let graph = cargo.graph(&platform, &[], needed)?;
     let suite = SuiteTokio::find(&graph, &injection.floor)?;
     let has_straggler = has_straggler(&graph)?;
-    let mut injected = injection.write(&suite, &workspace.sources(&suite.version))?;
+    let mut injected = injection.write(&suite, &workspace.sources(&suite))?;
     injected.replaces_straggler = has_straggler;
     if has_straggler {
         note(

@@ -41,13 +41,11 @@ pub use straggler as __straggler;
 pub use straggler::__private::tokio_test as test;
 ";
 
+/// With this flag straggler sees tasks that a method such as `Handle::spawn` spawned, and where.
+const UNSTABLE: &str = "tokio_unstable";
+
 /// Tells straggler that the copy of tokio has scheduling points.
-const BUILD_SCRIPT: &str = "\
-fn main() {
-    println!(\"cargo::rerun-if-changed=build.rs\");
-    println!(\"cargo::rustc-cfg=straggler_instrumented\");
-}
-";
+const INSTRUMENTED: &str = "straggler_instrumented";
 
 /// The sources of straggler, to be built into a suite.
 #[derive(Debug)]
@@ -137,10 +135,10 @@ impl Injection {
         copy.allow_warnings();
         let has_points = instrument(&mut copy);
         let manifest = suite.folder.join("Cargo.toml");
-        copy.set(
-            "Cargo.toml",
-            &manifest::of_copy(&read_manifest(&manifest)?, COPY),
-        );
+        let mut manifest = manifest::of_copy(&read_manifest(&manifest)?, COPY);
+        let unstable = suite.allows_unstable.then_some(UNSTABLE);
+        set_flags(&mut copy, &mut manifest, unstable.iter());
+        copy.set("Cargo.toml", &manifest);
         // Reports then treat the files as a dependency's, as those of `cargo vendor`.
         copy.set(".cargo-checksum.json", &"{}");
         copy.write(&folder.join("copy"))?;
@@ -166,10 +164,13 @@ impl Injection {
         }
         manifest["dependencies"]["tokio"] = needs_tokio;
         manifest["dependencies"]["straggler-macros"]["path"] = value("../macros");
+        let instrumented = has_points.then_some(INSTRUMENTED);
+        set_flags(
+            &mut straggler,
+            &mut manifest,
+            unstable.iter().chain(&instrumented),
+        );
         straggler.set("Cargo.toml", &manifest);
-        if has_points {
-            straggler.set("build.rs", &BUILD_SCRIPT);
-        }
         straggler.set(".cargo-checksum.json", &"{}");
         straggler.write(&folder.join("straggler"))?;
 
@@ -186,6 +187,23 @@ impl Injection {
             has_points,
         })
     }
+}
+
+/// Gives a package a build script that sets flags for it alone: `RUSTFLAGS` would build the whole suite
+/// with them.
+fn set_flags<'f>(
+    package: &mut Folder,
+    manifest: &mut DocumentMut,
+    flags: impl Iterator<Item = &'f &'f str>,
+) {
+    let flags: String = flags
+        .map(|flag| format!("    println!(\"cargo::rustc-cfg={flag}\");\n"))
+        .collect();
+    let script =
+        format!("fn main() {{\n    println!(\"cargo::rerun-if-changed=build.rs\");\n{flags}}}\n");
+    package.set("build.rs", &script);
+    // A published manifest says that there is none.
+    manifest["package"]["build"] = value("build.rs");
 }
 
 /// Writes a copy of tokio that has scheduling points.

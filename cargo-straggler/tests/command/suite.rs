@@ -52,6 +52,35 @@ fn workspace_root_may_be_elsewhere() {
 }
 
 #[test]
+fn spawns_by_a_method_have_a_place() {
+    let fixture = Fixture::suite("method");
+    let test = "\
+#[tokio::test]
+async fn by_a_method() {
+    tokio::runtime::Handle::current().spawn(std::future::pending::<()>());
+}
+";
+    fixture.write("tests/method.rs", test);
+    let ended = fixture.straggler(&["test", "--test=method"]);
+    assert_eq!(ended.status, Some(10), "{ended:?}");
+    let place = "  spawned at tests/method.rs:3 in `by_a_method`, by the test\n";
+    assert!(ended.stdout.contains(place), "{}", ended.stdout);
+}
+
+#[test]
+fn features_that_need_unstable_tokio_build() {
+    let fixture = Fixture::suite("tracing");
+    let manifest = fixture.read("Cargo.toml");
+    let features = "features = [\"tracing\", \"macros\", ";
+    fixture.write(
+        "Cargo.toml",
+        &manifest.replace("features = [\"macros\", ", features),
+    );
+    let ended = fixture.straggler(&["test", "--test=clean"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+}
+
+#[test]
 fn clean_suite_passes() {
     let fixture = Fixture::suite("clean");
     let ended = fixture.straggler(&["test", "--test", "clean"]);
