@@ -12,7 +12,8 @@ use crate::suite_output::Ran;
 struct Event {
     #[serde(rename = "type")]
     of: String,
-    event: String,
+    #[serde(rename = "event")]
+    state: String,
     name: Option<String>,
 }
 
@@ -26,12 +27,11 @@ pub(crate) fn read(output: impl Read, mut copy: impl Write) -> io::Result<Ran> {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
     while output.read_until(b'\n', &mut line)? > 0 {
-        match serde_json::from_slice::<Event>(&line) {
-            Ok(event) => note(&mut ran, &event),
-            Err(_) => {
-                copy.write_all(&line)?;
-                copy.flush()?;
-            }
+        if let Ok(event) = serde_json::from_slice::<Event>(&line) {
+            note(&mut ran, &event);
+        } else {
+            copy.write_all(&line)?;
+            copy.flush()?;
         }
         line.clear();
     }
@@ -39,7 +39,7 @@ pub(crate) fn read(output: impl Read, mut copy: impl Write) -> io::Result<Ran> {
 }
 
 fn note(ran: &mut Ran, event: &Event) {
-    let has_run = event.of == "test" && ["ok", "failed", "timeout"].contains(&&*event.event);
+    let has_run = event.of == "test" && ["ok", "failed", "timeout"].contains(&&*event.state);
     let Some(name) = event.name.as_deref().filter(|_| has_run) else {
         return;
     };

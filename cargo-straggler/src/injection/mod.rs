@@ -15,6 +15,7 @@ mod manifest;
 
 use std::fs::{self, File};
 use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use cargo_metadata::semver::{Version, VersionReq};
@@ -196,11 +197,10 @@ fn set_flags<'f>(
     manifest: &mut DocumentMut,
     flags: impl Iterator<Item = &'f &'f str>,
 ) {
-    let flags: String = flags
-        .map(|flag| format!("    println!(\"cargo::rustc-cfg={flag}\");\n"))
-        .collect();
-    let script =
-        format!("fn main() {{\n    println!(\"cargo::rerun-if-changed=build.rs\");\n{flags}}}\n");
+    let first = "cargo::rerun-if-changed=build.rs".to_owned();
+    let flags = flags.map(|flag| format!("cargo::rustc-cfg={flag}"));
+    let lines: Vec<_> = iter::once(first).chain(flags).collect();
+    let script = format!("fn main() {{\n    println!({:?});\n}}\n", lines.join("\n"));
     package.set("build.rs", &script);
     // A published manifest says that there is none.
     manifest["package"]["build"] = value("build.rs");

@@ -3,7 +3,7 @@
 use crate::fixture::Fixture;
 
 /// A test by each attribute, and one that explores.
-const TESTS: &str = r#"
+const TESTS: &str = r"
 async fn leaks() {
     tokio::spawn(std::future::pending::<()>());
 }
@@ -27,7 +27,7 @@ async fn explored() {
 fn explored_by_hand() {
     straggler::Explore::new().runs(5).run(|| async { tokio::task::yield_now().await });
 }
-"#;
+";
 
 #[test]
 fn own_straggler_is_checked_with_the_tracked_tokio() {
