@@ -197,8 +197,9 @@ fn set_flags<'f>(
     manifest: &mut DocumentMut,
     flags: impl Iterator<Item = &'f &'f str>,
 ) {
-    let first = "cargo::rerun-if-changed=build.rs".to_owned();
-    let flags = flags.map(|flag| format!("cargo::rustc-cfg={flag}"));
+    // With one colon: `cargo::` is an error in packages that allow a Rust before 1.77, as tokio does.
+    let first = "cargo:rerun-if-changed=build.rs".to_owned();
+    let flags = flags.map(|flag| format!("cargo:rustc-cfg={flag}"));
     let lines: Vec<_> = iter::once(first).chain(flags).collect();
     let script = format!("fn main() {{\n    println!({:?});\n}}\n", lines.join("\n"));
     package.set("build.rs", &script);
