@@ -7,8 +7,8 @@
 #![cfg(not(tokio_unstable))]
 
 mod baseline;
-mod explore;
 mod configuration;
+mod explore;
 mod fixture;
 mod lock_file;
 mod nextest;
