@@ -147,6 +147,7 @@ pub mod future {
 /// | `STRAGGLER_GRACE=2s` | the grace of tests that set none |
 /// | `STRAGGLER_TIMEOUT=5m`, `=none` | the timeout of tests that set none |
 /// | `STRAGGLER_ALLOW=bb8=1,src/pool.rs=2` | lets these remain in every test, in addition to `allow` |
+/// | `STRAGGLER_TESTS="pool::* grace=2s"` | settings of single tests, see [continuous integration](guide::ci#settings-of-single-tests) |
 /// | `STRAGGLER_ON_HANG=abort`, `=wait` | after printing the report of a body that blocks its thread, aborts the process (default under nextest) or leaves it running (default elsewhere) |
 /// | `STRAGGLER_SEED=..` | replays the run of that seed in explored tests |
 /// | `STRAGGLER_RUNS=5000` | the number of runs of explored tests |

@@ -187,6 +187,11 @@ fn invalid_variable_fails_test_and_is_named() {
     for (variable, value, right) in [
         ("STRAGGLER", "offf", "`deny`, `warn` or `off`"),
         ("STRAGGLER_GRACE", "10", "a duration such as `250ms`"),
+        (
+            "STRAGGLER_TESTS",
+            "two_* grce=2s",
+            "legacy::* skip`, got `two_* grce=2s`",
+        ),
     ] {
         for test in [
             "leak_with_own_grace",
@@ -212,6 +217,33 @@ fn attribute_grace_overrides_environment() {
     assert!(child::run_with("two_second_leak", &long).passed);
     assert!(!child::run_with("leak_with_own_grace", &long).passed);
     assert!(!child::run_with("two_second_leak", &[("STRAGGLER_GRACE", "1ms")]).passed);
+}
+
+#[straggler::test]
+#[ignore = "fails on purpose"]
+async fn task_panics() {
+    let task = straggler::spawn(async { panic!("no such account") });
+    assert!(task.await.is_err());
+}
+
+#[test]
+fn settings_of_single_tests_apply_by_name() {
+    let passes = |test, rules| child::run_with(test, &[("STRAGGLER_TESTS", rules)]).passed;
+    for (test, rules, expected) in [
+        ("two_second_leak", "two_* grace=60s", true),
+        ("two_second_leak", "three_* grace=60s", false),
+        ("leak_with_own_grace", "* grace=60s", false),
+        ("leak_with_own_grace", "two_* skip; leak_* skip", true),
+        ("task_panics", "task_panics panics=allow", true),
+        ("task_panics", "two_* panics=allow", false),
+    ] {
+        assert_eq!(passes(test, rules), expected, "{test} {rules}");
+    }
+    let both = [
+        ("STRAGGLER_GRACE", "1ms"),
+        ("STRAGGLER_TESTS", "two_* grace=60s"),
+    ];
+    assert!(child::run_with("two_second_leak", &both).passed);
 }
 
 #[test]

@@ -21,7 +21,6 @@ use self::attempt::{Pause, Subject};
 use self::exploration::{Exploration, Seeds};
 use self::failure::Cause;
 use crate::leak::LeakCheck;
-use crate::leak::settings::environment::Mode;
 use crate::schedule::seed::Kind;
 use crate::trace::place::find_workspace;
 
@@ -350,7 +349,7 @@ impl Explore {
         }
         let mut seed = environment.seed.clone().or(self.replay);
         let mut requires_overlap = self.requires_overlap;
-        if environment.mode == Mode::Off {
+        if !environment.checks(test) {
             requires_overlap = false;
             exploration.runs = 1;
             seed = None;

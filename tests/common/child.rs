@@ -45,6 +45,7 @@ fn start(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
         .env_remove("STRAGGLER_REPORT")
         .env_remove("STRAGGLER_RUNS")
         .env_remove("STRAGGLER_SEED")
+        .env_remove("STRAGGLER_TESTS")
         .env_remove("STRAGGLER_TIMEOUT")
         .env_remove("STRAGGLER_ON_HANG")
         .env_remove("NEXTEST_EXECUTION_MODE")

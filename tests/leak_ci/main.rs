@@ -288,6 +288,14 @@ fn clean_test_writes_object_on_request() {
         // An unchecked test is not a clean one.
         assert!(objects(scenario, "off", "true").is_empty(), "{scenario}");
     }
+    let file = File::new();
+    let variables = [
+        ("STRAGGLER_REPORT", file.path()),
+        ("STRAGGLER_REPORT_CLEAN", "true"),
+        ("STRAGGLER_TESTS", "*::leaked_tasks skip"),
+    ];
+    run("leaked_tasks", "deny", &variables);
+    assert_eq!(file.objects()[0]["verdict"], "skipped");
     // A test with findings writes no second object.
     assert_eq!(objects("leaked_tasks", "warn", "true").len(), 1);
 }

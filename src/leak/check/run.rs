@@ -26,7 +26,7 @@ use crate::leak::record::thread_count::ThreadCount;
 use crate::leak::render::emit;
 use crate::leak::report::Report;
 use crate::leak::report::findings::{Ending, Findings};
-use crate::leak::settings::environment::{Environment, Mode, Timeout};
+use crate::leak::settings::environment::{Environment, Timeout};
 use crate::leak::settings::{GRACE, Settings};
 use crate::panic::Panic;
 use crate::schedule::steering;
@@ -80,7 +80,7 @@ fn run_if_possible<T>(
     mut body: Body<'_, T>,
 ) -> Result<Checked<T>, String> {
     let environment = Environment::read()?;
-    let is_checked = environment.mode != Mode::Off;
+    let (is_checked, of_test) = (environment.checks(test), environment.of_test(test));
     if Handle::try_current().is_ok() {
         return Err(INSIDE_RUNTIME.to_owned());
     }
@@ -109,10 +109,12 @@ fn run_if_possible<T>(
     hooks.report_to(&session);
     let census = Census::of_all(session, runtime.handle().clone());
     let of_suite = settings.suite_rules(environment);
-    let (rules, allows_panics) = (settings.rules.with(of_suite), settings.allows_panics);
+    let rules = settings.rules.with(of_suite);
+    let allows_panics = settings.allows_panics || of_test.allows_panics;
     let scope = Scope::new(census, rules, allows_panics, test, place);
     let body_task = Arc::new(Task::new(0, Kind::Body, None, place, Spawner::Thread));
-    let timeout = settings.timeout.or(environment.timeout);
+    let timeout = settings.timeout.or(of_test.timeout);
+    let timeout = timeout.or(environment.timeout);
     let timeout = timeout.map_or(settings.default_timeout, Timeout::duration);
     // `None` if the timeout is beyond the range of the clock.
     let deadline = body_task.spawned.checked_add(timeout);
@@ -138,7 +140,8 @@ fn run_if_possible<T>(
     );
     drop(watched);
     let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
-    let grace = settings.grace.or(environment.grace).unwrap_or(GRACE);
+    let grace = settings.grace.or(of_test.grace);
+    let grace = grace.or(environment.grace).unwrap_or(GRACE);
     let scope = &test.scope;
     let teardown = Teardown {
         test: &test,

@@ -73,7 +73,8 @@ fn append(file: &Path, line: Result<String, fmt::Error>) {
     }
 }
 
-/// Appends a test without findings to the file, if that is asked for and the test was checked.
+/// Appends a test without findings to the file, if that is asked for and the check is on. A test that
+/// `STRAGGLER_TESTS` skips has no findings either.
 pub(crate) fn emit_clean(test: Option<&'static str>, place: &'static Location<'static>) {
     append_clean(test, place, Explored::No);
 }
@@ -102,10 +103,22 @@ fn append_clean(
     explored: Explored<'_>,
 ) {
     let outlets = Outlets::read();
-    let is_checked = || Environment::read().is_ok_and(|read| read.mode != Mode::Off);
     let file = outlets.report.as_ref().filter(|_| outlets.reports_clean);
-    if let Some(file) = file.filter(|_| is_checked()) {
-        append(file, json::clean_line(test, &Place::from(place), explored));
+    let environment = || {
+        Environment::read()
+            .ok()
+            .filter(|read| read.mode != Mode::Off)
+    };
+    if let Some((file, environment)) = file.and_then(|file| Some((file, environment()?))) {
+        let verdict = if environment.checks(test) {
+            "clean"
+        } else {
+            "skipped"
+        };
+        append(
+            file,
+            json::clean_line(test, &Place::from(place), verdict, explored),
+        );
     }
 }
 

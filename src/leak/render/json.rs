@@ -33,7 +33,7 @@
 //! | `expected` | only if the test has `#[should_panic]` and nothing but tasks panicked: `true` |
 //! | `explored` | only if an exploration failed, or passed under `cargo straggler explore`: an object with `runs`, `run` and `seed` |
 //! | `not_explored` | only under `cargo straggler explore`: why the test could not be explored |
-//! | `findings` | a list of objects, empty only if the verdict is `clean` |
+//! | `findings` | a list of objects, empty only if the verdict is `clean` or `skipped` |
 //! | `findings_omitted` | the number of objects cut from `findings`, if any |
 //!
 //! A line stays short enough to read. Lists end after 100 entries: `findings_omitted`, `places_omitted`,
@@ -68,6 +68,7 @@
 //! | `not_run` | the test did not run |
 //! | `check_failed` | the test ran, but the check failed |
 //! | `clean` | the check found nothing, whether or not the test passed (only with `STRAGGLER_REPORT_CLEAN`) |
+//! | `skipped` | `STRAGGLER_TESTS` skips the check of the test (only with `STRAGGLER_REPORT_CLEAN`) |
 //!
 //! # A finding
 //!
@@ -198,7 +199,7 @@ pub(crate) fn line(summary: &Summary<'_>) -> Result<String, fmt::Error> {
     to_json(&Line::new(summary))
 }
 
-/// Writes the line of a test without findings.
+/// Writes the line of a test without findings, which was checked or skipped.
 ///
 /// # Errors
 ///
@@ -206,6 +207,7 @@ pub(crate) fn line(summary: &Summary<'_>) -> Result<String, fmt::Error> {
 pub(crate) fn clean_line(
     test: Option<&str>,
     place: &Place,
+    verdict: &'static str,
     explored: Explored<'_>,
 ) -> Result<String, fmt::Error> {
     let (runs, not_explored) = match explored {
@@ -217,7 +219,7 @@ pub(crate) fn clean_line(
         version: VERSION,
         test,
         place: At::new(Some(place)),
-        verdict: "clean",
+        verdict,
         level: "none",
         expected: false,
         explored: runs.map(|runs| Exploration {

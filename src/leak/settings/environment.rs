@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::leak::settings::rules::PlaceRule;
+use crate::leak::settings::test_rules::{TestRule, TestSettings};
 use crate::schedule::seed::Seed;
 
 /// What a check does with its findings, from `STRAGGLER`.
@@ -29,6 +30,22 @@ pub(crate) enum Timeout {
 }
 
 impl Timeout {
+    /// Parses a duration or `none`.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong with the duration, if that can be said.
+    pub(crate) fn parse(text: &str) -> Result<Self, Option<humantime::DurationError>> {
+        match text {
+            "none" => Ok(Self::Never),
+            text => match humantime::parse_duration(text)? {
+                // No body ends within it: `none` is probably what was meant.
+                Duration::ZERO => Err(None),
+                after => Ok(Self::After(after)),
+            },
+        }
+    }
+
     /// The timeout in real time, `Duration::MAX` for none.
     pub(crate) fn duration(self) -> Duration {
         match self {
@@ -84,6 +101,8 @@ pub(crate) struct Environment {
     pub(crate) on_hang: Option<OnHang>,
     /// The rules of every test, in addition to its own.
     pub(crate) allow: Vec<PlaceRule>,
+    /// The settings of single tests.
+    tests: Vec<TestRule>,
     /// The seed every exploration replays, instead of exploring.
     pub(crate) seed: Option<Seed>,
     /// The number of runs of every exploration.
@@ -109,6 +128,16 @@ impl Environment {
         READ.get_or_init(read).as_ref().map_err(String::clone)
     }
 
+    /// Returns the settings of the test with this name.
+    pub(crate) fn of_test(&self, test: Option<&str>) -> TestSettings {
+        TestSettings::of(test, &self.tests)
+    }
+
+    /// Whether the test with this name is checked.
+    pub(crate) fn checks(&self, test: Option<&str>) -> bool {
+        self.mode != Mode::Off && !self.of_test(test).is_skipped
+    }
+
     /// Returns what the watchdog does when a test blocks its thread.
     pub(crate) fn on_hang(&self) -> OnHang {
         // In its own process, a hung test takes no other test down with it.
@@ -128,23 +157,20 @@ impl Environment {
             Some("off") => Mode::Off,
             Some(other) => return Err(invalid("STRAGGLER", "`deny`, `warn` or `off`", other)),
         };
-        let duration = |name, expected, text: String| {
+        let name = "STRAGGLER_GRACE";
+        let grace = get(name).map(|text| {
             let parsed = humantime::parse_duration(&text);
+            let expected = "a duration such as `250ms`";
             parsed.map_err(|error| format!("{} ({error})", invalid(name, expected, &text)))
-        };
-        let expected = "a duration such as `250ms`";
-        let grace = get("STRAGGLER_GRACE").map(|text| duration("STRAGGLER_GRACE", expected, text));
+        });
         let name = "STRAGGLER_TIMEOUT";
         let expected = "a duration such as `10s`, or `none`";
-        let timeout = match get(name) {
-            None => None,
-            Some(text) if text == "none" => Some(Timeout::Never),
-            Some(text) => match duration(name, expected, text.clone())? {
-                // No body ends within it: `none` is probably what was meant.
-                Duration::ZERO => return Err(invalid(name, expected, &text)),
-                after => Some(Timeout::After(after)),
-            },
-        };
+        let timeout = get(name).map(|text| {
+            Timeout::parse(&text).map_err(|error| {
+                let reason = error.map_or(String::new(), |error| format!(" ({error})"));
+                format!("{}{reason}", invalid(name, expected, &text))
+            })
+        });
         let on_hang = match get("STRAGGLER_ON_HANG").as_deref() {
             None => None,
             Some("abort") => Some(OnHang::Abort),
@@ -157,6 +183,12 @@ impl Environment {
                 "places and how many leftovers may remain, such as `bb8=1,src/pool.rs=2`";
             let rules = PlaceRule::parse_list(&text);
             rules.map_err(|part| invalid(name, expected, part))
+        });
+        let name = "STRAGGLER_TESTS";
+        let tests = get(name).map(|text| {
+            let expected = "tests and their settings, such as `pool::* grace=2s; legacy::* skip`";
+            let rules = TestRule::parse_list(&text);
+            rules.map_err(|rule| invalid(name, expected, rule))
         });
         let seed = get("STRAGGLER_SEED").map(|text| {
             let seed = text.parse::<Seed>();
@@ -177,9 +209,10 @@ impl Environment {
         Ok(Self {
             mode,
             grace: grace.transpose()?,
-            timeout,
+            timeout: timeout.transpose()?,
             on_hang,
             allow: allow.transpose()?.unwrap_or_default(),
+            tests: tests.transpose()?.unwrap_or_default(),
             seed: seed.transpose()?,
             runs: number("STRAGGLER_RUNS")?,
             explore: number("STRAGGLER_EXPLORE")?,
@@ -256,6 +289,7 @@ mod tests {
             "STRAGGLER_TIMEOUT",
             "STRAGGLER_ON_HANG",
             "STRAGGLER_ALLOW",
+            "STRAGGLER_TESTS",
         ];
         assert_eq!(parse(&[]), Ok(Environment::default()));
         assert_eq!(parse(&names.map(|name| (name, ""))), parse(&[]));
@@ -319,6 +353,11 @@ mod tests {
             ("STRAGGLER_EXPLORE", "many", "such as `5000`, got `many`"),
             ("STRAGGLER_SHARD", "0/8", "such as `3/8`, got `0/8`"),
             ("STRAGGLER_SHARD", "9/8", "such as `3/8`, got `9/8`"),
+            (
+                "STRAGGLER_TESTS",
+                "pool::* grace=2s; old::*",
+                "such as `pool::* grace=2s; legacy::* skip`, got `old::*`",
+            ),
         ] {
             let error = parse(&[(name, text)]).unwrap_err();
             assert!(error.contains(name) && error.contains(expected), "{error}");

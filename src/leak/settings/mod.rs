@@ -2,6 +2,7 @@
 
 pub(crate) mod environment;
 pub(crate) mod rules;
+pub(crate) mod test_rules;
 
 use std::time::Duration;
 
