@@ -6,7 +6,9 @@ use serde::{Deserialize, Deserializer, de};
 use thiserror::Error;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TomlError, value};
 
+use crate::expected_panics::ExpectedPanic;
 use crate::findings::place::{Kind, Place, Test};
+use crate::test_settings::{self, TestSettings};
 
 /// Where the file is, below the root of the workspace.
 pub(crate) const PATH: &str = ".config/straggler.toml";
@@ -31,6 +33,10 @@ struct File {
     timeout: Option<GivenTime>,
     #[serde(default)]
     accept: Vec<Entry>,
+    #[serde(default)]
+    test: Vec<TestSettings>,
+    #[serde(default)]
+    expected_panic: Vec<ExpectedPanic>,
 }
 
 /// Findings that are accepted.
@@ -69,7 +75,7 @@ pub(crate) struct Origin {
 
 /// A duration as it is written, which is valid.
 #[derive(Clone, Debug)]
-struct GivenTime(String);
+pub(crate) struct GivenTime(String);
 
 /// The file is not valid.
 #[derive(Debug, Error)]
@@ -113,13 +119,20 @@ impl Baseline {
     }
 
     /// The variables that pass the settings of the suite to its tests.
-    pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let time = |time: &Option<GivenTime>| Some(time.as_ref()?.0.clone());
         let settings = [
-            ("STRAGGLER_GRACE", &self.file.grace),
-            ("STRAGGLER_TIMEOUT", &self.file.timeout),
+            ("STRAGGLER_GRACE", time(&self.file.grace)),
+            ("STRAGGLER_TIMEOUT", time(&self.file.timeout)),
+            ("STRAGGLER_TESTS", test_settings::variable(&self.file.test)),
         ];
         let set = settings.into_iter();
-        set.filter_map(|(name, time)| Some((name, &*time.as_ref()?.0)))
+        set.filter_map(|(name, setting)| Some((name, setting?)))
+    }
+
+    /// The panics that are no findings.
+    pub(crate) fn expected_panics(&self) -> &[ExpectedPanic] {
+        &self.file.expected_panic
     }
 
     /// Sorts places into new and accepted ones.
@@ -276,6 +289,13 @@ fn integer(number: usize) -> Item {
     value(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
+impl GivenTime {
+    /// The duration as one word: `1s 500ms` is `1s500ms`.
+    pub(crate) fn without_spaces(&self) -> String {
+        self.0.split_whitespace().collect()
+    }
+}
+
 impl<'de> Deserialize<'de> for GivenTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -343,7 +363,16 @@ mod tests {
 
         assert_eq!(read(&both).pruned(&leaks("a.rs", &[1])).unwrap(), text);
         let settings: Vec<_> = baseline.variables().collect();
-        assert_eq!(settings, [("STRAGGLER_GRACE", "1s")]);
+        assert_eq!(settings, [("STRAGGLER_GRACE", "1s".to_owned())]);
+    }
+
+    #[test]
+    fn settings_of_tests_are_one_variable() {
+        let text = "[[test]]\nname = \"pool::*\"\ngrace = \"1s 500ms\"\npanics = \"allow\"\n\
+            [[test]]\nname = \"old\"\nskip = true\ntimeout = \"2m\"\n";
+        let settings: Vec<_> = read(text).variables().collect();
+        let expected = "pool::* grace=1s500ms panics=allow; old timeout=2m skip";
+        assert_eq!(settings, [("STRAGGLER_TESTS", expected.to_owned())]);
     }
 
     #[test]
@@ -368,6 +397,26 @@ mod tests {
                 "`line`",
             ),
             ("accept =", "line 1, column 9", ""),
+            (
+                "grace = \"1s\"\n[[test]]\nname = \"old::*\"",
+                "line 2, column 1",
+                "`skip = true`",
+            ),
+            (
+                "[[test]]\nname = \"old new\"\nskip = true",
+                "line 1, column 1",
+                "\"old new\"",
+            ),
+            (
+                "[[expected_panic]]\nreason = \"\"",
+                "line 1, column 1",
+                "`message`",
+            ),
+            (
+                "[[test]]\nname = \"old\"\npanics = \"deny\"",
+                "line 3, column 10",
+                "`allow`",
+            ),
         ] {
             let error = Baseline::parse(text.to_owned()).unwrap_err().to_string();
             assert!(

@@ -9,6 +9,7 @@ mod cargo;
 mod cli;
 mod command;
 mod exit;
+mod expected_panics;
 mod exploration;
 mod findings;
 mod injection;
@@ -20,6 +21,7 @@ mod runner;
 mod suite_output;
 mod suite_tokio;
 mod summary;
+mod test_settings;
 mod turn;
 mod workspace;
 

@@ -20,6 +20,8 @@ const STRONG: Style = Style::new().bold();
 /// The summary of a run, which `Display` writes with colors.
 pub(crate) struct Summary<'a> {
     pub(crate) found: &'a Found,
+    /// How many panics are no findings.
+    pub(crate) expected_panics: usize,
     pub(crate) comparison: &'a Comparison<'a>,
     /// Whether all tests ran, so that an entry without a finding is gone.
     pub(crate) is_whole: bool,
@@ -89,6 +91,7 @@ impl Summary<'_> {
     fn write_totals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Found {
             checked,
+            skipped,
             places,
             failed,
         } = self.found;
@@ -119,6 +122,10 @@ impl Summary<'_> {
             let origin = origin_of(&entry.origin);
             writeln!(f, "  {origin} is gone: `--prune` removes it from {PATH}")?;
         }
+        if self.expected_panics > 0 {
+            let panics = count(self.expected_panics, "panic");
+            writeln!(f, "  {panics} expected by {PATH}")?;
+        }
         if !failed.is_empty() {
             let names = failed.iter().map(|test| &*test.name);
             writeln!(
@@ -126,6 +133,15 @@ impl Summary<'_> {
                 "  {} failed without straggler, so what they left running is not listed: {}",
                 failed.len(),
                 first(names, failed.len())
+            )?;
+        }
+        if !skipped.is_empty() {
+            let names = skipped.iter().map(|test| &*test.name);
+            writeln!(
+                f,
+                "  {} not checked, which {PATH} skips: {}",
+                count(skipped.len(), "test"),
+                first(names, skipped.len())
             )?;
         }
         let unchecked = self.unchecked();
@@ -144,10 +160,10 @@ impl Summary<'_> {
         Ok(())
     }
 
-    /// The names of the tests that ran unchecked.
+    /// The names of the tests that ran unchecked, though nothing skips them.
     fn unchecked(&self) -> Vec<&str> {
         let checked = |name: &str| {
-            let checked = self.found.checked.iter();
+            let checked = self.found.checked.iter().chain(&self.found.skipped);
             checked.filter(|test| test.name == name).count()
         };
         let ran = self.ran.tests.iter();

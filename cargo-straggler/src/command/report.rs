@@ -4,6 +4,7 @@ use crate::cargo::{Cargo, CargoError, Lock};
 use crate::cli::ReportOptions;
 use crate::command::{Error, read_baseline, while_doing};
 use crate::exit::Exit;
+use crate::expected_panics;
 use crate::findings::line;
 use crate::findings::place::Found;
 use crate::findings::sources::Sources;
@@ -33,10 +34,12 @@ pub(crate) fn run(options: &ReportOptions) -> Result<Exit, Error> {
         graph => graph?,
     };
     let sources = Sources::of(&graph);
+    let expected_panics = expected_panics::remove(baseline.expected_panics(), &mut lines, &sources);
     let found = Found::by_place(lines, &sources);
     let comparison = baseline.compare(&found.places);
     let summary = Summary {
         found: &found,
+        expected_panics,
         comparison: &comparison,
         is_whole: false,
         ran: &Ran::default(),

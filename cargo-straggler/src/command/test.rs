@@ -13,6 +13,7 @@ use crate::cargo::{Cargo, CargoError, Lock};
 use crate::cli::TestOptions;
 use crate::command::{Error, read_baseline, while_doing};
 use crate::exit::Exit;
+use crate::expected_panics;
 use crate::exploration::{Explored, Exploring};
 use crate::findings::line;
 use crate::findings::place::Found;
@@ -35,6 +36,7 @@ struct Run {
     explored: Option<Explored>,
     ran: Ran,
     found: Found,
+    expected_panics: usize,
     sources: Sources,
 }
 
@@ -147,16 +149,18 @@ fn build_and_run(
     };
     let (status, ran) = cargo.run(&mut command, read)?;
     let ran = ran.map_err(while_doing("could not read the output of the tests"))?;
-    let lines = line::read(report.path())?;
+    let mut lines = line::read(report.path())?;
     let kept = report.persist(workspace.report());
     kept.map_err(|error| while_doing("could not keep the report")(error.error))?;
     let sources = Sources::of(&graph);
     let explored = how.exploring.map(|_| Explored::of(&lines));
+    let expected_panics = expected_panics::remove(baseline.expected_panics(), &mut lines, &sources);
     Ok(Run {
         status,
         explored,
         ran: ran.unwrap_or_default(),
         found: Found::by_place(lines, &sources),
+        expected_panics,
         sources,
     })
 }
@@ -173,11 +177,13 @@ fn conclude(
         explored,
         ran,
         found,
+        expected_panics,
         sources,
     } = run;
     let comparison = baseline.compare(&found.places);
     let summary = Summary {
         found,
+        expected_panics: *expected_panics,
         comparison: &comparison,
         is_whole: status.success() && options.is_whole(),
         ran,

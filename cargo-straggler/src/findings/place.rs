@@ -56,6 +56,8 @@ pub(crate) struct Test {
 pub(crate) struct Found {
     /// The tests that were checked.
     pub(crate) checked: BTreeSet<Test>,
+    /// The tests that ran without a check, since a setting says so.
+    pub(crate) skipped: BTreeSet<Test>,
     /// The place that concerns most tests first.
     pub(crate) places: Vec<Place>,
     /// The checked tests that failed by themselves: what they left is a consequence.
@@ -95,12 +97,17 @@ impl Found {
     /// Sorts the lines of a report by place.
     pub(crate) fn by_place(lines: Vec<Line>, sources: &Sources) -> Self {
         let (mut checked, mut failed) = (BTreeSet::new(), BTreeSet::new());
+        let mut skipped = BTreeSet::new();
         let mut places: BTreeMap<(Kind, At), Place> = BTreeMap::new();
         for line in lines {
             let name = line
                 .test
                 .unwrap_or_else(|| "a check without a name".to_owned());
             let test = Test { name, at: line.at };
+            if line.verdict == "skipped" {
+                skipped.insert(test);
+                continue;
+            }
             checked.insert(test.clone());
             // A schedule of the test failed, not the test.
             if line.explored.is_some_and(|explored| explored.run.is_some()) {
@@ -144,6 +151,7 @@ impl Found {
         places.sort_by_key(|place| Reverse(place.tests.len()));
         Self {
             checked,
+            skipped,
             places,
             failed,
         }

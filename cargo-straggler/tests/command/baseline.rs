@@ -61,6 +61,35 @@ fn prune_removes_what_is_gone() {
 }
 
 #[test]
+fn tests_and_panics_have_settings_of_their_own() {
+    let fixture = Fixture::suite("tests");
+    let settings = "[[test]]\nname = \"pool_*\"\nskip = true\n\n\
+        [[test]]\nname = \"task_*\"\npanics = \"allow\"\n";
+    fixture.write(PATH, settings);
+    let ended = fixture.straggler(&["test", "--test=pool", "pool_", "--", "task_panics"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let end = "
+straggler: 1 test checked, no findings
+  4 tests not checked, which .config/straggler.toml skips: pool_alone, pool_by_another_path, \
+        pool_on_a_paused_clock and 1 more
+";
+    assert!(ended.stdout.ends_with(end), "{}", ended.stdout);
+
+    let expected = "[[expected_panic]]\nfunction = \"task_panics\"\nmessage = \"such account\"\n";
+    fixture.write(PATH, expected);
+    let ended = fixture.straggler(&["test", "--test=pool", "task_panics"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let end = "1 test checked, no findings\n  1 panic expected by .config/straggler.toml\n";
+    assert!(ended.stdout.ends_with(end), "{}", ended.stdout);
+
+    fixture.write(PATH, "[[test]]\nname = \"pool_*\"\nskp = true\n");
+    let ended = fixture.straggler(&["test"]);
+    assert_eq!(ended.status, Some(11), "{ended:?}");
+    let wrong = "line 3, column 1";
+    assert!(ended.stderr.contains(wrong), "{}", ended.stderr);
+}
+
+#[test]
 fn settings_reach_the_tests() {
     let fixture = Fixture::suite("settings");
     fixture.write(

@@ -1,0 +1,106 @@
+//! The panics of tasks that a suite expects.
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::findings::line::{Finding, Line};
+use crate::findings::place::function;
+use crate::findings::sources::Sources;
+
+/// Panics that are no findings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Written")]
+pub(crate) struct ExpectedPanic(Written);
+
+/// An entry as it is written. A panic has to match every field that is set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    /// Where the task was spawned, as the summary shows it.
+    file: Option<String>,
+    function: Option<String>,
+    /// A part of the message.
+    message: Option<String>,
+    /// For people.
+    #[serde(default, rename = "reason")]
+    _reason: String,
+}
+
+/// An entry that every panic would match.
+#[derive(Debug, Error)]
+#[error("expected `file`, `function` or `message`: without them every panic is expected")]
+struct Unlimited;
+
+impl TryFrom<Written> for ExpectedPanic {
+    type Error = Unlimited;
+
+    fn try_from(written: Written) -> Result<Self, Unlimited> {
+        let fields = [&written.file, &written.function, &written.message];
+        let is_limited = fields.into_iter().flatten().any(|field| !field.is_empty());
+        is_limited.then_some(Self(written)).ok_or(Unlimited)
+    }
+}
+
+impl ExpectedPanic {
+    fn matches(&self, finding: &Finding, sources: &Sources) -> bool {
+        let is = |expected: &Option<String>, found: Option<&str>| {
+            expected.is_none() || expected.as_deref() == found
+        };
+        let message = finding.message.as_deref().unwrap_or_default();
+        let has_message = |part: &String| message.contains(part.as_str());
+        finding.kind == "panic"
+            && is(&self.0.file, finding.at.file.as_deref())
+            && is(&self.0.function, function(&finding.at, sources).as_deref())
+            && self.0.message.as_ref().is_none_or(has_message)
+    }
+}
+
+/// Removes the panics that are expected from the lines of a report, and returns their number.
+pub(crate) fn remove(expected: &[ExpectedPanic], lines: &mut [Line], sources: &Sources) -> usize {
+    let mut removed = 0;
+    for line in lines {
+        line.findings.retain(|finding| {
+            let mut expected = expected.iter();
+            let is_expected = expected.any(|panic| panic.matches(finding, sources));
+            removed += if is_expected { finding.count } else { 0 };
+            !is_expected
+        });
+    }
+    removed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ExpectedPanic, remove};
+    use crate::findings::line::Line;
+    use crate::findings::sources::Sources;
+
+    /// How many findings of a test with two panics and a leak `entry` removes, and how many remain.
+    fn removed(entry: &str) -> (usize, usize) {
+        let line = serde_json::json!({
+            "test": "serves", "verdict": "task_panicked",
+            "findings": [
+                {"kind": "panic", "file": "src/a.rs", "line": 3, "count": 2, "message": "no such account: 7"},
+                {"kind": "panic", "file": "src/b.rs", "line": 3, "count": 1, "message": null},
+                {"kind": "task", "file": "src/a.rs", "line": 3, "count": 1},
+            ],
+        });
+        let mut lines = [serde_json::from_value::<Line>(line).unwrap()];
+        let expected: ExpectedPanic = toml_edit::de::from_str(entry).unwrap();
+        let removed = remove(&[expected], &mut lines, &Sources::none());
+        (removed, lines[0].findings.len())
+    }
+
+    #[test]
+    fn only_panics_that_match_every_field_are_removed() {
+        for (entry, expected) in [
+            ("file = \"src/a.rs\"", (2, 2)),
+            ("message = \"no such account\"", (2, 2)),
+            ("file = \"src/b.rs\"\nmessage = \"no such account\"", (0, 3)),
+            ("file = \"src/b.rs\"\nreason = \"by design\"", (1, 2)),
+            ("file = \"src/a.rs\"\nfunction = \"serve\"", (0, 3)),
+        ] {
+            assert_eq!(removed(entry), expected, "{entry}");
+        }
+    }
+}
