@@ -37,6 +37,25 @@ pub(crate) enum Subcommand {
     Report(ReportOptions),
     /// Write a copy of the workspace's tokio that has scheduling points, for a `[patch]` of your own
     Instrument(InstrumentOptions),
+    /// Print the completions of a shell, for the executable `cargo-straggler`
+    Completions(CompletionsOptions),
+    /// Write the manual, a page for each subcommand
+    Man(ManOptions),
+}
+
+/// The options of `cargo straggler completions`.
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsOptions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// The options of `cargo straggler man`.
+#[derive(Args, Debug)]
+pub(crate) struct ManOptions {
+    /// Where to write the pages, such as ~/.local/share/man/man1
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
 }
 
 /// The options of `cargo straggler explore`.
@@ -240,6 +259,11 @@ impl CargoOptions {
     }
 }
 
+/// The command by the name of its executable: names of files and shell functions have no spaces.
+pub(crate) fn executable() -> clap::Command {
+    Straggler::command().name("cargo-straggler")
+}
+
 /// Reads the arguments of this process. Exits on `--help` and on an error.
 pub(crate) fn parse() -> Subcommand {
     // Cargo passes the name of the subcommand first.
@@ -256,7 +280,10 @@ pub(crate) fn parse() -> Subcommand {
     match &mut subcommand {
         Subcommand::Test(options) => options.passed_on = passed_on,
         Subcommand::Explore(options) => options.test.passed_on = passed_on,
-        Subcommand::Report(_) | Subcommand::Instrument(_) => {}
+        Subcommand::Report(_)
+        | Subcommand::Instrument(_)
+        | Subcommand::Completions(_)
+        | Subcommand::Man(_) => {}
     }
     subcommand
 }

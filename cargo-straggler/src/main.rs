@@ -37,6 +37,8 @@ fn main() -> ExitCode {
         }
         Subcommand::Report(options) => command::report::run(&options),
         Subcommand::Instrument(options) => command::instrument::run(&options),
+        Subcommand::Completions(options) => command::completions::run(&options),
+        Subcommand::Man(options) => command::man::run(&options),
     };
     match exit {
         Ok(exit) => exit.into(),

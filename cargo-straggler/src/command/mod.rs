@@ -1,6 +1,8 @@
 //! The subcommands. Only they print.
 
+pub(crate) mod completions;
 pub(crate) mod instrument;
+pub(crate) mod man;
 pub(crate) mod report;
 pub(crate) mod test;
 

@@ -11,6 +11,7 @@ mod configuration;
 mod explore;
 mod fixture;
 mod lock_file;
+mod manual;
 mod nextest;
 mod own_straggler;
 mod report;
