@@ -151,6 +151,7 @@ pub mod future {
 /// | `STRAGGLER_ON_HANG=abort`, `=wait` | after printing the report of a body that blocks its thread, aborts the process (default under nextest) or leaves it running (default elsewhere) |
 /// | `STRAGGLER_SEED=..` | replays the run of that seed in explored tests |
 /// | `STRAGGLER_RUNS=5000` | the number of runs of explored tests |
+/// | `STRAGGLER_SHARD=3/8` | explored tests draw this part of their schedules, so that machines can share them |
 /// | `STRAGGLER_REPORT=findings.jsonl` | appends findings to that file [as JSON](leak::json); if writing fails, prints a note and fails no test |
 /// | `STRAGGLER_REPORT_CLEAN=true` | appends a line for each test without findings too |
 /// | `GITHUB_ACTIONS=true` | also prints findings as annotations at the spawn, or at the test if a dependency spawned the task |
