@@ -87,6 +87,9 @@ impl Explored {
             }
         }
         explored
+            .failed
+            .sort_by(|one, other| one.test.cmp(&other.test));
+        explored
     }
 }
 

@@ -31,7 +31,8 @@ async fn reads_no_torn_total() -> Result<(), String> {
         *of_transfer.0.write().await -= 40;
         *of_transfer.1.write().await += 40;
     });
-    let total = *accounts.0.read().await + *accounts.1.read().await;
+    let ada = *accounts.0.read().await;
+    let total = ada + *accounts.1.read().await;
     transfer.await.unwrap();
     if total == 200 { Ok(()) } else { Err(format!("the total is {total}")) }
 }
