@@ -1,7 +1,7 @@
 //! Scheduling points: places before an operation of tokio, where a schedule may yield.
 //!
 //! Only an instrumented tokio has them; `cargo straggler` builds one. Each of its operations first asks
-//! [`before_operation`]. The budget alone cannot yield there: a free lock is taken before the budget is
+//! `before_operation`. The budget alone cannot yield there: a free lock is taken before the budget is
 //! asked, and `Notify` does not ask it.
 
 use std::cell::Cell;

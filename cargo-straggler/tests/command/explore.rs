@@ -5,6 +5,7 @@ use crate::fixture::Fixture;
 /// A lost update, a torn read, and tests that cannot be explored.
 const RACES: &str = r#"
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, RwLock};
@@ -48,6 +49,12 @@ async fn uses_blocking_work() {
     tokio::task::spawn_blocking(|| ()).await.unwrap();
 }
 
+#[tokio::test]
+async fn passes_only_once() {
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    assert_eq!(RUNS.fetch_add(1, Relaxed), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn uses_threads() {}
 
@@ -74,7 +81,7 @@ fn failing_schedules_are_listed() {
     assert_eq!(ended.status, Some(101), "{ended:?}");
     let (_, summary) = ended
         .stdout
-        .rsplit_once("straggler: 6 tests checked")
+        .rsplit_once("straggler: 7 tests checked")
         .unwrap();
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
