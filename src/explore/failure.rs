@@ -11,7 +11,7 @@ use crate::leak::render::summary::{self, FailedRun, Found, Summary};
 use crate::leak::report::Report;
 use crate::leak::report::role::Role;
 use crate::panic::Panic;
-use crate::schedule::seed::Seed;
+use crate::schedule::seed::{Kind, Seed};
 use crate::schedule::step::Schedule;
 use crate::trace::place::Place;
 
@@ -193,6 +193,11 @@ impl Failure {
     #[must_use]
     pub fn seed(&self) -> &Seed {
         &self.0.seed
+    }
+
+    /// Whether the failed run used the plain order.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.0.run > 0 && self.0.seed.kind == Kind::Plain
     }
 
     /// Returns the number of the failed run, from 1 as in the text. Run 1 uses the plain order.

@@ -108,7 +108,7 @@ fn shard_explores_its_part() {
         "--runs=20",
         "--shard=2/2",
         "--test=races",
-        "passes",
+        "passes_in",
     ];
     let ended = fixture.straggler(&arguments);
     assert_eq!(ended.status, Some(0), "{ended:?}");
