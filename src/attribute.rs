@@ -58,12 +58,9 @@ pub fn leak_test<T: Termination>(case: TestCase, check: LeakCheck, body: BoxedBo
     let (runtime, settings) = check.into_parts();
     let place = Location::caller();
     let output = checked_test(case, place, runtime, settings, body);
-    if is_exploring().is_some() {
-        emit_unexplored(
-            case.test(),
-            place,
-            "its runtime is not a plain current-thread one",
-        );
+    if explored_runs(case.test()).is_some() {
+        let reason = "it is no plain `#[tokio::test]` on one thread";
+        emit_unexplored(case.test(), place, reason);
     }
     output
 }
@@ -81,14 +78,14 @@ pub fn suite_test<'a, T: Termination>(
 ) -> T {
     let (runtime, settings) = check.into_parts();
     let (test, place) = (case.test(), Location::caller());
-    let Some(runs) = is_exploring() else {
+    let Some(runs) = explored_runs(test) else {
         return checked_test(case, place, runtime, settings, body());
     };
     let used = Cell::new(None);
     let watched = Box::pin(outside::watch(body(), &used));
     let output = checked_test(case, place, runtime, settings.clone(), watched);
     if let Some(what) = used.get() {
-        emit_unexplored(test, place, what);
+        emit_unexplored(test, place, &format!("it uses {what}"));
         return output;
     }
     let explore = LeakCheck::with(settings).explore().runs(runs);
@@ -104,20 +101,18 @@ pub fn suite_test<'a, T: Termination>(
         }
         // The plain order, as in the run above, but on a paused clock.
         Err(failure) if failure.is_plain() => {
-            emit_unexplored(
-                test,
-                place,
-                "it passes only once, or only on a running clock",
-            );
+            let reason = "it passes only once, or only on a running clock";
+            emit_unexplored(test, place, reason);
             output
         }
         Err(failure) => failure.fail(test),
     }
 }
 
-/// The number of runs by which `cargo straggler explore` explores a test.
-fn is_exploring() -> Option<usize> {
-    Environment::read().ok()?.explore
+/// Returns in how many runs `cargo straggler explore` explores a test, `None` if it does not.
+fn explored_runs(test: Option<&str>) -> Option<usize> {
+    let environment = Environment::read().ok()?;
+    environment.explore.filter(|_| environment.checks(test))
 }
 
 /// The output of a test, whose error only `Termination` can tell.
@@ -126,7 +121,7 @@ struct Reported<T>(T);
 impl<T: Termination> Outcome for Reported<T> {
     fn error(self) -> Option<String> {
         let is_error = self.0.report() != ExitCode::SUCCESS;
-        is_error.then(|| "printed above".to_owned())
+        is_error.then(|| "see the output of the test".to_owned())
     }
 }
 
@@ -185,7 +180,7 @@ pub fn leak_test_should_panic(case: TestCase, check: LeakCheck, body: BoxedBody<
     if let Checked::Run { report: None, .. } = checked {
         emit_clean(test, place);
     }
-    if is_exploring().is_some() {
+    if explored_runs(test).is_some() {
         emit_unexplored(test, place, "it has `#[should_panic]`");
     }
     match checked {

@@ -19,7 +19,10 @@ impl Binary {
     /// Finds the binary of this process, which has the source file `file`.
     pub(crate) fn current(file: &str) -> Self {
         let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        if let Some(id) = variable("NEXTEST").and_then(|_| variable("NEXTEST_BINARY_ID")) {
+        // `cargo straggler explore` chooses the runner itself.
+        let command = variable("STRAGGLER_RERUN");
+        let id = variable("NEXTEST").and_then(|_| variable("NEXTEST_BINARY_ID"));
+        if let Some(id) = id.filter(|_| command.is_none()) {
             return Self::Nextest(id);
         }
         // cargo sets both for the tests that it runs.
@@ -33,7 +36,7 @@ impl Binary {
             let target = package.target(&env::current_exe().ok()?, &workspace.join(file));
             Some(package.option(workspace) + &target.unwrap_or_default())
         });
-        let command = variable("STRAGGLER_RERUN").unwrap_or_else(|| "cargo test".to_owned());
+        let command = command.unwrap_or_else(|| "cargo test".to_owned());
         Self::Cargo(format!("{command} {}", options.unwrap_or_default()))
     }
 

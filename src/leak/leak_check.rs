@@ -426,8 +426,7 @@ impl LeakCheck {
 }
 
 impl LeakCheck {
-    /// Splits the check into the runtime builder, if it was given one, and the settings.
-    /// A check with these settings, in the default runtime.
+    /// Returns a check with these settings, in the default runtime.
     pub(crate) fn with(settings: Settings) -> Self {
         Self {
             runtime: None,
@@ -435,6 +434,7 @@ impl LeakCheck {
         }
     }
 
+    /// Splits the check into the runtime builder, if it was given one, and the settings.
     pub(crate) fn into_parts(self) -> (Option<Builder>, Settings) {
         (self.runtime, self.settings)
     }
