@@ -250,10 +250,10 @@ impl Session {
     /// Begins the record of an untracked task seen by a runtime hook.
     #[cfg(tokio_unstable)]
     pub(crate) fn begin_hooked(&self, id: task::Id, spawned_at: &'static Location<'static>) {
-        // A relative path is in the workspace and says enough. Walking the stack for a dependency's
-        // spawn takes about 50 microseconds.
+        // A relative path is in the workspace and says enough, unless it is that of a tokio built there.
+        // Walking the stack for a dependency's spawn takes about 50 microseconds.
         let is_elsewhere = std::path::Path::new(spawned_at.file()).is_absolute();
-        let needs_stack = is_elsewhere || self.keeps_stacks();
+        let needs_stack = is_elsewhere || hides_call(spawned_at) || self.keeps_stacks();
         let stack = needs_stack.then(Backtrace::new_unresolved);
         let mut record = self.record();
         let (number, spawner) = (self.next_number(), record.spawner());
