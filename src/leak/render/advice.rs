@@ -569,7 +569,7 @@ fn blocking_leaked(report: &Report) -> Advice {
     steps.extend(join_threads(report));
     steps.extend(rule(report));
     Advice {
-        why: "A running `spawn_blocking` closure cannot be aborted, and runs on during later tests.",
+        why: "A running `spawn_blocking` closure cannot be aborted, and keeps running during later tests.",
         steps,
     }
 }
