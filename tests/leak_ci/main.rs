@@ -93,7 +93,7 @@ fn compare(name: &str, text: &str) {
     settings.set_snapshot_path("snapshots");
     settings.set_omit_expression(true);
     settings.add_filter(
-        r#""(age|idle|took|held|waiting)_ms": \d+"#,
+        r#""(age|idle|took|held|waited|waiting)_ms": \d+"#,
         r#""${1}_ms": "[time]""#,
     );
     settings.add_filter(r#""(least|most)": \d+"#, r#""$1": "[count]""#);

@@ -99,8 +99,8 @@ impl Scope {
         let _stopping = self.census.stop_background();
         let (begun, clock) = (Instant::now(), tokio::time::Instant::now());
         let is_clean = self.drain(grace, paused).await;
-        let clock_stood_still =
-            clock.elapsed().is_zero() && begun.elapsed() > Duration::from_millis(1);
+        let waited = begun.elapsed();
+        let clock_stood_still = clock.elapsed().is_zero() && waited > Duration::from_millis(1);
         // The test fails anyway. The outcome that a probe brings about is held back, so the leak stays.
         if !is_clean && !self.leftovers().are_allowed() {
             self.census.probe_tasks();
@@ -111,6 +111,7 @@ impl Scope {
         let locks = self.held_locks(&leftovers);
         let mut findings = Findings {
             locks,
+            waited: (!is_clean).then_some(waited),
             ..self.no_findings()
         };
         let (room, unseen) = (leftovers.room(), leftovers.unseen);

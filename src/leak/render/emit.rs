@@ -1,13 +1,13 @@
 //! Emits a report: as text, as annotations for GitHub, and as a line of JSON.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::panic::Location;
 use std::path::Path;
 use std::sync::Once;
 
 use crate::leak::render::annotations::{Repository, annotations};
-use crate::leak::render::json::Explored;
+use crate::leak::render::json::Exploration;
 use crate::leak::render::summary::Summary;
 use crate::leak::render::text::AfterPanic;
 use crate::leak::render::{json, notes};
@@ -48,7 +48,7 @@ pub(crate) fn emit_past_runner(report: &Report, role: Role) -> io::Result<()> {
 fn written(text: &impl Display, summary: &Summary<'_>) -> String {
     let outlets = Outlets::read();
     if let Some(file) = &outlets.report {
-        append(file, json::line(summary));
+        append(file, &json::line(summary));
     }
     let mut text = format!("{text}\n");
     if outlets.annotates {
@@ -60,11 +60,10 @@ fn written(text: &impl Display, summary: &Summary<'_>) -> String {
 }
 
 /// Appends a line to a file. A failure prints one note per process and fails no test.
-fn append(file: &Path, line: Result<String, fmt::Error>) {
+fn append(file: &Path, line: &str) {
     static NOTE: Once = Once::new();
     let file = workspace().map_or(file.to_owned(), |root| root.join(file));
-    let line = line.map_err(io::Error::other);
-    if let Err(error) = line.and_then(|line| json::append(&file, &line)) {
+    if let Err(error) = json::append(&file, line) {
         let note = format!(
             "leak_check: note: cannot append findings to {} (STRAGGLER_REPORT): {error}\n",
             file.display()
@@ -76,7 +75,7 @@ fn append(file: &Path, line: Result<String, fmt::Error>) {
 /// Appends a test without findings to the file, if that is asked for and the check is on. A test that
 /// `STRAGGLER_TESTS` skips has no findings either.
 pub(crate) fn emit_clean(test: Option<&'static str>, place: &'static Location<'static>) {
-    append_clean(test, place, Explored::No);
+    append_clean(test, place, Exploration::No);
 }
 
 /// Appends a test that passed in every explored run, if that is asked for.
@@ -85,7 +84,7 @@ pub(crate) fn emit_explored(
     place: &'static Location<'static>,
     runs: usize,
 ) {
-    append_clean(test, place, Explored::Runs(runs));
+    append_clean(test, place, Exploration::Runs(runs));
 }
 
 /// Appends a test that cannot be explored, and why, if that is asked for.
@@ -94,13 +93,13 @@ pub(crate) fn emit_unexplored(
     place: &'static Location<'static>,
     reason: &str,
 ) {
-    append_clean(test, place, Explored::Not(reason));
+    append_clean(test, place, Exploration::Not(reason));
 }
 
 fn append_clean(
     test: Option<&'static str>,
     place: &'static Location<'static>,
-    explored: Explored<'_>,
+    exploration: Exploration<'_>,
 ) {
     let outlets = Outlets::read();
     let file = outlets.report.as_ref().filter(|_| outlets.reports_clean);
@@ -117,7 +116,7 @@ fn append_clean(
         };
         append(
             file,
-            json::clean_line(test, &Place::from(place), verdict, explored),
+            &json::clean_line(test, &Place::from(place), verdict, exploration),
         );
     }
 }

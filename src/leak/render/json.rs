@@ -31,6 +31,7 @@
 //! | `verdict` | why the test fails, or would fail without `STRAGGLER=warn` |
 //! | `level` | `error` if the test fails on the findings, `none` if it has none, else `warning` |
 //! | `expected` | only if the test has `#[should_panic]` and nothing but tasks panicked: `true` |
+//! | `waited_ms` | only if the check waited in vain for leftovers to end: for how many milliseconds of real time |
 //! | `explored` | only if an exploration failed, or passed under `cargo straggler explore`: an object with `runs`, `run` and `seed` |
 //! | `not_explored` | only under `cargo straggler explore`: why the test could not be explored |
 //! | `findings` | a list of objects, empty only if the verdict is `clean` or `skipped` |
@@ -159,17 +160,14 @@
 //! New fields, and new values of `verdict`, `kind`, `state` and `by`, do not raise `version`: ignore fields
 //! and values that you do not know. Removing a field or changing its meaning raises it.
 
-use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::leak::render::groups;
+use crate::leak::render::json_value::{Object, Value};
 use crate::leak::render::summary::{self, Found, Summary};
-use crate::leak::render::to_json::to_json;
 use crate::leak::report::Report;
 use crate::leak::report::acquisition::Acquisition;
 use crate::leak::report::blocking_work::BlockingWork;
@@ -185,52 +183,68 @@ use crate::trace::place::Place;
 use crate::trace::wait::{Wait, WaitPlace};
 
 /// The version of the format.
-const VERSION: u32 = 1;
+const VERSION: usize = 1;
 
 /// How many entries of a list a line has.
 const LISTED: usize = 100;
 
+/// Whether a test without findings was explored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Exploration<'a> {
+    No,
+    /// In this many runs.
+    Runs(usize),
+    /// It could not be, for this reason.
+    Not(&'a str),
+}
+
 /// Writes the summary of a test as one line of JSON, without the line end.
-///
-/// # Errors
-///
-/// Returns an error if the schema uses a type that [`to_json`] does not support.
-pub(crate) fn line(summary: &Summary<'_>) -> Result<String, fmt::Error> {
-    to_json(&Line::new(summary))
+pub(crate) fn line(summary: &Summary<'_>) -> String {
+    let (verdict, of_test) = of_found(&summary.found);
+    let of_test = of_test.map(|what| finding(Some(&summary.place), 1, what));
+    let report = summary.report();
+    let of_panics = report.map(of_panics).unwrap_or_default();
+    let of_leftovers = report.map(of_leftovers).unwrap_or_default();
+    let mut findings = Vec::from_iter(of_test);
+    if report.is_some_and(Report::has_panics_first) {
+        findings.splice(0..0, of_panics);
+    } else {
+        findings.extend(of_panics);
+    }
+    findings.extend(of_leftovers);
+    let verdict = match summary.role {
+        Role::Note(failure) => failure.word(),
+        Role::Fails | Role::Warns | Role::Expected => verdict,
+    };
+    let waited = report.and_then(|report| report.findings().waited);
+    of_any_test(summary.test, &summary.place, verdict)
+        .with("level", summary.role.level().word())
+        .with_some("expected", (summary.role == Role::Expected).then_some(true))
+        .with_some("waited_ms", waited.map(milliseconds))
+        .with_some("explored", summary.explored.as_ref().map(exploration))
+        .and(listed("findings", "findings_omitted", findings))
+        .to_string()
 }
 
 /// Writes the line of a test without findings, which was checked or skipped.
-///
-/// # Errors
-///
-/// Returns an error if the schema uses a type that [`to_json`] does not support.
 pub(crate) fn clean_line(
     test: Option<&str>,
     place: &Place,
     verdict: &'static str,
-    explored: Explored<'_>,
-) -> Result<String, fmt::Error> {
-    let (runs, not_explored) = match explored {
-        Explored::No => (None, None),
-        Explored::Runs(runs) => (Some(runs), None),
-        Explored::Not(reason) => (None, Some(reason)),
+    exploration: Exploration<'_>,
+) -> String {
+    let (runs, not_explored) = match exploration {
+        Exploration::No => (None, None),
+        Exploration::Runs(runs) => (Some(runs), None),
+        Exploration::Not(reason) => (None, Some(reason)),
     };
-    to_json(&Line {
-        version: VERSION,
-        test,
-        place: At::new(Some(place)),
-        verdict,
-        level: "none",
-        expected: false,
-        explored: runs.map(|runs| Exploration {
-            runs,
-            run: None,
-            seed: None,
-        }),
-        not_explored,
-        findings: Vec::new(),
-        findings_omitted: 0,
-    })
+    let no_failed_run = |runs: usize| failed_run(runs, None);
+    of_any_test(test, place, verdict)
+        .with("level", "none")
+        .with_some("explored", runs.map(no_failed_run))
+        .with_some("not_explored", not_explored)
+        .with("findings", Value::List(Vec::new()))
+        .to_string()
 }
 
 /// Appends a line to a file, and creates the file if needed.
@@ -254,318 +268,99 @@ pub(crate) fn append(path: &Path, line: &str) -> io::Result<()> {
     }
 }
 
-/// The object of a test. The module documentation describes the fields.
-#[derive(Serialize)]
-struct Line<'a> {
-    version: u32,
-    test: Option<&'a str>,
-    #[serde(flatten)]
-    place: At<'a>,
-    verdict: &'static str,
-    level: &'static str,
-    #[serde(skip_serializing_if = "is_false")]
-    expected: bool,
-    // Most tests do not explore.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    explored: Option<Exploration<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    not_explored: Option<&'a str>,
-    findings: Vec<Finding<'a>>,
-    #[serde(skip_serializing_if = "is_zero")]
-    findings_omitted: usize,
-}
-
-/// Whether a test without findings was explored.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Explored<'a> {
-    No,
-    /// In this many runs.
-    Runs(usize),
-    /// It could not be, for this reason.
-    Not(&'a str),
+/// The fields that the line of every test begins with.
+fn of_any_test<'a>(test: Option<&'a str>, place: &'a Place, verdict: &'static str) -> Object<'a> {
+    Object::new()
+        .with("version", VERSION)
+        .with("test", test)
+        .and(at(Some(place)))
+        .with("verdict", verdict)
 }
 
 /// An exploration, and the run that failed.
-#[derive(Serialize)]
-struct Exploration<'a> {
-    runs: usize,
-    run: Option<usize>,
-    seed: Option<&'a str>,
+fn exploration(explored: &summary::Explored) -> Object<'_> {
+    failed_run(explored.runs, explored.run.as_ref())
 }
 
-#[derive(Serialize)]
-struct Finding<'a> {
-    #[serde(flatten)]
-    place: At<'a>,
-    count: usize,
-    #[serde(flatten)]
-    what: What<'a>,
+fn failed_run(runs: usize, failed: Option<&summary::FailedRun>) -> Object<'_> {
+    Object::new()
+        .with("runs", runs)
+        .with("run", failed.map(|run| run.number))
+        .with("seed", failed.map(|run| run.seed.as_str()))
 }
 
-/// The kind of a finding, with its own fields.
-#[derive(Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-enum What<'a> {
-    Task {
-        #[serde(flatten)]
-        origin: Origin<'a>,
-        waits_for: WaitsFor<'a>,
-        age_ms: u64,
-        polls: Option<Polls>,
-    },
-    UnseenTasks,
-    Panic {
-        #[serde(flatten)]
-        origin: Origin<'a>,
-        blocking: bool,
-        panicked_at: Option<At<'a>>,
-        message: Option<&'a str>,
-    },
-    Blocking {
-        numbers: Vec<usize>,
-        queued: bool,
-        #[serde(flatten)]
-        chain: Chain<'a>,
-        blocked_at: Option<WaitsAt<'a>>,
-        age_ms: u64,
-    },
-    UnseenBlocking {
-        may_be_tasks: usize,
-        blocked_at: Vec<WaitsAt<'a>>,
-    },
-    Thread {
-        name: Option<&'a str>,
-    },
-    Lock {
-        held_by: Option<Spawner<'a>>,
-        held_ms: Option<u64>,
-        waiters: Vec<Waiter<'a>>,
-        #[serde(skip_serializing_if = "is_zero")]
-        waiters_omitted: usize,
-    },
-    Hang {
-        timeout_ms: u64,
-        body_polls: Option<usize>,
-        idle_ms: Option<u64>,
-        waits_for: WaitsFor<'a>,
-    },
-    Deadlock {
-        waits_for: WaitsFor<'a>,
-    },
-    Late {
-        timeout_ms: u64,
-        took_ms: u64,
-    },
-    Stuck,
-    NotRun {
-        message: &'a str,
-    },
-    CheckFailed {
-        message: &'a str,
-    },
-    BodyPanic {
-        panicked_at: Option<At<'a>>,
-        message: Option<&'a str>,
-    },
-    BodyError {
-        message: &'a str,
-    },
-    NoOverlap,
+/// A finding: `what` begins with its kind.
+fn finding<'a>(place: Option<&'a Place>, count: usize, what: Object<'a>) -> Object<'a> {
+    at(place).with("count", count).and(what)
 }
 
-/// The fields that leaked and panicked tasks share.
-#[derive(Serialize)]
-struct Origin<'a> {
-    numbers: Vec<usize>,
-    name: Option<&'a str>,
-    background: bool,
-    called_at: Option<Called<'a>>,
-    #[serde(flatten)]
-    chain: Chain<'a>,
+/// Lists the panics of a report.
+fn of_panics(report: &Report) -> Vec<Object<'_>> {
+    let groups = groups::of_panics(report.panics()).into_iter();
+    let findings =
+        groups.map(|alike| finding(alike[0].spawned_at(), alike.len(), of_panic(&alike)));
+    findings.collect()
 }
 
-/// The chain of spawners.
-#[derive(Serialize)]
-struct Chain<'a> {
-    spawned_by: Vec<Spawner<'a>>,
-    #[serde(skip_serializing_if = "is_zero")]
-    spawned_by_omitted: usize,
-}
-
-/// A place, with every field `null` if there is none.
-#[derive(Serialize)]
-struct At<'a> {
-    file: Option<&'a str>,
-    line: Option<u32>,
-    column: Option<u32>,
-}
-
-#[derive(Serialize)]
-struct Called<'a> {
-    function: &'a str,
-    #[serde(flatten)]
-    place: At<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "by", rename_all = "snake_case")]
-enum Spawner<'a> {
-    Test,
-    Task {
-        number: usize,
-        name: Option<&'a str>,
-        #[serde(flatten)]
-        place: At<'a>,
-    },
-    UnknownTask,
-    NoTask,
-}
-
-#[derive(Serialize)]
-struct Waiter<'a> {
-    #[serde(flatten)]
-    place: At<'a>,
-    waits_by: Option<Spawner<'a>>,
-    waiting_ms: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct Polls {
-    least: usize,
-    most: usize,
-}
-
-#[derive(Serialize)]
-struct WaitsFor<'a> {
-    state: &'static str,
-    places: Vec<WaitsAt<'a>>,
-    #[serde(skip_serializing_if = "is_zero")]
-    places_omitted: usize,
-    blocks_for_ms: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct WaitsAt<'a> {
-    on: Option<&'a str>,
-    calls: Vec<Called<'a>>,
-    #[serde(skip_serializing_if = "is_zero")]
-    calls_omitted: usize,
-    children: Vec<&'a str>,
-    #[serde(skip_serializing_if = "is_zero")]
-    children_omitted: usize,
-}
-
-impl<'a> Line<'a> {
-    fn new(summary: &'a Summary<'a>) -> Self {
-        let (verdict, of_test) = of_found(&summary.found);
-        let of_test = of_test.map(|what| Finding {
-            place: At::new(Some(&summary.place)),
-            count: 1,
-            what,
-        });
-        let report = summary.report();
-        let of_panics = report.map(Finding::of_panics).unwrap_or_default();
-        let of_leftovers = report.map(Finding::of_leftovers).unwrap_or_default();
-        let mut findings = Vec::from_iter(of_test);
-        if report.is_some_and(Report::has_panics_first) {
-            findings.splice(0..0, of_panics);
-        } else {
-            findings.extend(of_panics);
-        }
-        findings.extend(of_leftovers);
-        let (findings, findings_omitted) = listed(findings);
-        Self {
-            version: VERSION,
-            test: summary.test,
-            place: At::new(Some(&summary.place)),
-            verdict: match summary.role {
-                Role::Note(failure) => failure.word(),
-                Role::Fails | Role::Warns | Role::Expected => verdict,
-            },
-            expected: summary.role == Role::Expected,
-            level: summary.role.level().word(),
-            explored: summary.explored.as_ref().map(Exploration::from),
-            not_explored: None,
-            findings,
-            findings_omitted,
-        }
+/// Lists the findings of a report other than panics and its verdict on the test itself.
+fn of_leftovers(report: &Report) -> Vec<Object<'_>> {
+    let mut findings = Vec::new();
+    let mut find = |place, count, what| findings.push(finding(place, count, what));
+    for alike in groups::of_tasks(report.tasks()) {
+        find(Some(alike[0].place()), alike.len(), of_task(&alike));
     }
-}
-
-impl<'a> Finding<'a> {
-    /// Lists the panics of a report.
-    fn of_panics(report: &'a Report) -> Vec<Self> {
-        let groups = groups::of_panics(report.panics()).into_iter();
-        let findings = groups.map(|alike| Self {
-            place: At::new(alike[0].spawned_at()),
-            count: alike.len(),
-            what: What::panics(&alike),
-        });
-        findings.collect()
+    if report.unseen() > 0 {
+        find(None, report.unseen(), kind("unseen_tasks"));
     }
-
-    /// Lists the findings of a report other than panics and its verdict on the test itself.
-    fn of_leftovers(report: &'a Report) -> Vec<Self> {
-        let mut findings = Vec::new();
-        let mut find = |place: Option<&'a Place>, count, what| {
-            let place = At::new(place);
-            findings.push(Finding { place, count, what });
-        };
-        for alike in groups::of_tasks(report.tasks()) {
-            find(Some(alike[0].place()), alike.len(), What::tasks(&alike));
-        }
-        if report.unseen() > 0 {
-            find(None, report.unseen(), What::UnseenTasks);
-        }
-        for alike in groups::of_blocking(report.blocking()) {
-            let place = Some(alike[0].place());
-            find(place, alike.len(), What::blocking(&alike));
-        }
-        if report.unseen_blocking() > 0 {
-            let findings = report.findings();
-            let blocked = findings.unseen_blocked.iter();
-            let what = What::UnseenBlocking {
-                may_be_tasks: findings.may_be_tasks,
-                blocked_at: listed(blocked.filter_map(WaitsAt::of_blocked)).0,
-            };
-            find(None, report.unseen_blocking(), what);
-        }
-        for alike in groups::of_locks(report.locks()) {
-            let place = alike[0].holder().map(Acquisition::place);
-            find(place, alike.len(), What::locks(&alike));
-        }
-        for alike in groups::of_threads(report.threads()) {
-            let name = alike[0].name();
-            find(None, alike.len(), What::Thread { name });
-        }
-        // As the verdict itself, it is listed already.
-        let is_verdict = matches!(report.verdict(), Verdict::CheckFailed(_));
-        let unknown = report.findings().threads_unknown.as_ref();
-        if let Some(message) = unknown.filter(|_| !is_verdict) {
-            find(Some(report.place()), 1, What::CheckFailed { message });
-        }
-        findings
+    for alike in groups::of_blocking(report.blocking()) {
+        find(Some(alike[0].place()), alike.len(), of_blocking(&alike));
     }
+    if report.unseen_blocking() > 0 {
+        let findings = report.findings();
+        let blocked = findings.unseen_blocked.iter().filter_map(blocked_at);
+        let what = kind("unseen_blocking")
+            .with("may_be_tasks", findings.may_be_tasks)
+            .with("blocked_at", blocked.take(LISTED).collect::<Vec<_>>());
+        find(None, report.unseen_blocking(), what);
+    }
+    for alike in groups::of_locks(report.locks()) {
+        let place = alike[0].holder().map(Acquisition::place);
+        find(place, alike.len(), of_lock(alike[0]));
+    }
+    for alike in groups::of_threads(report.threads()) {
+        find(
+            None,
+            alike.len(),
+            kind("thread").with("name", alike[0].name()),
+        );
+    }
+    // As the verdict itself, it is listed already.
+    let is_verdict = matches!(report.verdict(), Verdict::CheckFailed(_));
+    let unknown = report.findings().threads_unknown.as_ref();
+    if let Some(message) = unknown.filter(|_| !is_verdict) {
+        find(Some(report.place()), 1, message_of("check_failed", message));
+    }
+    findings
 }
 
 /// Returns the value of `verdict`, and the finding about the test itself if there is one.
-fn of_found<'a>(found: &Found<'a>) -> (&'static str, Option<What<'a>>) {
+fn of_found<'a>(found: &Found<'a>) -> (&'static str, Option<Object<'a>>) {
     match *found {
         Found::Report(report) => (word(report.verdict()), of_test(report)),
-        Found::BodyPanic { message, at, .. } => {
-            let panicked_at = at.map(|place| At::new(Some(place)));
-            let panic = What::BodyPanic {
-                panicked_at,
-                message,
-            };
+        Found::BodyPanic {
+            message, at: place, ..
+        } => {
+            let panic = kind("body_panic")
+                .with("panicked_at", place.map(|place| at(Some(place))))
+                .with("message", message);
             (Failure::Panicked.word(), Some(panic))
         }
         Found::BodyError { message, .. } => {
-            let error = What::BodyError { message };
+            let error = message_of("body_error", message);
             (Failure::ReturnedError.word(), Some(error))
         }
-        Found::NoOverlap => ("no_overlap", Some(What::NoOverlap)),
-        Found::NotRun(message) => ("not_run", Some(What::NotRun { message })),
+        Found::NoOverlap => ("no_overlap", Some(kind("no_overlap"))),
+        Found::NotRun(message) => ("not_run", Some(message_of("not_run", message))),
     }
 }
 
@@ -587,7 +382,7 @@ fn word(verdict: &Verdict) -> &'static str {
 }
 
 /// Returns the finding about the test itself, if the verdict is one.
-fn of_test(report: &Report) -> Option<What<'_>> {
+fn of_test(report: &Report) -> Option<Object<'_>> {
     let standstill = report.findings().standstill;
     Some(match report.on_test() {
         Verdict::Panicked
@@ -595,235 +390,201 @@ fn of_test(report: &Report) -> Option<What<'_>> {
         | Verdict::BlockingLeaked
         | Verdict::LocksHeld
         | Verdict::ThreadsLeaked => return None,
-        Verdict::Hung { timeout, wait } => What::Hang {
-            timeout_ms: milliseconds(*timeout),
-            body_polls: standstill.map(|standstill| standstill.polls),
-            idle_ms: standstill.map(|standstill| milliseconds(standstill.time())),
-            waits_for: wait.into(),
-        },
-        Verdict::Deadlocked { wait } => What::Deadlock {
-            waits_for: wait.into(),
-        },
-        Verdict::Late { timeout, took } => What::Late {
-            timeout_ms: milliseconds(*timeout),
-            took_ms: milliseconds(*took),
-        },
-        Verdict::Stuck => What::Stuck,
-        Verdict::NotRun(message) => What::NotRun { message },
-        Verdict::CheckFailed(message) => What::CheckFailed { message },
+        Verdict::Hung { timeout, wait } => {
+            let idle = standstill.map(|standstill| milliseconds(standstill.time()));
+            kind("hang")
+                .with("timeout_ms", milliseconds(*timeout))
+                .with("body_polls", standstill.map(|standstill| standstill.polls))
+                .with("idle_ms", idle)
+                .with("waits_for", waits_for(wait))
+        }
+        Verdict::Deadlocked { wait } => kind("deadlock").with("waits_for", waits_for(wait)),
+        Verdict::Late { timeout, took } => kind("late")
+            .with("timeout_ms", milliseconds(*timeout))
+            .with("took_ms", milliseconds(*took)),
+        Verdict::Stuck => kind("stuck"),
+        Verdict::NotRun(message) => message_of("not_run", message),
+        Verdict::CheckFailed(message) => message_of("check_failed", message),
     })
 }
 
-impl<'a> What<'a> {
-    /// Describes a group of equal tasks.
-    fn tasks(alike: &[&'a LeakedTask]) -> Self {
-        let first = alike[0];
-        let polls = alike.iter().filter_map(|task| task.polls());
-        let (least, most) = (polls.clone().min(), polls.max());
-        Self::Task {
-            origin: Origin {
-                numbers: listed(alike.iter().map(|task| task.number())).0,
-                name: first.name(),
-                background: first.is_background(),
-                called_at: first.caller().map(Called::from),
-                chain: Chain::of(first.spawned_by()),
-            },
-            waits_for: first.wait().into(),
-            age_ms: milliseconds(first.age()),
-            polls: least.zip(most).map(|(least, most)| Polls { least, most }),
-        }
-    }
+/// The beginning of what a finding is.
+fn kind(kind: &'static str) -> Object<'static> {
+    Object::new().with("kind", kind)
+}
 
-    /// Describes a group of equal panics.
-    fn panics(alike: &[&'a TaskPanic]) -> Self {
-        let first = alike[0];
-        Self::Panic {
-            origin: Origin {
-                numbers: listed(alike.iter().filter_map(|panic| panic.number())).0,
-                name: first.name(),
-                background: first.is_background(),
-                called_at: first.caller().map(Called::from),
-                chain: Chain::of(first.spawned_by()),
-            },
-            blocking: first.is_blocking(),
-            panicked_at: first.place().map(|place| At::new(Some(place))),
-            message: first.message(),
-        }
-    }
+fn message_of<'a>(name: &'static str, message: &'a str) -> Object<'a> {
+    kind(name).with("message", message)
+}
 
-    /// Describes a group of equal closures.
-    fn blocking(alike: &[&'a BlockingWork]) -> Self {
-        let first = alike[0];
-        Self::Blocking {
-            numbers: listed(alike.iter().map(|work| work.number())).0,
-            queued: first.is_queued(),
-            chain: Chain::of(first.spawned_by()),
-            blocked_at: first.blocked().and_then(WaitsAt::of_blocked),
-            age_ms: milliseconds(first.age()),
-        }
-    }
+/// Describes a group of equal tasks.
+fn of_task<'a>(alike: &[&'a LeakedTask]) -> Object<'a> {
+    let first = alike[0];
+    let polls = alike.iter().filter_map(|task| task.polls());
+    let (least, most) = (polls.clone().min(), polls.max());
+    let polls = least.zip(most);
+    let polls = polls.map(|(least, most)| Object::new().with("least", least).with("most", most));
+    kind("task")
+        .with("numbers", numbers(alike.iter().map(|task| task.number())))
+        .with("name", first.name())
+        .with("background", first.is_background())
+        .with("called_at", first.caller().map(called))
+        .and(chain(first.spawned_by()))
+        .with("waits_for", waits_for(first.wait()))
+        .with("age_ms", milliseconds(first.age()))
+        .with("polls", polls)
+}
 
-    /// Describes a group of equal locks.
-    fn locks(alike: &[&'a LockState]) -> Self {
-        let (first, holder) = (alike[0], alike[0].holder());
-        let (waiters, waiters_omitted) = listed(first.waiters().iter().map(Waiter::from));
-        Self::Lock {
-            held_by: holder.and_then(Acquisition::by).map(Spawner::from),
-            held_ms: holder.and_then(Acquisition::time).map(milliseconds),
-            waiters,
-            waiters_omitted,
-        }
+/// Describes a group of equal panics.
+fn of_panic<'a>(alike: &[&'a TaskPanic]) -> Object<'a> {
+    let first = alike[0];
+    let known = alike.iter().filter_map(|panic| panic.number());
+    kind("panic")
+        .with("numbers", numbers(known))
+        .with("name", first.name())
+        .with("background", first.is_background())
+        .with("called_at", first.caller().map(called))
+        .and(chain(first.spawned_by()))
+        .with("blocking", first.is_blocking())
+        .with("panicked_at", first.place().map(|place| at(Some(place))))
+        .with("message", first.message())
+}
+
+/// Describes a group of equal closures.
+fn of_blocking<'a>(alike: &[&'a BlockingWork]) -> Object<'a> {
+    let first = alike[0];
+    kind("blocking")
+        .with("numbers", numbers(alike.iter().map(|work| work.number())))
+        .with("queued", first.is_queued())
+        .and(chain(first.spawned_by()))
+        .with("blocked_at", first.blocked().and_then(blocked_at))
+        .with("age_ms", milliseconds(first.age()))
+}
+
+fn of_lock(lock: &LockState) -> Object<'_> {
+    let holder = lock.holder();
+    let held = holder.and_then(Acquisition::time);
+    kind("lock")
+        .with("held_by", holder.and_then(Acquisition::by).map(spawner))
+        .with("held_ms", held.map(milliseconds))
+        .and(listed(
+            "waiters",
+            "waiters_omitted",
+            lock.waiters().iter().map(waiter),
+        ))
+}
+
+/// A place, with every field `null` if there is none.
+fn at(place: Option<&Place>) -> Object<'_> {
+    Object::new()
+        .with("file", place.map(Place::file))
+        .with("line", place.map(Place::line))
+        .with("column", place.and_then(Place::column))
+}
+
+fn called(call: &Call) -> Object<'_> {
+    Object::new()
+        .with("function", call.function())
+        .and(at(call.place()))
+}
+
+/// The chain of spawners.
+fn chain(spawners: &[SpawnedBy]) -> Object<'_> {
+    listed(
+        "spawned_by",
+        "spawned_by_omitted",
+        spawners.iter().map(spawner),
+    )
+}
+
+fn spawner(spawner: &SpawnedBy) -> Object<'_> {
+    let by = |word: &'static str| Object::new().with("by", word);
+    match spawner {
+        SpawnedBy::Test => by("test"),
+        SpawnedBy::UnknownTask => by("unknown_task"),
+        SpawnedBy::NoTask => by("no_task"),
+        SpawnedBy::Task {
+            number,
+            name,
+            place,
+        } => by("task")
+            .with("number", *number)
+            .with("name", name.as_deref())
+            .and(at(Some(place))),
     }
 }
 
-impl<'a> From<&'a summary::Explored> for Exploration<'a> {
-    fn from(explored: &'a summary::Explored) -> Self {
-        let run = explored.run.as_ref();
-        Self {
-            runs: explored.runs,
-            run: run.map(|run| run.number),
-            seed: run.map(|run| run.seed.as_str()),
-        }
+fn waiter(waiter: &Acquisition) -> Object<'_> {
+    at(Some(waiter.place()))
+        .with("waits_by", waiter.by().map(spawner))
+        .with("waiting_ms", waiter.time().map(milliseconds))
+}
+
+fn waits_for(wait: &Wait) -> Object<'_> {
+    let (places, blocked) = match wait {
+        Wait::At(places) | Wait::Busy(places) => (places.as_slice(), None),
+        Wait::Blocks(blocked) => (&[][..], Some(blocked)),
+        _ => (&[][..], None),
+    };
+    let places = places.iter().map(waits_at);
+    let places = places.chain(blocked.and_then(blocked_at));
+    let blocks_for = blocked.map(|blocked| milliseconds(blocked.time()));
+    Object::new()
+        .with("state", state(wait))
+        .and(listed("places", "places_omitted", places))
+        .with("blocks_for_ms", blocks_for)
+}
+
+/// Returns the value of `state`.
+fn state(wait: &Wait) -> &'static str {
+    match wait {
+        Wait::At(_) => "waiting",
+        Wait::Busy(_) => "busy",
+        Wait::Unwakeable => "unwakeable",
+        Wait::LostWakeUp => "lost_wake_up",
+        Wait::PanicsUnwoken { .. } => "panics_unwoken",
+        Wait::Blocks(_) => "blocks",
+        Wait::Unstarted => "never_polled",
+        Wait::Unanswered => "unanswered",
+        Wait::Unknown => "unknown",
     }
 }
 
-impl<'a> At<'a> {
-    fn new(place: Option<&'a Place>) -> Self {
-        Self {
-            file: place.map(Place::file),
-            line: place.map(Place::line),
-            column: place.and_then(Place::column),
-        }
-    }
+/// Returns where a thread is blocked, if that is known.
+fn blocked_at(blocked: &Blocked) -> Option<Object<'_>> {
+    let (on, calls) = (blocked.inside(), blocked.calls());
+    (on.is_some() || !calls.is_empty()).then(|| wait_place(on, calls, &[]))
 }
 
-impl<'a> From<&'a Call> for Called<'a> {
-    fn from(call: &'a Call) -> Self {
-        Self {
-            function: call.function(),
-            place: At::new(call.place()),
-        }
-    }
+fn waits_at(place: &WaitPlace) -> Object<'_> {
+    wait_place(place.on(), place.calls(), place.children())
 }
 
-impl<'a> From<&'a SpawnedBy> for Spawner<'a> {
-    fn from(spawner: &'a SpawnedBy) -> Self {
-        match spawner {
-            SpawnedBy::Test => Self::Test,
-            SpawnedBy::UnknownTask => Self::UnknownTask,
-            SpawnedBy::NoTask => Self::NoTask,
-            SpawnedBy::Task {
-                number,
-                name,
-                place,
-            } => Self::Task {
-                number: *number,
-                name: name.as_deref(),
-                place: At::new(Some(place)),
-            },
-        }
-    }
+fn wait_place<'a>(on: Option<&'a str>, calls: &'a [Call], children: &'a [String]) -> Object<'a> {
+    let children = children.iter().map(String::as_str);
+    Object::new()
+        .with("on", on)
+        .and(listed("calls", "calls_omitted", calls.iter().map(called)))
+        .and(listed("children", "children_omitted", children))
 }
 
-impl<'a> From<&'a Acquisition> for Waiter<'a> {
-    fn from(waiter: &'a Acquisition) -> Self {
-        Self {
-            place: At::new(Some(waiter.place())),
-            waits_by: waiter.by().map(Spawner::from),
-            waiting_ms: waiter.time().map(milliseconds),
-        }
-    }
-}
-
-impl<'a> From<&'a Wait> for WaitsFor<'a> {
-    fn from(wait: &'a Wait) -> Self {
-        let (state, places) = match wait {
-            Wait::At(places) => ("waiting", places.as_slice()),
-            Wait::Busy(places) => ("busy", places.as_slice()),
-            Wait::Unwakeable => ("unwakeable", &[][..]),
-            Wait::LostWakeUp => ("lost_wake_up", &[][..]),
-            Wait::PanicsUnwoken { .. } => ("panics_unwoken", &[][..]),
-            Wait::Blocks(_) => ("blocks", &[][..]),
-            Wait::Unstarted => ("never_polled", &[][..]),
-            Wait::Unanswered => ("unanswered", &[][..]),
-            Wait::Unknown => ("unknown", &[][..]),
-        };
-        let blocked = match wait {
-            Wait::Blocks(blocked) => Some(blocked),
-            _ => None,
-        };
-        let is_at = blocked.and_then(WaitsAt::of_blocked);
-        let (places, places_omitted) = listed(places.iter().map(WaitsAt::from).chain(is_at));
-        Self {
-            state,
-            places,
-            places_omitted,
-            blocks_for_ms: blocked.map(|blocked| milliseconds(blocked.time())),
-        }
-    }
-}
-
-impl<'a> WaitsAt<'a> {
-    /// Returns where a thread is blocked, if that is known.
-    fn of_blocked(blocked: &'a Blocked) -> Option<Self> {
-        let (calls, calls_omitted) = listed(blocked.calls().iter().map(Called::from));
-        let place = Self {
-            on: blocked.inside(),
-            calls,
-            calls_omitted,
-            children: Vec::new(),
-            children_omitted: 0,
-        };
-        (place.on.is_some() || !place.calls.is_empty()).then_some(place)
-    }
-}
-
-impl<'a> From<&'a WaitPlace> for WaitsAt<'a> {
-    fn from(place: &'a WaitPlace) -> Self {
-        let (calls, calls_omitted) = listed(place.calls().iter().map(Called::from));
-        let children = place.children().iter().map(String::as_str);
-        let (children, children_omitted) = listed(children);
-        Self {
-            on: place.on(),
-            calls,
-            calls_omitted,
-            children,
-            children_omitted,
-        }
-    }
-}
-
-impl<'a> Chain<'a> {
-    fn of(spawners: &'a [SpawnedBy]) -> Self {
-        let (spawned_by, spawned_by_omitted) = listed(spawners.iter().map(Spawner::from));
-        Self {
-            spawned_by,
-            spawned_by_omitted,
-        }
-    }
-}
-
-/// Returns the first entries of a list, and the number of the others.
-fn listed<T>(all: impl IntoIterator<Item = T>) -> (Vec<T>, usize) {
+/// The first entries of a list as the field `name`, and if there are more, their number as `omitted`.
+fn listed<'a, T: Into<Value<'a>>>(
+    name: &'static str,
+    omitted: &'static str,
+    all: impl IntoIterator<Item = T>,
+) -> Object<'a> {
     let mut all = all.into_iter();
-    let first = all.by_ref().take(LISTED).collect();
-    (first, all.count())
+    let first: Vec<_> = all.by_ref().take(LISTED).collect();
+    let rest = all.count();
+    Object::new()
+        .with(name, first)
+        .with_some(omitted, (rest > 0).then_some(rest))
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_false(value: &bool) -> bool {
-    !value
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_zero(number: &usize) -> bool {
-    *number == 0
+/// The first of many numbers: `count` counts them all.
+fn numbers(all: impl Iterator<Item = usize>) -> Vec<usize> {
+    all.take(LISTED).collect()
 }
 
 fn milliseconds(time: Duration) -> u64 {
@@ -837,7 +598,7 @@ mod tests {
     use std::process::{Command, Stdio};
     use std::{env, fs, process};
 
-    use super::{Blocked, Duration, Place, Report, Role, Summary, Wait, WaitsFor, append, line};
+    use super::{Blocked, Duration, Place, Report, Role, Summary, Wait, append, line, state};
     use crate::leak::report::findings::{Ending, Findings};
     use crate::trace::symbols::Symbols;
 
@@ -848,7 +609,7 @@ mod tests {
             ..Findings::none(Some("pays"), Location::caller())
         };
         let report = Report::rank(findings).unwrap();
-        let line = line(&Summary::of(&report, Role::Fails)).unwrap();
+        let line = line(&Summary::of(&report, Role::Fails));
         let kind = r#""kind":"check_failed""#;
         assert_eq!(line.matches(kind).count(), 1, "{line}");
     }
@@ -868,7 +629,7 @@ mod tests {
             r#"{{"version":1,"test":"pays",{at},"verdict":"check_failed","level":"error","findings":[{{{at},"count":1,"kind":"check_failed","message":"panicked: \"no\""}}]}}"#
         );
         let summary = Summary::of(&report, Role::Fails);
-        assert_eq!(line(&summary).unwrap(), expected);
+        assert_eq!(line(&summary), expected);
     }
 
     /// `tests/leak_ci` checks the words that a test with the attribute can write.
@@ -888,7 +649,7 @@ mod tests {
             Wait::Unanswered,
             Wait::Unknown,
         ] {
-            let row = format!("//! | `{}` | ", WaitsFor::from(&wait).state);
+            let row = format!("//! | `{}` | ", state(&wait));
             assert!(include_str!("json.rs").contains(&row), "{row}");
         }
     }

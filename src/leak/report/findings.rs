@@ -49,6 +49,8 @@ pub(crate) struct Findings {
     /// Why the search for leaked threads failed, if it did.
     pub(crate) threads_unknown: Option<String>,
     pub(crate) locks: Vec<LockState>,
+    /// How long the check waited in vain for leftovers to end, in real time.
+    pub(crate) waited: Option<Duration>,
     /// Whether the clock was paused and so did not advance during the grace period.
     pub(crate) clock_stood_still: bool,
     /// Whether the test hung on a paused clock, and everything in its runtime waits for something else there.
@@ -85,6 +87,7 @@ impl Findings {
             threads: Vec::new(),
             threads_unknown: None,
             locks: Vec::new(),
+            waited: None,
             clock_stood_still: false,
             may_be_deadlock: false,
             unused_rules: Vec::new(),

@@ -97,6 +97,7 @@ impl Verdict {
             threads,
             threads_unknown,
             locks,
+            waited: _,
             clock_stood_still: _,
             may_be_deadlock: _,
             unused_rules: _,
