@@ -16,6 +16,7 @@ mod injection;
 mod interrupt;
 mod lock_file;
 mod nextest_output;
+mod progress;
 mod resolution;
 mod runner;
 mod suite_output;

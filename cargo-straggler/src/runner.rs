@@ -1,11 +1,13 @@
 //! The program that runs the tests: `cargo test` or nextest.
 
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::process::Command;
 
 use crate::cargo::{Cargo, CargoError};
 use crate::cli::TestOptions;
 use crate::nextest_output;
+use crate::progress::Progress;
 use crate::suite_output::Ran;
 use crate::workspace::Workspace;
 
@@ -80,17 +82,24 @@ impl Runner {
         }
     }
 
-    /// Reads which tests ran from their output, and copies what people read.
+    /// Reads which tests ran from their output, and copies what people read. Nextest has a progress line of
+    /// its own; `cargo test` gets one, for which the report is counted.
     ///
     /// # Errors
     ///
     /// Returns an error if the output cannot be read or written.
-    pub(crate) fn read(self, output: impl Read, copy: impl Write) -> io::Result<Ran> {
+    pub(crate) fn read(
+        self,
+        output: impl Read,
+        copy: impl Write,
+        report: &Path,
+    ) -> io::Result<Ran> {
         match self {
             Self::Nextest {
                 reports_events: true,
             } => nextest_output::read(output, copy),
-            _ => Ran::read(output, copy),
+            Self::Nextest { .. } => Ran::read(output, copy),
+            Self::Cargo => Ran::read(output, Progress::over(copy, report)),
         }
     }
 }

@@ -144,7 +144,7 @@ fn build_and_run(
     let read = |suite: &SharedChild| {
         let output = suite.take_stdout();
         output
-            .map(|output| how.runner.read(output, io::stdout().lock()))
+            .map(|output| how.runner.read(output, io::stdout().lock(), report.path()))
             .transpose()
     };
     let (status, ran) = cargo.run(&mut command, read)?;
