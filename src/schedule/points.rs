@@ -15,6 +15,8 @@ use tokio::task::coop::RestoreOnPending;
 
 #[cfg(straggler_instrumented)]
 use crate::schedule::{budget, combinator};
+#[cfg(straggler_instrumented)]
+use crate::trace::waker;
 
 /// Whether this build has scheduling points.
 pub(crate) const ARE_PRESENT: bool = cfg!(straggler_instrumented);
@@ -88,6 +90,12 @@ pub(crate) fn install() {
     #[cfg(straggler_instrumented)]
     tokio::__straggler::set_hooks(tokio::__straggler::Hooks {
         before_operation,
+        sleeps_until: |deadline| {
+            if waker::is_on() {
+                let now = tokio::time::Instant::now();
+                waker::note_timer(deadline.saturating_duration_since(now));
+            }
+        },
         outside: crate::schedule::outside::note,
     });
 }

@@ -19,6 +19,7 @@ use std::cell::RefCell;
 use std::mem::{self, ManuallyDrop};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
+use std::time::Duration;
 
 use backtrace::Backtrace;
 
@@ -26,6 +27,8 @@ use backtrace::Backtrace;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trace {
     pub(crate) captures: Vec<Capture>,
+    /// After which time the first timer fires that was polled, if this build can tell.
+    pub(crate) fires_in: Option<Duration>,
 }
 
 /// One clone of the waker: a place where the future waits.
@@ -77,6 +80,18 @@ pub(crate) fn poll<R>(waker: &Waker, poll: impl FnOnce(&mut Context<'_>) -> R) -
 #[inline]
 pub(crate) fn is_on() -> bool {
     TRACING.load(Ordering::Relaxed) != 0 && with_current(|_| ()).is_some()
+}
+
+/// Notes that the traced poll has polled a timer that fires in this time.
+#[cfg_attr(
+    not(straggler_instrumented),
+    allow(dead_code, reason = "tokio does not tell")
+)]
+pub(crate) fn note_timer(fires_in: Duration) {
+    with_current(|current| {
+        let first = &mut current.trace.fires_in;
+        *first = Some(first.map_or(fires_in, |first| first.min(fires_in)));
+    });
 }
 
 /// Runs code that clones the waker without waiting for anything.

@@ -91,3 +91,37 @@ fn holding_clock_uses_no_task_numbers() {
     assert!(numbers.try_recv().is_ok());
     assert_eq!(report.unwrap_err().tasks()[0].number(), 2);
 }
+
+/// Only an instrumented tokio tells when timers fire: `.ci/instrumented test -p straggler --test leak`.
+#[test]
+fn time_until_timer_is_known_in_instrumented_builds() {
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    let mut paused = Builder::new_current_thread();
+    paused.enable_all().start_paused(true);
+    let report = LeakCheck::new().runtime(paused).run(async {
+        straggler::spawn(tokio::time::sleep(2 * MINUTE));
+        straggler::spawn(tokio::time::timeout(MINUTE, tokio::time::sleep(2 * MINUTE)));
+        straggler::spawn(pending::<()>());
+        // A timer that has fired is none that the task waits for.
+        straggler::spawn(async {
+            _ = tokio::join!(tokio::time::sleep(Duration::ZERO), pending::<()>());
+        });
+        yield_now().await;
+    });
+    let report = report.unwrap_err();
+    let tasks = report.tasks().iter();
+    let fires_in: Vec<_> = tasks.map(straggler::leak::LeakedTask::fires_in).collect();
+    let expected = if cfg!(straggler_instrumented) {
+        [Some(2 * MINUTE), Some(MINUTE), None, None]
+    } else {
+        [None; 4]
+    };
+    assert_eq!(fires_in, expected, "{report}");
+    let text = "its timer fires in 1m";
+    assert_eq!(
+        report.to_string().contains(text),
+        cfg!(straggler_instrumented),
+        "{report}"
+    );
+}

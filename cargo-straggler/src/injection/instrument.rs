@@ -2,7 +2,8 @@
 //!
 //! Every operation of tokio first calls the private function `trace_leaf`, which does nothing unless
 //! tokio is built for task dumps. Here it calls a hook, by which the explorer makes an operation yield.
-//! Another hook tells what no schedule decides.
+//! Others tell when
+//! timers fire, and what no schedule decides.
 
 use crate::injection::folder::Folder;
 
@@ -21,6 +22,8 @@ use std::task::{Context, Poll};
 pub struct Hooks {
     /// Called before an operation. `Pending` makes it yield.
     pub before_operation: fn(&mut Context<'_>) -> Poll<()>,
+    /// Called when a timer is polled: when it fires.
+    pub sleeps_until: fn(crate::time::Instant),
     /// Called for what runs outside of tasks: what it is.
     pub outside: fn(&'static str),
 }
@@ -39,6 +42,13 @@ pub(crate) fn before_operation(context: &mut Context<'_>) -> Poll<()> {
 }
 
 #[inline]
+pub(crate) fn sleeps_until(deadline: crate::time::Instant) {
+    if let Some(hooks) = HOOKS.get() {
+        (hooks.sleeps_until)(deadline);
+    }
+}
+
+#[inline]
 pub(crate) fn outside(what: &'static str) {
     if let Some(hooks) = HOOKS.get() {
         (hooks.outside)(what);
@@ -47,7 +57,7 @@ pub(crate) fn outside(what: &'static str) {
 ";
 
 /// Each edit keeps the numbers of the lines, for places in reports.
-const EDITS: [Edit; 4] = [
+const EDITS: [Edit; 5] = [
     Edit {
         file: "src/lib.rs",
         known: "fn trace_leaf(_: &mut std::task::Context<'_>) -> std::task::Poll<()> {\n            std::task::Poll::Ready(())",
@@ -60,6 +70,12 @@ const EDITS: [Edit; 4] = [
         known: "self.poll_notified(Some(cx",
         instead: "std::task::ready!(crate::trace::trace_leaf(cx)); self.poll_notified(Some(cx",
         times: 2,
+    },
+    Edit {
+        file: "src/time/sleep.rs",
+        known: "ready!(crate::trace::trace_leaf(cx));",
+        instead: "ready!(crate::trace::trace_leaf(cx)); crate::__straggler::sleeps_until(self.deadline());",
+        times: 1,
     },
     Edit {
         file: "src/runtime/io/registration.rs",

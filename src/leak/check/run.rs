@@ -29,7 +29,7 @@ use crate::leak::report::findings::{Ending, Findings};
 use crate::leak::settings::environment::{Environment, Timeout};
 use crate::leak::settings::{GRACE, Settings};
 use crate::panic::Panic;
-use crate::schedule::steering;
+use crate::schedule::{points, steering};
 use crate::trace::place::find_workspace;
 
 /// How long the runtime keeps an idle blocking thread. An idle thread looks like a busy one, so
@@ -90,6 +90,7 @@ fn run_if_possible<T>(
     builder.thread_keep_alive(IDLE_THREADS);
     let observed = is_checked.then(|| {
         panic_hook::install_hook();
+        points::install();
         let of_runtime = denied.as_ref().map(Threads::of_runtime);
         (
             Hooks::install(&mut builder, steering::is_on()),

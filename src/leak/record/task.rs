@@ -472,6 +472,14 @@ impl Task {
         }
     }
 
+    /// Returns after which time the timer fires that the probed task waits for, if this build can tell.
+    pub(crate) fn fires_in(&self) -> Option<Duration> {
+        match &*lock(&self.progress.answer) {
+            Some(Answer::Waits(trace)) => trace.fires_in,
+            _ => None,
+        }
+    }
+
     /// Returns whether a poll is in progress.
     pub(crate) fn is_in_poll(&self) -> bool {
         self.progress.poll_began.load(Relaxed) != 0

@@ -85,7 +85,7 @@
 //!
 //! | `kind` | meaning | more fields |
 //! |---|---|---|
-//! | `task` | a leaked task, or a live one if the test hangs | `numbers`, `name`, `background`, `called_at`, `spawned_by`, `waits_for`, `age_ms`, `polls` |
+//! | `task` | a leaked task, or a live one if the test hangs | `numbers`, `name`, `background`, `called_at`, `spawned_by`, `waits_for`, `age_ms`, `polls`, `fires_in_ms` |
 //! | `unseen_tasks` | untracked tasks: only their number is known | |
 //! | `panic` | a task that panicked | `numbers`, `name`, `background`, `called_at`, `spawned_by`, `blocking`, `panicked_at`, `message` |
 //! | `blocking` | a `spawn_blocking` closure that has not returned | `numbers`, `queued`, `spawned_by`, `blocked_at`, `age_ms` |
@@ -115,6 +115,7 @@
 //! | `blocked_at` | where the closure is: a [place](#a-wait), or `null`; a list of them for `unseen_blocking` |
 //! | `age_ms` | milliseconds since the oldest spawn |
 //! | `polls` | an object with `least` and `most`, without the polls that trace; or `null` |
+//! | `fires_in_ms` | milliseconds until the first timer fires that the task waits for; only in builds of `cargo straggler`, and only for tasks that wait for a timer |
 //! | `panicked_at` | the place of the panic: `file`, `line`, `column`; or `null` |
 //! | `message` | the panic, error or reason; `null` if the payload is not a string |
 //! | `timeout_ms`, `took_ms` | the timeout, and the time the body took, in milliseconds |
@@ -423,6 +424,7 @@ fn of_task<'a>(alike: &[&'a LeakedTask]) -> Object<'a> {
     let polls = alike.iter().filter_map(|task| task.polls());
     let (least, most) = (polls.clone().min(), polls.max());
     let polls = least.zip(most);
+    let fires_in = alike.iter().filter_map(|task| task.fires_in()).min();
     let polls = polls.map(|(least, most)| Object::new().with("least", least).with("most", most));
     kind("task")
         .with("numbers", numbers(alike.iter().map(|task| task.number())))
@@ -433,6 +435,7 @@ fn of_task<'a>(alike: &[&'a LeakedTask]) -> Object<'a> {
         .with("waits_for", waits_for(first.wait()))
         .with("age_ms", milliseconds(first.age()))
         .with("polls", polls)
+        .with_some("fires_in_ms", fires_in.map(milliseconds))
 }
 
 /// Describes a group of equal panics.

@@ -144,9 +144,13 @@ pub(crate) fn write_group(f: &mut fmt::Formatter<'_>, group: &[&LeakedTask]) -> 
     }
     let polls = group.iter().filter_map(|task| task.polls());
     match (polls.clone().min(), polls.max()) {
-        (Some(least), Some(most)) if least == most => write!(f, ", {}", polled(most)),
-        (Some(least), Some(most)) => write!(f, ", polled {least} to {most} times"),
-        _ => Ok(()),
+        (Some(least), Some(most)) if least == most => write!(f, ", {}", polled(most))?,
+        (Some(least), Some(most)) => write!(f, ", polled {least} to {most} times")?,
+        _ => {}
+    }
+    match group.iter().filter_map(|task| task.fires_in()).min() {
+        Some(time) => write!(f, ", its timer fires in {}", Age(time)),
+        None => Ok(()),
     }
 }
 

@@ -33,6 +33,7 @@ use crate::trace::wait::Wait;
 /// assert_eq!(task.spawned_by(), [SpawnedBy::Test]);
 /// assert!(task.place().file().ends_with(".rs") && task.caller().is_none());
 /// assert!(!task.is_background() && task.age() <= started.elapsed());
+/// assert_eq!(task.fires_in(), None);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeakedTask {
@@ -44,12 +45,14 @@ pub struct LeakedTask {
     age: Duration,
     polls: Option<usize>,
     wait: Wait,
+    fires_in: Option<Duration>,
     spawners: Vec<SpawnedBy>,
 }
 
 impl LeakedTask {
     /// Describes a tracked task as of `now`.
     pub(crate) fn new(task: &Task, now: Instant, symbols: &mut Symbols) -> Self {
+        let wait = task.wait(symbols);
         Self {
             number: task.number,
             name: task.name.as_deref().map(str::to_owned),
@@ -58,7 +61,8 @@ impl LeakedTask {
             is_background: task.kind == Kind::Background,
             age: now.saturating_duration_since(task.spawned),
             polls: task.polls(),
-            wait: task.wait(symbols),
+            fires_in: task.fires_in().filter(|_| wait.timer().is_some()),
+            wait,
             spawners: spawners(task),
         }
     }
@@ -116,6 +120,16 @@ impl LeakedTask {
     #[must_use]
     pub fn wait(&self) -> &Wait {
         &self.wait
+    }
+
+    /// Returns the time after the grace at which the timer fires that the task waits for, on the clock of
+    /// its runtime.
+    ///
+    /// Only builds of `cargo straggler` can tell. Returns `None` in all others, and if the task waits for no
+    /// timer.
+    #[must_use]
+    pub fn fires_in(&self) -> Option<Duration> {
+        self.fires_in
     }
 
     /// Returns the chain of spawners, the direct one first.
