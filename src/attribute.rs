@@ -95,8 +95,16 @@ pub fn suite_test<'a, T: Termination>(
     };
     match explore.explore(test, place, body) {
         Ok(explored) => {
-            emit_explored(test, place, explored.runs());
+            match &explored.refusal {
+                Some(reason) => emit_unexplored(test, place, reason),
+                None => emit_explored(test, place, explored.runs()),
+            }
             explored.print_note();
+            output
+        }
+        Err(failure) if failure.is_unscheduled() => {
+            let reason = "it spawns tasks that no schedule decides";
+            emit_unexplored(test, place, reason);
             output
         }
         // The plain order, as in the run above, but on a paused clock.

@@ -94,6 +94,7 @@ pub mod future {
 /// | `threads = "deny"` | fails if a `std::thread` outlives the test; Linux only, see [`LeakCheck::deny_threads`] | threads may remain |
 /// | `explore = 500` | runs the body up to 500 times in different schedules until one fails, on a paused clock with cloned arguments, see [`Explore`] | one run |
 /// | `require_overlap` | with `explore`: also fails if no two children or tasks ever overlap, see [`Explore::require_overlap`] | not required |
+/// | `unscheduled = "allow"` | with `explore`: lets tasks run that no schedule decides, see [`Explore::allow_unscheduled`] | such tasks fail the test |
 /// | `crate = ".."` | the path of this crate, if you renamed it | `::straggler` |
 ///
 /// The body may return whatever a `#[test]` may. With `explore` it returns `()`, or a `Result`

@@ -31,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) explore: Option<Spanned<usize>>,
     /// Whether the test fails if no two tasks of a run overlap.
     pub(crate) require_overlap: Option<Spanned<()>>,
+    /// Whether tasks that no schedule decides are allowed.
+    pub(crate) allow_unscheduled: Option<Spanned<()>>,
 }
 
 /// The value of an option, and the span of its name.
@@ -125,9 +127,14 @@ impl Options {
             };
             errors.push(Error::new(span, message));
         }
-        if let (Some(require_overlap), false) = (&self.require_overlap, explored) {
-            let message = "`require_overlap` requires `explore`: add `explore = 500`";
-            errors.push(Error::new(require_overlap.span, message));
+        for (name, option) in [
+            ("require_overlap", &self.require_overlap),
+            ("unscheduled", &self.allow_unscheduled),
+        ] {
+            if let (Some(option), false) = (option, explored) {
+                let message = format!("`{name}` requires `explore`: add `explore = 500`");
+                errors.push(Error::new(option.span, message));
+            }
         }
     }
 

@@ -51,7 +51,9 @@ pub(crate) fn explore(options: &Options) -> Option<TokenStream> {
     let runs = options.explore.as_ref()?.value;
     let overlap = options.require_overlap.as_ref();
     let overlap = overlap.map(|option| quote_spanned!(option.span=> .require_overlap()));
-    Some(quote!(.explore().runs(#runs)#overlap))
+    let unscheduled = options.allow_unscheduled.as_ref();
+    let unscheduled = unscheduled.map(|option| quote_spanned!(option.span=> .allow_unscheduled()));
+    Some(quote!(.explore().runs(#runs)#overlap #unscheduled))
 }
 
 /// Generates a duration.

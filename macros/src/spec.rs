@@ -214,6 +214,18 @@ pub(crate) const SPECS: &[Spec] = &[
             Ok(())
         },
     },
+    Spec {
+        name: "unscheduled",
+        expects: r#""allow" (an explored test with tasks that no schedule decides fails by default)"#,
+        examples: &[r#"explore = 500, unscheduled = "allow""#],
+        read: |options, value| {
+            if value.string()?.value() != "allow" {
+                return Err(value.invalid());
+            }
+            options.allow_unscheduled = Some(value.spanned(()));
+            Ok(())
+        },
+    },
 ];
 
 /// Returns the error for a value that tokio has renamed.

@@ -52,13 +52,13 @@ where
     F: FnMut() -> R,
     R: Future<Output: Outcome>,
 {
-    /// Returns a note if the body fails in the plain order because the clock jumps: it waits for the operating
+    /// Returns why the test cannot be explored if the body fails in the plain order because the clock jumps: it waits for the operating
     /// system, and passes on a running clock.
     pub(crate) fn plain_order_jumps(&mut self, cause: &Cause) -> Option<String> {
         let report = match cause {
             Cause::Panicked { report, .. } | Cause::ReturnedError { report, .. } => report.as_ref(),
             Cause::Found(report) => Some(report),
-            Cause::NoOverlap | Cause::NotRun(_) => None,
+            Cause::NoOverlap | Cause::Unscheduled(_) | Cause::NotRun(_) => None,
         };
         let has_ended = report.is_none_or(|report| report.ending().is_none());
         if !has_ended || self.subject.pause == Pause::ByBody {
@@ -82,7 +82,7 @@ where
         let passes = !control.has_failed();
         passes.then(|| {
             format!(
-                "not explored: the plain order fails on a paused clock, and passes on a running one. In detail, {jump}"
+                "the plain order fails on a paused clock, and passes on a running one. In detail, {jump}"
             )
         })
     }

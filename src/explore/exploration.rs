@@ -69,6 +69,8 @@ pub(crate) struct Exploration<F> {
     /// Whether the check has its own runtime builder.
     pub(crate) has_runtime: bool,
     pub(crate) runs: usize,
+    /// Whether tasks may be alive that no schedule decides.
+    pub(crate) allows_unscheduled: bool,
     pub(crate) subject: Subject<F>,
 }
 
@@ -107,6 +109,7 @@ where
     ) -> Result<Explored, Failure> {
         let mut fingerprints = HashSet::new();
         let mut has_overlap = false;
+        let mut unscheduled = 0;
         let mut length = FIRST_LENGTH;
         let mut warnings = 0;
         for run in 1..=self.runs {
@@ -126,6 +129,7 @@ where
             if let Some(steered) = &attempt.run {
                 length = steered.decisions.len();
                 has_overlap |= steered.has_overlap;
+                unscheduled = unscheduled.max(steered.unscheduled);
             }
             match attempt.cause {
                 None => {}
@@ -138,26 +142,31 @@ where
                 }
                 Some(cause) => {
                     let jumps = (run == 1).then(|| self.plain_order_jumps(&cause));
-                    if let Some(note) = jumps.flatten() {
+                    if let Some(reason) = jumps.flatten() {
                         return Ok(Explored {
                             runs: 1,
                             distinct_schedules: 1,
-                            note: Some(note),
+                            note: Some(format!("not explored: {reason}")),
+                            refusal: Some(reason),
                         });
                     }
                     return Err(self.minimize(run, seed, cause, attempt.run));
                 }
             }
         }
+        let plain = || Seed::new(Kind::Plain);
+        if unscheduled > 0 && !self.allows_unscheduled {
+            return Err(self.failure(0, plain(), None, Cause::Unscheduled(unscheduled)));
+        }
         let misses_overlap = requires_overlap && !has_overlap;
         if misses_overlap && self.runs > 1 {
-            let plain = Seed::new(Kind::Plain);
-            return Err(self.failure(0, plain, None, Cause::NoOverlap));
+            return Err(self.failure(0, plain(), None, Cause::NoOverlap));
         }
         Ok(Explored {
             runs: self.runs,
             distinct_schedules: fingerprints.len(),
             note: misses_overlap.then(|| OVERLAP_NOT_CHECKED.to_owned()),
+            refusal: None,
         })
     }
 
@@ -185,6 +194,7 @@ where
                 .into_iter()
                 .chain(overlap_note)
                 .reduce(|one, other| format!("{one}\n{other}")),
+            refusal: None,
         };
         let cause = match attempt.cause {
             None => {

@@ -24,6 +24,8 @@ pub struct Explored {
     pub(crate) runs: usize,
     pub(crate) distinct_schedules: usize,
     pub(crate) note: Option<String>,
+    /// Why the test was not explored, if it was not. The note says it too.
+    pub(crate) refusal: Option<String>,
 }
 
 impl Explored {

@@ -88,6 +88,8 @@ pub(crate) enum Cause {
     Found(Report),
     /// No children and no tasks ever overlapped.
     NoOverlap,
+    /// Tasks were alive that no schedule decides, at most this many at a time.
+    Unscheduled(usize),
     /// No run was possible, for this reason.
     NotRun(String),
 }
@@ -158,6 +160,7 @@ impl Failure {
             },
             Cause::Found(report) => Found::Report(report),
             Cause::NoOverlap => Found::NoOverlap,
+            Cause::Unscheduled(tasks) => Found::Unscheduled(*tasks),
             Cause::NotRun(reason) => Found::NotRun(reason),
         };
         let run = || FailedRun {
@@ -166,7 +169,7 @@ impl Failure {
         };
         let run = match failed.cause {
             Cause::NotRun(_) => None,
-            Cause::NoOverlap => Some(None),
+            Cause::NoOverlap | Cause::Unscheduled(_) => Some(None),
             _ => Some(Some(run())),
         };
         Summary {
@@ -200,9 +203,15 @@ impl Failure {
         self.0.run > 0 && self.0.seed.kind == Kind::Plain
     }
 
+    /// Whether all runs passed, with tasks that no schedule decides.
+    pub(crate) fn is_unscheduled(&self) -> bool {
+        matches!(self.0.cause, Cause::Unscheduled(_))
+    }
+
     /// Returns the number of the failed run, from 1 as in the text. Run 1 uses the plain order.
     ///
-    /// It is 0 if no single run failed: nothing overlapped in any of them, or the test was not run.
+    /// It is 0 if no single run failed: nothing overlapped in any of them, tasks were not scheduled, or the
+    /// test was not run.
     #[must_use]
     pub fn run(&self) -> usize {
         self.0.run
@@ -235,7 +244,7 @@ impl Failure {
         match &self.0.cause {
             Cause::Panicked { report, .. } | Cause::ReturnedError { report, .. } => report.as_ref(),
             Cause::Found(report) => Some(report),
-            Cause::NoOverlap | Cause::NotRun(_) => None,
+            Cause::NoOverlap | Cause::Unscheduled(_) | Cause::NotRun(_) => None,
         }
     }
 }

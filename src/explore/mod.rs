@@ -122,6 +122,7 @@ pub struct Explore {
     seed: u64,
     replay: Option<Seed>,
     requires_overlap: bool,
+    allows_unscheduled: bool,
 }
 
 impl Explore {
@@ -149,6 +150,7 @@ impl Explore {
             seed: 0,
             replay: None,
             requires_overlap: false,
+            allows_unscheduled: false,
         }
     }
 
@@ -246,6 +248,31 @@ impl Explore {
         self
     }
 
+    /// Allows tasks that no schedule decides.
+    ///
+    /// By default an exploration in which every run passes fails nevertheless if it saw such a task: tokio
+    /// ran the task in its own order, so that a race with it was not explored. Straggler schedules tasks that
+    /// are spawned through it; with `--cfg tokio_unstable`, and in builds of `cargo straggler`, also all
+    /// others. In the attribute, write `#[straggler::test(explore = 500, unscheduled = "allow")]`.
+    ///
+    /// A replay, and an exploration with a single run, do not look for such tasks. Tasks of a `LocalSet`
+    /// that are spawned past straggler are not seen.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use straggler::Explore;
+    ///
+    /// let test = async || tokio::spawn(async {}).await.unwrap();
+    /// assert!(Explore::new().runs(5).allow_unscheduled().find(test).is_ok());
+    /// # #[cfg(not(tokio_unstable))]
+    /// assert!(Explore::new().runs(5).find(test).is_err());
+    /// ```
+    pub fn allow_unscheduled(mut self) -> Self {
+        self.allows_unscheduled = true;
+        self
+    }
+
     /// Runs `body` repeatedly until a run fails or the number of runs is reached.
     ///
     /// With `STRAGGLER=off` there is a single run, in the plain order and without checks. With
@@ -289,7 +316,8 @@ impl Explore {
     /// # Panics
     ///
     /// Panics with the text of the [`Failure`], and prints it, if a run fails, if no run is possible, or if
-    /// a required [overlap](Self::require_overlap) is missing.
+    /// a required [overlap](Self::require_overlap) is missing, or tasks are
+    /// [not scheduled](Self::allow_unscheduled).
     ///
     /// # Examples
     ///
@@ -332,6 +360,7 @@ impl Explore {
         let mut exploration = Exploration {
             has_runtime: runtime.is_some(),
             runs: self.runs.max(1),
+            allows_unscheduled: self.allows_unscheduled,
             subject: Subject {
                 settings,
                 pause: Pause::AtStart,

@@ -22,6 +22,7 @@ impl fmt::Display for Failure {
         match &failed.cause {
             Cause::NotRun(reason) => return write!(f, "explore: {test} was not run: {reason}"),
             Cause::NoOverlap => return write_no_overlap(f, &test, failed.runs),
+            Cause::Unscheduled(tasks) => return write_unscheduled(f, &test, *tasks, failed.runs),
             Cause::Panicked { .. } | Cause::ReturnedError { .. } | Cause::Found(_) => {}
         }
         write!(f, "explore: {test} failed")?;
@@ -65,6 +66,27 @@ fn write_no_overlap(f: &mut fmt::Formatter<'_>, test: &str, runs: usize) -> fmt:
     )
 }
 
+fn write_unscheduled(
+    f: &mut fmt::Formatter<'_>,
+    test: &str,
+    tasks: usize,
+    runs: usize,
+) -> fmt::Result {
+    let were = if tasks == 1 { "was" } else { "were" };
+    write!(
+        f,
+        "explore: {test} passed in {runs} runs, but no schedule decided when its untracked tasks ran: \
+         {tasks} of them {were} alive at a time\n\n\
+         Tokio ran them in its own order, so a race with them was not explored. What to do:\n  \
+         spawn them with `straggler::spawn` or straggler's `JoinSet`; the line `extern crate straggler_tokio \
+         as tokio;` does so for a whole crate\n  \
+         if a dependency spawns them, build with RUSTFLAGS=\"--cfg tokio_unstable\", or run \
+         `cargo straggler explore`\n  \
+         if their order does not matter: `#[straggler::test(explore = {runs}, unscheduled = \"allow\")]`, \
+         or `Explore::allow_unscheduled`"
+    )
+}
+
 fn write_cause(f: &mut fmt::Formatter<'_>, cause: &Cause, report: Option<&Report>) -> fmt::Result {
     let mut before_report = "\n\n  also ";
     match cause {
@@ -80,7 +102,9 @@ fn write_cause(f: &mut fmt::Formatter<'_>, cause: &Cause, report: Option<&Report
             let error = cut(error, TEXT).replace('\n', "\n  ");
             write!(f, "the body returned an error: {error}")?;
         }
-        Cause::Found(_) | Cause::NoOverlap | Cause::NotRun(_) => before_report = "",
+        Cause::Found(_) | Cause::NoOverlap | Cause::Unscheduled(_) | Cause::NotRun(_) => {
+            before_report = "";
+        }
     }
     match report {
         Some(report) => {

@@ -29,6 +29,8 @@ pub(crate) struct Run {
     pub(crate) recorder: Option<Recorder>,
     /// Whether two children of one combinator, or two tasks, were ever in flight at once.
     pub(crate) has_overlap: bool,
+    /// The most tasks at a time that the run does not schedule.
+    pub(crate) unscheduled: usize,
     /// How far the clock of the runtime moved while the body ran.
     pub(crate) clock_moved: Duration,
     /// The started and pending children of each combinator, by its number. Tasks are children of
@@ -54,6 +56,7 @@ impl Run {
             decisions,
             recorder: is_recorded.then(Recorder::default),
             has_overlap: false,
+            unscheduled: 0,
             clock_moved: Duration::ZERO,
             in_flight: FxHashMap::default(),
             put_off: FxHashMap::default(),
@@ -230,6 +233,16 @@ pub(crate) fn note_task(number: usize, is_pending: bool) {
     if STEERING.load(Relaxed) != 0 {
         with_run(|run| run.note_polled(TASKS, number, is_pending));
     }
+}
+
+/// Notes how many tasks are alive that the run does not schedule. `count` is called only in a run.
+#[inline]
+pub(crate) fn note_unscheduled(count: impl FnOnce() -> usize) {
+    if STEERING.load(Relaxed) == 0 || with_unsuspended(|_| ()).is_none() {
+        return;
+    }
+    let count = count();
+    with_unsuspended(|run| run.unscheduled = run.unscheduled.max(count));
 }
 
 /// Notes that a task is gone: it completed, or it was dropped before.

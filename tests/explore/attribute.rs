@@ -15,7 +15,13 @@ async fn should_panic_satisfied_by_any_run() {
     two_registrations().await;
 }
 
-#[straggler::test(explore = 20, allow = 1, grace = "1s", flavor = "local")]
+#[straggler::test(
+    explore = 20,
+    allow = 1,
+    grace = "1s",
+    flavor = "local",
+    unscheduled = "allow"
+)]
 async fn other_options_apply() {
     tokio::task::spawn_local(pending::<()>());
 }

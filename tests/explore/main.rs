@@ -16,6 +16,7 @@ mod schedule;
 #[cfg(straggler_instrumented)]
 mod scheduling_points;
 mod shrink;
+mod unscheduled;
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn, ready};

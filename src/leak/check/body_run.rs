@@ -168,7 +168,9 @@ async fn tracked_body<F: Future + ?Sized>(
         // The timer and a new `block_on` poll this too, and must not heal a lost wake-up.
         if task.is_due() {
             let poll = |context: &mut Context<'_>| body.as_mut().poll(context);
-            if let Poll::Ready(output) = task.poll(context, held, poll) {
+            let polled = task.poll(context, held, poll);
+            test.scope.census.note_unscheduled();
+            if let Poll::Ready(output) = polled {
                 return Poll::Ready(Ran::Ended(output));
             }
         }

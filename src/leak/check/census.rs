@@ -138,6 +138,11 @@ impl Census {
         alive.saturating_sub(recorded + self.unseen_before)
     }
 
+    /// Notes the tasks that an explored run does not schedule.
+    pub(crate) fn note_unscheduled(&self) {
+        self.session.note_unscheduled();
+    }
+
     /// Counts the blocking work that is not recorded, after the runtime has shut down.
     pub(crate) fn unseen_blocking(&self, threads: &ThreadCount) -> usize {
         blocking::unseen_work(threads, &self.runtime, &self.session)

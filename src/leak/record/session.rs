@@ -20,6 +20,7 @@ use crate::leak::record::registry;
 use crate::leak::record::task::{Kind, Spawner, Task, hides_call};
 use crate::leak::record::thread_runtime;
 use crate::mutex::lock;
+use crate::schedule::steering;
 
 /// The record of one watched runtime, shared by its threads and by all its checks.
 ///
@@ -323,6 +324,15 @@ impl Session {
         }
         let counted = record.live.values().filter(|task| task.is_counted());
         counted.count()
+    }
+
+    /// Notes the tasks of the current runtime that an explored run does not schedule.
+    pub(crate) fn note_unscheduled(&self) {
+        steering::note_unscheduled(|| {
+            let runtime = Handle::try_current();
+            let alive = runtime.map_or(0, |runtime| runtime.metrics().num_alive_tasks());
+            alive.saturating_sub(self.counted())
+        });
     }
 
     /// Adds a background task, or stops it at once if a check is ending.

@@ -69,6 +69,7 @@ impl<F: Future> Future for Tracked<F> {
         };
         let poll = |context: &mut Context<'_>| future.poll(context);
         let polled = contain(|| record.task.poll(context, this.held, poll));
+        record.session.note_unscheduled();
         let polled = polled.unwrap_or_else(|panic| record.resume(panic));
         record.has_output = polled.is_ready() && mem::needs_drop::<F::Output>();
         polled

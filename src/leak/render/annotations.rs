@@ -111,6 +111,13 @@ impl<'a> Annotations<'a> {
                 None,
                 format!("no two operations of {test} overlapped in any run, as it requires"),
             ),
+            Found::Unscheduled(tasks) => (
+                None,
+                format!(
+                    "{test} spawns tasks that no schedule decides, {tasks} at a time: spawn them through \
+                     straggler"
+                ),
+            ),
             Found::NotRun(reason) => (None, format!("{test} was not run: {reason}")),
         };
         let says = match self

@@ -65,6 +65,7 @@
 //! | `locks_held` | a lock is still held, and no task or closure outlived the test |
 //! | `threads_leaked` | a thread outlived a test that denies them, and nothing else did |
 //! | `no_overlap` | nothing overlapped in any run, though the test has `require_overlap` |
+//! | `unscheduled` | the test passed in every explored run, but spawns tasks that no schedule decides |
 //! | `stuck` | the body ended, but a leftover blocks the test's thread |
 //! | `not_run` | the test did not run |
 //! | `check_failed` | the test ran, but the check failed |
@@ -101,6 +102,7 @@
 //! | `body_panic` | the body panicked in a run of an exploration | `panicked_at`, `message` |
 //! | `body_error` | the body returned an error in a run of an exploration | `message` |
 //! | `no_overlap` | nothing overlapped in any run | |
+//! | `unscheduled` | tasks that no schedule decides | `tasks` |
 //!
 //! | field | value |
 //! |---|---|
@@ -116,6 +118,7 @@
 //! | `age_ms` | milliseconds since the oldest spawn |
 //! | `polls` | an object with `least` and `most`, without the polls that trace; or `null` |
 //! | `fires_in_ms` | milliseconds until the first timer fires that the task waits for; only in builds of `cargo straggler`, and only for tasks that wait for a timer |
+//! | `tasks` | the largest number of them alive at a time |
 //! | `panicked_at` | the place of the panic: `file`, `line`, `column`; or `null` |
 //! | `message` | the panic, error or reason; `null` if the payload is not a string |
 //! | `timeout_ms`, `took_ms` | the timeout, and the time the body took, in milliseconds |
@@ -361,6 +364,10 @@ fn of_found<'a>(found: &Found<'a>) -> (&'static str, Option<Object<'a>>) {
             (Failure::ReturnedError.word(), Some(error))
         }
         Found::NoOverlap => ("no_overlap", Some(kind("no_overlap"))),
+        Found::Unscheduled(tasks) => {
+            let tasks = kind("unscheduled").with("tasks", tasks);
+            ("unscheduled", Some(tasks))
+        }
         Found::NotRun(message) => ("not_run", Some(message_of("not_run", message))),
     }
 }

@@ -33,6 +33,8 @@ pub(crate) enum Found<'a> {
     },
     /// No two operations overlapped in any run, though the test requires it.
     NoOverlap,
+    /// At most this many tasks at a time were alive that no schedule decides.
+    Unscheduled(usize),
     /// The exploration did not start, for this reason.
     NotRun(&'a str),
 }
@@ -85,7 +87,7 @@ impl<'a> Summary<'a> {
         match self.found {
             Found::Report(report) => Some(report),
             Found::BodyPanic { also, .. } | Found::BodyError { also, .. } => also,
-            Found::NoOverlap | Found::NotRun(_) => None,
+            Found::NoOverlap | Found::Unscheduled(_) | Found::NotRun(_) => None,
         }
     }
 
