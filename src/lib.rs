@@ -41,7 +41,7 @@ mod trace;
 mod wording;
 
 #[cfg(feature = "tokio")]
-pub use self::explore::{Explore, checkpoint};
+pub use self::explore::{Explore, cancellable, checkpoint};
 pub use self::join::aggregate_error::AggregateError;
 pub use self::join::barrier::barrier;
 #[cfg(feature = "tokio")]
@@ -70,6 +70,8 @@ pub mod future {
     pub use crate::join::spawned::Spawned;
     pub use crate::join::start_together::Together;
     #[cfg(feature = "tokio")]
+    pub use crate::schedule::cancellation::Cancellable;
+    #[cfg(feature = "tokio")]
     pub use crate::schedule::checkpoint::Checkpoint;
     pub use crate::sync::rendezvous::{Arrival, Waiting};
 }
@@ -93,6 +95,7 @@ pub mod future {
 /// | `allow("bb8" = 1, "src/auth.rs::tests")` | lets 1 that the crate `bb8` spawns remain, and those of a file, module or function, see [`LeakCheck::allow_at`] | none |
 /// | `threads = "deny"` | fails if a `std::thread` outlives the test; Linux only, see [`LeakCheck::deny_threads`] | threads may remain |
 /// | `explore = 500` | runs the body up to 500 times in different schedules until one fails, on a paused clock with cloned arguments, see [`Explore`] | one run |
+/// | `cancel` | runs the body once for each place at which its [`cancellable`] operation can be dropped, see [`Explore::cancel`] | one run |
 /// | `require_overlap` | with `explore`: also fails if no two children or tasks ever overlap, see [`Explore::require_overlap`] | not required |
 /// | `unscheduled = "allow"` | with `explore`: lets tasks run that no schedule decides, see [`Explore::allow_unscheduled`] | such tasks fail the test |
 /// | `crate = ".."` | the path of this crate, if you renamed it | `::straggler` |

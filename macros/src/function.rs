@@ -73,9 +73,12 @@ impl Function {
             return Err(Error::new_spanned(&signature.inputs, message));
         }
         let pattern = signature.inputs.iter().find(|input| !is_cloneable(input));
-        if let (Some(pattern), true) = (pattern, options.explore.is_some()) {
-            let message = "`explore` clones each argument for each run: bind this one to a name \
-                           and destructure it in the body";
+        if let (Some(pattern), true) = (pattern, options.is_explored()) {
+            let message = format!(
+                "`{}` clones each argument for each run: bind this one to a name and \
+                 destructure it in the body",
+                options.runs_by()
+            );
             return Err(Error::new_spanned(pattern, message));
         }
         Ok(())

@@ -29,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) deny_threads: bool,
     /// How many schedules to explore.
     pub(crate) explore: Option<Spanned<usize>>,
+    /// Whether the operations of the test are cancelled.
+    pub(crate) cancel: bool,
     /// Whether the test fails if no two tasks of a run overlap.
     pub(crate) require_overlap: Option<Spanned<()>>,
     /// Whether tasks that no schedule decides are allowed.
@@ -106,14 +108,15 @@ impl Options {
 
     /// Adds an error for each option that conflicts with another one.
     pub(crate) fn check(&self, errors: &mut Errors) {
-        let explored = self.explore.is_some();
+        let explored = self.is_explored();
+        let runs = self.runs_by();
         let multi_thread = self.flavor() == Flavor::MultiThread;
         for (name, span) in self.runtime_options() {
             let message = match name {
                 // Each explored run is single-threaded: a flavor that says so too does no harm.
                 "flavor" if !(explored && multi_thread) => continue,
                 _ if explored => format!(
-                    "`explore` runs the test on its own single-threaded runtime with a paused \
+                    "`{runs}` runs the test on its own single-threaded runtime with a paused \
                      clock: remove `{name}`"
                 ),
                 "worker_threads" if !multi_thread => {
@@ -131,11 +134,25 @@ impl Options {
             ("require_overlap", &self.require_overlap),
             ("unscheduled", &self.allow_unscheduled),
         ] {
-            if let (Some(option), false) = (option, explored) {
-                let message = format!("`{name}` requires `explore`: add `explore = 500`");
+            if let (Some(option), false) = (option, explored && !self.cancel) {
+                let message = if self.cancel {
+                    format!("`cancel` runs the test in the plain order: remove `{name}`")
+                } else {
+                    format!("`{name}` requires `explore`: add `explore = 500`")
+                };
                 errors.push(Error::new(option.span, message));
             }
         }
+    }
+
+    /// The option that makes the body run more than once.
+    pub(crate) fn runs_by(&self) -> &'static str {
+        if self.cancel { "cancel" } else { "explore" }
+    }
+
+    /// Whether the body runs more than once.
+    pub(crate) fn is_explored(&self) -> bool {
+        self.explore.is_some() || self.cancel
     }
 
     /// Returns the name and the span of each option that is set and configures the runtime.

@@ -46,14 +46,19 @@ pub(crate) fn check(krate: &Path, options: &Options) -> TokenStream {
     quote!(#krate::LeakCheck::new()#settings)
 }
 
-/// Generates the calls that turn the `LeakCheck` into an `Explore`, if the test has `explore`.
+/// Generates the calls that turn the `LeakCheck` into an `Explore`, if the test has `explore` or `cancel`.
 pub(crate) fn explore(options: &Options) -> Option<TokenStream> {
-    let runs = options.explore.as_ref()?.value;
+    if !options.is_explored() {
+        return None;
+    }
+    let runs = options.explore.as_ref().map(|explore| explore.value);
+    let runs = runs.map(|runs| quote!(.runs(#runs)));
+    let cancel = options.cancel.then(|| quote!(.cancel()));
     let overlap = options.require_overlap.as_ref();
     let overlap = overlap.map(|option| quote_spanned!(option.span=> .require_overlap()));
     let unscheduled = options.allow_unscheduled.as_ref();
     let unscheduled = unscheduled.map(|option| quote_spanned!(option.span=> .allow_unscheduled()));
-    Some(quote!(.explore().runs(#runs)#overlap #unscheduled))
+    Some(quote!(.explore()#runs #cancel #overlap #unscheduled))
 }
 
 /// Generates a duration.

@@ -203,6 +203,18 @@ pub(crate) const SPECS: &[Spec] = &[
         },
     },
     Spec {
+        name: "cancel",
+        expects: "no value",
+        examples: &["cancel", "explore = 5000, cancel"],
+        read: |options, value| {
+            let Meta::Path(_) = value.argument else {
+                return Err(value.invalid());
+            };
+            options.cancel = true;
+            Ok(())
+        },
+    },
+    Spec {
         name: "require_overlap",
         expects: "no value",
         examples: &["explore = 500, require_overlap"],

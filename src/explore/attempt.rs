@@ -14,8 +14,9 @@ use crate::leak::check::body::Body;
 use crate::leak::check::run::Checked;
 use crate::leak::record::panic_hook::{Quiet, capture_panics, install_hook};
 use crate::leak::settings::Settings;
+use crate::schedule::cancellation::{self, Cancellations};
 use crate::schedule::decisions::Decisions;
-use crate::schedule::seed::Seed;
+use crate::schedule::seed::{Kind, Seed};
 use crate::schedule::steering::{self, Run};
 
 /// The fingerprint of a run in the plain order, which decides nothing.
@@ -37,6 +38,8 @@ pub(crate) enum Pause {
 pub(crate) struct Subject<F> {
     pub(crate) settings: Settings,
     pub(crate) pause: Pause,
+    /// Whether the runs cancel operations.
+    pub(crate) cancels: bool,
     /// The path of the test, if it has the attribute.
     pub(crate) test: Option<&'static str>,
     pub(crate) place: &'static Location<'static>,
@@ -49,6 +52,8 @@ pub(crate) struct Attempt {
     pub(crate) cause: Option<Cause>,
     /// `None` for the plain order.
     pub(crate) run: Option<Run>,
+    /// `None` if the runs do not cancel.
+    pub(crate) cancellations: Option<Cancellations>,
 }
 
 /// Why a run is made.
@@ -182,7 +187,21 @@ where
         };
         // Otherwise it is missing under `STRAGGLER=off`.
         install_hook();
-        let ((checked, run), captured) = capture_panics(quiet, || match run {
+        let cancellations = self.cancels.then(|| {
+            let places: &[usize] = match &seed.kind {
+                Kind::Cancelled(places) => places,
+                _ => &[],
+            };
+            Cancellations::at(places, is_recorded)
+        });
+        let check = || match cancellations {
+            None => (check(), None),
+            Some(cancellations) => {
+                let (checked, cancellations) = cancellation::cancel(cancellations, check);
+                (checked, Some(cancellations))
+            }
+        };
+        let (((checked, cancellations), run), captured) = capture_panics(quiet, || match run {
             None => (check(), None),
             Some(run) => {
                 let (checked, run) = steering::steer(run, check);
@@ -213,7 +232,12 @@ where
                 (None, report) => report.map(Cause::Found),
             },
         };
-        (Attempt { cause, run }, captured.has_message)
+        let attempt = Attempt {
+            cause,
+            run,
+            cancellations,
+        };
+        (attempt, captured.has_message)
     }
 }
 

@@ -223,6 +223,7 @@ where
         let found = Attempt {
             cause: None,
             run: Some(steered),
+            cancellations: None,
         };
         let seed = seed.with_checksum(found.fingerprint());
         let is_deadlock = matches!(&cause, Cause::Found(report)
@@ -341,7 +342,13 @@ where
         Failure::new(self.failed(run, seed, cause, steered))
     }
 
-    fn failed(&self, run: usize, seed: Seed, cause: Cause, steered: Option<Run>) -> Failed {
+    pub(crate) fn failed(
+        &self,
+        run: usize,
+        seed: Seed,
+        cause: Cause,
+        steered: Option<Run>,
+    ) -> Failed {
         let is_paused = self.subject.pause == Pause::AtStart;
         let jumps = steered.as_ref().filter(|_| is_paused);
         let clock_jump = jumps.and_then(ClockJump::find);
@@ -365,6 +372,7 @@ where
                 shown: forced,
             }),
             clock_jump,
+            cancelled: None,
             note: None,
         }
     }

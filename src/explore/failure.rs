@@ -61,7 +61,17 @@ pub(crate) struct Failed {
     pub(crate) reorderings: Option<Reorderings>,
     /// Why timers of the run may have fired early.
     pub(crate) clock_jump: Option<ClockJump>,
+    /// `None` if the run cancelled nothing.
+    pub(crate) cancelled: Option<CancelledAt>,
     pub(crate) note: Option<String>,
+}
+
+/// The cancellations of a run.
+pub(crate) struct CancelledAt {
+    /// How many operations were cancelled.
+    pub(crate) times: usize,
+    /// Whether the run stands in an operation that began after that.
+    pub(crate) is_repeated: bool,
 }
 
 /// How many decisions of a run were not the plain ones.

@@ -4,6 +4,7 @@
 //! [`Schedule`] and the [`Seed`] that replays it. [`checkpoint()`] adds a yield point.
 
 pub(crate) mod attempt;
+pub(crate) mod cancel;
 pub(crate) mod clock_jump;
 pub(crate) mod divergence;
 pub(crate) mod exploration;
@@ -27,6 +28,7 @@ use crate::trace::place::find_workspace;
 pub use self::explored::Explored;
 pub use self::failure::Failure;
 pub use self::outcome::Outcome;
+pub use crate::schedule::cancellation::cancellable;
 pub use crate::schedule::checkpoint::checkpoint;
 pub use crate::schedule::seed::{ParseSeedError, Seed};
 pub use crate::schedule::step::{Schedule, Step};
@@ -123,6 +125,7 @@ pub struct Explore {
     replay: Option<Seed>,
     requires_overlap: bool,
     allows_unscheduled: bool,
+    cancels: bool,
 }
 
 impl Explore {
@@ -151,6 +154,7 @@ impl Explore {
             replay: None,
             requires_overlap: false,
             allows_unscheduled: false,
+            cancels: false,
         }
     }
 
@@ -273,6 +277,47 @@ impl Explore {
         self
     }
 
+    /// Cancels the operation inside [`cancellable`](crate::cancellable) instead of exploring schedules.
+    ///
+    /// `try_join_all`, `select!`, `timeout` and a client that hangs up drop a future half-way. The body runs
+    /// once to its end, in the plain order, and then once for each place at which its operation can be
+    /// suspended: there the operation is dropped, and the body goes on with `None`. What has to hold then is
+    /// for the body to check. A run also fails if it hangs, as on a permit that was lost, and if it leaves a
+    /// task, blocking work or a lock behind.
+    ///
+    /// If all pass, the remaining [runs](Self::runs) cancel twice: also the operation that a body begins
+    /// after the first one was cancelled, as to try again. In the attribute, write
+    /// `#[straggler::test(cancel)]`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    ///
+    /// use straggler::{Explore, cancellable};
+    /// use tokio::sync::Mutex;
+    ///
+    /// let explored = Explore::new().cancel().find(|| async {
+    ///     let (ada, bob) = (Mutex::new(100), Mutex::new(0));
+    ///     let transfer = async || {
+    ///         let (mut ada, mut bob) = (ada.lock().await, bob.lock().await);
+    ///         // Between these two nothing is awaited, so nothing can cancel.
+    ///         *ada -= 40;
+    ///         *bob += 40;
+    ///     };
+    ///     let done = cancellable(transfer()).await;
+    ///     assert_eq!(*ada.lock().await + *bob.lock().await, 100);
+    ///     if done.is_none() {
+    ///         transfer().await;
+    ///     }
+    /// });
+    /// assert!(explored.unwrap().runs() > 3);
+    /// ```
+    pub fn cancel(mut self) -> Self {
+        self.cancels = true;
+        self
+    }
+
     /// Runs `body` repeatedly until a run fails or the number of runs is reached.
     ///
     /// With `STRAGGLER=off` there is a single run, in the plain order and without checks. With
@@ -364,6 +409,7 @@ impl Explore {
             subject: Subject {
                 settings,
                 pause: Pause::AtStart,
+                cancels: self.cancels,
                 test,
                 place,
                 body,
@@ -384,6 +430,11 @@ impl Explore {
             seed = None;
         }
         match seed {
+            Some(Seed {
+                kind: Kind::Cancelled(places),
+                ..
+            }) if self.cancels => exploration.replay_cancelled(&places),
+            None if self.cancels => exploration.cancel_each(),
             Some(seed) => exploration.replay(seed, requires_overlap),
             None => exploration.search(Seeds::new(self.seed, environment.shard), requires_overlap),
         }

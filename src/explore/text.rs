@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::explore::failure::{Cause, Failed, Failure, Reorderings};
+use crate::explore::failure::{CancelledAt, Cause, Failed, Failure, Reorderings};
 use crate::explore::rerun::Binary;
 use crate::leak::render::text::AfterPanic;
 use crate::leak::report::Report;
@@ -26,14 +26,22 @@ impl fmt::Display for Failure {
             Cause::Panicked { .. } | Cause::ReturnedError { .. } | Cause::Found(_) => {}
         }
         write!(f, "explore: {test} failed")?;
+        if let Some(cancelled) = &failed.cancelled {
+            f.write_str(match cancelled.times {
+                1 => " when its operation was cancelled",
+                _ => " when its operation was cancelled twice",
+            })?;
         // A replay makes a single run, and its number would say nothing.
-        if failed.runs > 1 {
+        } else if failed.runs > 1 {
             write!(f, " in run {} of {}", failed.run, failed.runs)?;
         }
         f.write_str("\n\n  ")?;
         let report = self.report();
         write_cause(f, &failed.cause, report)?;
-        write_schedule(f, failed)?;
+        match &failed.cancelled {
+            Some(cancelled) => write_cancelled(f, failed, cancelled)?,
+            None => write_schedule(f, failed)?,
+        }
         if let Some(jump) = &failed.clock_jump {
             write!(f, "\n\nnote: {jump}")?;
         }
@@ -146,6 +154,48 @@ fn write_schedule(f: &mut fmt::Formatter<'_>, failed: &Failed) -> fmt::Result {
     }
     let schedule = failed.schedule.to_string().replace('\n', "\n  ");
     write!(f, ":\n\n  {schedule}")
+}
+
+/// Writes what the operation had done, and what may cure it.
+fn write_cancelled(
+    f: &mut fmt::Formatter<'_>,
+    failed: &Failed,
+    cancelled: &CancelledAt,
+) -> fmt::Result {
+    if failed.schedule.steps().is_empty() {
+        f.write_str("\n\nThe steps were not recorded, since the run did not fail again")?;
+    } else {
+        let schedule = failed.schedule.to_string().replace('\n', "\n  ");
+        write!(f, "\n\nwhat the operation did:\n\n  {schedule}")?;
+    }
+    let ending = match &failed.cause {
+        Cause::Found(report) => report.ending(),
+        _ => None,
+    };
+    let is_stuck = matches!(
+        ending,
+        Some(Verdict::Hung { .. } | Verdict::Deadlocked { .. })
+    );
+    f.write_str(match &failed.cause {
+        _ if is_stuck && cancelled.is_repeated => {
+            "\n\nThe operation cannot be repeated: the later attempt waits, perhaps for what the cancelled one took \
+             and did not give back. Give it back in a `drop`, as a guard does."
+        }
+        _ if is_stuck => {
+            "\n\nThe body waits, perhaps for what the cancelled operation took and did not give back, or for an \
+             answer that it no longer sends. Give it back in a `drop`, as a guard does."
+        }
+        Cause::Found(_) => {
+            "\n\nWhat the operation had started goes on without it. Keep tasks in a `JoinSet`, which aborts them \
+             when it is dropped."
+        }
+        _ => {
+            "\n\nWhat the operation did before the cancellation stays, and the rest is missing. What to do:\n  \
+             make the whole change after the last `.await`\n  \
+             or undo the first part in a `drop`, until the rest is done\n  \
+             or spawn the change as a task, which goes on when its caller is cancelled"
+        }
+    })
 }
 
 fn write_replay(

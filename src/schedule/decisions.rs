@@ -58,7 +58,7 @@ impl Decisions {
     /// The decisions of a run of this kind, or `None` for a plain run, which decides nothing.
     pub(crate) fn of(kind: &Kind) -> Option<Self> {
         let guide = match kind {
-            Kind::Plain => return None,
+            Kind::Plain | Kind::Cancelled(_) => return None,
             Kind::Drawn(bits) => Guide::Strategy(Strategy::draw(*bits, length(*bits))),
             Kind::Changes(changes) => Guide::Changes(changes.iter().rev().copied().collect()),
         };

@@ -3,6 +3,7 @@
 //! [`crate::explore`] makes the runs. This module schedules a single run.
 
 pub(crate) mod budget;
+pub(crate) mod cancellation;
 pub(crate) mod checkpoint;
 #[cfg(any(straggler_instrumented, test))]
 pub(crate) mod combinator;

@@ -13,6 +13,8 @@ const LENGTH_BITS: u32 = 4;
 /// - `0x3f9c20a1b7d4e680`: the run draws all its decisions from this number.
 /// - `12:1,15:3`: a minimized run. Decision 12 picks alternative 1 and decision 15 picks alternative 3;
 ///   all others keep the plain order.
+/// - `cancel:3` or `cancel:3,7`: tokio's own order, with an operation
+///   [cancelled](crate::Explore::cancel) at these places.
 /// - `stepped`: a minimized run without forced reorderings. Each join polls one child at a time.
 ///
 /// The part after `/`, four hexadecimal digits, is a checksum: a replay warns if the run diverges.
@@ -46,6 +48,8 @@ pub(crate) enum Kind {
     Drawn(u64),
     /// The plain decisions except for these, sorted by position.
     Changes(Vec<(usize, u32)>),
+    /// The run decides nothing, and cancels operations at these places.
+    Cancelled(Vec<usize>),
 }
 
 impl Seed {
@@ -89,7 +93,7 @@ pub(crate) fn length(drawn: u64) -> usize {
 /// assert!(error.to_string().starts_with("invalid seed `tomorrow`"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid seed `{0}`: expected `0x..`, `12:1,15:3` or `plain`")]
+#[error("invalid seed `{0}`: expected `0x..`, `12:1,15:3`, `cancel:3` or `plain`")]
 pub struct ParseSeedError(String);
 
 impl fmt::Display for Seed {
@@ -97,6 +101,10 @@ impl fmt::Display for Seed {
         match &self.kind {
             Kind::Plain => f.write_str("plain")?,
             Kind::Drawn(bits) => write!(f, "0x{bits:016x}")?,
+            Kind::Cancelled(places) => {
+                let places: Vec<_> = places.iter().map(ToString::to_string).collect();
+                write!(f, "cancel:{}", places.join(","))?;
+            }
             Kind::Changes(changes) if changes.is_empty() => f.write_str("stepped")?,
             Kind::Changes(changes) => {
                 for (index, (position, decided)) in changes.iter().enumerate() {
@@ -130,10 +138,21 @@ fn parse(text: &str) -> Option<Seed> {
         "stepped" => Kind::Changes(Vec::new()),
         _ => match kind.strip_prefix("0x") {
             Some(digits) => Kind::Drawn(u64::from_str_radix(digits, 16).ok()?),
-            None => Kind::Changes(parse_changes(kind)?),
+            None => match kind.strip_prefix("cancel:") {
+                Some(places) => Kind::Cancelled(parse_places(places)?),
+                None => Kind::Changes(parse_changes(kind)?),
+            },
         },
     };
     Some(Seed { kind, checksum })
+}
+
+fn parse_places(text: &str) -> Option<Vec<usize>> {
+    let places = text.split(',').map(|place| place.parse().ok());
+    let places: Vec<usize> = places.collect::<Option<_>>()?;
+    places
+        .is_sorted_by(|one, other| one < other)
+        .then_some(places)
 }
 
 fn parse_changes(text: &str) -> Option<Vec<(usize, u32)>> {
@@ -161,6 +180,8 @@ mod tests {
             Seed::new(Kind::Changes(Vec::new())),
             Seed::new(Kind::Changes(vec![(3, 1)])),
             Seed::new(Kind::Changes(vec![(0, 1), (12, 5)])).with_checksum(1),
+            Seed::new(Kind::Cancelled(vec![3])),
+            Seed::new(Kind::Cancelled(vec![0, 7])),
         ];
         for seed in seeds {
             assert_eq!(seed.to_string().parse(), Ok(seed));
@@ -180,6 +201,8 @@ mod tests {
             "1:-1",
             "plain/",
             "plain/12345",
+            "cancel:",
+            "cancel:3,3",
         ] {
             let error = text.parse::<Seed>().unwrap_err().to_string();
             assert!(

@@ -4,6 +4,7 @@
 
 mod attribute;
 mod bugs;
+mod cancel;
 #[path = "../common/child.rs"]
 mod child;
 mod clock;

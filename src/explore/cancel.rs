@@ -1,0 +1,135 @@
+//! Cancels the operations of a body at each place, one run a place.
+
+use crate::explore::attempt::{Attempt, Grace, Purpose};
+use crate::explore::exploration::Exploration;
+use crate::explore::explored::Explored;
+use crate::explore::failure::{CancelledAt, Cause, Failure};
+use crate::explore::outcome::Outcome;
+use crate::leak::render::emit::warn_of;
+use crate::leak::report::verdict::Verdict;
+use crate::schedule::seed::{Kind, Seed};
+use crate::schedule::step::Schedule;
+
+/// The error of a body without an operation.
+const NOTHING_TO_CANCEL: &str =
+    "its body polls no `straggler::cancellable(..)`, so there is nothing to cancel";
+
+impl<F, R> Exploration<F>
+where
+    F: FnMut() -> R,
+    R: Future<Output: Outcome>,
+{
+    /// Runs the body without a cancellation, then once for each place, then for each pair of places as long as
+    /// runs are left.
+    pub(crate) fn cancel_each(mut self) -> Result<Explored, Failure> {
+        let mut runs = 0;
+        let places = self.cancel_at(&[], &mut runs)?;
+        if places == 0 {
+            let plain = Seed::new(Kind::Plain);
+            let cause = Cause::NotRun(NOTHING_TO_CANCEL.to_owned());
+            return Err(self.failure(0, plain, None, cause));
+        }
+        // How many places there are in the run that cancels at each.
+        let mut with_first = Vec::new();
+        for place in 0..places {
+            if runs == self.runs {
+                break;
+            }
+            with_first.push(self.cancel_at(&[place], &mut runs)?);
+        }
+        let tried = with_first.len();
+        let pairs = with_first.into_iter().enumerate();
+        let pairs = pairs
+            .flat_map(|(first, places)| (first + 1..places).map(move |second| [first, second]));
+        for pair in pairs.take(self.runs - runs) {
+            self.cancel_at(&pair, &mut runs)?;
+        }
+        let note = (tried < places).then(|| {
+            format!(
+                "only the first {tried} of {places} places were tried: raise the number of runs"
+            )
+        });
+        Ok(Explored {
+            runs,
+            distinct_schedules: runs,
+            note,
+            refusal: None,
+        })
+    }
+
+    /// Replays the cancellation at these places.
+    pub(crate) fn replay_cancelled(mut self, places: &[usize]) -> Result<Explored, Failure> {
+        self.runs = 1;
+        let attempt = self.attempt_at(places, true, Purpose::Replay);
+        match self.failed_at(places, 1, attempt) {
+            Ok(_) => Ok(Explored {
+                runs: 1,
+                distinct_schedules: 1,
+                note: Some(format!(
+                    "the run with the seed `{}` passes now",
+                    seed(places)
+                )),
+                refusal: None,
+            }),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Makes a run that cancels at these places, and returns how many places it reached.
+    fn cancel_at(&mut self, places: &[usize], runs: &mut usize) -> Result<usize, Failure> {
+        *runs += 1;
+        let grace = Grace::Usual;
+        let attempt = self.attempt_at(places, false, Purpose::Find { grace });
+        let Some(cause) = attempt.cause.as_ref().filter(|_| attempt.has_failed()) else {
+            return self.failed_at(places, *runs, attempt);
+        };
+        let is_deadlock = matches!(cause, Cause::Found(report)
+            if matches!(report.ending(), Some(Verdict::Deadlocked { .. })));
+        let confirm = Purpose::Confirm { is_deadlock, grace };
+        let again = self.attempt_at(places, true, confirm);
+        // The steps, if it fails again.
+        let shown = if again.fails_like(cause) {
+            again
+        } else {
+            attempt
+        };
+        self.failed_at(places, *runs, shown)
+    }
+
+    fn attempt_at(&mut self, places: &[usize], is_recorded: bool, purpose: Purpose) -> Attempt {
+        self.subject.attempt(&seed(places), is_recorded, purpose)
+    }
+
+    /// The failure of a run that cancelled at these places, or the number of places it reached.
+    fn failed_at(&self, places: &[usize], run: usize, attempt: Attempt) -> Result<usize, Failure> {
+        let reached = attempt.cancellations;
+        let count = reached.as_ref().map_or(0, |reached| reached.places);
+        let cause = match attempt.cause {
+            None => return Ok(count),
+            Some(Cause::Found(report)) if report.only_warns() => {
+                warn_of(&report);
+                return Ok(count);
+            }
+            Some(cause) => cause,
+        };
+        let is_repeated = reached
+            .as_ref()
+            .is_some_and(|reached| reached.is_later_dropped);
+        let recorder = reached.and_then(|reached| reached.recorder);
+        let mut failed = self.failed(run, seed(places), cause, None);
+        failed.schedule = Schedule::new(recorder.unwrap_or_default());
+        failed.cancelled = (!places.is_empty()).then_some(CancelledAt {
+            times: places.len(),
+            is_repeated,
+        });
+        Err(Failure::new(failed))
+    }
+}
+
+/// The seed of a run that cancels at these places.
+fn seed(places: &[usize]) -> Seed {
+    Seed::new(match places {
+        [] => Kind::Plain,
+        places => Kind::Cancelled(places.to_vec()),
+    })
+}

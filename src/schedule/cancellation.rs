@@ -1,0 +1,288 @@
+//! Cancels a future at a chosen place, for [`Explore::cancel`](crate::Explore::cancel).
+//!
+//! A place is a moment at which whoever polls the future can drop it: before its first poll, at each
+//! suspension, and in the poll in which it ends. While a run cancels, each poll of the future ends after one
+//! operation of tokio, so that it is suspended between all of them.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project::{pin_project, pinned_drop};
+
+use crate::schedule::budget;
+use crate::schedule::points::{self, Cut};
+use crate::schedule::recorder::{Action, Recorder};
+use crate::trace::waker::{self, Trace};
+
+/// What a run cancels, and what it has reached.
+#[derive(Debug)]
+pub(crate) struct Cancellations {
+    /// The places at which the run cancels.
+    targets: Vec<usize>,
+    /// How many places the run has reached.
+    pub(crate) places: usize,
+    /// How many operations it has cancelled.
+    cancelled: usize,
+    /// How many operations have begun.
+    begun: usize,
+    /// Whether something else than this run dropped an operation that had begun after a cancelled one, as
+    /// when the body is given up.
+    pub(crate) is_later_dropped: bool,
+    /// Whether one is polled: operations inside it are parts of it.
+    is_in_poll: bool,
+    pub(crate) recorder: Option<Recorder>,
+}
+
+thread_local! {
+    static RUN: RefCell<Option<Cancellations>> = const { RefCell::new(None) };
+}
+
+impl Cancellations {
+    pub(crate) fn at(targets: &[usize], is_recorded: bool) -> Self {
+        Self {
+            targets: targets.to_vec(),
+            places: 0,
+            cancelled: 0,
+            begun: 0,
+            is_later_dropped: false,
+            is_in_poll: false,
+            recorder: is_recorded.then(Recorder::default),
+        }
+    }
+
+    /// Counts a place, and returns whether the run cancels there.
+    fn reach(&mut self) -> bool {
+        let place = self.places;
+        self.places += 1;
+        let is_target = self.targets.contains(&place);
+        self.cancelled += usize::from(is_target);
+        is_target
+    }
+
+    fn record(&mut self, operation: usize, action: Action) {
+        if let Some(recorder) = &mut self.recorder {
+            let actor = Recorder::task(format!("operation {operation}"));
+            recorder.push(&actor, action);
+        }
+    }
+}
+
+/// Makes the run of `body` on this thread cancel.
+pub(crate) fn cancel<R>(
+    cancellations: Cancellations,
+    body: impl FnOnce() -> R,
+) -> (R, Cancellations) {
+    struct Clear;
+    impl Drop for Clear {
+        fn drop(&mut self) {
+            RUN.set(None);
+        }
+    }
+
+    RUN.set(Some(cancellations));
+    // Also when `body` unwinds.
+    let clear = Clear;
+    let outcome = body();
+    let cancellations = RUN.take().expect("nobody else takes it");
+    drop(clear);
+    (outcome, cancellations)
+}
+
+fn with_run<R>(with: impl FnOnce(&mut Cancellations) -> R) -> Option<R> {
+    // A future may be dropped while the thread exits, when the thread local is gone.
+    let with = |run: &RefCell<Option<Cancellations>>| run.borrow_mut().as_mut().map(with);
+    RUN.try_with(with).ok().flatten()
+}
+
+/// Marks the operation that a test with [`Explore::cancel`](crate::Explore::cancel) cancels.
+///
+/// The future returns `Some` with the output if the operation ended, and `None` if it was cancelled. In such
+/// a test the body runs once for each place at which the operation can be suspended, and the operation is
+/// dropped there. The operation may borrow from the body.
+///
+/// A place is a moment at which a caller can drop the operation: before its first poll, between two
+/// operations of tokio, wherever it waits, and in the poll in which it ends, when everything is done but
+/// nobody learns of it. In builds with scheduling points, the places before and inside each operation count
+/// too.
+///
+/// Everywhere else, `cancellable(future)` awaits `future`, and returns `Some`.
+///
+/// # Cancel safety
+///
+/// The future is as cancel safe as `future`, which it drops when it is dropped.
+///
+/// # Panics
+///
+/// The future panics if it is polled after it has returned.
+///
+/// # Examples
+///
+/// The first step of a move is lost if the caller goes away before the second one:
+///
+/// ```
+/// use std::cell::RefCell;
+///
+/// use straggler::{Explore, cancellable};
+/// use tokio::sync::mpsc;
+///
+/// async fn forward(from: &mut mpsc::Receiver<u8>, to: &mpsc::Sender<u8>) {
+///     let message = from.recv().await.unwrap();
+///     to.send(message).await.unwrap();
+/// }
+///
+/// let failure = Explore::new().cancel().find(|| async {
+///     let ((sender, mut from), (to, mut receiver)) = (mpsc::channel(1), mpsc::channel(1));
+///     sender.send(7).await.unwrap();
+///     let done = cancellable(forward(&mut from, &to)).await;
+///     if done.is_none() {
+///         let left = from.try_recv().or_else(|_| receiver.try_recv());
+///         assert_eq!(left, Ok(7), "the message was lost");
+///     }
+/// });
+/// let failure = failure.unwrap_err();
+/// assert!(failure.message().unwrap().contains("the message was lost"), "{failure}");
+/// ```
+pub fn cancellable<F: Future>(future: F) -> Cancellable<F> {
+    Cancellable {
+        future: Some(future),
+        number: None,
+        polls: 0,
+    }
+}
+
+/// Future for the [`cancellable`] function.
+///
+/// # Cancel safety
+///
+/// As cancel safe as the future inside, which it drops when it is dropped.
+#[pin_project(PinnedDrop)]
+#[derive(Debug)]
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub struct Cancellable<F> {
+    /// `None` once it has ended or was cancelled.
+    #[pin]
+    future: Option<F>,
+    /// The number of the operation in its run, from 1. `None` until the first poll in a run.
+    number: Option<usize>,
+    polls: usize,
+}
+
+impl<F: Future> Future for Cancellable<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let future = this.future.as_mut().as_pin_mut();
+        let future = future.expect("`cancellable` was polled after it had returned");
+        // A poll that only looks where the test waits must not be a place.
+        if waker::is_on() || with_run(|run| run.is_in_poll) != Some(false) {
+            let polled = future.poll(context).map(Some);
+            if polled.is_ready() {
+                finish(this.future, this.number);
+            }
+            return polled;
+        }
+        let number = *this.number.get_or_insert_with(begin);
+        if *this.polls == 0 && reach(number, || None) {
+            finish(this.future, this.number);
+            return Poll::Ready(None);
+        }
+        let (polled, trace) = step(*this.polls, context, |context| future.poll(context));
+        *this.polls += 1;
+        let is_pending = polled.is_pending();
+        let is_cancelled = reach(number, || {
+            Some(if is_pending {
+                Action::Waits(trace)
+            } else {
+                Action::Ends
+            })
+        });
+        if !is_pending || is_cancelled {
+            finish(this.future, this.number);
+        }
+        match polled {
+            _ if is_cancelled => Poll::Ready(None),
+            polled => polled.map(Some),
+        }
+    }
+}
+
+#[pinned_drop]
+impl<F> PinnedDrop for Cancellable<F> {
+    fn drop(self: Pin<&mut Self>) {
+        let this = self.project();
+        if this.number.is_some() {
+            with_run(|run| run.is_later_dropped |= run.cancelled > 0);
+        }
+        finish(this.future, this.number);
+    }
+}
+
+/// Begins an operation, and returns its number.
+fn begin() -> usize {
+    let begun = with_run(|run| {
+        run.begun += 1;
+        run.begun
+    });
+    begun.unwrap_or_default()
+}
+
+/// Drops the future, and ends its operation.
+fn finish<F>(mut future: Pin<&mut Option<F>>, number: &mut Option<usize>) {
+    // Outside of the run: the drop may poll or drop other operations.
+    future.set(None);
+    *number = None;
+}
+
+/// Records what the operation did up to this place, and returns whether it is cancelled there.
+fn reach(operation: usize, action: impl FnOnce() -> Option<Action>) -> bool {
+    let is_cancelled = with_run(|run| {
+        if let Some(action) = action() {
+            run.record(operation, action);
+        }
+        let is_cancelled = run.reach();
+        if is_cancelled {
+            run.record(operation, Action::IsCancelled);
+        }
+        is_cancelled
+    });
+    is_cancelled.unwrap_or(false)
+}
+
+/// Polls up to the next suspension that tokio allows. The trace is empty unless the run is recorded.
+fn step<T>(
+    polls: usize,
+    context: &mut Context<'_>,
+    poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+) -> (Poll<T>, Trace) {
+    struct Leave;
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            with_run(|run| run.is_in_poll = false);
+        }
+    }
+
+    let is_recorded = with_run(|run| {
+        run.is_in_poll = true;
+        run.recorder.is_some()
+    });
+    let _leave = Leave;
+    let traced = |context: &mut Context<'_>| {
+        if is_recorded == Some(true) {
+            return waker::poll(context.waker(), poll);
+        }
+        (poll(context), Trace::default())
+    };
+    if !points::ARE_PRESENT {
+        budget::to(1, context);
+        return traced(context);
+    }
+    // In turn before the next operation, and in it.
+    let cut = match polls {
+        0 => Cut::Before(0),
+        polls if polls % 2 == 1 => Cut::During(0),
+        _ => Cut::Before(1),
+    };
+    points::cut(Some(cut), context, traced)
+}

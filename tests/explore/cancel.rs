@@ -1,0 +1,386 @@
+//! Operations that are cancelled at each place.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use straggler::cancellable;
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+use super::*;
+
+/// The failure of a body whose operations are cancelled.
+fn cancel<R: Future<Output = ()>>(body: impl FnMut() -> R) -> Failure {
+    Explore::new().cancel().find(body).unwrap_err()
+}
+
+/// In how many runs a body passes whose operations are cancelled.
+#[track_caller]
+fn passes<R: Future<Output = ()>>(body: impl FnMut() -> R) -> usize {
+    let explored = Explore::new().cancel().find(body);
+    explored
+        .unwrap_or_else(|failure| panic!("{failure}"))
+        .runs()
+}
+
+#[test]
+fn two_step_write_found_with_its_place() {
+    let failure = cancel(|| async {
+        let (ada, bob) = (Mutex::new(100), Mutex::new(0));
+        let transfer = async {
+            *ada.lock().await -= 40;
+            *bob.lock().await += 40;
+        };
+        _ = cancellable(transfer).await;
+        assert_eq!(*ada.lock().await + *bob.lock().await, 100, "money was lost");
+    });
+    assert!(
+        failure.message().unwrap().contains("money was lost"),
+        "{failure}"
+    );
+    let steps: Vec<_> = failure.schedule().steps().iter().collect();
+    let (last, before) = (steps[steps.len() - 1], steps[steps.len() - 2]);
+    assert_eq!(last.action(), "is cancelled", "{failure}");
+    assert!(
+        before.action().contains("tests/explore/cancel.rs:31:"),
+        "{failure}"
+    );
+    let text = failure.to_string();
+    assert!(
+        text.contains("failed when its operation was cancelled"),
+        "{text}"
+    );
+    assert!(text.contains("STRAGGLER_SEED=cancel:"), "{text}");
+}
+
+#[test]
+fn write_in_one_step_passes() {
+    let runs = passes(|| async {
+        let (ada, bob) = (Mutex::new(100), Mutex::new(0));
+        let transfer = async {
+            let (mut ada, mut bob) = (ada.lock().await, bob.lock().await);
+            *ada -= 40;
+            *bob += 40;
+        };
+        _ = cancellable(transfer).await;
+        assert_eq!(*ada.lock().await + *bob.lock().await, 100);
+    });
+    assert!(runs >= 4, "before, between the locks, after: {runs}");
+}
+
+/// Each run cancels at another place, and the first one at none.
+#[test]
+fn every_place_is_reached_once() {
+    let reached = RefCell::new(Vec::new());
+    passes(|| async {
+        let steps = Cell::new(0);
+        let operation = async {
+            for _ in 0..3 {
+                yield_now().await;
+                steps.set(steps.get() + 1);
+            }
+        };
+        let done = cancellable(operation).await;
+        reached.borrow_mut().push((done.is_some(), steps.get()));
+    });
+    // Before the first poll, at each of the three yields, and with everything done.
+    if !cfg!(straggler_instrumented) {
+        let expected = [
+            (true, 3),
+            (false, 0),
+            (false, 0),
+            (false, 1),
+            (false, 2),
+            (false, 3),
+        ];
+        assert_eq!(*reached.borrow(), expected);
+    }
+}
+
+#[test]
+fn operation_may_be_dropped_before_its_first_poll() {
+    let failure = cancel(|| async {
+        let polled = Cell::new(false);
+        let done = cancellable(async { polled.set(true) }).await;
+        assert!(done.is_some() || polled.get(), "it never began");
+    });
+    assert!(
+        failure.message().unwrap().contains("it never began"),
+        "{failure}"
+    );
+    assert_eq!(failure.seed().to_string(), "cancel:0");
+}
+
+#[test]
+fn output_may_be_lost() {
+    let failure = cancel(|| async {
+        let (sender, mut receiver) = mpsc::channel(1);
+        sender.send(7).await.unwrap();
+        let message = match cancellable(receiver.recv()).await {
+            Some(message) => message,
+            None => receiver.try_recv().ok(),
+        };
+        assert_eq!(message, Some(7), "the message was lost");
+    });
+    assert!(
+        failure.message().unwrap().contains("the message was lost"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn lost_permit_hangs_retry() {
+    let failure = cancel(|| async {
+        let semaphore = Semaphore::new(1);
+        let work = async || {
+            semaphore.acquire().await.unwrap().forget();
+            yield_now().await;
+            semaphore.add_permits(1);
+        };
+        if cancellable(work()).await.is_none() {
+            cancellable(work()).await;
+        }
+    });
+    assert!(
+        matches!(verdict(&failure), Verdict::Deadlocked { .. }),
+        "{failure}"
+    );
+    assert!(
+        failure.to_string().contains("cannot be repeated"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn permit_given_back_by_drop_passes() {
+    passes(|| async {
+        let semaphore = Semaphore::new(1);
+        let work = async || {
+            let _permit = semaphore.acquire().await.unwrap();
+            yield_now().await;
+        };
+        if cancellable(work()).await.is_none() {
+            work().await;
+        }
+    });
+}
+
+#[test]
+fn task_left_by_cancelled_operation_found() {
+    let failure = cancel(|| async {
+        let stop = Arc::new(Notify::new());
+        let operation = async {
+            let stopped = Arc::clone(&stop);
+            let task = straggler::spawn(async move { stopped.notified().await });
+            yield_now().await;
+            stop.notify_one();
+            task.await.unwrap();
+        };
+        cancellable(operation).await;
+    });
+    assert!(matches!(verdict(&failure), Verdict::Leaked), "{failure}");
+    assert!(
+        failure.to_string().contains("goes on without it"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn second_cancellation_found() {
+    // The first retry works; it is the second one that finds nothing left.
+    let failure = cancel(|| async {
+        let tries = Cell::new(2);
+        let operation = async || {
+            tries.set(tries.get() - 1);
+            yield_now().await;
+        };
+        for _ in 0..3 {
+            assert!(tries.get() > 0, "no try is left");
+            if cancellable(operation()).await.is_some() {
+                break;
+            }
+        }
+    });
+    assert!(
+        failure.message().unwrap().contains("no try is left"),
+        "{failure}"
+    );
+    assert!(
+        failure.to_string().contains("was cancelled twice"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn panic_of_drop_found() {
+    struct Unfinished;
+    impl Drop for Unfinished {
+        fn drop(&mut self) {
+            panic!("dropped half-way");
+        }
+    }
+
+    let failure = cancel(|| async {
+        let operation = async {
+            let guard = Unfinished;
+            yield_now().await;
+            std::mem::forget(guard);
+        };
+        cancellable(operation).await;
+    });
+    assert!(
+        failure.message().unwrap().contains("dropped half-way"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn same_place_is_replayed() {
+    let body = || async {
+        let half = Cell::new(false);
+        let operation = async {
+            half.set(true);
+            yield_now().await;
+            half.set(false);
+        };
+        cancellable(operation).await;
+        assert!(!half.get(), "half done");
+    };
+    let found = cancel(body);
+    let again = Explore::new()
+        .cancel()
+        .replay(found.seed().clone())
+        .find(body)
+        .unwrap_err();
+    assert_eq!(again.schedule(), found.schedule());
+    assert_eq!(again.message(), found.message());
+    let note = Explore::new()
+        .cancel()
+        .replay("cancel:0".parse().unwrap())
+        .find(body)
+        .unwrap();
+    assert!(note.note().unwrap().contains("passes now"));
+}
+
+#[test]
+fn operation_inside_operation_is_part_of_it() {
+    let runs = |is_nested: bool| {
+        passes(|| async move {
+            let steps = async {
+                yield_now().await;
+                yield_now().await;
+            };
+            if is_nested {
+                cancellable(async { _ = cancellable(steps).await }).await;
+            } else {
+                cancellable(steps).await;
+            }
+        })
+    };
+    assert_eq!(runs(true), runs(false));
+}
+
+#[test]
+fn body_without_operation_is_an_error() {
+    let failure = cancel(|| async {});
+    assert!(
+        failure.to_string().contains("nothing to cancel"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn places_beyond_the_runs_are_noted() {
+    let explored = Explore::new().runs(3).cancel().find(|| async {
+        cancellable(async {
+            for _ in 0..9 {
+                yield_now().await;
+            }
+        })
+        .await;
+    });
+    let explored = explored.unwrap();
+    assert_eq!(explored.runs(), 3);
+    assert!(
+        explored.note().unwrap().starts_with("only the first 2 of "),
+        "{explored:?}"
+    );
+}
+
+#[test]
+fn failure_without_cancellation_is_a_plain_one() {
+    let failure = cancel(|| async {
+        cancellable(async {}).await;
+        panic!("always");
+    });
+    assert_eq!(failure.seed().to_string(), "plain");
+    assert!(!failure.to_string().contains("cancelled"), "{failure}");
+}
+
+/// Outside of such a run the future is that of its operation.
+#[tokio::test]
+async fn nothing_is_cancelled_elsewhere() {
+    assert_eq!(cancellable(async { 7 }).await, Some(7));
+    let explored = Explore::new().runs(20).find(|| async {
+        assert_eq!(
+            cancellable(async {
+                yield_now().await;
+                7
+            })
+            .await,
+            Some(7)
+        );
+    });
+    // `find` inside a runtime is an error of its own.
+    assert!(explored.is_err());
+}
+
+#[test]
+fn schedules_cancel_nothing() {
+    let ran = AtomicUsize::new(0);
+    let explored = Explore::new().runs(20).find(|| async {
+        assert_eq!(
+            cancellable(async {
+                yield_now().await;
+                7
+            })
+            .await,
+            Some(7)
+        );
+        ran.fetch_add(1, SeqCst);
+    });
+    assert_eq!((explored.unwrap().runs(), ran.into_inner()), (20, 20));
+}
+
+#[test]
+#[should_panic(expected = "polled after it had returned")]
+fn polled_after_end_panics() {
+    let mut operation: Pin<Box<_>> = Box::pin(cancellable(ready(7)));
+    tokio_test::block_on(async {
+        assert_eq!(operation.as_mut().await, Some(7));
+        operation.as_mut().await;
+    });
+}
+
+#[straggler::test(cancel)]
+async fn attribute_cancels() {
+    let (first, second) = (Mutex::new(0), Mutex::new(0));
+    let add = async {
+        let (mut first, mut second) = (first.lock().await, second.lock().await);
+        *first += 1;
+        *second += 1;
+    };
+    cancellable(add).await;
+    assert_eq!(*first.lock().await, *second.lock().await);
+}
+
+#[straggler::test(cancel)]
+#[should_panic(expected = "differ")]
+async fn attribute_finds_two_step_write() {
+    let (first, second) = (Mutex::new(0), Mutex::new(0));
+    let add = async {
+        *first.lock().await += 1;
+        *second.lock().await += 1;
+    };
+    cancellable(add).await;
+    assert_eq!(*first.lock().await, *second.lock().await, "they differ");
+}
