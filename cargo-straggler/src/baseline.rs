@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 use thiserror::Error;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TomlError, value};
 
 use crate::expected_panics::ExpectedPanic;
 use crate::findings::place::{Kind, Place, Test};
+use crate::given_time::{GivenTime, GivenTimeout};
 use crate::test_settings::{self, TestSettings};
 
 /// Where the file is, below the root of the workspace.
@@ -30,7 +31,7 @@ pub(crate) struct Baseline {
 #[serde(deny_unknown_fields)]
 struct File {
     grace: Option<GivenTime>,
-    timeout: Option<GivenTime>,
+    timeout: Option<GivenTimeout>,
     #[serde(default)]
     accept: Vec<Entry>,
     #[serde(default)]
@@ -72,10 +73,6 @@ pub(crate) struct Origin {
     pub(crate) file: Option<String>,
     pub(crate) function: Option<String>,
 }
-
-/// A duration as it is written, which is valid.
-#[derive(Clone, Debug)]
-pub(crate) struct GivenTime(String);
 
 /// The file is not valid.
 #[derive(Debug, Error)]
@@ -120,10 +117,11 @@ impl Baseline {
 
     /// The variables that pass the settings of the suite to its tests.
     pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let time = |time: &Option<GivenTime>| Some(time.as_ref()?.0.clone());
+        let text = |time: Option<&GivenTime>| Some(time?.text().to_owned());
+        let timeout = self.file.timeout.as_ref();
         let settings = [
-            ("STRAGGLER_GRACE", time(&self.file.grace)),
-            ("STRAGGLER_TIMEOUT", time(&self.file.timeout)),
+            ("STRAGGLER_GRACE", text(self.file.grace.as_ref())),
+            ("STRAGGLER_TIMEOUT", text(timeout.map(GivenTimeout::time))),
             ("STRAGGLER_TESTS", test_settings::variable(&self.file.test)),
         ];
         let set = settings.into_iter();
@@ -287,25 +285,6 @@ fn counts(places: &[Place]) -> BTreeMap<Origin, usize> {
 
 fn integer(number: usize) -> Item {
     value(i64::try_from(number).unwrap_or(i64::MAX))
-}
-
-impl GivenTime {
-    /// The duration as one word: `1s 500ms` is `1s500ms`.
-    pub(crate) fn without_spaces(&self) -> String {
-        self.0.split_whitespace().collect()
-    }
-}
-
-impl<'de> Deserialize<'de> for GivenTime {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match humantime::parse_duration(&text) {
-            Ok(_) => Ok(Self(text)),
-            Err(error) => Err(de::Error::custom(format!(
-                "expected a duration such as \"250ms\": {error}"
-            ))),
-        }
-    }
 }
 
 #[cfg(test)]

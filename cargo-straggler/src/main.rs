@@ -12,6 +12,7 @@ mod exit;
 mod expected_panics;
 mod exploration;
 mod findings;
+mod given_time;
 mod injection;
 mod interrupt;
 mod lock_file;

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::baseline::GivenTime;
+use crate::given_time::{GivenTime, GivenTimeout};
 
 /// The settings of the tests whose names match.
 #[derive(Debug, Deserialize)]
@@ -17,7 +17,7 @@ struct Written {
     /// `*` stands for any text.
     name: String,
     grace: Option<GivenTime>,
-    timeout: Option<GivenTime>,
+    timeout: Option<GivenTimeout>,
     panics: Option<Panics>,
     #[serde(default)]
     skip: bool,
@@ -54,10 +54,10 @@ impl TryFrom<Written> for TestSettings {
         if name.is_empty() || name.contains(is_separator) {
             return Err(Unusable::Name(name));
         }
-        let time = |setting: &str, time: GivenTime| format!("{setting}={}", time.without_spaces());
+        let time = |setting: &str, time: &GivenTime| format!("{setting}={}", time.without_spaces());
         let settings = [
-            grace.map(|grace| time("grace", grace)),
-            timeout.map(|timeout| time("timeout", timeout)),
+            grace.map(|grace| time("grace", &grace)),
+            timeout.map(|timeout| time("timeout", timeout.time())),
             panics.map(|Panics::Allow| "panics=allow".to_owned()),
             skip.then(|| "skip".to_owned()),
         ];
