@@ -5,7 +5,10 @@ use std::ffi::OsString;
 use std::num::NonZero;
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
+
+use crate::output::format::{Requested, conflict};
 
 /// `cargo straggler`.
 #[derive(Debug, Parser)]
@@ -117,6 +120,10 @@ pub(crate) struct ReportOptions {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
+    /// Show the findings as human or json. Several may go to files
+    #[arg(long = "format", value_name = "FORMAT[=FILE]")]
+    pub(crate) formats: Vec<Requested>,
+
     #[command(flatten)]
     pub(crate) cargo: CargoOptions,
 }
@@ -148,6 +155,10 @@ pub(crate) struct TestOptions {
     /// Remove from .config/straggler.toml what the whole suite no longer does
     #[arg(long)]
     pub(crate) prune: bool,
+
+    /// Show the findings as human or json. Several may go to files
+    #[arg(long = "format", value_name = "FORMAT[=FILE]")]
+    pub(crate) formats: Vec<Requested>,
 
     #[command(flatten)]
     pub(crate) cargo: CargoOptions,
@@ -259,6 +270,18 @@ impl CargoOptions {
     }
 }
 
+impl Subcommand {
+    /// The formats that are asked for.
+    fn formats(&self) -> &[Requested] {
+        match self {
+            Self::Test(options) => &options.formats,
+            Self::Explore(options) => &options.test.formats,
+            Self::Report(options) => &options.formats,
+            Self::Instrument(_) | Self::Completions(_) | Self::Man(_) => &[],
+        }
+    }
+}
+
 /// The command by the name of its executable: names of files and shell functions have no spaces.
 pub(crate) fn executable() -> clap::Command {
     Straggler::command().name("cargo-straggler")
@@ -277,6 +300,9 @@ pub(crate) fn parse() -> Subcommand {
     let parsed = command.try_get_matches_from_mut(own);
     let parsed = parsed.and_then(|matches| Straggler::from_arg_matches(&matches));
     let mut subcommand = parsed.unwrap_or_else(|error| error.exit()).subcommand;
+    if let Some(conflict) = conflict(subcommand.formats()) {
+        command.error(ErrorKind::ArgumentConflict, conflict).exit();
+    }
     match &mut subcommand {
         Subcommand::Test(options) => options.passed_on = passed_on,
         Subcommand::Explore(options) => options.test.passed_on = passed_on,

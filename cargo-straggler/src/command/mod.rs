@@ -3,6 +3,7 @@
 pub(crate) mod completions;
 pub(crate) mod instrument;
 pub(crate) mod man;
+mod publish;
 pub(crate) mod report;
 pub(crate) mod test;
 
@@ -15,6 +16,8 @@ use crate::cargo::CargoError;
 use crate::exit::Exit;
 use crate::findings::line::ReadError;
 use crate::injection::InjectionError;
+use crate::output::RenderError;
+use crate::output::format::OutputError;
 use crate::resolution::ResolutionError;
 use crate::suite_tokio::Unusable;
 use crate::workspace::Workspace;
@@ -34,6 +37,10 @@ pub(crate) enum Error {
     Report(#[from] ReadError),
     #[error(transparent)]
     Baseline(#[from] Invalid),
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    #[error(transparent)]
+    Render(#[from] RenderError),
     #[error(
         "`--prune` needs a passing run of the whole suite: an entry that a part of it does not match is not \
          gone"

@@ -2,15 +2,19 @@
 
 use crate::cargo::{Cargo, CargoError, Lock};
 use crate::cli::ReportOptions;
+use crate::command::publish::publish;
 use crate::command::{Error, read_baseline, while_doing};
 use crate::exit::Exit;
 use crate::expected_panics;
+use crate::exploration::Explored;
 use crate::findings::line;
 use crate::findings::place::Found;
 use crate::findings::sources::Sources;
 use crate::interrupt::Interrupts;
+use crate::output::format::Outputs;
+use crate::output::repository::Repository;
+use crate::output::results::{Known, Results};
 use crate::suite_output::Ran;
-use crate::summary::Summary;
 use crate::workspace::Workspace;
 
 /// Prints the findings of all files together.
@@ -21,6 +25,7 @@ use crate::workspace::Workspace;
 pub(crate) fn run(options: &ReportOptions) -> Result<Exit, Error> {
     let interrupts = Interrupts::install().map_err(while_doing("could not handle Ctrl-C"))?;
     let cargo = Cargo::new(&options.cargo, &interrupts);
+    let outputs = Outputs::open(&options.formats)?;
     let workspace = Workspace::find(&cargo)?;
     let baseline = read_baseline(&workspace)?;
     let mut lines = Vec::new();
@@ -34,21 +39,26 @@ pub(crate) fn run(options: &ReportOptions) -> Result<Exit, Error> {
         graph => graph?,
     };
     let sources = Sources::of(&graph);
+    let repository = Repository::around(workspace.root.clone());
+    let explored = Explored::of(&lines, &repository);
     let expected_panics = expected_panics::remove(baseline.expected_panics(), &mut lines, &sources);
     let found = Found::by_place(lines, &sources);
     let comparison = baseline.compare(&found.places);
-    let summary = Summary {
+    let has_findings = !comparison.new.is_empty() || !explored.failed.is_empty();
+    let results = Results::new(Known {
         found: &found,
-        expected_panics,
         comparison: &comparison,
+        explored: Some(explored).filter(|explored| !explored.is_empty()),
+        expected_panics,
         is_whole: false,
         ran: &Ran::default(),
         sources: &sources,
-    };
-    anstream::print!("{summary}");
-    Ok(if comparison.new.is_empty() {
-        Exit::Passed
-    } else {
+        repository: &repository,
+    });
+    publish(&results, outputs)?;
+    Ok(if has_findings {
         Exit::Findings
+    } else {
+        Exit::Passed
     })
 }

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::process::{ExitStatus, Stdio};
 
 use shared_child::SharedChild;
@@ -11,6 +11,7 @@ use tempfile::NamedTempFile;
 use crate::baseline::{Baseline, PATH};
 use crate::cargo::{Cargo, CargoError, Lock};
 use crate::cli::TestOptions;
+use crate::command::publish::publish;
 use crate::command::{Error, read_baseline, while_doing};
 use crate::exit::Exit;
 use crate::expected_panics;
@@ -21,11 +22,13 @@ use crate::findings::sources::Sources;
 use crate::injection::{Injection, InjectionError};
 use crate::interrupt::Interrupts;
 use crate::lock_file::{LockFile, Recovered, Restored};
+use crate::output::format::{Format, Outputs};
+use crate::output::repository::Repository;
+use crate::output::results::{Known, Results};
 use crate::resolution::{Resolution, resolve};
 use crate::runner::{Reason, Runner};
 use crate::suite_output::Ran;
 use crate::suite_tokio::{SuiteTokio, has_straggler};
-use crate::summary::Summary;
 use crate::turn::{Request, Turn};
 use crate::workspace::Workspace;
 
@@ -38,6 +41,7 @@ struct Run {
     found: Found,
     expected_panics: usize,
     sources: Sources,
+    repository: Repository,
 }
 
 /// How the tests run.
@@ -45,6 +49,19 @@ struct How<'a> {
     runner: Runner,
     /// `None` to run each test once.
     exploring: Option<&'a Exploring>,
+    /// Whether what the suite prints goes to standard error: the standard output is for a program.
+    is_apart: bool,
+}
+
+impl How<'_> {
+    /// Where the output of the suite is copied to.
+    fn copy(&self) -> Box<dyn Write> {
+        if self.is_apart {
+            Box::new(io::stderr())
+        } else {
+            Box::new(io::stdout())
+        }
+    }
 }
 
 /// How many changed versions are named.
@@ -61,6 +78,7 @@ pub(crate) fn run(options: &TestOptions, exploring: Option<&Exploring>) -> Resul
     if options.prune && !options.is_whole() {
         return Err(Error::PruneOfPart);
     }
+    let outputs = Outputs::open(&options.formats)?;
     let workspace = Workspace::find(&cargo)?;
     let injection = Injection::find(&cargo, &workspace.library())?;
     let (runner, reason) = Runner::choose(options, &cargo, &workspace)?;
@@ -73,7 +91,11 @@ pub(crate) fn run(options: &TestOptions, exploring: Option<&Exploring>) -> Resul
     let mut lock = LockFile::protect(path).map_err(while_doing("could not save Cargo.lock"))?;
     let ran = build_and_run(
         options,
-        &How { runner, exploring },
+        &How {
+            runner,
+            exploring,
+            is_apart: outputs.standard != Format::Human,
+        },
         &cargo,
         &injection,
         &workspace,
@@ -82,7 +104,7 @@ pub(crate) fn run(options: &TestOptions, exploring: Option<&Exploring>) -> Resul
     );
     restore(&workspace, lock)?;
     let ran = ran?;
-    conclude(options, &workspace, &baseline, &ran)
+    conclude(options, &workspace, &baseline, &ran, outputs)
 }
 
 fn build_and_run(
@@ -144,7 +166,7 @@ fn build_and_run(
     let read = |suite: &SharedChild| {
         let output = suite.take_stdout();
         output
-            .map(|output| how.runner.read(output, io::stdout().lock(), report.path()))
+            .map(|output| how.runner.read(output, how.copy(), report.path()))
             .transpose()
     };
     let (status, ran) = cargo.run(&mut command, read)?;
@@ -153,7 +175,9 @@ fn build_and_run(
     let kept = report.persist(workspace.report());
     kept.map_err(|error| while_doing("could not keep the report")(error.error))?;
     let sources = Sources::of(&graph);
-    let explored = how.exploring.map(|_| Explored::of(&lines));
+    let repository = Repository::around(workspace.root.clone());
+    let exploring = how.exploring;
+    let explored = exploring.map(|_| Explored::of(&lines, &repository));
     let expected_panics = expected_panics::remove(baseline.expected_panics(), &mut lines, &sources);
     Ok(Run {
         status,
@@ -162,6 +186,7 @@ fn build_and_run(
         found: Found::by_place(lines, &sources),
         expected_panics,
         sources,
+        repository,
     })
 }
 
@@ -171,6 +196,7 @@ fn conclude(
     workspace: &Workspace,
     baseline: &Baseline,
     run: &Run,
+    outputs: Outputs,
 ) -> Result<Exit, Error> {
     let Run {
         status,
@@ -179,23 +205,23 @@ fn conclude(
         found,
         expected_panics,
         sources,
+        repository,
     } = run;
     let comparison = baseline.compare(&found.places);
-    let summary = Summary {
+    let results = Results::new(Known {
         found,
-        expected_panics: *expected_panics,
         comparison: &comparison,
+        explored: explored.clone(),
+        expected_panics: *expected_panics,
         is_whole: status.success() && options.is_whole(),
         ran,
         sources,
-    };
+        repository,
+    });
     // After a build error, or a build alone, there is nothing to say.
     let has_run = !found.checked.is_empty() || *ran != Ran::default();
     if has_run || status.success() && !options.passes_on("--no-run") {
-        anstream::print!("{summary}");
-        if let Some(explored) = explored {
-            anstream::print!("{explored}");
-        }
+        publish(&results, outputs)?;
     }
     let mut fails = !comparison.new.is_empty();
     if options.accept && !found.checked.is_empty() {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// A test that was checked.
@@ -49,7 +49,7 @@ pub(crate) struct Finding {
 }
 
 /// A place, if it is known.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct At {
     pub(crate) file: Option<String>,
     pub(crate) line: Option<usize>,

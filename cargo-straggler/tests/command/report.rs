@@ -40,6 +40,96 @@ straggler: 3 tests checked, 2 with findings at 1 place
 }
 
 #[test]
+fn failing_schedules_are_findings() {
+    let fixture = Fixture::suite("schedules");
+    let explored = |test: &str, run: &str, findings: &str| {
+        let verdict = if run == "null" { "clean" } else { "panicked" };
+        line(test, verdict, findings).replace(
+            "\"level\"",
+            &format!("\"explored\":{{\"runs\":50,\"run\":{run},\"seed\":\"7:2/1f\"}},\"level\""),
+        )
+    };
+    let panic = r#"{"kind":"body_panic","count":1,"file":null,"line":null,"message":"no money"}"#;
+    // Two machines share the schedules of both tests.
+    fixture.write(
+        "one.jsonl",
+        &(explored("one", "null", "") + &explored("two", "null", "")),
+    );
+    fixture.write(
+        "two.jsonl",
+        &(explored("one", "9", panic) + &explored("two", "null", "")),
+    );
+    let ended = fixture.straggler(&["report", "one.jsonl", "two.jsonl"]);
+    assert_eq!(ended.status, Some(10), "{ended:?}");
+    let expected = "
+straggler: 2 tests checked, no findings
+
+schedule: one fails in run 9 of 50
+  message: no money
+  replay: STRAGGLER_SEED=7:2/1f cargo straggler explore one -- --exact
+straggler: 2 tests explored, 1 failed
+";
+    assert_eq!(ended.stdout, expected);
+}
+
+#[test]
+fn formats_go_to_files_and_to_standard_output() {
+    let fixture = Fixture::suite("formats");
+    let leak = r#"{"file":"src/lib.rs","line":11,"column":9,"count":1,"kind":"task"}"#;
+    fixture.write("one.jsonl", &line("one", "leaked", leak));
+    let human = fixture.straggler(&["report", "one.jsonl"]).stdout;
+
+    let json = "--format=json=out/deep/findings.json";
+    let ended = fixture.straggler(&["report", "one.jsonl", json]);
+    assert_eq!((ended.status, &ended.stdout), (Some(10), &human));
+    let json = fixture.read("out/deep/findings.json");
+    assert!(
+        json.contains("\"title\": \"a task outlives 1 test\""),
+        "{json}"
+    );
+
+    let arguments = [
+        "report",
+        "one.jsonl",
+        "--format",
+        "json",
+        "--format",
+        "human=out/human",
+    ];
+    let ended = fixture.straggler(&arguments);
+    assert_eq!((ended.status, ended.stdout), (Some(10), json));
+    assert_eq!(fixture.read("out/human"), human);
+}
+
+#[test]
+fn wrong_format_is_named_before_anything_is_built() {
+    let fixture = Fixture::suite("wrong-format");
+    for (formats, status, expected) in [
+        (["--format=yaml", "--format=human"], 2, "got `yaml`"),
+        (
+            ["--format=json", "--format=human"],
+            2,
+            "two formats go to standard output",
+        ),
+        (
+            ["--format=json=a", "--format=human=a"],
+            2,
+            "two formats go to a",
+        ),
+        (
+            ["--format=json=src", "--format=human"],
+            11,
+            "could not write to src",
+        ),
+    ] {
+        let ended = fixture.straggler(&[&["test"], &formats[..]].concat());
+        assert_eq!(ended.status, Some(status), "{ended:?}");
+        assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("Compiling"), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn unreadable_line_is_named() {
     let fixture = Fixture::suite("unreadable");
     let text = line("one", "clean", "") + "{\"test\":";

@@ -1,0 +1,115 @@
+//! Results for the tests of each format, with names and messages that have to be escaped.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::baseline::Origin;
+use crate::exploration::{Explored, Failed};
+use crate::findings::line::{At, Call, Exploration};
+use crate::findings::place::{Kind, Test};
+use crate::output::results::{ReportedPlace, Results, TestOutcomes};
+
+/// A new panic, an accepted leak in a dependency, and a schedule that fails.
+pub(crate) fn sample() -> Results {
+    let tests = TestOutcomes {
+        checked: [
+            test("pool::fills", 3),
+            test("pool::serves", 9),
+            test("pool::breaks", 14),
+            test("pool::drains", 20),
+        ]
+        .into(),
+        failed: [test("pool::breaks", 14)].into(),
+        skipped: [test("pool::old", 30)].into(),
+        unchecked: vec!["plain<u8>".to_owned()],
+        doc_tests: 1,
+    };
+    Results {
+        places: vec![panic(), accepted()],
+        explored: Some(explored()),
+        tests,
+        expected_panics: 0,
+        gone: Vec::new(),
+    }
+}
+
+fn panic() -> ReportedPlace {
+    let at = at("src/a,b:<c>.rs", 7);
+    ReportedPlace {
+        origin: Origin {
+            kind: Kind::Panic,
+            package: None,
+            file: at.file.clone(),
+            function: Some("Pool<'a>::new".to_owned()),
+        },
+        in_repository: Some(at.clone()),
+        at,
+        title: "a task panics in 1 test".to_owned(),
+        facts: vec!["spawned at src/a,b:<c>.rs:7 in `Pool<'a>::new`, by the test".to_owned()],
+        called_at: None,
+        message: Some("100% of \"<b>\" & ]]>\nis `gone`\u{1b}[0m".to_owned()),
+        advice: "fix the panic: `#[tokio::test]` alone passes in spite of it".to_owned(),
+        tests: BTreeMap::from([(test("pool::fills", 3), 2)]),
+        accepted: None,
+    }
+}
+
+fn accepted() -> ReportedPlace {
+    let call = Call {
+        function: "start".to_owned(),
+        at: at("src/server.rs", 12),
+    };
+    ReportedPlace {
+        origin: Origin {
+            kind: Kind::Leak,
+            package: Some("axum".to_owned()),
+            file: Some("src/serve/mod.rs".to_owned()),
+            function: None,
+        },
+        at: at("axum-0.8.9/src/serve/mod.rs", 389),
+        in_repository: Some(call.at.clone()),
+        title: "a task outlives 2 tests".to_owned(),
+        facts: vec![
+            "spawned at axum-0.8.9/src/serve/mod.rs:389".to_owned(),
+            "called at src/server.rs:12 in `start`".to_owned(),
+        ],
+        called_at: Some(call),
+        message: None,
+        advice: "shut down what `start` starts in axum".to_owned(),
+        tests: BTreeMap::from([(test("pool::fills", 3), 1), (test("pool::serves", 9), 1)]),
+        accepted: Some("by <design> & \"so\"".to_owned()),
+    }
+}
+
+fn explored() -> Explored {
+    let of_threads = BTreeSet::from(["pool::serves".to_owned()]);
+    Explored {
+        passed: ["pool::fills".to_owned()].into(),
+        failed: vec![Failed {
+            test: "pool::drains".to_owned(),
+            at: at("tests/pool.rs", 20),
+            panicked_at: Some(at("tests/pool.rs", 24)),
+            in_repository: Some(at("tests/pool.rs", 24)),
+            exploration: Exploration {
+                runs: 200,
+                run: Some(8),
+                seed: Some("2:1/a30a".to_owned()),
+            },
+            message: Some("left: 1\nright: 2".to_owned()),
+        }],
+        unexplored: BTreeMap::from([("it uses a file".to_owned(), of_threads)]),
+    }
+}
+
+fn test(name: &str, line: usize) -> Test {
+    Test {
+        name: name.to_owned(),
+        at: at("tests/pool.rs", line),
+    }
+}
+
+fn at(file: &str, line: usize) -> At {
+    At {
+        file: Some(file.to_owned()),
+        line: Some(line),
+    }
+}
