@@ -13,10 +13,15 @@ pub(crate) enum Format {
     #[default]
     Human,
     Json,
+    Junit,
 }
 
 /// Every format with its name.
-const NAMES: [(&str, Format); 2] = [("human", Format::Human), ("json", Format::Json)];
+const NAMES: [(&str, Format); 3] = [
+    ("human", Format::Human),
+    ("json", Format::Json),
+    ("junit", Format::Junit),
+];
 
 /// A format that is asked for, as `FORMAT` or `FORMAT=FILE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,7 +149,7 @@ mod tests {
             assert_eq!(requested(text), Ok(expected));
         }
         for (text, wrong) in [
-            ("yaml=x", "`json`, got `yaml`"),
+            ("yaml=x", "`junit`, got `yaml`"),
             ("", "got ``"),
             ("json=", "a file after `json=`"),
         ] {

@@ -3,10 +3,12 @@
 pub(crate) mod format;
 mod human;
 mod json;
+mod junit;
 pub(crate) mod repository;
 pub(crate) mod results;
 #[cfg(test)]
 mod sample;
+mod text;
 mod totals;
 pub(crate) mod wording;
 
@@ -33,6 +35,7 @@ pub(crate) fn render(format: Format, results: &Results) -> Result<String, Render
     match format {
         Format::Human => Ok(Human(results).to_string()),
         Format::Json => json::render(results).map_err(failed("JSON")),
+        Format::Junit => junit::render(results).map_err(failed("JUnit")),
     }
 }
 
