@@ -14,13 +14,15 @@ pub(crate) enum Format {
     Human,
     Json,
     Junit,
+    Sarif,
 }
 
 /// Every format with its name.
-const NAMES: [(&str, Format); 3] = [
+const NAMES: [(&str, Format); 4] = [
     ("human", Format::Human),
     ("json", Format::Json),
     ("junit", Format::Junit),
+    ("sarif", Format::Sarif),
 ];
 
 /// A format that is asked for, as `FORMAT` or `FORMAT=FILE`.
@@ -149,7 +151,7 @@ mod tests {
             assert_eq!(requested(text), Ok(expected));
         }
         for (text, wrong) in [
-            ("yaml=x", "`junit`, got `yaml`"),
+            ("yaml=x", "`sarif`, got `yaml`"),
             ("", "got ``"),
             ("json=", "a file after `json=`"),
         ] {

@@ -6,8 +6,10 @@ mod json;
 mod junit;
 pub(crate) mod repository;
 pub(crate) mod results;
+mod rules;
 #[cfg(test)]
 mod sample;
+mod sarif;
 mod text;
 mod totals;
 pub(crate) mod wording;
@@ -36,6 +38,7 @@ pub(crate) fn render(format: Format, results: &Results) -> Result<String, Render
         Format::Human => Ok(Human(results).to_string()),
         Format::Json => json::render(results).map_err(failed("JSON")),
         Format::Junit => junit::render(results).map_err(failed("JUnit")),
+        Format::Sarif => sarif::render(results).map_err(failed("SARIF")),
     }
 }
 

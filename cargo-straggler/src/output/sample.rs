@@ -32,6 +32,15 @@ pub(crate) fn sample() -> Results {
     }
 }
 
+/// A place like the first one of [`sample`], at another line.
+pub(crate) fn panic_at(line: usize) -> ReportedPlace {
+    let mut place = panic();
+    for at in [Some(&mut place.at), place.in_repository.as_mut()] {
+        at.unwrap().line = Some(line);
+    }
+    place
+}
+
 fn panic() -> ReportedPlace {
     let at = at("src/a,b:<c>.rs", 7);
     ReportedPlace {

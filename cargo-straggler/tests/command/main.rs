@@ -15,5 +15,6 @@ mod manual;
 mod nextest;
 mod own_straggler;
 mod report;
+mod sarif;
 mod suite;
 mod unusable;
