@@ -159,6 +159,7 @@ pub mod future {
 /// | `STRAGGLER_REPORT=findings.jsonl` | appends findings to that file [as JSON](leak::json); if writing fails, prints a note and fails no test |
 /// | `STRAGGLER_REPORT_CLEAN=true` | appends a line for each test without findings too |
 /// | `GITHUB_ACTIONS=true` | also prints findings as annotations at the spawn, or at the test if a dependency spawned the task |
+/// | `STRAGGLER_ANNOTATIONS=false` | prints no annotations there |
 ///
 /// # Examples
 ///

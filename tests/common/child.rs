@@ -41,6 +41,7 @@ fn start(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
         .env_remove("RUST_BACKTRACE")
         .env_remove("STRAGGLER")
         .env_remove("STRAGGLER_ALLOW")
+        .env_remove("STRAGGLER_ANNOTATIONS")
         .env_remove("STRAGGLER_GRACE")
         .env_remove("STRAGGLER_REPORT")
         .env_remove("STRAGGLER_RUNS")

@@ -593,6 +593,13 @@ fn annotations_absent_outside_github() {
         assert!(!ended.stderr.contains("::error"), "{ended:?}");
         assert!(!ended.passed);
     }
+    let ended = run(
+        "leaked_tasks",
+        "deny",
+        &[ON_GITHUB, ("STRAGGLER_ANNOTATIONS", "false")],
+    );
+    assert!(!ended.stderr.contains("::error"), "{ended:?}");
+    assert!(!ended.passed);
 }
 
 #[test]

@@ -236,7 +236,7 @@ pub(crate) struct Outlets {
     pub(crate) report: Option<PathBuf>,
     /// Whether that file has a line for each test without findings too.
     pub(crate) reports_clean: bool,
-    /// Whether to print annotations, because this runs on GitHub Actions.
+    /// Whether to print annotations, because this runs on GitHub Actions and nobody else prints them.
     pub(crate) annotates: bool,
 }
 
@@ -249,6 +249,7 @@ impl Outlets {
                 env::var_os("STRAGGLER_REPORT"),
                 env::var_os("STRAGGLER_REPORT_CLEAN"),
                 env::var_os("GITHUB_ACTIONS"),
+                env::var_os("STRAGGLER_ANNOTATIONS"),
             )
         })
     }
@@ -257,12 +258,13 @@ impl Outlets {
         report: Option<OsString>,
         report_clean: Option<OsString>,
         github_actions: Option<OsString>,
+        annotations: Option<OsString>,
     ) -> Self {
         let is_true = |value: Option<OsString>| value.is_some_and(|value| value == "true");
         Self {
             report: report.filter(|path| !path.is_empty()).map(PathBuf::from),
             reports_clean: is_true(report_clean),
-            annotates: is_true(github_actions),
+            annotates: is_true(github_actions) && annotations.is_none_or(|value| value != "false"),
         }
     }
 }
@@ -368,7 +370,7 @@ mod tests {
     fn outlets_are_closed_by_default() {
         let parse = |report: Option<&str>, switches: Option<&str>| {
             let [clean, github_actions] = [switches, switches].map(|value| value.map(Into::into));
-            Outlets::parse(report.map(Into::into), clean, github_actions)
+            Outlets::parse(report.map(Into::into), clean, github_actions, None)
         };
         assert_eq!(parse(None, None), Outlets::default());
         for value in ["", "false", "1", "TRUE"] {
