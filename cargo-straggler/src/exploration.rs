@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::cli::ExploreOptions;
 use crate::findings::line::{At, Exploration, Line};
 use crate::output::repository::Repository;
-use crate::output::wording::{count, first};
+use crate::output::wording::{count, first, plain};
 
 /// How a suite is explored.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Failed {
             in_repository: repository.first(panicked_at.iter().chain([&line.at])),
             panicked_at,
             exploration: exploration.clone(),
-            message: findings().find_map(|found| found.message.clone()),
+            message: findings().find_map(|found| found.message.as_deref().map(plain)),
         }
     }
 

@@ -69,6 +69,11 @@ pub(crate) fn print_error(error: &Error) -> Exit {
     error.exit()
 }
 
+/// Prints a note for people.
+fn note(text: &str) {
+    anstream::eprintln!("straggler: {text}");
+}
+
 /// Reads the baseline of a workspace. Without a file nothing is accepted.
 pub(crate) fn read_baseline(workspace: &Workspace) -> Result<Baseline, Error> {
     let text = match fs::read_to_string(workspace.baseline()) {

@@ -12,7 +12,7 @@ use crate::baseline::{Baseline, PATH};
 use crate::cargo::{Cargo, CargoError, Lock};
 use crate::cli::TestOptions;
 use crate::command::publish::publish;
-use crate::command::{Error, read_baseline, while_doing};
+use crate::command::{Error, note, read_baseline, while_doing};
 use crate::exit::Exit;
 use crate::expected_panics;
 use crate::exploration::{Explored, Exploring};
@@ -154,6 +154,8 @@ fn build_and_run(
         .env("STRAGGLER", "warn")
         .env("STRAGGLER_REPORT", report.path())
         .env("STRAGGLER_REPORT_CLEAN", "true")
+        // This command prints one for each place.
+        .env("STRAGGLER_ANNOTATIONS", "false")
         .stdout(Stdio::piped());
     if let Some(exploring) = how.exploring {
         command.envs(exploring.variables());
@@ -330,8 +332,4 @@ fn print_reason(reason: Reason) {
             "runs the tests by `cargo test`: there is a .config/nextest.toml, but cargo-nextest is not installed",
         ),
     }
-}
-
-fn note(text: &str) {
-    anstream::eprintln!("straggler: {text}");
 }

@@ -15,14 +15,16 @@ pub(crate) enum Format {
     Json,
     Junit,
     Sarif,
+    Markdown,
 }
 
 /// Every format with its name.
-const NAMES: [(&str, Format); 4] = [
+const NAMES: [(&str, Format); 5] = [
     ("human", Format::Human),
     ("json", Format::Json),
     ("junit", Format::Junit),
     ("sarif", Format::Sarif),
+    ("markdown", Format::Markdown),
 ];
 
 /// A format that is asked for, as `FORMAT` or `FORMAT=FILE`.
@@ -151,7 +153,7 @@ mod tests {
             assert_eq!(requested(text), Ok(expected));
         }
         for (text, wrong) in [
-            ("yaml=x", "`sarif`, got `yaml`"),
+            ("yaml=x", "`markdown`, got `yaml`"),
             ("", "got ``"),
             ("json=", "a file after `json=`"),
         ] {

@@ -238,7 +238,7 @@ mod tests {
             "function": "Pool<'a>::new", "called_at": null,
             "in_repository": {"file": "src/a,b:<c>.rs", "line": 7},
             "facts": ["spawned at src/a,b:<c>.rs:7 in `Pool<'a>::new`, by the test"],
-            "message": "100% of \"<b>\" & ]]>\nis `gone`\u{1b}[0m",
+            "message": "100% of \"<b>\" & ]]>\nis `gone`",
             "help": "fix the panic: `#[tokio::test]` alone passes in spite of it",
             "tests": [{"name": "pool::fills", "file": "tests/pool.rs", "line": 3, "count": 2}],
         });

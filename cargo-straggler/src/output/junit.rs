@@ -182,7 +182,6 @@ mod tests {
             } => [ty, message, description].map(|part| part.as_ref().unwrap().as_str().to_owned()),
             other => panic!("{other:?}"),
         };
-        // Without the escape character, which XML cannot have.
         let panic = "panic: a task panics in 1 test\n\
             spawned at src/a,b:<c>.rs:7 in `Pool<'a>::new`, by the test\n\
             message: 100% of \"<b>\" & ]]>\nis `gone`\n\

@@ -1,15 +1,18 @@
 //! What a run found, as a value, and each format that shows it.
 
+pub(crate) mod annotations;
 pub(crate) mod format;
 mod human;
 mod json;
 mod junit;
+pub(crate) mod markdown;
 pub(crate) mod repository;
 pub(crate) mod results;
 mod rules;
 #[cfg(test)]
 mod sample;
 mod sarif;
+mod spans;
 mod text;
 mod totals;
 pub(crate) mod wording;
@@ -38,6 +41,7 @@ pub(crate) fn render(format: Format, results: &Results) -> Result<String, Render
         Format::Human => Ok(Human(results).to_string()),
         Format::Json => json::render(results).map_err(failed("JSON")),
         Format::Junit => junit::render(results).map_err(failed("JUnit")),
+        Format::Markdown => Ok(markdown::render(results, None)),
         Format::Sarif => sarif::render(results).map_err(failed("SARIF")),
     }
 }

@@ -137,7 +137,7 @@ fn reported(place: &Place, accepted: Option<String>, known: &Known<'_>) -> Repor
         title: wording::title(place),
         facts: wording::facts(place, known.sources),
         called_at: called_at.clone(),
-        message: message.clone(),
+        message: message.as_deref().map(wording::plain),
         advice: wording::advice(place),
         tests: place.tests.clone(),
         accepted,

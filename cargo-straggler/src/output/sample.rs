@@ -55,7 +55,7 @@ fn panic() -> ReportedPlace {
         title: "a task panics in 1 test".to_owned(),
         facts: vec!["spawned at src/a,b:<c>.rs:7 in `Pool<'a>::new`, by the test".to_owned()],
         called_at: None,
-        message: Some("100% of \"<b>\" & ]]>\nis `gone`\u{1b}[0m".to_owned()),
+        message: Some("100% of \"<b>\" & ]]>\nis `gone`".to_owned()),
         advice: "fix the panic: `#[tokio::test]` alone passes in spite of it".to_owned(),
         tests: BTreeMap::from([(test("pool::fills", 3), 2)]),
         accepted: None,

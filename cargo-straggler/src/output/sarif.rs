@@ -284,7 +284,7 @@ mod tests {
         let results = results_of(&sample());
         let text = "a task panics in 1 test\n\
             spawned at src/a,b:<c>.rs:7 in `Pool<'a>::new`, by the test\n\
-            message: 100% of \"<b>\" & ]]>\nis `gone`\u{1b}[0m\n\
+            message: 100% of \"<b>\" & ]]>\nis `gone`\n\
             help: fix the panic: `#[tokio::test]` alone passes in spite of it\n\
             in pool::fills";
         let expected = json!({

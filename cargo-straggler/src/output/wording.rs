@@ -181,6 +181,11 @@ fn is_test_code(place: &Place) -> bool {
             .any(|part| ["test", "tests"].contains(&part))
 }
 
+/// A message of a test, without colors: not every format shows them.
+pub(crate) fn plain(message: &str) -> String {
+    anstream::adapter::strip_str(message).to_string()
+}
+
 /// `1 test`, `2 tests`.
 pub(crate) fn count(number: usize, of: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };

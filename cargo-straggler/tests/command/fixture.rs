@@ -125,6 +125,8 @@ impl Fixture {
             "RUST_BACKTRACE",
             "STRAGGLER",
             "CARGO_TARGET_DIR",
+            "GITHUB_ACTIONS",
+            "GITHUB_STEP_SUMMARY",
         ] {
             command.env_remove(variable);
         }

@@ -1,6 +1,8 @@
 //! Suites that run: what is checked, what the summary says, and the exit status.
 
-use crate::fixture::{Ended, Fixture};
+use std::fs;
+
+use crate::fixture::{Ended, Fixture, end};
 
 /// Compares the summary with a snapshot.
 fn compare(name: &str, ended: &Ended) {
@@ -22,9 +24,47 @@ fn findings_are_summarized_by_place() {
     assert_eq!(ended.status, Some(10), "{ended:?}");
     assert_eq!(fixture.files(), before);
 
-    let again = fixture.straggler(&["test"]);
+    let again = every_format(&fixture);
     assert!(!again.stderr.contains("Compiling"), "{}", again.stderr);
     assert_eq!(again.status, ended.status);
+    assert_eq!(fixture.files(), before);
+}
+
+/// Runs the suite as on GitHub, with a file for each format.
+fn every_format(fixture: &Fixture) -> Ended {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let formats = [
+        (
+            "human",
+            "outlives 4 tests\n  spawned at src/lib.rs:11 in `Pool::new`, by the test\n",
+        ),
+        ("json", "\"title\": \"a task outlives 4 tests\","),
+        (
+            "junit",
+            "<failure message=\"a task outlives 4 tests\" type=\"leak\">",
+        ),
+        ("sarif", "\"origin/v1\": \"leak||src/lib.rs|Pool::new|0\""),
+        ("markdown", "\n### leak: a task outlives 4 tests\n"),
+    ];
+    fs::write(file("summary.md"), "before\n").unwrap();
+    let mut arguments = vec!["test".to_owned()];
+    arguments.extend(formats.map(|(name, _)| format!("--format={name}={}", file(name).display())));
+    let arguments: Vec<_> = arguments.iter().map(|argument| &**argument).collect();
+    let mut command = fixture.command(&arguments);
+    command
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_STEP_SUMMARY", file("summary.md"));
+    let ended = end(&mut command);
+    let read = |name: &str| fs::read_to_string(file(name)).unwrap();
+    for (name, expected) in formats {
+        assert!(read(name).contains(expected), "{name}: {}", read(name));
+    }
+    assert_eq!(read("summary.md"), format!("before\n{}", read("markdown")));
+    assert_eq!(ended.stderr.matches("\n::error ").count(), 3, "{ended:?}");
+    let place = "src/lib.rs,line=11,title=leak%3A a task outlives 4 tests::";
+    assert!(ended.stderr.contains(place), "{ended:?}");
+    ended
 }
 
 #[test]
@@ -93,7 +133,7 @@ fn clean_suite_passes() {
 fn status_of_failing_suite_wins() {
     let fixture = Fixture::suite("failing");
     let before = fixture.files();
-    let ended = fixture.straggler(&[
+    let mut command = fixture.command(&[
         "test",
         "--test=clean",
         "--",
@@ -101,13 +141,16 @@ fn status_of_failing_suite_wins() {
         "--exact",
         "body_fails",
     ]);
+    let ended = end(command.env("GITHUB_ACTIONS", "true"));
     assert_eq!(ended.status, Some(101), "{ended:?}");
     // What the panic left behind is no finding.
-    let end = "\
+    let last = "\
 straggler: 1 test checked, no findings
   1 failed without straggler, so what they left running is not listed: body_fails
 ";
-    assert!(ended.stdout.ends_with(end), "{}", ended.stdout);
+    assert!(ended.stdout.ends_with(last), "{}", ended.stdout);
+    // Nor does the test annotate it.
+    assert!(!ended.stdout.contains("::warning "), "{}", ended.stdout);
     assert_eq!(fixture.files(), before);
 }
 
