@@ -120,7 +120,7 @@ pub(crate) struct ReportOptions {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Show the findings as human, json, junit, sarif or markdown. Several may go to files
+    /// Show the findings as human, json, junit, sarif, markdown or html. Several may go to files
     #[arg(long = "format", value_name = "FORMAT[=FILE]")]
     pub(crate) formats: Vec<Requested>,
 

@@ -16,15 +16,17 @@ pub(crate) enum Format {
     Junit,
     Sarif,
     Markdown,
+    Html,
 }
 
 /// Every format with its name.
-const NAMES: [(&str, Format); 5] = [
+const NAMES: [(&str, Format); 6] = [
     ("human", Format::Human),
     ("json", Format::Json),
     ("junit", Format::Junit),
     ("sarif", Format::Sarif),
     ("markdown", Format::Markdown),
+    ("html", Format::Html),
 ];
 
 /// A format that is asked for, as `FORMAT` or `FORMAT=FILE`.
@@ -153,7 +155,7 @@ mod tests {
             assert_eq!(requested(text), Ok(expected));
         }
         for (text, wrong) in [
-            ("yaml=x", "`markdown`, got `yaml`"),
+            ("yaml=x", "`html`, got `yaml`"),
             ("", "got ``"),
             ("json=", "a file after `json=`"),
         ] {

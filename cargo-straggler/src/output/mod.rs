@@ -2,6 +2,7 @@
 
 pub(crate) mod annotations;
 pub(crate) mod format;
+mod html;
 mod human;
 mod json;
 mod junit;
@@ -42,6 +43,7 @@ pub(crate) fn render(format: Format, results: &Results) -> Result<String, Render
         Format::Json => json::render(results).map_err(failed("JSON")),
         Format::Junit => junit::render(results).map_err(failed("JUnit")),
         Format::Markdown => Ok(markdown::render(results, None)),
+        Format::Html => Ok(html::render(results)),
         Format::Sarif => sarif::render(results).map_err(failed("SARIF")),
     }
 }

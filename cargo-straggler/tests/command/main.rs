@@ -10,6 +10,7 @@ mod baseline;
 mod configuration;
 mod explore;
 mod fixture;
+mod html;
 mod lock_file;
 mod manual;
 mod nextest;

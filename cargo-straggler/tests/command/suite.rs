@@ -46,6 +46,10 @@ fn every_format(fixture: &Fixture) -> Ended {
         ),
         ("sarif", "\"origin/v1\": \"leak||src/lib.rs|Pool::new|0\""),
         ("markdown", "\n### leak: a task outlives 4 tests\n"),
+        (
+            "html",
+            "<span class=\"kind\">leak</span> a task outlives 4 tests</h3>",
+        ),
     ];
     fs::write(file("summary.md"), "before\n").unwrap();
     let mut arguments = vec!["test".to_owned()];
