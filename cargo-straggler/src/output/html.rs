@@ -136,7 +136,7 @@ fn schedule(failed: &Failed) -> Markup {
             @if let Some(message) = &failed.message { pre { (message) } }
             @if let Some(replay) = failed.replay() {
                 p { "To replay it:" }
-                pre { (replay) }
+                pre .command { (replay) }
             }
         }
     }
@@ -278,7 +278,7 @@ mod tests {
             "<li><code>pool::fills</code> <span class=\"quiet\">tests/pool.rs:3</span>, 2 times</li>",
             "<p class=\"quiet\">accepted: by &lt;design&gt; &amp; &quot;so&quot;</p>",
             "<span class=\"kind\">schedule</span> pool::drains fails in run 8 of 200",
-            "<pre>STRAGGLER_SEED=2:1/a30a cargo straggler explore pool::drains -- --exact</pre>",
+            "<pre class=\"command\">STRAGGLER_SEED=2:1/a30a cargo straggler explore pool::drains -- --exact</pre>",
             "<a href=\"#place-2\">leak at axum: src/serve/mod.rs</a>",
             "<summary>1 not explored: it uses a file</summary>",
             "<code>plain&lt;u8&gt;</code>",
