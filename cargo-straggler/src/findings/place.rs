@@ -40,7 +40,7 @@ pub(crate) struct Place {
     pub(crate) package: Option<String>,
     /// The first finding, which stands for the others.
     pub(crate) example: Finding,
-    /// How many findings each test has here.
+    /// How many findings each test has here, at most: it may run several times.
     pub(crate) tests: BTreeMap<Test, usize>,
 }
 
@@ -125,14 +125,15 @@ impl Found {
                 .findings
                 .iter()
                 .any(|finding| Kind::of(finding) == Kind::Hang);
+            let mut of_line: BTreeMap<_, usize> = BTreeMap::new();
             for finding in line.findings {
                 let kind = Kind::of(&finding);
                 if is_hang && kind != Kind::Hang && kind != Kind::Panic {
                     continue;
                 }
                 let at = place_of(&finding);
-                let number = finding.count;
-                let place = places.entry((kind, at.clone())).or_insert_with(|| Place {
+                *of_line.entry((kind, at.clone())).or_default() += finding.count;
+                places.entry((kind, at.clone())).or_insert_with(|| Place {
                     kind,
                     function: function(&at, sources),
                     package: at
@@ -144,7 +145,12 @@ impl Found {
                     example: finding,
                     tests: BTreeMap::new(),
                 });
-                *place.tests.entry(test.clone()).or_default() += number;
+            }
+            for (key, number) in of_line {
+                if let Some(place) = places.get_mut(&key) {
+                    let most = place.tests.entry(test.clone()).or_default();
+                    *most = number.max(*most);
+                }
             }
         }
         let mut places: Vec<_> = places.into_values().collect();
@@ -170,4 +176,25 @@ fn place_of(finding: &Finding) -> At {
 /// The function around a place.
 pub(crate) fn function(at: &At, sources: &Sources) -> Option<String> {
     sources.function(at.file.as_deref()?, at.line?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Found;
+    use crate::findings::line::Line;
+    use crate::findings::sources::Sources;
+
+    #[test]
+    fn findings_of_repeated_test_are_not_added_up() {
+        let leak = |count: usize| serde_json::json!({"kind": "task", "file": "src/a.rs", "line": 3, "count": count});
+        // A part of the findings differs in what they wait for. An exploration runs a test again.
+        let runs = [vec![leak(1), leak(2)], vec![leak(1)]].map(|findings| {
+            let line =
+                serde_json::json!({"test": "serves", "verdict": "leaked", "findings": findings});
+            serde_json::from_value::<Line>(line).unwrap()
+        });
+        let places = Found::by_place(runs.into(), &Sources::none()).places;
+        let counts: Vec<_> = places[0].tests.values().collect();
+        assert_eq!(counts, [&3]);
+    }
 }
