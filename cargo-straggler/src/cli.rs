@@ -113,19 +113,26 @@ pub(crate) struct InstrumentOptions {
 #[command(after_help = "\
 Exit status:
   0   every finding is accepted
-  10  there are findings that are not accepted
+  10  there are findings that are not accepted, or schedules that fail
   11  a file could not be read")]
 pub(crate) struct ReportOptions {
     /// The files, such as target/straggler/report.jsonl of several machines
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Show the findings as human, json, junit, sarif, markdown or html. Several may go to files
-    #[arg(long = "format", value_name = "FORMAT[=FILE]")]
-    pub(crate) formats: Vec<Requested>,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
 
     #[command(flatten)]
     pub(crate) cargo: CargoOptions,
+}
+
+/// Where findings go.
+#[derive(Args, Debug)]
+pub(crate) struct OutputOptions {
+    /// Show the findings as human, json, junit, sarif, markdown or html; may be repeated, with a file each
+    #[arg(long = "format", value_name = "FORMAT[=FILE]")]
+    pub(crate) formats: Vec<Requested>,
 }
 
 /// The options of `cargo straggler test`.
@@ -156,9 +163,8 @@ pub(crate) struct TestOptions {
     #[arg(long)]
     pub(crate) prune: bool,
 
-    /// Show the findings as human, json, junit or sarif. Several may go to files
-    #[arg(long = "format", value_name = "FORMAT[=FILE]")]
-    pub(crate) formats: Vec<Requested>,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
 
     #[command(flatten)]
     pub(crate) cargo: CargoOptions,
@@ -274,9 +280,9 @@ impl Subcommand {
     /// The formats that are asked for.
     fn formats(&self) -> &[Requested] {
         match self {
-            Self::Test(options) => &options.formats,
-            Self::Explore(options) => &options.test.formats,
-            Self::Report(options) => &options.formats,
+            Self::Test(options) => &options.output.formats,
+            Self::Explore(options) => &options.test.output.formats,
+            Self::Report(options) => &options.output.formats,
             Self::Instrument(_) | Self::Completions(_) | Self::Man(_) => &[],
         }
     }

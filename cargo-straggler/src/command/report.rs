@@ -25,7 +25,7 @@ use crate::workspace::Workspace;
 pub(crate) fn run(options: &ReportOptions) -> Result<Exit, Error> {
     let interrupts = Interrupts::install().map_err(while_doing("could not handle Ctrl-C"))?;
     let cargo = Cargo::new(&options.cargo, &interrupts);
-    let outputs = Outputs::open(&options.formats)?;
+    let outputs = Outputs::open(&options.output.formats)?;
     let workspace = Workspace::find(&cargo)?;
     let baseline = read_baseline(&workspace)?;
     let mut lines = Vec::new();

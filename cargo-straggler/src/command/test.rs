@@ -78,7 +78,7 @@ pub(crate) fn run(options: &TestOptions, exploring: Option<&Exploring>) -> Resul
     if options.prune && !options.is_whole() {
         return Err(Error::PruneOfPart);
     }
-    let outputs = Outputs::open(&options.formats)?;
+    let outputs = Outputs::open(&options.output.formats)?;
     let workspace = Workspace::find(&cargo)?;
     let injection = Injection::find(&cargo, &workspace.library())?;
     let (runner, reason) = Runner::choose(options, &cargo, &workspace)?;
