@@ -272,8 +272,8 @@ fn counts(places: &[Place]) -> BTreeMap<Origin, usize> {
     let mut counts: BTreeMap<Origin, BTreeMap<&Test, usize>> = BTreeMap::new();
     for place in places {
         let of_origin = counts.entry(Origin::of(place)).or_default();
-        for (test, count) in &place.tests {
-            *of_origin.entry(test).or_default() += count;
+        for (test, found) in &place.tests {
+            *of_origin.entry(test).or_default() += found.count;
         }
     }
     let most = |tests: BTreeMap<&Test, usize>| tests.into_values().max().unwrap_or(0);

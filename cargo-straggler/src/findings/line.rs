@@ -33,7 +33,7 @@ pub(crate) struct Exploration {
 }
 
 /// One finding of a test, or several equal ones.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Finding {
     pub(crate) kind: String,
     #[serde(flatten)]

@@ -40,8 +40,17 @@ pub(crate) struct Place {
     pub(crate) package: Option<String>,
     /// The first finding, which stands for the others.
     pub(crate) example: Finding,
-    /// How many findings each test has here, at most: it may run several times.
-    pub(crate) tests: BTreeMap<Test, usize>,
+    /// What each test has here.
+    pub(crate) tests: BTreeMap<Test, InTest>,
+}
+
+/// What a test has at a place.
+#[derive(Debug)]
+pub(crate) struct InTest {
+    /// How many findings, at most: the test may run several times.
+    pub(crate) count: usize,
+    /// The first finding, which stands for the others.
+    pub(crate) example: Finding,
 }
 
 /// A test, as test runners name it, and its file.
@@ -125,14 +134,18 @@ impl Found {
                 .findings
                 .iter()
                 .any(|finding| Kind::of(finding) == Kind::Hang);
-            let mut of_line: BTreeMap<_, usize> = BTreeMap::new();
+            let mut of_line: BTreeMap<_, InTest> = BTreeMap::new();
             for finding in line.findings {
                 let kind = Kind::of(&finding);
                 if is_hang && kind != Kind::Hang && kind != Kind::Panic {
                     continue;
                 }
                 let at = place_of(&finding);
-                *of_line.entry((kind, at.clone())).or_default() += finding.count;
+                let in_test = of_line.entry((kind, at.clone())).or_insert(InTest {
+                    count: 0,
+                    example: finding.clone(),
+                });
+                in_test.count += finding.count;
                 places.entry((kind, at.clone())).or_insert_with(|| Place {
                     kind,
                     function: function(&at, sources),
@@ -146,10 +159,11 @@ impl Found {
                     tests: BTreeMap::new(),
                 });
             }
-            for (key, number) in of_line {
+            for (key, of_line) in of_line {
                 if let Some(place) = places.get_mut(&key) {
-                    let most = place.tests.entry(test.clone()).or_default();
-                    *most = number.max(*most);
+                    let count = of_line.count;
+                    let in_test = place.tests.entry(test.clone()).or_insert(of_line);
+                    in_test.count = in_test.count.max(count);
                 }
             }
         }
@@ -194,7 +208,7 @@ mod tests {
             serde_json::from_value::<Line>(line).unwrap()
         });
         let places = Found::by_place(runs.into(), &Sources::none()).places;
-        let counts: Vec<_> = places[0].tests.values().collect();
-        assert_eq!(counts, [&3]);
+        let counts: Vec<_> = places[0].tests.values().map(|test| test.count).collect();
+        assert_eq!(counts, [3]);
     }
 }

@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::exploration::{Explored, Failed};
 use crate::findings::line::At;
 use crate::findings::place::Test;
-use crate::output::results::{ReportedPlace, Results};
+use crate::output::results::{Example, ReportedPlace, ReportedTest, Results};
 use crate::output::rules::SCHEDULE;
 use crate::output::spans::{Span, spans};
 use crate::output::wording::{count, origin_of};
@@ -90,10 +90,14 @@ fn filter(results: &Results) -> Markup {
 
 fn findings(results: &Results) -> Markup {
     html! {
-        @for (index, reported) in results.places.iter().enumerate() {
-            (place(index, reported))
+        @let places = results.places.iter().enumerate();
+        @for (index, new) in places.clone().filter(|(_, place)| place.is_new()) {
+            (place(index, new))
         }
         @for failed in schedules(results) { (schedule(failed)) }
+        @for (index, accepted) in places.filter(|(_, place)| !place.is_new()) {
+            (place(index, accepted))
+        }
     }
 }
 
@@ -103,19 +107,13 @@ fn place(index: usize, place: &ReportedPlace) -> Markup {
     html! {
         article .(state) id=(anchor(index)) data-entry data-kind=(kind) data-state=(state) {
             h3 { span .kind { (kind) } " " (line(&place.title)) }
-            ul { @for fact in &place.facts { li { (line(fact)) } } }
-            @if let Some(message) = &place.message { pre { (message) } }
+            (example(&place.example))
             p { strong { "help: " } (line(&place.advice)) }
             @if let Some(reason) = &place.accepted { p .quiet { (accepted(reason)) } }
             details {
                 summary { (count(place.tests.len(), "test")) }
                 ul {
-                    @for (test, number) in &place.tests {
-                        li {
-                            (name(test))
-                            @if *number > 1 { ", " (number) " times" }
-                        }
-                    }
+                    @for (test, found) in &place.tests { li { (name(test)) (times(found.count)) } }
                 }
             }
         }
@@ -142,35 +140,50 @@ fn schedule(failed: &Failed) -> Markup {
     }
 }
 
-/// Each test with the places that it meets.
+/// Each test with what it has at each place.
 fn by_test(results: &Results) -> Markup {
-    let mut tests: BTreeMap<&Test, Vec<(usize, &ReportedPlace)>> = BTreeMap::new();
+    let mut tests: BTreeMap<&Test, Vec<Markup>> = BTreeMap::new();
     for (index, place) in results.places.iter().enumerate() {
-        for test in place.tests.keys() {
-            tests.entry(test).or_default().push((index, place));
+        for (test, found) in &place.tests {
+            tests
+                .entry(test)
+                .or_default()
+                .push(report(index, place, found));
         }
     }
     html! {
         @if !tests.is_empty() {
             h2 { "By test" }
-            ul {
-                @for (test, places) in tests {
-                    li data-entry {
-                        (name(test))
-                        ul {
-                            @for (index, place) in places {
-                                li {
-                                    a href={ "#" (anchor(index)) } {
-                                        (line(&origin_of(&place.origin)))
-                                    }
-                                }
-                            }
-                        }
-                    }
+            @for (test, reports) in tests {
+                details data-entry {
+                    summary { (name(test)) ": " (count(reports.len(), "place")) }
+                    @for report in reports { (report) }
                 }
             }
         }
     }
+}
+
+/// What a test has at a place.
+fn report(index: usize, place: &ReportedPlace, found: &ReportedTest) -> Markup {
+    html! {
+        p {
+            a href={ "#" (anchor(index)) } { (line(&origin_of(&place.origin))) }
+            (times(found.count))
+        }
+        (example(&found.example))
+    }
+}
+
+fn example(example: &Example) -> Markup {
+    html! {
+        ul { @for fact in &example.facts { li { (line(fact)) } } }
+        @if let Some(message) = &example.message { pre { (message) } }
+    }
+}
+
+fn times(number: usize) -> Markup {
+    html! { @if number > 1 { ", " (number) " times" } }
 }
 
 /// The tests without findings that need an explanation.
@@ -280,6 +293,7 @@ mod tests {
             "<span class=\"kind\">schedule</span> pool::drains fails in run 8 of 200",
             "<pre class=\"command\">STRAGGLER_SEED=2:1/a30a cargo straggler explore pool::drains -- --exact</pre>",
             "<a href=\"#place-2\">leak at axum: src/serve/mod.rs</a>",
+            "<li>waits in <code>pool::serves</code></li>",
             "<summary>1 not explored: it uses a file</summary>",
             "<code>plain&lt;u8&gt;</code>",
         ] {

@@ -38,10 +38,10 @@ impl fmt::Display for Human<'_> {
 fn write_place(f: &mut fmt::Formatter<'_>, place: &ReportedPlace) -> fmt::Result {
     let (kind, title) = (place.kind().word(), &place.title);
     writeln!(f, "{WRONG}{kind}{WRONG:#}{STRONG}: {title}{STRONG:#}")?;
-    for fact in &place.facts {
+    for fact in &place.example.facts {
         writeln!(f, "  {fact}")?;
     }
-    write_message(f, place.message.as_deref())?;
+    write_message(f, place.example.message.as_deref())?;
     let names = place.tests.keys().map(|test| &*test.name);
     writeln!(f, "  {QUIET}in {}{QUIET:#}", first(names))?;
     writeln!(f, "  {STRONG}help:{STRONG:#} {}", place.advice)

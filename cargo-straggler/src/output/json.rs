@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::exploration::{Explored, Failed};
 use crate::findings::line::At;
 use crate::findings::place::Test;
-use crate::output::results::{ReportedPlace, Results};
+use crate::output::results::{ReportedPlace, ReportedTest, Results};
 
 /// Removing a field, or changing its meaning, raises it.
 const VERSION: u32 = 1;
@@ -76,6 +76,8 @@ struct Affected<'a> {
     #[serde(flatten)]
     test: TestAt<'a>,
     count: usize,
+    facts: &'a [String],
+    message: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -150,10 +152,7 @@ impl<'a> TestAt<'a> {
 
 impl<'a> Place<'a> {
     fn new(place: &'a ReportedPlace) -> Self {
-        let tests = place.tests.iter().map(|(test, count)| Affected {
-            test: TestAt::new(test),
-            count: *count,
-        });
+        let tests = place.tests.iter();
         Self {
             kind: place.kind().word(),
             is_new: place.is_new(),
@@ -167,10 +166,21 @@ impl<'a> Place<'a> {
                 at: &call.at,
             }),
             in_repository: place.in_repository.as_ref(),
-            facts: &place.facts,
-            message: place.message.as_deref(),
+            facts: &place.example.facts,
+            message: place.example.message.as_deref(),
             help: &place.advice,
-            tests: tests.collect(),
+            tests: tests.map(Affected::new).collect(),
+        }
+    }
+}
+
+impl<'a> Affected<'a> {
+    fn new((test, found): (&'a Test, &'a ReportedTest)) -> Self {
+        Self {
+            test: TestAt::new(test),
+            count: found.count,
+            facts: &found.example.facts,
+            message: found.example.message.as_deref(),
         }
     }
 }
@@ -240,7 +250,9 @@ mod tests {
             "facts": ["spawned at src/a,b:<c>.rs:7 in `Pool<'a>::new`, by the test"],
             "message": "100% of \"<b>\" & ]]>\nis `gone`",
             "help": "fix the panic: `#[tokio::test]` alone passes in spite of it",
-            "tests": [{"name": "pool::fills", "file": "tests/pool.rs", "line": 3, "count": 2}],
+            "tests": [{"name": "pool::fills", "file": "tests/pool.rs", "line": 3, "count": 2,
+                "facts": ["spawned at src/a,b:<c>.rs:7 in `Pool<'a>::new`, by the test"],
+                "message": "100% of \"<b>\" & ]]>\nis `gone`"}],
         });
         assert_eq!(document["places"][0], new);
         let accepted = &document["places"][1];

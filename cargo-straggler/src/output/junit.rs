@@ -89,13 +89,14 @@ fn failures(results: &Results, test: &Test) -> Vec<Failure> {
         text: "see the output of the test".to_owned(),
     });
     let places = results.new_places();
-    let places = places
-        .filter(|place| place.tests.contains_key(test))
-        .map(|place| Failure {
+    let places = places.filter_map(|place| {
+        let example = &place.tests.get(test)?.example;
+        Some(Failure {
             kind: place.kind().word(),
             title: place.title.clone(),
-            text: text::of_place(place),
-        });
+            text: text::of_example(place, example),
+        })
+    });
     let explored = results.explored.iter();
     let schedules = explored
         .flat_map(|explored| &explored.failed)

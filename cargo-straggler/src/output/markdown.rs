@@ -43,9 +43,14 @@ pub(crate) fn render(results: &Results, limit: Option<usize>) -> String {
 
 fn of_place(place: &ReportedPlace) -> String {
     let (kind, title) = (place.kind().word(), inline(&place.title));
-    let facts: String = place.facts.iter().map(|fact| item(&inline(fact))).collect();
+    let facts: String = place
+        .example
+        .facts
+        .iter()
+        .map(|fact| item(&inline(fact)))
+        .collect();
     let help = item(&format!("**help:** {}", inline(&place.advice)));
-    let message = place.message.as_deref();
+    let message = place.example.message.as_deref();
     let message = message.map_or(String::new(), |message| fenced("text", message));
     let number = count(place.tests.len(), "test");
     let tests: String = place

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::baseline::{Comparison, Origin};
 use crate::exploration::Explored;
 use crate::findings::line::{At, Call, Finding};
-use crate::findings::place::{Found, Kind, Place, Test};
+use crate::findings::place::{Found, InTest, Kind, Place, Test};
 use crate::findings::sources::Sources;
 use crate::output::repository::Repository;
 use crate::output::wording;
@@ -35,16 +35,31 @@ pub(crate) struct ReportedPlace {
     pub(crate) in_repository: Option<At>,
     /// What is wrong, such as `a task outlives 2 tests`.
     pub(crate) title: String,
-    /// Where and how, a line each. Code is in backticks.
-    pub(crate) facts: Vec<String>,
     pub(crate) called_at: Option<Call>,
-    /// The message of a panic or an error.
-    pub(crate) message: Option<String>,
+    /// The first finding, which stands for the others.
+    pub(crate) example: Example,
     pub(crate) advice: String,
-    /// How many findings each test has here.
-    pub(crate) tests: BTreeMap<Test, usize>,
+    /// What each test has here.
+    pub(crate) tests: BTreeMap<Test, ReportedTest>,
     /// `None` if it is new, else why it is accepted.
     pub(crate) accepted: Option<String>,
+}
+
+/// A finding, in words.
+#[derive(Clone, Debug)]
+pub(crate) struct Example {
+    /// Where and how, a line each. Code is in backticks.
+    pub(crate) facts: Vec<String>,
+    /// The message of a panic or an error.
+    pub(crate) message: Option<String>,
+}
+
+/// What a test has at a place.
+#[derive(Clone, Debug)]
+pub(crate) struct ReportedTest {
+    pub(crate) count: usize,
+    /// Its first finding there, which stands for the others.
+    pub(crate) example: Example,
 }
 
 /// What became of the tests.
@@ -124,9 +139,7 @@ impl Results {
 
 /// Describes a place.
 fn reported(place: &Place, accepted: Option<String>, known: &Known<'_>) -> ReportedPlace {
-    let Finding {
-        called_at, message, ..
-    } = &place.example;
+    let called_at = &place.example.called_at;
     let call = called_at.as_ref().map(|call| &call.at);
     let tests = place.tests.keys().map(|test| &test.at);
     let places = [&place.at].into_iter().chain(call).chain(tests);
@@ -135,12 +148,29 @@ fn reported(place: &Place, accepted: Option<String>, known: &Known<'_>) -> Repor
         at: place.at.clone(),
         in_repository: known.repository.first(places),
         title: wording::title(place),
-        facts: wording::facts(place, known.sources),
         called_at: called_at.clone(),
-        message: message.as_deref().map(wording::plain),
+        example: example(place, &place.example, known.sources),
         advice: wording::advice(place),
-        tests: place.tests.clone(),
+        tests: place
+            .tests
+            .iter()
+            .map(|(test, found)| (test.clone(), reported_test(place, found, known.sources)))
+            .collect(),
         accepted,
+    }
+}
+
+fn reported_test(place: &Place, found: &InTest, sources: &Sources) -> ReportedTest {
+    ReportedTest {
+        count: found.count,
+        example: example(place, &found.example, sources),
+    }
+}
+
+fn example(place: &Place, finding: &Finding, sources: &Sources) -> Example {
+    Example {
+        facts: wording::facts(place, finding, sources),
+        message: finding.message.as_deref().map(wording::plain),
     }
 }
 
@@ -153,4 +183,91 @@ fn unchecked(found: &Found, ran: &Ran) -> Vec<String> {
     let ran = ran.tests.iter();
     ran.flat_map(|(name, ran)| vec![name.clone(); ran.saturating_sub(checked(name))])
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::{Known, Results};
+    use crate::baseline::Baseline;
+    use crate::findings::line::Line;
+    use crate::findings::place::Found;
+    use crate::findings::sources::Sources;
+    use crate::output::repository::Repository;
+    use crate::suite_output::Ran;
+
+    fn line(test: &str, finding: &serde_json::Value) -> Line {
+        let line = json!({
+            "test": test, "file": "tests/pool.rs", "line": 3, "verdict": "leaked", "findings": [finding],
+        });
+        serde_json::from_value(line).unwrap()
+    }
+
+    /// What these lines become in a repository that has `tests/pool.rs` alone.
+    fn results(baseline: &str, lines: Vec<Line>) -> Results {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join(".git")).unwrap();
+        fs::create_dir(root.path().join("tests")).unwrap();
+        fs::write(root.path().join("tests/pool.rs"), "").unwrap();
+        let sources = Sources::none();
+        let found = Found::by_place(lines, &sources);
+        let baseline = Baseline::parse(baseline.to_owned()).unwrap();
+        Results::new(Known {
+            found: &found,
+            comparison: &baseline.compare(&found.places),
+            explored: None,
+            expected_panics: 0,
+            is_whole: true,
+            ran: &Ran::default(),
+            sources: &sources,
+            repository: &Repository::around(root.path().to_owned()),
+        })
+    }
+
+    #[test]
+    fn each_test_keeps_its_own_message() {
+        let panic = |message: &str| json!({"kind": "panic", "file": "axum-0.8.9/lib.rs", "line": 7, "count": 1, "message": message});
+        let lines = [
+            line("one", &panic("\u{1b}[31mred\u{1b}[0m")),
+            line("two", &panic("b")),
+        ];
+        let results = results("", lines.into());
+        let place = &results.places[0];
+        let messages = place
+            .tests
+            .values()
+            .map(|test| test.example.message.as_deref());
+        assert_eq!(messages.collect::<Vec<_>>(), [Some("red"), Some("b")]);
+        assert_eq!(place.example.message.as_deref(), Some("red"));
+        // The place itself is not in the repository.
+        let file = place
+            .in_repository
+            .as_ref()
+            .and_then(|at| at.file.as_deref());
+        assert_eq!(file, Some("tests/pool.rs"));
+    }
+
+    #[test]
+    fn accepted_places_follow_new_ones() {
+        let leak = |file: &str| json!({"kind": "task", "file": file, "line": 7, "count": 1});
+        let lines = ["a.rs", "a.rs", "b.rs"].into_iter().enumerate();
+        let lines = lines.map(|(index, file)| line(&format!("test_{index}"), &leak(file)));
+        let entry = |file: &str| {
+            format!("[[accept]]\nkind = \"leak\"\nfile = \"{file}\"\nmost = 1\nreason = \"why\"\n")
+        };
+        let results = results(&(entry("a.rs") + &entry("c.rs")), lines.collect());
+        let reasons: Vec<_> = results
+            .places
+            .iter()
+            .map(|place| place.accepted.as_deref())
+            .collect();
+        assert_eq!(reasons, [None, Some("why")]);
+        let expected = "3 tests checked, 3 with findings at 2 places: 1 new, 1 accepted";
+        assert_eq!(results.headline(), expected);
+        let gone = "leak at c.rs is gone: `--prune` removes it from .config/straggler.toml";
+        assert_eq!(results.notes(), [gone]);
+    }
 }

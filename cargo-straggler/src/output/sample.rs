@@ -6,7 +6,7 @@ use crate::baseline::Origin;
 use crate::exploration::{Explored, Failed};
 use crate::findings::line::{At, Call, Exploration};
 use crate::findings::place::{Kind, Test};
-use crate::output::results::{ReportedPlace, Results, TestOutcomes};
+use crate::output::results::{Example, ReportedPlace, ReportedTest, Results, TestOutcomes};
 
 /// A new panic, an accepted leak in a dependency, and a schedule that fails.
 pub(crate) fn sample() -> Results {
@@ -42,6 +42,10 @@ pub(crate) fn panic_at(line: usize) -> ReportedPlace {
 }
 
 fn panic() -> ReportedPlace {
+    let example = Example {
+        facts: vec!["spawned at src/a,b:<c>.rs:7 in `Pool<'a>::new`, by the test".to_owned()],
+        message: Some("100% of \"<b>\" & ]]>\nis `gone`".to_owned()),
+    };
     let at = at("src/a,b:<c>.rs", 7);
     ReportedPlace {
         origin: Origin {
@@ -53,16 +57,27 @@ fn panic() -> ReportedPlace {
         in_repository: Some(at.clone()),
         at,
         title: "a task panics in 1 test".to_owned(),
-        facts: vec!["spawned at src/a,b:<c>.rs:7 in `Pool<'a>::new`, by the test".to_owned()],
         called_at: None,
-        message: Some("100% of \"<b>\" & ]]>\nis `gone`".to_owned()),
+        example: example.clone(),
         advice: "fix the panic: `#[tokio::test]` alone passes in spite of it".to_owned(),
-        tests: BTreeMap::from([(test("pool::fills", 3), 2)]),
+        tests: BTreeMap::from([(test("pool::fills", 3), ReportedTest { count: 2, example })]),
         accepted: None,
     }
 }
 
 fn accepted() -> ReportedPlace {
+    let example = |waits: &str| Example {
+        facts: vec![
+            "spawned at axum-0.8.9/src/serve/mod.rs:389".to_owned(),
+            "called at src/server.rs:12 in `start`".to_owned(),
+            waits.to_owned(),
+        ],
+        message: None,
+    };
+    let of = |name: &str, line: usize| {
+        let example = example(&format!("waits in `{name}`"));
+        (test(name, line), ReportedTest { count: 1, example })
+    };
     let call = Call {
         function: "start".to_owned(),
         at: at("src/server.rs", 12),
@@ -77,14 +92,10 @@ fn accepted() -> ReportedPlace {
         at: at("axum-0.8.9/src/serve/mod.rs", 389),
         in_repository: Some(call.at.clone()),
         title: "a task outlives 2 tests".to_owned(),
-        facts: vec![
-            "spawned at axum-0.8.9/src/serve/mod.rs:389".to_owned(),
-            "called at src/server.rs:12 in `start`".to_owned(),
-        ],
         called_at: Some(call),
-        message: None,
+        example: example("waits for `Accept`"),
         advice: "shut down what `start` starts in axum".to_owned(),
-        tests: BTreeMap::from([(test("pool::fills", 3), 1), (test("pool::serves", 9), 1)]),
+        tests: BTreeMap::from([of("pool::fills", 3), of("pool::serves", 9)]),
         accepted: Some("by <design> & \"so\"".to_owned()),
     }
 }

@@ -1,14 +1,19 @@
 //! A place or a schedule as lines of plain text, for formats that hold text.
 
 use crate::exploration::Failed;
-use crate::output::results::ReportedPlace;
+use crate::output::results::{Example, ReportedPlace};
 
 /// Where, how, and what to do: everything but what is wrong.
 pub(crate) fn of_place(place: &ReportedPlace) -> String {
-    let message = place.message.as_ref();
+    of_example(place, &place.example)
+}
+
+/// The same of one finding there.
+pub(crate) fn of_example(place: &ReportedPlace, example: &Example) -> String {
+    let message = example.message.as_ref();
     let message = message.map(|message| format!("message: {message}"));
     let help = format!("help: {}", place.advice);
-    let facts = place.facts.iter().cloned();
+    let facts = example.facts.iter().cloned();
     join(facts.chain(message).chain([help]))
 }
 

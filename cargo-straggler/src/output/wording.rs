@@ -13,9 +13,8 @@ pub(crate) fn title(place: &Place) -> String {
     format!("{} {}", wrong(place), count(place.tests.len(), "test"))
 }
 
-/// Where the place is, what called it, and what it waits for, as far as that is known.
-pub(crate) fn facts(place: &Place, sources: &Sources) -> Vec<String> {
-    let example = &place.example;
+/// Where the place is, what called it, and what a finding there waits for, as far as that is known.
+pub(crate) fn facts(place: &Place, example: &Finding, sources: &Sources) -> Vec<String> {
     let at = shown(&place.at, place.function.as_deref()).map(|at| {
         let spawner = spawner(example, sources).unwrap_or_default();
         format!("{} {at}{spawner}", origin(place.kind))
@@ -107,7 +106,7 @@ fn wrong(place: &Place) -> &'static str {
     match place.kind {
         Kind::Hang => "the body does not end in",
         Kind::Panic => "a task panics in",
-        Kind::Leak if place.tests.values().any(|count| *count > 1) => "tasks outlive",
+        Kind::Leak if place.tests.values().any(|test| test.count > 1) => "tasks outlive",
         Kind::Leak => "a task outlives",
         Kind::Blocking => "a `spawn_blocking` closure outlives",
         Kind::Lock => "a lock is still held after",
