@@ -129,6 +129,12 @@ impl<'a> Cargo<'a> {
         self.capture(&mut command).map(drop)
     }
 
+    /// Adds a dependency by these arguments of `cargo add`.
+    pub(crate) fn add(&self, arguments: &[OsString]) -> Result<(), CargoError> {
+        let mut command = self.command(&["add"], &[]);
+        self.capture(command.args(arguments)).map(drop)
+    }
+
     /// A command of cargo's, which [`run`](Self::run) runs.
     pub(crate) fn command(&self, subcommand: &[&str], configuration: &[String]) -> Command {
         let mut command = Command::new(&self.program);

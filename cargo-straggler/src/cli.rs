@@ -36,6 +36,8 @@ pub(crate) enum Subcommand {
     Test(TestOptions),
     /// Run each `#[tokio::test]` that can be explored in many schedules
     Explore(ExploreOptions),
+    /// Use `#[straggler::test]` in a workspace: adds the dev-dependency and replaces `#[tokio::test]`
+    Init(InitOptions),
     /// Show the findings in files that `STRAGGLER_REPORT` names, all of them together
     Report(ReportOptions),
     /// Write a copy of the workspace's tokio that has scheduling points, for a `[patch]` of your own
@@ -103,6 +105,29 @@ pub(crate) struct InstrumentOptions {
     /// Where to write it. Files that are there and no part of it are removed
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) cargo: CargoOptions,
+}
+
+/// The options of `cargo straggler init`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Exit status:
+  0   the workspace uses straggler, or would after a run without --dry-run
+  11  it could not be edited, and is as before")]
+pub(crate) struct InitOptions {
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// List the joins in test code too, and replace those whose types allow it
+    #[arg(long)]
+    pub(crate) joins: bool,
+
+    /// Write even if git could not undo it
+    #[arg(long)]
+    pub(crate) allow_dirty: bool,
 
     #[command(flatten)]
     pub(crate) cargo: CargoOptions,
@@ -312,7 +337,8 @@ pub(crate) fn parse() -> Subcommand {
     match &mut subcommand {
         Subcommand::Test(options) => options.passed_on = passed_on,
         Subcommand::Explore(options) => options.test.passed_on = passed_on,
-        Subcommand::Report(_)
+        Subcommand::Init(_)
+        | Subcommand::Report(_)
         | Subcommand::Instrument(_)
         | Subcommand::Completions(_)
         | Subcommand::Man(_) => {}

@@ -13,6 +13,7 @@ mod expected_panics;
 mod exploration;
 mod findings;
 mod given_time;
+mod init;
 mod injection;
 mod interrupt;
 mod lock_file;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Subcommand::Explore(options) => {
             command::test::run(&options.test, Some(&options.exploring()))
         }
+        Subcommand::Init(options) => command::init::run(&options),
         Subcommand::Report(options) => command::report::run(&options),
         Subcommand::Instrument(options) => command::instrument::run(&options),
         Subcommand::Completions(options) => command::completions::run(&options),

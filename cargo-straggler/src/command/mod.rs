@@ -1,6 +1,7 @@
 //! The subcommands. Only they print.
 
 pub(crate) mod completions;
+pub(crate) mod init;
 pub(crate) mod instrument;
 pub(crate) mod man;
 mod publish;
@@ -46,6 +47,11 @@ pub(crate) enum Error {
          gone"
     )]
     PruneOfPart,
+    #[error(
+        "git could not undo what this would write: {0}. Commit first, look at it with `--dry-run`, or pass \
+         `--allow-dirty`"
+    )]
+    NotUndoable(String),
     #[error("{doing}: {error}")]
     System { doing: String, error: io::Error },
 }

@@ -22,10 +22,9 @@ pub(crate) struct Library {
 impl Library {
     /// Finds the sources. Only without a clone this writes to `folder`, and may need the network.
     pub(crate) fn find(cargo: &Cargo<'_>, folder: &Path) -> Result<Self, InjectionError> {
-        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = package.parent().unwrap_or(package);
-        if root.join("src/lib.rs").is_file() {
-            Self::of(root.to_owned(), root.join("macros"))
+        if let Some(root) = clone() {
+            let macros = root.join("macros");
+            Self::of(root, macros)
         } else {
             Self::from_registry(cargo, folder)
         }
@@ -83,6 +82,12 @@ impl Library {
     pub(crate) fn macros_manifest(&self) -> DocumentMut {
         manifest::alone(&self.macros_manifest, &self.manifest)
     }
+}
+
+/// The clone that this command was built in, if it is still there.
+pub(crate) fn clone() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    root.join("src/lib.rs").is_file().then(|| root.to_owned())
 }
 
 /// The manifest of a package that cargo downloads straggler for.

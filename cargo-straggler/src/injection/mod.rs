@@ -25,6 +25,7 @@ use toml_edit::{DocumentMut, TomlError, value};
 use self::folder::Folder;
 use self::instrument::instrument;
 use self::library::Library;
+pub(crate) use self::library::clone;
 use crate::cargo::Cargo;
 use crate::suite_tokio::SuiteTokio;
 
