@@ -271,6 +271,15 @@ impl CargoOptions {
         }
     }
 
+    /// No options but the path of a manifest.
+    #[cfg(test)]
+    pub(crate) fn of_manifest(path: PathBuf) -> Self {
+        Self {
+            manifest_path: Some(path),
+            ..Self::default()
+        }
+    }
+
     /// The arguments that every call of cargo in the workspace gets.
     pub(crate) fn of_every_call(&self) -> Vec<OsString> {
         let mut arguments = self.of_the_network();

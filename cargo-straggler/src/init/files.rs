@@ -164,3 +164,103 @@ fn without_dots(path: &Path) -> PathBuf {
     }
     plain
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use crate::cargo::Cargo;
+    use crate::cli::CargoOptions;
+    use crate::interrupt::Interrupts;
+
+    use super::{Built, Files};
+
+    fn write(root: &Path, path: &str, text: &str) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// The files of the package at `root`.
+    fn files(root: &Path) -> Files {
+        let interrupts = Interrupts::default();
+        let options = CargoOptions::of_manifest(root.join("Cargo.toml"));
+        let members = Cargo::new(&options, &interrupts).members().unwrap();
+        let target_folder = members.target_directory.as_std_path();
+        Files::of(members.workspace_packages()[0], target_folder)
+    }
+
+    #[test]
+    fn modules_of_targets_are_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        for (path, text) in [
+            (
+                "Cargo.toml",
+                "[package]\nname = \"a\"\nedition = \"2024\"\n\n[workspace]\n",
+            ),
+            ("build.rs", "fn main() {}"),
+            (
+                "src/lib.rs",
+                "mod a; mod b; #[cfg(test)] mod tests; mod c { mod d; mod gone; }",
+            ),
+            (
+                "src/a.rs",
+                "#[cfg(test)] mod tests; #[path = \"../tests/shared.rs\"] mod shared;",
+            ),
+            ("src/a/tests.rs", ""),
+            ("src/b/mod.rs", "mod inner;"),
+            ("src/b/inner.rs", ""),
+            ("src/c/d.rs", ""),
+            ("src/tests/mod.rs", ""),
+            ("src/unused.rs", ""),
+            ("tests/one.rs", "mod common; mod shared;"),
+            ("tests/common/mod.rs", "mod server;"),
+            ("tests/common/server.rs", ""),
+            ("tests/shared.rs", ""),
+            ("tests/ui/fails.rs", ""),
+            ("tests/nested/Cargo.toml", ""),
+            ("tests/nested/src/lib.rs", ""),
+            ("tests/.hidden/a.rs", ""),
+        ] {
+            write(&root, path, text);
+        }
+        let files = files(&root);
+        let built: Vec<_> = files
+            .built
+            .iter()
+            .map(|(path, built)| {
+                let path = path.strip_prefix(&root).unwrap().to_str().unwrap();
+                let Built {
+                    tests_only,
+                    is_of_tests,
+                } = *built;
+                (path, tests_only, is_of_tests)
+            })
+            .collect();
+        let expected = [
+            ("src/a/tests.rs", true, false),
+            ("src/a.rs", false, false),
+            ("src/b/inner.rs", false, false),
+            ("src/b/mod.rs", false, false),
+            ("src/c/d.rs", false, false),
+            ("src/lib.rs", false, false),
+            ("src/tests/mod.rs", true, false),
+            ("tests/common/mod.rs", true, true),
+            ("tests/common/server.rs", true, true),
+            ("tests/one.rs", true, true),
+            ("tests/shared.rs", false, true),
+        ];
+        assert_eq!(built, expected);
+        let others = files
+            .others
+            .iter()
+            .map(|path| path.strip_prefix(&root).unwrap());
+        let others: Vec<_> = others.collect();
+        assert_eq!(
+            others,
+            [Path::new("src/unused.rs"), Path::new("tests/ui/fails.rs")]
+        );
+    }
+}

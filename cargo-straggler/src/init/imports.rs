@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use proc_macro2::{TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::visit::Visit;
@@ -56,6 +57,22 @@ impl Imports {
         }
     }
 
+    /// The bytes of the imports of a name that has no use once `replaced` of them are gone.
+    pub(crate) fn unused_after(
+        &self,
+        name: &str,
+        replaced: usize,
+        tokens: &TokenStream,
+    ) -> Vec<Range<usize>> {
+        let removals = self.named(name).map(|import| import.removal.clone());
+        let removals: Vec<_> = removals.collect();
+        if mentions(tokens, name) == replaced + removals.len() {
+            removals
+        } else {
+            Vec::new()
+        }
+    }
+
     /// Whether all names of a module are imported.
     pub(crate) fn has_all_of(&self, module: &[&str]) -> bool {
         self.named("*").any(|import| import.path == module)
@@ -68,6 +85,16 @@ pub(crate) fn segments(path: &syn::Path) -> Vec<String> {
     segments
         .map(|segment| segment.ident.unraw().to_string())
         .collect()
+}
+
+/// How often a name is in tokens.
+fn mentions(tokens: &TokenStream, name: &str) -> usize {
+    let count = |token| match token {
+        TokenTree::Ident(ident) => usize::from(ident == name),
+        TokenTree::Group(group) => mentions(&group.stream(), name),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => 0,
+    };
+    tokens.clone().into_iter().map(count).sum()
 }
 
 struct Collector<'a> {

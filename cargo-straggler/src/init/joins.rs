@@ -1,8 +1,8 @@
 //! Joins in test code: which ones straggler's replace, and which ones drop the panics of their tasks.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
-use proc_macro2::{TokenStream, TokenTree};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
@@ -13,10 +13,11 @@ use syn::{
 
 use crate::init::edit::Edit;
 use crate::init::handles::Handles;
-use crate::init::imports::{Imports, segments};
+use crate::init::imports::Imports;
 use crate::init::other_tests::is_test;
 use crate::init::outline::Outline;
 use crate::init::parsed::Parsed;
+use crate::init::replacement::{Replacement, SETTLE_ALL};
 
 /// A join in test code.
 #[derive(Debug)]
@@ -174,46 +175,18 @@ impl Finder<'_> {
         is_join && argument.is_some_and(|argument| handles.is_several(argument, imports))
     }
 
-    /// The name of the function in futures that joins, and what straggler has in its place.
-    fn join_function(&self, function: &Expr) -> Option<(String, &'static str)> {
+    fn join_function(&self, function: &Expr) -> Option<Replacement> {
         let Expr::Path(path) = function else {
             return None;
         };
-        let imports = self.source.imports;
-        let mut resolved = imports.resolve(&segments(&path.path));
-        if let [name] = &resolved[..] {
-            let crates = ["futures", "futures_util"];
-            let of = crates
-                .into_iter()
-                .find(|of| imports.has_all_of(&[of, "future"]))?;
-            resolved = vec![of.to_owned(), "future".to_owned(), name.clone()];
-        }
-        let names: Vec<_> = resolved.iter().map(String::as_str).collect();
-        let replacement = match names[..] {
-            ["futures" | "futures_util", "future", "try_join_all"] => "straggler::barrier",
-            ["futures" | "futures_util", "future", "join_all"] => "straggler::settle_all",
-            _ => return None,
-        };
-        Some((resolved.join("::"), replacement))
+        Replacement::of_function(&path.path, self.source.imports)
     }
 
-    fn join_macro(&self, path: &Path) -> Option<(String, &'static str)> {
-        let resolved = self.source.imports.resolve(&segments(path));
-        let names: Vec<_> = resolved.iter().map(String::as_str).collect();
-        let replacement = match names[..] {
-            ["tokio" | "futures" | "futures_util", "try_join"] => "straggler::barrier",
-            ["tokio" | "futures" | "futures_util", "join"] => "straggler::settle",
-            _ => return None,
-        };
-        Some((format!("{}!", resolved.join("::")), replacement))
+    fn join_macro(&self, path: &Path) -> Option<Replacement> {
+        Replacement::of_macro(path, self.source.imports)
     }
 
-    fn found(
-        &mut self,
-        path: &Path,
-        (name, replacement): (String, &'static str),
-        edits: Result<Vec<Edit>, &'static str>,
-    ) {
+    fn found(&mut self, path: &Path, join: Replacement, edits: Result<Vec<Edit>, &'static str>) {
         let at = self.range(path).start;
         if !self.is_in_tests(at) {
             return;
@@ -227,8 +200,8 @@ impl Finder<'_> {
         self.imported.extend(replaced.map(ToString::to_string));
         self.joins.found.push(Join {
             at,
-            name,
-            replacement,
+            name: join.name,
+            replacement: join.straggler,
             edits,
         });
     }
@@ -246,7 +219,7 @@ impl Finder<'_> {
             return Err(NOT_AWAITED);
         }
         let mut edits = vec![Edit::replace(self.range(path), replacement)];
-        if replacement == "straggler::settle_all" {
+        if replacement == SETTLE_ALL {
             if self.dropped.contains(&awaited) {
                 return Err(DROPS);
             }
@@ -298,7 +271,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
             && let Expr::Path(path) = &*call.func
             && let Some(join) = self.join_function(&call.func)
         {
-            let edits = self.call(&path.path, join.1, Some(self.range(await_)));
+            let edits = self.call(&path.path, join.straggler, Some(self.range(await_)));
             self.awaited.push(self.range(call));
             self.found(&path.path, join, edits);
         }
@@ -322,7 +295,10 @@ impl<'ast> Visit<'ast> for Finder<'_> {
             let edits = if futures.is_empty() {
                 Err(NOT_PLAIN)
             } else {
-                Ok(vec![Edit::replace(self.range(&macro_.path), join.1)])
+                Ok(vec![Edit::replace(
+                    self.range(&macro_.path),
+                    join.straggler,
+                )])
             };
             self.found(&macro_.path, join, edits);
         }
@@ -340,35 +316,186 @@ fn expressions(macro_: &Macro) -> Vec<Expr> {
 
 /// Removes imports of which every use is replaced, since rustc warns of them.
 fn remove_imports(joins: &mut Joins, replaced: &[String], source: &Source<'_>) {
-    let mut names: Vec<_> = replaced.to_vec();
-    names.sort();
-    names.dedup();
+    let names: BTreeSet<_> = replaced.iter().collect();
     for name in names {
-        let replaced = replaced.iter().filter(|other| **other == name).count();
-        let imports: Vec<_> = source.imports.named(&name).collect();
-        let all = mentions(&source.parsed.tokens, &name);
-        let first = joins
+        let number = replaced.iter().filter(|other| *other == name).count();
+        let removals = source
+            .imports
+            .unused_after(name, number, &source.parsed.tokens);
+        let mut edits = joins
             .found
             .iter_mut()
-            .find_map(|join| join.edits.as_mut().ok());
-        if let Some(edits) = first
-            && all == replaced + imports.len()
-        {
-            edits.extend(
-                imports
-                    .iter()
-                    .map(|import| Edit::remove(import.removal.clone())),
-            );
+            .filter_map(|join| join.edits.as_mut().ok());
+        if let Some(edits) = edits.next() {
+            edits.extend(removals.into_iter().map(Edit::remove));
         }
     }
 }
 
-/// How often a name is in tokens.
-fn mentions(tokens: &TokenStream, name: &str) -> usize {
-    let count = |token| match token {
-        TokenTree::Ident(ident) => usize::from(ident == name),
-        TokenTree::Group(group) => mentions(&group.stream(), name),
-        TokenTree::Punct(_) | TokenTree::Literal(_) => 0,
-    };
-    tokens.clone().into_iter().map(count).sum()
+#[cfg(test)]
+mod tests {
+    use super::{Joins, Source, find};
+    use crate::init::edit::apply;
+    use crate::init::imports::Imports;
+    use crate::init::outline::Outline;
+    use crate::init::parsed::Parsed;
+
+    /// The joins of a file of a test target, or else of the library.
+    fn joins(text: &str, is_of_tests: bool) -> Joins {
+        let parsed = Parsed::of(text.to_owned()).unwrap();
+        find(&Source {
+            parsed: &parsed,
+            outline: &Outline::of(&parsed),
+            imports: &Imports::of(&parsed),
+            is_of_tests,
+            everywhere: Some(is_of_tests),
+        })
+    }
+
+    /// The text after the edits, and why other joins stay.
+    fn replaced(text: &str) -> (String, Vec<&'static str>) {
+        let joins = joins(text, true).found.into_iter();
+        let (edits, stay): (Vec<_>, Vec<_>) = joins.map(|join| join.edits).partition(Result::is_ok);
+        let edits = edits.into_iter().flatten().flatten().collect();
+        let stay = stay.into_iter().filter_map(Result::err).collect();
+        (apply(text, edits), stay)
+    }
+
+    /// The body of an `async fn` becomes another one.
+    #[track_caller]
+    fn becomes(before: &str, after: &str) {
+        let (text, stay) = replaced(&format!("async fn a() {{ {before} }}"));
+        assert_eq!(text, format!("async fn a() {{ {after} }}"));
+        assert!(stay.is_empty(), "{stay:?}");
+    }
+
+    #[test]
+    fn joins_of_the_same_type_are_replaced() {
+        becomes(
+            "let b = futures::future::try_join_all(c).await?;",
+            "let b = straggler::barrier(c).await?;",
+        );
+        becomes(
+            "for b in futures_util::future::join_all(c) /* d */ .await {}",
+            "for b in straggler::settle_all(c) /* d */ .await.into_vec() {}",
+        );
+        becomes(
+            "let (b, c) = tokio::try_join!(d(), async { e }).unwrap();",
+            "let (b, c) = straggler::barrier!(d(), async { e }).unwrap();",
+        );
+        becomes("futures::join!(b, c);", "straggler::settle!(b, c);");
+        becomes(
+            "assert_eq!(futures::future::join_all(b).await, [1, 2]);",
+            "assert_eq!(straggler::settle_all(b).await.into_vec(), [1, 2]);",
+        );
+    }
+
+    #[test]
+    fn imports_without_a_use_are_removed() {
+        for (before, after) in [
+            (
+                "use futures::future::{join_all, ready};\nasync fn a() { b(join_all(c).await); }",
+                "use futures::future::{ready};\nasync fn a() { b(straggler::settle_all(c).await.into_vec()); }",
+            ),
+            (
+                "use tokio::try_join;\nasync fn a() { try_join!(b); }",
+                "async fn a() { straggler::barrier!(b); }",
+            ),
+            (
+                "use futures::future;\nasync fn a() { future::try_join_all(c).await?; }",
+                "use futures::future;\nasync fn a() { straggler::barrier(c).await?; }",
+            ),
+            (
+                "use tokio::join;\nasync fn a() { join!(b); select! { c = join!(d) => {} } }",
+                "use tokio::join;\nasync fn a() { straggler::settle!(b); select! { c = join!(d) => {} } }",
+            ),
+        ] {
+            assert_eq!(replaced(before).0, after);
+        }
+    }
+
+    #[test]
+    fn joins_of_other_types_stay() {
+        for text in [
+            "let b = futures::future::join_all(c);",
+            "timeout(b, futures::future::try_join_all(c)).await;",
+            "futures::future::try_join_all::<Vec<B>>(c).await;",
+            "futures::future::join_all(c).await;",
+            "let _ = futures::future::join_all(c).await;",
+            "tokio::join!(biased; b, c);",
+        ] {
+            let text = format!("async fn a() {{ {text} }}");
+            let (after, stay) = replaced(&text);
+            assert_eq!(after, text);
+            assert_eq!(stay.len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_functions_of_that_name_are_no_joins() {
+        for text in [
+            "use rayon::join_all; async fn a() { join_all(b).await; }",
+            "async fn a() { std::try_join!(b); join(c); }",
+        ] {
+            assert!(joins(text, true).found.is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_test_code_is_searched() {
+        for (text, expected) in [
+            ("async fn a() { tokio::join!(b); }", None),
+            (
+                "#[cfg(test)] mod a { async fn b() { tokio::join!(c); } }",
+                Some(true),
+            ),
+            // A dev-dependency may be named there, but whether this is so is not known by syntax.
+            (
+                "#[tokio::test] async fn a() { tokio::join!(c); }",
+                Some(false),
+            ),
+        ] {
+            let found = joins(text, false).found;
+            let edited = found.first().map(|join| join.edits.is_ok());
+            assert_eq!(edited, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn dropped_results_of_tasks_are_found() {
+        for text in [
+            "let h = tokio::spawn(b); h.await.ok();",
+            "let h = tokio::spawn(b); let _ = h.await;",
+            "let mut h = tokio::task::spawn_blocking(b); _ = (&mut h).await;",
+            "let h = tokio::spawn(b); drop(h.await);",
+            "_ = tokio::spawn(b).await;",
+            "let (h, i) = (1, 2); let h = tokio::spawn(b); let i = tokio::spawn(c); tokio::join!(h, i);",
+            "let h: Vec<_> = (0..3).map(|_| { let c = b; tokio::spawn(c) }).collect(); let _ = futures::future::join_all(h).await;",
+            "let h = b.into_iter().map(tokio::spawn); futures::future::join_all(h).await;",
+            "futures::future::join_all((0..3).map(|_| tokio::spawn(b))).await;",
+            "let mut h = Vec::new(); for b in c { h.push(tokio::spawn(b)); } futures::future::join_all(h).await;",
+            "let mut h = vec![]; h.push(tokio::spawn(b)); for each in h { each.await.ok(); }",
+            "let h = [tokio::spawn(b), tokio::spawn(c)]; for each in h.into_iter() { let _ = each.await; }",
+        ] {
+            let dropped = joins(&format!("async fn a() {{ {text} }}"), true).dropped;
+            assert_eq!(dropped.len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn results_that_are_used_or_expected_are_not_named() {
+        for text in [
+            "let h = tokio::spawn(b); h.await.unwrap();",
+            "let h = tokio::spawn(b); let c = h.await;",
+            "let h = tokio::spawn(b); h.abort(); let _ = h.await;",
+            "let h = vec![tokio::spawn(b)]; for each in h { each.abort(); let _ = each.await; }",
+            "let h = vec![tokio::spawn(b)]; for each in &h { each.abort(); } futures::future::join_all(h).await;",
+            "let h = vec![b]; futures::future::join_all(h).await;",
+            "let h = std::thread::spawn(b); let _ = h.join();",
+            "let h: Vec<_> = (0..3).map(|_| tokio::spawn(b)).collect(); for c in futures::future::join_all(h).await { c.unwrap(); }",
+        ] {
+            let dropped = joins(&format!("async fn a() {{ {text} }}"), true).dropped;
+            assert!(dropped.is_empty(), "{text}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod joins;
 mod other_tests;
 mod outline;
 mod parsed;
+mod replacement;
 mod tokio_test;
 
 use std::fs;
