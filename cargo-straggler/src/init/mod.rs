@@ -5,6 +5,7 @@
 mod arguments;
 pub(crate) mod dependency;
 pub(crate) mod diff;
+mod dropped;
 mod edit;
 mod files;
 pub(crate) mod git;
@@ -15,6 +16,7 @@ mod other_tests;
 mod outline;
 mod parsed;
 mod replacement;
+mod test_code;
 mod tokio_test;
 
 use std::fs;
@@ -23,10 +25,12 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{Metadata, Package};
 
 use self::dependency::{Addition, Source, usable};
+use self::dropped::Dropped;
 use self::files::{Built, Files};
 use self::imports::Imports;
 use self::outline::Outline;
 use self::parsed::Parsed;
+use self::test_code::TestCode;
 use self::tokio_test::Usable;
 use crate::findings::function::Functions;
 
@@ -175,21 +179,24 @@ impl Plan {
         for (at, reason) in converted.kept.into_iter().chain(others) {
             self.stays(place(at), &reason);
         }
-        let joins = joins::find(&joins::Source {
-            parsed,
-            outline: &outline,
-            imports: &imports,
-            is_of_tests: built.is_of_tests,
-            everywhere: match usable {
-                Usable::Everywhere => Some(true),
-                Usable::InTests => Some(false),
-                Usable::Nowhere(_) => None,
-            },
-        });
-        self.dropped.extend(joins.dropped.into_iter().map(place));
+        let tests = TestCode::of(parsed, &outline, built.is_of_tests);
+        let dropped = Dropped::of(parsed, &imports);
+        let tasks = dropped.tasks.iter().filter(|at| tests.contains(**at));
+        self.dropped.extend(tasks.copied().map(place));
         let mut edits = converted.edits;
         if search.joins {
-            for join in joins.found {
+            let source = joins::Source {
+                parsed,
+                imports: &imports,
+                tests: &tests,
+                dropped: &dropped,
+                everywhere: match usable {
+                    Usable::Everywhere => Some(true),
+                    Usable::InTests => Some(false),
+                    Usable::Nowhere(_) => None,
+                },
+            };
+            for join in joins::find(&source) {
                 let stays = join.edits.as_ref().err().copied();
                 edits.extend(join.edits.unwrap_or_default());
                 self.joins.push(Join {

@@ -5,6 +5,7 @@ use syn::{Attribute, Block, ExprPath, ImplItemFn, ItemFn, Signature};
 
 use crate::init::imports::{Imports, segments};
 use crate::init::parsed::Parsed;
+use crate::init::test_code::is_test;
 
 /// Finds the other tests of a file: where each one is, and how it runs.
 pub(crate) fn find(parsed: &Parsed, imports: &Imports) -> Vec<(usize, String)> {
@@ -15,15 +16,6 @@ pub(crate) fn find(parsed: &Parsed, imports: &Imports) -> Vec<(usize, String)> {
     };
     tests.visit_file(&parsed.syntax);
     tests.found
-}
-
-/// Whether a function has an attribute that makes it a test.
-pub(crate) fn is_test(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        let path = segments(attribute.path());
-        let names = ["test", "rstest", "test_case", "leak_check"];
-        path.last().is_some_and(|last| names.contains(&&**last))
-    })
 }
 
 struct OtherTests<'a> {
