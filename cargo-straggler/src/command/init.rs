@@ -176,7 +176,7 @@ fn print_summary(plan: &Plan, root: &Path, options: &InitOptions) {
         let places = untouched.places.iter();
         let places: Vec<_> = places.map(|place| line(place, root)).collect();
         anstream::println!(
-            "  {QUIET}{} not touched, since {}: {}{QUIET:#}",
+            "  {QUIET}not touched ({}): {}: {}{QUIET:#}",
             places.len(),
             untouched.reason,
             first(&places)

@@ -17,7 +17,13 @@ impl WorkTree {
     pub(crate) fn of(folder: &Path) -> Self {
         let git = |arguments: &[&str]| {
             let mut command = Command::new("git");
-            command.arg("-C").arg(folder).args(arguments).output().ok()
+            // Looking changes nothing: git would refresh its index.
+            command
+                .args(["--no-optional-locks", "-C"])
+                .arg(folder)
+                .args(arguments)
+                .output()
+                .ok()
         };
         let succeeds = |output: Option<Output>| output.filter(|output| output.status.success());
         if succeeds(git(&["check-ignore", "--quiet", "."])).is_some() {

@@ -11,6 +11,7 @@ mod configuration;
 mod explore;
 mod fixture;
 mod html;
+mod init;
 mod lock_file;
 mod manual;
 mod nextest;
