@@ -146,7 +146,7 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
 }
 
 /// The packages of `before` that `now` has in another version only.
-fn changes(before: &DocumentMut, now: &DocumentMut) -> Vec<(String, String, String)> {
+pub(crate) fn changes(before: &DocumentMut, now: &DocumentMut) -> Vec<(String, String, String)> {
     let (before, now) = (versions(before), versions(now));
     let mut changes = Vec::new();
     for (package, versions) in &before {

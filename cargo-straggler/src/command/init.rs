@@ -16,6 +16,7 @@ use crate::init::git::WorkTree;
 use crate::init::{Join, Place, Plan};
 use crate::injection;
 use crate::interrupt::Interrupts;
+use crate::resolution::changes;
 
 const STRONG: Style = Style::new().bold();
 const NOTE: Style = AnsiColor::Yellow.on_default().bold();
@@ -41,10 +42,13 @@ pub(crate) fn run(options: &InitOptions) -> Result<Exit, Error> {
         expect_clean(root)?;
     }
     print_changes(&plan, root);
-    if writes {
-        write(&plan, &cargo, &members, options)?;
-    }
-    print_summary(&plan, root, options);
+    let updates = if writes {
+        write(&plan, &cargo, &members, options)?
+    } else {
+        Vec::new()
+    };
+    print_findings(&plan, root);
+    print_summary(&plan, &updates, root, options);
     Ok(Exit::Passed)
 }
 
@@ -64,13 +68,13 @@ fn expect_clean(root: &Path) -> Result<(), Error> {
     Err(Error::NotUndoable(reason))
 }
 
-/// Carries the plan out.
+/// Carries the plan out. Returns what cargo had to update in the lock file.
 fn write(
     plan: &Plan,
     cargo: &Cargo<'_>,
     members: &Metadata,
     options: &InitOptions,
-) -> Result<(), Error> {
+) -> Result<Vec<String>, Error> {
     let before = Before::of(members).map_err(while_doing("could not read the manifests"))?;
     let written = add_dependencies(plan, cargo, options).and_then(|()| {
         let mut changes = plan.changes.iter();
@@ -87,7 +91,7 @@ fn write(
                 .map_err(while_doing("could not restore the tests"))?;
         }
     }
-    written
+    written.map(|()| before.updates(members.workspace_root.as_std_path()))
 }
 
 fn add_dependencies(plan: &Plan, cargo: &Cargo<'_>, options: &InitOptions) -> Result<(), Error> {
@@ -124,6 +128,20 @@ impl Before {
         files.collect::<io::Result<_>>().map(Self)
     }
 
+    /// The packages that are now locked in another version only.
+    fn updates(&self, root: &Path) -> Vec<String> {
+        let path = root.join("Cargo.lock");
+        let before = self.0.get(&path).and_then(Option::as_deref);
+        let before = before.map(String::from_utf8_lossy).unwrap_or_default();
+        let now = fs::read_to_string(path).unwrap_or_default();
+        let (Ok(before), Ok(now)) = (before.parse(), now.parse()) else {
+            return Vec::new();
+        };
+        let changes = changes(&before, &now).into_iter();
+        let changes = changes.map(|(name, before, now)| format!("{name} {before} -> {now}"));
+        changes.collect()
+    }
+
     fn restore(&self) -> io::Result<()> {
         for (path, content) in &self.0 {
             match content {
@@ -150,7 +168,8 @@ fn print_changes(plan: &Plan, root: &Path) {
     }
 }
 
-fn print_summary(plan: &Plan, root: &Path, options: &InitOptions) {
+/// Prints the joins, and the tests that cannot fail.
+fn print_findings(plan: &Plan, root: &Path) {
     for join in &plan.joins {
         anstream::println!("{}", join_line(join, root));
     }
@@ -163,6 +182,9 @@ fn print_summary(plan: &Plan, root: &Path, options: &InitOptions) {
     if !plan.joins.is_empty() || !plan.dropped.is_empty() {
         anstream::println!();
     }
+}
+
+fn print_summary(plan: &Plan, updates: &[String], root: &Path, options: &InitOptions) {
     anstream::println!("{STRONG}straggler:{STRONG:#} {}", outcome(plan, options));
     for addition in &plan.additions {
         let arguments = addition.arguments();
@@ -171,6 +193,9 @@ fn print_summary(plan: &Plan, root: &Path, options: &InitOptions) {
             .map(|argument| argument.to_string_lossy())
             .collect();
         anstream::println!("  cargo add {}", arguments.join(" "));
+    }
+    if !updates.is_empty() {
+        anstream::println!("  updated in Cargo.lock: {}", first(updates));
     }
     for untouched in &plan.untouched {
         let places = untouched.places.iter();

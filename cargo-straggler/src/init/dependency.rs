@@ -69,10 +69,10 @@ pub(crate) fn usable(package: &Package) -> (Usable, bool) {
         let reason = "it is one of straggler's own";
         return (Usable::Nowhere(reason.to_owned()), false);
     }
-    if let Some(old) = tokio_before_1(package) {
+    if let Some(other) = other_tokio(package) {
         let reason = format!(
-            "its package depends on tokio {}, which straggler cannot run",
-            old.req
+            "`tokio` is {} {} in its package, which straggler cannot run",
+            other.name, other.req
         );
         return (Usable::Nowhere(reason), false);
     }
@@ -104,12 +104,122 @@ pub(crate) fn usable(package: &Package) -> (Usable, bool) {
     }
 }
 
-/// The dependency that `tokio::test` is from, if it is of a tokio before 1.0.
-fn tokio_before_1(package: &Package) -> Option<&Dependency> {
+/// The dependency that `tokio::test` is from, if that is another crate, or a tokio before 1.0.
+fn other_tokio(package: &Package) -> Option<&Dependency> {
     let mut dependencies = package.dependencies.iter();
     dependencies.find(|dependency| {
         let name = dependency.rename.as_ref().unwrap_or(&dependency.name);
         let mut comparators = dependency.req.comparators.iter();
-        name == "tokio" && comparators.any(|comparator| comparator.major == 0)
+        let is_old = comparators.any(|comparator| comparator.major == 0);
+        name == "tokio" && (dependency.name != "tokio" || is_old)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use cargo_metadata::Package;
+
+    use super::{Addition, Source, usable};
+    use crate::init::tokio_test::Usable;
+
+    /// A package with these dependencies: name, requirement and further fields of `cargo metadata`.
+    fn package(dependencies: &[(&str, &str, serde_json::Value)]) -> Package {
+        let dependencies = dependencies.iter().map(|(name, requirement, fields)| {
+            let mut dependency = serde_json::json!({
+                "name": name, "req": requirement, "kind": null, "optional": false,
+                "uses_default_features": true, "features": [],
+            });
+            for (key, value) in fields.as_object().into_iter().flatten() {
+                dependency[key] = value.clone();
+            }
+            dependency
+        });
+        let package = serde_json::json!({
+            "name": "suite", "version": "0.1.0", "id": "suite", "targets": [], "features": {},
+            "manifest_path": "/suite/Cargo.toml", "dependencies": dependencies.collect::<Vec<_>>(),
+        });
+        serde_json::from_value(package).unwrap()
+    }
+
+    #[test]
+    fn package_without_straggler_needs_it() {
+        let tokio = ("tokio", "^1.40", serde_json::json!({}));
+        assert_eq!(usable(&package(&[tokio])), (Usable::InTests, true));
+        let optional = ("straggler", "*", serde_json::json!({ "optional": true }));
+        assert_eq!(usable(&package(&[optional])), (Usable::InTests, true));
+    }
+
+    #[test]
+    fn straggler_that_is_there_stays() {
+        let of_tests = ("straggler", "*", serde_json::json!({ "kind": "dev" }));
+        let normal = ("straggler", "*", serde_json::json!({}));
+        assert_eq!(usable(&package(&[of_tests])), (Usable::InTests, false));
+        assert_eq!(usable(&package(&[normal])), (Usable::Everywhere, false));
+    }
+
+    #[test]
+    fn unusable_packages_say_why() {
+        let no_macros = serde_json::json!({ "kind": "dev", "uses_default_features": false });
+        let renamed = serde_json::json!({ "kind": "dev", "rename": "leaks" });
+        let other_tokio = serde_json::json!({ "rename": "tokio" });
+        for (name, requirement, fields, expected) in [
+            ("straggler", "*", no_macros, "without the feature `macros`"),
+            ("straggler", "*", renamed, "names straggler `leaks`"),
+            (
+                "tokio",
+                "^0.2",
+                serde_json::json!({}),
+                "`tokio` is tokio ^0.2",
+            ),
+            (
+                "madsim-tokio",
+                "^0.2",
+                other_tokio,
+                "`tokio` is madsim-tokio",
+            ),
+        ] {
+            let (usable, needs_dependency) = usable(&package(&[(name, requirement, fields)]));
+            assert!(!needs_dependency);
+            assert!(
+                matches!(&usable, Usable::Nowhere(reason) if reason.contains(expected)),
+                "{usable:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn cargo_adds_from_where_straggler_is() {
+        let package = package(&[]);
+        for (source, expected) in [
+            (
+                Source::Path("../clone".into()),
+                "--package suite --dev straggler --path ../clone",
+            ),
+            (
+                Source::Version("0.1.0"),
+                "--package suite --dev straggler@0.1.0",
+            ),
+            (Source::Workspace, "--package suite --dev straggler"),
+        ] {
+            let arguments = Addition::new(&package, source).arguments();
+            let arguments: Vec<_> = arguments
+                .iter()
+                .map(|each| each.to_string_lossy())
+                .collect();
+            assert_eq!(arguments.join(" "), expected);
+        }
+    }
+
+    #[test]
+    fn dependency_of_the_workspace_is_inherited() {
+        let folder = tempfile::tempdir().unwrap();
+        let clone = || Some("/clone".into());
+        assert_eq!(
+            Source::find(folder.path(), clone()),
+            Source::Path("/clone".into())
+        );
+        let manifest = "[workspace.dependencies]\nstraggler = \"0.1\"\n";
+        std::fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
+        assert_eq!(Source::find(folder.path(), clone()), Source::Workspace);
+    }
 }

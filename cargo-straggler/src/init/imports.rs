@@ -1,18 +1,19 @@
 //! The names that a file imports by `use`.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::visit::Visit;
-use syn::{ItemUse, UseTree};
+use syn::{ItemUse, UseGroup, UseName, UseRename, UseTree};
 
 use crate::init::parsed::Parsed;
 
 /// The names that the `use` items of a file import, in whatever module.
-#[derive(Debug)]
 pub(crate) struct Imports {
+    items: Vec<ItemUse>,
     found: Vec<Import>,
 }
 
@@ -22,19 +23,18 @@ pub(crate) struct Import {
     /// `*` for all names of a module.
     pub(crate) name: String,
     pub(crate) path: Vec<String>,
-    /// The bytes whose removal removes this import alone.
-    pub(crate) removal: Range<usize>,
 }
 
 impl Imports {
     pub(crate) fn of(parsed: &Parsed) -> Self {
-        let mut collector = Collector {
-            parsed,
-            found: Vec::new(),
-        };
+        let mut collector = Collector { items: Vec::new() };
         collector.visit_file(&parsed.syntax);
-        let found = collector.found;
-        Self { found }
+        let items = collector.items;
+        let mut found = Vec::new();
+        for item in &items {
+            collect(Vec::new(), &item.tree, &mut found);
+        }
+        Self { items, found }
     }
 
     /// The imports of a name.
@@ -57,20 +57,18 @@ impl Imports {
         }
     }
 
-    /// The bytes of the imports of a name that has no use once `replaced` of them are gone.
-    pub(crate) fn unused_after(
-        &self,
-        name: &str,
-        replaced: usize,
-        tokens: &TokenStream,
-    ) -> Vec<Range<usize>> {
-        let removals = self.named(name).map(|import| import.removal.clone());
-        let removals: Vec<_> = removals.collect();
-        if mentions(tokens, name) == replaced + removals.len() {
-            removals
-        } else {
-            Vec::new()
-        }
+    /// Whether a name has no use once `replaced` of them are gone.
+    pub(crate) fn is_unused_after(&self, name: &str, replaced: usize, parsed: &Parsed) -> bool {
+        mentions(&parsed.tokens, name) == replaced + self.named(name).count()
+    }
+
+    /// The bytes whose removal removes the imports of names.
+    pub(crate) fn removals(&self, names: &BTreeSet<&str>, parsed: &Parsed) -> Vec<Range<usize>> {
+        let removal = |item: &ItemUse| match prune(&item.tree, names, parsed) {
+            Pruned::Gone => vec![lines(parsed.range(item.span()), &parsed.text)],
+            Pruned::Kept(removals) => removals,
+        };
+        self.items.iter().flat_map(removal).collect()
     }
 
     /// Whether all names of a module are imported.
@@ -97,96 +95,130 @@ fn mentions(tokens: &TokenStream, name: &str) -> usize {
     tokens.clone().into_iter().map(count).sum()
 }
 
-struct Collector<'a> {
-    parsed: &'a Parsed,
-    found: Vec<Import>,
+struct Collector {
+    items: Vec<ItemUse>,
 }
 
-impl Collector<'_> {
-    fn tree(&mut self, mut path: Vec<String>, tree: &UseTree, removal: Range<usize>) {
-        match tree {
-            UseTree::Path(tree) => {
-                path.push(tree.ident.unraw().to_string());
-                self.tree(path, &tree.tree, removal);
-            }
-            UseTree::Name(tree) => {
-                let name = tree.ident.unraw().to_string();
-                let name = if name == "self" {
-                    path.last().cloned().unwrap_or_default()
-                } else {
-                    path.push(name.clone());
-                    name
-                };
-                self.found.push(Import {
-                    name,
-                    path,
-                    removal,
-                });
-            }
-            UseTree::Rename(tree) => {
-                let name = tree.rename.unraw().to_string();
-                if tree.ident != "self" {
-                    path.push(tree.ident.unraw().to_string());
-                }
-                self.found.push(Import {
-                    name,
-                    path,
-                    removal,
-                });
-            }
-            UseTree::Glob(_) => {
-                let name = "*".to_owned();
-                self.found.push(Import {
-                    name,
-                    path,
-                    removal,
-                });
-            }
-            UseTree::Group(group) => {
-                let trees: Vec<_> = group.items.iter().collect();
-                for (index, tree) in trees.iter().enumerate() {
-                    let removal = self.removal(&trees, index).unwrap_or(removal.clone());
-                    self.tree(path.clone(), tree, removal);
-                }
-            }
-        }
-    }
-
-    /// The bytes of one of several trees, with a comma. `None` if it is the only one.
-    fn removal(&self, trees: &[&UseTree], index: usize) -> Option<Range<usize>> {
-        let range = |index: usize| self.parsed.range(trees[index].span());
-        match trees.len() {
-            0 | 1 => None,
-            len if index + 1 < len => Some(range(index).start..range(index + 1).start),
-            _ => Some(range(index - 1).end..range(index).end),
-        }
-    }
-
-    /// An item with the rest of its lines, if they are empty.
-    fn lines(&self, item: Range<usize>) -> Range<usize> {
-        let (before, after) = (
-            &self.parsed.text[..item.start],
-            &self.parsed.text[item.end..],
-        );
-        let start = before.trim_end_matches([' ', '\t']).len();
-        let is_alone = start == 0 || before[..start].ends_with('\n');
-        match after.find('\n') {
-            Some(end) if is_alone && after[..end].trim().is_empty() => start..item.end + end + 1,
-            _ => item,
-        }
-    }
-}
-
-impl<'ast> Visit<'ast> for Collector<'_> {
+impl<'ast> Visit<'ast> for Collector {
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
-        let removal = self.lines(self.parsed.range(item.span()));
-        self.tree(Vec::new(), &item.tree, removal);
+        self.items.push(item.clone());
+    }
+}
+
+/// Collects the names that a tree below `path` imports.
+fn collect(mut path: Vec<String>, tree: &UseTree, found: &mut Vec<Import>) {
+    match tree {
+        UseTree::Path(tree) => {
+            path.push(tree.ident.unraw().to_string());
+            collect(path, &tree.tree, found);
+        }
+        UseTree::Name(tree) => {
+            if tree.ident != "self" {
+                path.push(tree.ident.unraw().to_string());
+            }
+            let name = path.last().cloned().unwrap_or_default();
+            found.push(Import { name, path });
+        }
+        UseTree::Rename(tree) => {
+            if tree.ident != "self" {
+                path.push(tree.ident.unraw().to_string());
+            }
+            let name = tree.rename.unraw().to_string();
+            found.push(Import { name, path });
+        }
+        UseTree::Glob(_) => {
+            let name = "*".to_owned();
+            found.push(Import { name, path });
+        }
+        UseTree::Group(group) => {
+            for tree in &group.items {
+                collect(path.clone(), tree, found);
+            }
+        }
+    }
+}
+
+/// A tree without some names.
+enum Pruned {
+    /// It has no others.
+    Gone,
+    /// It is without them after the removal of these bytes.
+    Kept(Vec<Range<usize>>),
+}
+
+fn prune(tree: &UseTree, names: &BTreeSet<&str>, parsed: &Parsed) -> Pruned {
+    match tree {
+        UseTree::Path(tree) => prune(&tree.tree, names, parsed),
+        UseTree::Name(UseName { ident }) | UseTree::Rename(UseRename { rename: ident, .. })
+            if names.contains(&*ident.unraw().to_string()) =>
+        {
+            Pruned::Gone
+        }
+        UseTree::Name(_) | UseTree::Rename(_) | UseTree::Glob(_) => Pruned::Kept(Vec::new()),
+        UseTree::Group(group) => prune_group(group, names, parsed),
+    }
+}
+
+fn prune_group(group: &UseGroup, names: &BTreeSet<&str>, parsed: &Parsed) -> Pruned {
+    let trees: Vec<_> = group.items.iter().collect();
+    let range = |index: usize| parsed.range(trees[index].span());
+    let mut removals = Vec::new();
+    let (mut kept, mut gone) = (Vec::new(), Vec::new());
+    for (index, tree) in trees.iter().enumerate() {
+        match prune(tree, names, parsed) {
+            Pruned::Gone => gone.push(index),
+            Pruned::Kept(inside) => {
+                kept.push(index);
+                removals.extend(inside);
+            }
+        }
+    }
+    match kept[..] {
+        [] => return Pruned::Gone,
+        // rustfmt wants no braces around one name. Only `self` needs them.
+        [only] if !gone.is_empty() && !is_self(trees[only]) => {
+            let braces = parsed.range(group.span());
+            removals.push(braces.start..range(only).start);
+            removals.push(range(only).end..braces.end);
+        }
+        [.., last] => removals.extend(gone.into_iter().map(|index| {
+            // With the comma to the next one that stays, or else the one before.
+            if index < last {
+                range(index).start..range(index + 1).start
+            } else {
+                range(index - 1).end..range(index).end
+            }
+        })),
+    }
+    Pruned::Kept(removals)
+}
+
+fn is_self(tree: &UseTree) -> bool {
+    match tree {
+        UseTree::Name(UseName { ident }) | UseTree::Rename(UseRename { ident, .. }) => {
+            ident == "self"
+        }
+        _ => false,
+    }
+}
+
+/// An item with the rest of its lines, if they are empty.
+fn lines(item: Range<usize>, text: &str) -> Range<usize> {
+    let (before, after) = (&text[..item.start], &text[item.end..]);
+    let start = before.trim_end_matches([' ', '\t']).len();
+    let is_alone = start == 0 || before[..start].ends_with('\n');
+    match after.find('\n') {
+        Some(end) if is_alone && after[..end].trim().is_empty() => start..item.end + end + 1,
+        _ => item,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::Imports;
+    use crate::init::edit::{Edit, apply};
     use crate::init::parsed::Parsed;
 
     fn imports(text: &str) -> (Imports, Parsed) {
@@ -229,16 +261,20 @@ mod tests {
                 "mod b {\n    use a::{x};\n    use c::d;\n}",
                 "mod b {\n    use c::d;\n}",
             ),
-            ("use a::{x, y};", "use a::{y};"),
-            ("use a::{y, x};", "use a::{y};"),
-            ("use a::{b::{x}, y};", "use a::{y};"),
+            ("use a::{x, y};", "use a::y;"),
+            ("use a::{y, x,};", "use a::y;"),
+            ("use a::{b, x, y};", "use a::{b, y};"),
+            ("use a::{b, c, x};", "use a::{b, c};"),
+            ("use a::{self, x};", "use a::{self};"),
+            ("use a::{b::{x}, y};", "use a::y;"),
+            ("use a::{b, z as x, x, c};", "use a::{b, c};"),
+            ("use a::{b::{c, x}, d};", "use a::{b::c, d};"),
             ("use a::x; use c::d;", " use c::d;"),
         ] {
             let (imports, parsed) = imports(before);
-            let mut text = parsed.text;
-            let import = imports.named("x").next().unwrap();
-            text.replace_range(import.removal.clone(), "");
-            assert_eq!(text, after);
+            let removals = imports.removals(&BTreeSet::from(["x"]), &parsed);
+            let removals = removals.into_iter().map(Edit::remove).collect();
+            assert_eq!(apply(&parsed.text, removals), after);
         }
     }
 }

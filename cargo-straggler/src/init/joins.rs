@@ -164,16 +164,18 @@ impl<'ast> Visit<'ast> for Finder<'_> {
 
 /// Removes imports of which every use is replaced, since rustc warns of them.
 fn remove_imports(joins: &mut [Join], replaced: &[String], source: &Source<'_>) {
-    let names: BTreeSet<_> = replaced.iter().collect();
-    for name in names {
-        let number = replaced.iter().filter(|other| *other == name).count();
-        let removals = source
-            .imports
-            .unused_after(name, number, &source.parsed.tokens);
-        let mut edits = joins.iter_mut().filter_map(|join| join.edits.as_mut().ok());
-        if let Some(edits) = edits.next() {
-            edits.extend(removals.into_iter().map(Edit::remove));
-        }
+    let Source {
+        imports, parsed, ..
+    } = source;
+    let number = |name: &String| replaced.iter().filter(|other| *other == name).count();
+    let unused = replaced
+        .iter()
+        .filter(|name| imports.is_unused_after(name, number(name), parsed));
+    let unused: BTreeSet<_> = unused.map(String::as_str).collect();
+    let removals = imports.removals(&unused, parsed);
+    let mut edits = joins.iter_mut().filter_map(|join| join.edits.as_mut().ok());
+    if let Some(edits) = edits.next() {
+        edits.extend(removals.into_iter().map(Edit::remove));
     }
 }
 
@@ -243,7 +245,7 @@ mod tests {
         for (before, after) in [
             (
                 "use futures::future::{join_all, ready};\nasync fn a() { b(join_all(c).await); }",
-                "use futures::future::{ready};\nasync fn a() { b(straggler::settle_all(c).await.into_vec()); }",
+                "use futures::future::ready;\nasync fn a() { b(straggler::settle_all(c).await.into_vec()); }",
             ),
             (
                 "use tokio::try_join;\nasync fn a() { try_join!(b); }",

@@ -94,6 +94,8 @@ const GENERATED: &str = "the file is generated";
 const OUTSIDE: &str = "the file is outside of its package";
 const NOT_BUILT: &str = "no target of the package has the file as a module";
 
+const OTHER_TOKIO: &str = "`tokio` is another crate in its file";
+
 impl Plan {
     /// Finds what to do in the members of a workspace. `clone` is where straggler is, if that is known.
     pub(crate) fn of(members: &Metadata, clone: Option<PathBuf>, joins: bool) -> Self {
@@ -169,6 +171,7 @@ impl Plan {
         let outline = Outline::of(parsed);
         let imports = Imports::of(parsed);
         let usable = match &search.usable {
+            _ if names_other_tokio(&imports) => Usable::Nowhere(OTHER_TOKIO.to_owned()),
             Usable::InTests if built.tests_only => Usable::Everywhere,
             usable => usable.clone(),
         };
@@ -233,6 +236,14 @@ impl Plan {
     }
 }
 
+/// Whether a file imports a crate of another name as `tokio`.
+fn names_other_tokio(imports: &Imports) -> bool {
+    imports.named("tokio").any(|import| {
+        let last = import.path.last().map(String::as_str);
+        !matches!(last, Some("tokio" | "straggler_tokio"))
+    })
+}
+
 impl Place {
     fn new(file: &Path, line: usize, functions: &Functions) -> Self {
         Self {
@@ -247,6 +258,27 @@ impl Place {
             file: file.to_owned(),
             line: None,
             function: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::imports::Imports;
+    use super::names_other_tokio;
+    use super::parsed::Parsed;
+
+    #[test]
+    fn other_crates_named_tokio_are_seen() {
+        for (text, expected) in [
+            ("use tokio::time;", false),
+            ("use suite::tokio;", false),
+            ("use straggler_tokio as tokio;", false),
+            ("use tokio_02 as tokio;", true),
+            ("mod a { use madsim::runtime as tokio; }", true),
+        ] {
+            let parsed = Parsed::of(text.to_owned()).unwrap();
+            assert_eq!(names_other_tokio(&Imports::of(&parsed)), expected, "{text}");
         }
     }
 }

@@ -136,8 +136,12 @@ fn changes_that_git_could_not_undo_need_a_flag() {
     );
     assert_eq!((&*ended.stdout, fixture.files()), ("", before));
 
+    let ended = fixture.cargo(&["update", "tokio", "--precise", "1.50.0"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
     let ended = fixture.straggler(&["init", "--allow-dirty"]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
+    let update = "  updated in Cargo.lock: tokio 1.50.0 -> 1.";
+    assert!(ended.stdout.contains(update), "{}", ended.stdout);
     assert_eq!(
         fixture.read("tests/one.rs"),
         "#[straggler::test]\nasync fn one() {}\n"
@@ -207,7 +211,7 @@ async fn drops() {
         "--- a/tests/joins.rs",
         "+++ b/tests/joins.rs",
         "-use futures::future::{join_all, try_join_all};",
-        "+use futures::future::{join_all};",
+        "+use futures::future::join_all;",
         "-#[tokio::test]",
         "+#[straggler::test]",
         "-    try_join_all(futures()).await.unwrap();",
