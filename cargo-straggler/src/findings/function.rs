@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
-use syn::{ImplItemFn, ItemFn, ItemImpl, ItemMod, ItemTrait, Signature, TraitItemFn, Type};
+use syn::{File, ImplItemFn, ItemFn, ItemImpl, ItemMod, ItemTrait, Signature, TraitItemFn, Type};
 
 /// The functions of a file, with the lines of each.
 #[derive(Debug, Default)]
@@ -17,10 +17,13 @@ pub(crate) struct Functions {
 impl Functions {
     /// Finds the functions of a file: none if it is no Rust.
     pub(crate) fn of(text: &str) -> Self {
+        syn::parse_file(text).map_or_else(|_| Self::default(), |file| Self::of_syntax(&file))
+    }
+
+    /// Finds the functions of a file that is parsed.
+    pub(crate) fn of_syntax(file: &File) -> Self {
         let mut functions = Self::default();
-        if let Ok(file) = syn::parse_file(text) {
-            functions.visit_file(&file);
-        }
+        functions.visit_file(file);
         functions
     }
 

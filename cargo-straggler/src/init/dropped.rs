@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
+use proc_macro2::{TokenStream, TokenTree};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Block, Expr, ExprAssign, ImplItemFn, ItemFn, Macro, Pat, Stmt};
+use syn::{Attribute, Block, Expr, ExprAssign, ImplItemFn, ItemFn, Macro, Meta, Pat, Stmt};
 
 use crate::init::handles::Handles;
-use crate::init::imports::Imports;
+use crate::init::imports::{Imports, segments};
 use crate::init::parsed::Parsed;
 use crate::init::replacement::{Replacement, expressions};
 
@@ -46,10 +47,16 @@ impl Finder<'_> {
         self.parsed.range(of.span())
     }
 
-    fn function(&mut self, block: &Block, visit: impl FnOnce(&mut Self)) {
+    fn function(&mut self, attributes: &[Attribute], block: &Block, visit: impl FnOnce(&mut Self)) {
+        // In a checked test a panic of a task fails the test, whoever drops its result.
+        let is_checked = attributes.iter().any(is_straggler);
+        let named = self.dropped.tasks.len();
         self.handles.push(Handles::of(block, self.imports));
         visit(self);
         self.handles.pop();
+        if is_checked {
+            self.dropped.tasks.truncate(named);
+        }
     }
 
     /// Notes an expression whose value is dropped, without what only turns one into another.
@@ -78,7 +85,7 @@ impl Finder<'_> {
 
     fn drops_macro(&mut self, macro_: &Macro) {
         let is_join = Replacement::of_macro(&macro_.path, self.imports).is_some();
-        let futures = expressions(macro_);
+        let futures = expressions(macro_).unwrap_or_default();
         let mut all = futures.iter();
         if is_join && !futures.is_empty() && all.all(|future| self.is_handle(future)) {
             self.dropped.tasks.push(self.range(&macro_.path).start);
@@ -107,11 +114,13 @@ impl Finder<'_> {
 
 impl<'ast> Visit<'ast> for Finder<'_> {
     fn visit_item_fn(&mut self, item: &'ast ItemFn) {
-        self.function(&item.block, |finder| visit::visit_item_fn(finder, item));
+        self.function(&item.attrs, &item.block, |finder| {
+            visit::visit_item_fn(finder, item);
+        });
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast ImplItemFn) {
-        self.function(&item.block, |finder| {
+        self.function(&item.attrs, &item.block, |finder| {
             visit::visit_impl_item_fn(finder, item);
         });
     }
@@ -138,6 +147,18 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         }
         visit::visit_expr_assign(self, assign);
     }
+}
+
+/// Whether an attribute is `#[straggler::test]`, or passes it on.
+fn is_straggler(attribute: &Attribute) -> bool {
+    let path = segments(attribute.path());
+    let is_alias = path.last().is_some_and(|last| last == "leak_check");
+    let mut arguments = match &attribute.meta {
+        Meta::List(list) => list.tokens.clone().into_iter(),
+        Meta::Path(_) | Meta::NameValue(_) => TokenStream::new().into_iter(),
+    };
+    let is_named = |token| matches!(token, TokenTree::Ident(name) if name == "straggler");
+    is_alias || path.first().is_some_and(|first| first == "straggler") || arguments.any(is_named)
 }
 
 #[cfg(test)]
@@ -170,6 +191,21 @@ mod tests {
         ] {
             let dropped = dropped(text);
             assert_eq!(dropped.len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn checked_tests_are_not_named() {
+        for (attribute, expected) in [
+            ("#[tokio::test]", 1),
+            ("#[straggler::test(timeout = \"1s\")]", 0),
+            ("#[leak_check]", 0),
+            ("#[test_log::test(straggler::test)]", 0),
+        ] {
+            let test = format!("{attribute} async fn a() {{ _ = tokio::spawn(b).await; }}");
+            let parsed = Parsed::of(test).unwrap();
+            let tasks = Dropped::of(&parsed, &Imports::of(&parsed)).tasks;
+            assert_eq!(tasks.len(), expected, "{attribute}");
         }
     }
 

@@ -203,7 +203,7 @@ mod tests {
             ("build.rs", "fn main() {}"),
             (
                 "src/lib.rs",
-                "mod a; mod b; #[cfg(test)] mod tests; mod c { mod d; mod gone; }",
+                "mod a; mod b; #[cfg(test)] mod tests; mod c { mod d; mod gone; } #[path = \"odd/name.rs\"] mod renamed;",
             ),
             (
                 "src/a.rs",
@@ -213,6 +213,8 @@ mod tests {
             ("src/b/mod.rs", "mod inner;"),
             ("src/b/inner.rs", ""),
             ("src/c/d.rs", ""),
+            ("src/odd/name.rs", "mod beside;"),
+            ("src/odd/beside.rs", ""),
             ("src/tests/mod.rs", ""),
             ("src/unused.rs", ""),
             ("tests/one.rs", "mod common; mod shared;"),
@@ -246,6 +248,8 @@ mod tests {
             ("src/b/mod.rs", false, false),
             ("src/c/d.rs", false, false),
             ("src/lib.rs", false, false),
+            ("src/odd/beside.rs", false, false),
+            ("src/odd/name.rs", false, false),
             ("src/tests/mod.rs", true, false),
             ("tests/common/mod.rs", true, true),
             ("tests/common/server.rs", true, true),

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
-use syn::{Block, Expr, ExprForLoop, ExprMethodCall, Item, Local, Pat, Stmt, Token};
+use syn::{Block, Expr, ExprForLoop, ExprMethodCall, Item, Local, Pat, Stmt};
 
 use crate::init::imports::{Imports, segments};
+use crate::init::replacement::expressions;
 
 /// The variables of a function.
 #[derive(Debug, Default)]
@@ -154,9 +154,8 @@ fn are_spawned(expression: &Expr, imports: &Imports) -> bool {
         }
         Expr::Array(array) => array.elems.iter().any(|each| is_spawn(each, imports)),
         Expr::Macro(macro_) if macro_.mac.path.is_ident("vec") => {
-            let parse = Punctuated::<Expr, Token![,]>::parse_terminated;
-            let elements = macro_.mac.parse_body_with(parse);
-            elements.is_ok_and(|elements| elements.iter().any(|each| is_spawn(each, imports)))
+            let elements = expressions(&macro_.mac).unwrap_or_default();
+            elements.iter().any(|each| is_spawn(each, imports))
         }
         Expr::Reference(to) => are_spawned(&to.expr, imports),
         Expr::Paren(inside) => are_spawned(&inside.expr, imports),

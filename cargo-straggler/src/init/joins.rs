@@ -133,10 +133,9 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     }
 
     fn visit_expr_call(&mut self, call: &'ast ExprCall) {
-        let is_awaited = self.awaited.contains(&self.range(call));
         if let Expr::Path(path) = &*call.func
-            && !is_awaited
             && let Some(join) = Replacement::of_function(&call.func, self.source.imports)
+            && !self.awaited.contains(&self.range(call))
         {
             self.add(&path.path, join, Err(NOT_AWAITED));
         }
@@ -146,17 +145,11 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     fn visit_macro(&mut self, macro_: &'ast Macro) {
         let futures = expressions(macro_);
         if let Some(join) = Replacement::of_macro(&macro_.path, self.source.imports) {
-            let edits = if futures.is_empty() {
-                Err(NOT_PLAIN)
-            } else {
-                Ok(vec![Edit::replace(
-                    self.range(&macro_.path),
-                    join.straggler,
-                )])
-            };
+            let edit = Edit::replace(self.range(&macro_.path), join.straggler);
+            let edits = futures.as_ref().map(|_| vec![edit]).ok_or(NOT_PLAIN);
             self.add(&macro_.path, join, edits);
         }
-        for future in &futures {
+        for future in futures.iter().flatten() {
             self.visit_expr(future);
         }
     }
@@ -233,7 +226,8 @@ mod tests {
             "let (b, c) = tokio::try_join!(d(), async { e }).unwrap();",
             "let (b, c) = straggler::barrier!(d(), async { e }).unwrap();",
         );
-        becomes("futures::join!(b, c);", "straggler::settle!(b, c);");
+        becomes("futures::join!(b, c,);", "straggler::settle!(b, c,);");
+        becomes("tokio::join!();", "straggler::settle!();");
         becomes(
             "assert_eq!(futures::future::join_all(b).await, [1, 2]);",
             "assert_eq!(straggler::settle_all(b).await.into_vec(), [1, 2]);",

@@ -175,7 +175,7 @@ impl Plan {
             Usable::InTests if built.tests_only => Usable::Everywhere,
             usable => usable.clone(),
         };
-        let functions = Functions::of(&parsed.text);
+        let functions = Functions::of_syntax(&parsed.syntax);
         let place = |at| Place::new(path, parsed.line(at), &functions);
         let converted = tokio_test::convert(parsed, &outline, &usable);
         let others = other_tests::find(parsed, &imports);

@@ -54,7 +54,9 @@ impl OtherTests<'_> {
                 written.join("::")
             )),
             // What passes another attribute on, and `#[test]` itself.
-            [.., "tokio" | "straggler" | "test_log", "test"] | ["test"] => None,
+            [.., "tokio" | "straggler" | "test_log", "test"]
+            | ["core" | "std", "prelude", _, "test"]
+            | ["test"] => None,
             [.., "test"] => Some(format!("`#[{}]` runs it", path.join("::"))),
             _ => None,
         }
@@ -159,6 +161,7 @@ mod tests {
             "use test_log::test; #[test(tokio::test)] async fn a() {}",
             "#[straggler::test] async fn a() {}",
             "#[test] fn a() {}",
+            "#[core::prelude::v1::test] async fn a() {}",
             "fn a() { Runtime::new(); }",
         ] {
             assert!(reasons(text).is_empty(), "{text}");

@@ -52,8 +52,8 @@ impl Replacement {
     }
 }
 
-/// The arguments of a macro: none if they are no expressions.
-pub(crate) fn expressions(macro_: &Macro) -> Vec<Expr> {
+/// The arguments of a macro. `None` if they are no expressions.
+pub(crate) fn expressions(macro_: &Macro) -> Option<Vec<Expr>> {
     let arguments = macro_.parse_body_with(Punctuated::<Expr, Token![,]>::parse_terminated);
-    arguments.into_iter().flatten().collect()
+    Some(arguments.ok()?.into_iter().collect())
 }
