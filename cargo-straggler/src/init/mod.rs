@@ -145,7 +145,7 @@ impl Plan {
                 return self.stays(Place::of_file(path), &format!("could not read it: {error}"));
             }
         };
-        let reason = if !path.starts_with(search.folder) {
+        let reason = if !is_within(path, search.folder) {
             Some(OUTSIDE)
         } else if text.lines().take(5).any(|line| line.contains("@generated")) {
             Some(GENERATED)
@@ -236,6 +236,14 @@ impl Plan {
     }
 }
 
+/// Whether a file is in a folder, and not only by a link.
+fn is_within(path: &Path, folder: &Path) -> bool {
+    match (path.canonicalize(), folder.canonicalize()) {
+        (Ok(path), Ok(folder)) => path.starts_with(folder),
+        _ => false,
+    }
+}
+
 /// Whether a file imports a crate of another name as `tokio`.
 fn names_other_tokio(imports: &Imports) -> bool {
     imports.named("tokio").any(|import| {
@@ -264,9 +272,87 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::imports::Imports;
-    use super::names_other_tokio;
     use super::parsed::Parsed;
+    use super::{OUTSIDE, Plan, names_other_tokio};
+    use crate::cargo::Cargo;
+    use crate::cli::CargoOptions;
+    use crate::interrupt::Interrupts;
+
+    const TEST: &str = "#[tokio::test]\nasync fn a() {}\n";
+
+    /// The plan for a workspace with these packages, each with these tests and a file beside them.
+    fn plan(root: &Path, packages: &[&str], tests: &str) -> Plan {
+        let write = |path: &str, text: &str| {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write(
+            "Cargo.toml",
+            &format!("[workspace]\nresolver = \"3\"\nmembers = {packages:?}\n"),
+        );
+        write("shared.rs", TEST);
+        for package in packages {
+            let manifest = format!("[package]\nname = \"{package}\"\nedition = \"2024\"\n");
+            write(&format!("{package}/Cargo.toml"), &manifest);
+            write(&format!("{package}/src/lib.rs"), "");
+            write(&format!("{package}/tests/it.rs"), tests);
+        }
+        let interrupts = Interrupts::default();
+        let options = CargoOptions::of_manifest(root.join("Cargo.toml"));
+        let members = Cargo::new(&options, &interrupts).members().unwrap();
+        Plan::of(&members, None, false)
+    }
+
+    #[test]
+    fn every_package_with_a_test_gets_the_dependency() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut plan = plan(folder.path(), &["a", "b"], TEST);
+        assert_eq!(plan.changes.len(), 2);
+        let packages = plan.additions.iter().map(|addition| &*addition.package);
+        assert_eq!(packages.collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(plan.untouched, []);
+        let change = plan.changes.remove(0);
+        assert!(change.path.ends_with("a/tests/it.rs"), "{change:?}");
+        assert_eq!((change.tests, &*change.before), (1, TEST));
+        assert_eq!(change.after, TEST.replace("tokio", "straggler"));
+    }
+
+    #[test]
+    fn file_outside_of_its_package_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let tests = "#[path = \"../../shared.rs\"]\nmod shared;\n";
+        let plan = plan(folder.path(), &["a", "b"], tests);
+        assert!(
+            plan.changes.is_empty() && plan.additions.is_empty(),
+            "{plan:?}"
+        );
+        let [untouched] = &plan.untouched[..] else {
+            panic!("{plan:?}");
+        };
+        // Once, though both packages have it.
+        assert_eq!((&*untouched.reason, untouched.places.len()), (OUTSIDE, 1));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn linked_file_outside_of_its_package_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let tests = folder.path().join("a/tests");
+        fs::create_dir_all(&tests).unwrap();
+        std::os::unix::fs::symlink("../../shared.rs", tests.join("shared.rs")).unwrap();
+        let plan = plan(folder.path(), &["a"], "mod shared;\n");
+        assert!(plan.changes.is_empty(), "{plan:?}");
+        // It is a target too.
+        assert!(
+            matches!(&plan.untouched[..], [one] if one.reason == OUTSIDE),
+            "{plan:?}"
+        );
+    }
 
     #[test]
     fn other_crates_named_tokio_are_seen() {
