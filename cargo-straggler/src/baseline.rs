@@ -133,6 +133,11 @@ impl Baseline {
         &self.file.expected_panic
     }
 
+    /// The settings that are for none of these tests, as they are written.
+    pub(crate) fn settings_for_none(&self, tests: &[&str]) -> Vec<String> {
+        test_settings::unmatched(&self.file.test, tests)
+    }
+
     /// Sorts places into new and accepted ones.
     pub(crate) fn compare<'a>(&'a self, places: &'a [Place]) -> Comparison<'a> {
         let found = counts(places);

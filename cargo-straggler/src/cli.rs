@@ -317,7 +317,7 @@ impl Subcommand {
             Self::Test(options) => &options.output.formats,
             Self::Explore(options) => &options.test.output.formats,
             Self::Report(options) => &options.output.formats,
-            Self::Instrument(_) | Self::Completions(_) | Self::Man(_) => &[],
+            Self::Init(_) | Self::Instrument(_) | Self::Completions(_) | Self::Man(_) => &[],
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The panics of tasks that a suite expects.
 
+use std::fmt;
+
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -41,6 +43,24 @@ impl TryFrom<Written> for ExpectedPanic {
     }
 }
 
+impl fmt::Display for ExpectedPanic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Written {
+            file,
+            function,
+            message,
+            _reason: _,
+        } = &self.0;
+        f.write_str("[[expected_panic]]")?;
+        for (name, value) in [("file", file), ("function", function), ("message", message)] {
+            if let Some(value) = value {
+                write!(f, " {name} = {value:?}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl ExpectedPanic {
     fn matches(&self, finding: &Finding, sources: &Sources) -> bool {
         let is = |expected: &Option<String>, found: Option<&str>| {
@@ -55,18 +75,37 @@ impl ExpectedPanic {
     }
 }
 
-/// Removes the panics that are expected from the lines of a report, and returns their number.
-pub(crate) fn remove(expected: &[ExpectedPanic], lines: &mut [Line], sources: &Sources) -> usize {
-    let mut removed = 0;
+/// What the entries of a file have matched.
+#[derive(Debug, Default)]
+pub(crate) struct Removed {
+    pub(crate) panics: usize,
+    /// The entries that matched nothing, as they are written.
+    pub(crate) unmatched: Vec<String>,
+}
+
+/// Removes the panics that are expected from the lines of a report.
+pub(crate) fn remove(expected: &[ExpectedPanic], lines: &mut [Line], sources: &Sources) -> Removed {
+    let mut panics = 0;
+    let mut has_matched = vec![false; expected.len()];
     for line in lines {
         line.findings.retain(|finding| {
-            let mut expected = expected.iter();
-            let is_expected = expected.any(|panic| panic.matches(finding, sources));
-            removed += if is_expected { finding.count } else { 0 };
-            !is_expected
+            let Some(index) = expected
+                .iter()
+                .position(|panic| panic.matches(finding, sources))
+            else {
+                return true;
+            };
+            has_matched[index] = true;
+            panics += finding.count;
+            false
         });
     }
-    removed
+    let entries = expected.iter().zip(has_matched);
+    let unmatched = entries.filter(|(_, has_matched)| !has_matched);
+    Removed {
+        panics,
+        unmatched: unmatched.map(|(panic, _)| panic.to_string()).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -88,7 +127,8 @@ mod tests {
         let mut lines = [serde_json::from_value::<Line>(line).unwrap()];
         let expected: ExpectedPanic = toml_edit::de::from_str(entry).unwrap();
         let removed = remove(&[expected], &mut lines, &Sources::none());
-        (removed, lines[0].findings.len())
+        assert_eq!(removed.unmatched.is_empty(), removed.panics > 0);
+        (removed.panics, lines[0].findings.len())
     }
 
     #[test]
@@ -102,5 +142,14 @@ mod tests {
         ] {
             assert_eq!(removed(entry), expected, "{entry}");
         }
+    }
+
+    #[test]
+    fn unmatched_entry_is_named_as_written() {
+        let entry = "file = \"src/a.rs\"\nmessage = \"gone\"\nreason = \"by design\"";
+        let expected: ExpectedPanic = toml_edit::de::from_str(entry).unwrap();
+        let removed = remove(&[expected], &mut [], &Sources::none());
+        let named = "[[expected_panic]] file = \"src/a.rs\" message = \"gone\"";
+        assert_eq!(removed.unmatched, [named]);
     }
 }

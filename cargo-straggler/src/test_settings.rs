@@ -8,7 +8,11 @@ use crate::given_time::{GivenTime, GivenTimeout};
 /// The settings of the tests whose names match.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Written")]
-pub(crate) struct TestSettings(String);
+pub(crate) struct TestSettings {
+    name: String,
+    /// As the library reads it.
+    rule: String,
+}
 
 /// An entry as it is written.
 #[derive(Deserialize)]
@@ -65,12 +69,79 @@ impl TryFrom<Written> for TestSettings {
         if settings.is_empty() {
             return Err(Unusable::NoSetting);
         }
-        Ok(Self(format!("{name} {}", settings.join(" "))))
+        let rule = format!("{name} {}", settings.join(" "));
+        Ok(Self { name, rule })
     }
 }
 
 /// The value of `STRAGGLER_TESTS`, or `None` if no test has settings of its own.
 pub(crate) fn variable(tests: &[TestSettings]) -> Option<String> {
-    let rules: Vec<_> = tests.iter().map(|settings| &*settings.0).collect();
+    let rules: Vec<_> = tests.iter().map(|settings| &*settings.rule).collect();
     (!rules.is_empty()).then(|| rules.join("; "))
+}
+
+impl TestSettings {
+    /// Whether the settings are for the test with this name.
+    fn is_for(&self, test: &str) -> bool {
+        let mut parts = self.name.split('*');
+        let first = parts.next().unwrap_or_default();
+        let Some(mut rest) = test.strip_prefix(first) else {
+            return false;
+        };
+        let mut parts: Vec<_> = parts.collect();
+        // The name ends with the last part; the others may come anywhere in between.
+        let Some(last) = parts.pop() else {
+            return rest.is_empty();
+        };
+        for part in parts {
+            match rest.split_once(part) {
+                Some((_, behind)) => rest = behind,
+                None => return false,
+            }
+        }
+        rest.ends_with(last)
+    }
+}
+
+/// The entries that are for none of these tests, as they are written.
+pub(crate) fn unmatched(settings: &[TestSettings], tests: &[&str]) -> Vec<String> {
+    let unmatched = settings
+        .iter()
+        .filter(|settings| !tests.iter().any(|test| settings.is_for(test)));
+    unmatched
+        .map(|settings| format!("[[test]] name = {:?}", settings.name))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TestSettings, unmatched};
+
+    fn settings(name: &str) -> TestSettings {
+        toml_edit::de::from_str(&format!("name = \"{name}\"\nskip = true")).unwrap()
+    }
+
+    #[test]
+    fn star_stands_for_any_text() {
+        for (name, test, expected) in [
+            ("pool::fills", "pool::fills", true),
+            ("pool::fills", "pool::fills_twice", false),
+            ("pool::*", "pool::fills", true),
+            ("*::fills", "pool::fills", true),
+            ("*::fills", "pool::fills::twice", false),
+            ("pool::*_*s", "pool::fills_twice_slows", true),
+            ("pool::*_*s", "pool::fills", false),
+            ("*", "pool::fills", true),
+            ("server::*", "pool::fills", false),
+        ] {
+            assert_eq!(settings(name).is_for(test), expected, "{name} {test}");
+        }
+    }
+
+    #[test]
+    fn entry_for_no_test_is_named() {
+        let all = [settings("pool::*"), settings("old::*")];
+        let named = unmatched(&all, &["pool::fills"]);
+        assert_eq!(named, ["[[test]] name = \"old::*\""]);
+    }
 }

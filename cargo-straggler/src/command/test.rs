@@ -14,7 +14,7 @@ use crate::cli::TestOptions;
 use crate::command::publish::publish;
 use crate::command::{Error, note, read_baseline, while_doing};
 use crate::exit::Exit;
-use crate::expected_panics;
+use crate::expected_panics::{self, Removed};
 use crate::exploration::{Explored, Exploring};
 use crate::findings::line;
 use crate::findings::place::Found;
@@ -39,7 +39,7 @@ struct Run {
     explored: Option<Explored>,
     ran: Ran,
     found: Found,
-    expected_panics: usize,
+    expected_panics: Removed,
     sources: Sources,
     repository: Repository,
 }
@@ -210,11 +210,16 @@ fn conclude(
         repository,
     } = run;
     let comparison = baseline.compare(&found.places);
+    let tests = found.checked.iter().chain(&found.skipped);
+    let tests: Vec<_> = tests.map(|test| &*test.name).collect();
+    let settings = baseline.settings_for_none(&tests);
+    let unmatched = [settings, expected_panics.unmatched.clone()].concat();
     let results = Results::new(Known {
         found,
         comparison: &comparison,
         explored: explored.clone(),
-        expected_panics: *expected_panics,
+        expected_panics: expected_panics.panics,
+        unmatched,
         is_whole: status.success() && options.is_whole(),
         ran,
         sources,

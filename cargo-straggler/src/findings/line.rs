@@ -17,6 +17,8 @@ pub(crate) struct Line {
     /// Whether the test is about the panics that were found.
     #[serde(default)]
     pub(crate) expected: bool,
+    /// For how long the check waited in vain for what the test left.
+    pub(crate) waited_ms: Option<u64>,
     pub(crate) explored: Option<Exploration>,
     /// Why the test could not be explored.
     pub(crate) not_explored: Option<String>,
@@ -43,6 +45,8 @@ pub(crate) struct Finding {
     #[serde(default)]
     pub(crate) spawned_by: Vec<Spawner>,
     pub(crate) waits_for: Option<WaitsFor>,
+    /// When the timer fires that it waits for.
+    pub(crate) fires_in_ms: Option<u64>,
     pub(crate) panicked_at: Option<At>,
     pub(crate) message: Option<String>,
     pub(crate) timeout_ms: Option<u64>,

@@ -71,6 +71,8 @@ pub(crate) struct Found {
     pub(crate) places: Vec<Place>,
     /// The checked tests that failed by themselves: what they left is a consequence.
     pub(crate) failed: BTreeSet<Test>,
+    /// For how long all checks together waited in vain.
+    pub(crate) waited_ms: u64,
 }
 
 impl Kind {
@@ -107,8 +109,10 @@ impl Found {
     pub(crate) fn by_place(lines: Vec<Line>, sources: &Sources) -> Self {
         let (mut checked, mut failed) = (BTreeSet::new(), BTreeSet::new());
         let mut skipped = BTreeSet::new();
+        let mut waited_ms = 0;
         let mut places: BTreeMap<(Kind, At), Place> = BTreeMap::new();
         for line in lines {
+            waited_ms += line.waited_ms.unwrap_or_default();
             let name = line
                 .test
                 .unwrap_or_else(|| "a check without a name".to_owned());
@@ -174,6 +178,7 @@ impl Found {
             skipped,
             places,
             failed,
+            waited_ms,
         }
     }
 }

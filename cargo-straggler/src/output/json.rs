@@ -27,6 +27,7 @@ struct Document<'a> {
     explored: Option<Exploration<'a>>,
     expected_panics: usize,
     gone: Vec<Origin<'a>>,
+    unmatched: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -36,6 +37,7 @@ struct TestOutcomes<'a> {
     skipped: Vec<TestAt<'a>>,
     unchecked: &'a [String],
     doc_tests: usize,
+    waited_ms: u64,
 }
 
 #[derive(Serialize)]
@@ -124,6 +126,7 @@ impl<'a> Document<'a> {
             explored: results.explored.as_ref().map(Exploration::new),
             expected_panics: results.expected_panics,
             gone: results.gone.iter().map(Origin::new).collect(),
+            unmatched: &results.unmatched,
         }
     }
 }
@@ -137,6 +140,7 @@ impl<'a> TestOutcomes<'a> {
             skipped: tests.skipped.iter().map(TestAt::new).collect(),
             unchecked: &tests.unchecked,
             doc_tests: tests.doc_tests,
+            waited_ms: tests.waited_ms,
         }
     }
 }

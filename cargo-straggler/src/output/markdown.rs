@@ -186,6 +186,7 @@ STRAGGLER_SEED=2:1/a30a cargo straggler explore pool::drains -- --exact
 - 1 failed without straggler, so what they left running is not listed: pool::breaks
 - 1 test not checked, which .config/straggler.toml skips: pool::old
 - 1 test not checked, which did not run by `#[tokio::test]`: plain\\<u8\\>
+- waited 1.2 s for what tests left behind, the grace of each
 - 1 doc test not checked
 - 2 tests explored, 1 failed
 - 1 not explored: it uses a file: pool::serves

@@ -23,6 +23,8 @@ pub(crate) struct Results {
     pub(crate) expected_panics: usize,
     /// What is accepted, and no longer found by the whole suite.
     pub(crate) gone: Vec<Origin>,
+    /// The settings of tests and the expected panics that the whole suite does not meet.
+    pub(crate) unmatched: Vec<String>,
 }
 
 /// A place with findings.
@@ -73,6 +75,8 @@ pub(crate) struct TestOutcomes {
     /// The names of those that did not run by `#[tokio::test]`.
     pub(crate) unchecked: Vec<String>,
     pub(crate) doc_tests: usize,
+    /// For how long the checks waited in vain for what tests left.
+    pub(crate) waited_ms: u64,
 }
 
 /// What is known about a run.
@@ -82,6 +86,8 @@ pub(crate) struct Known<'a> {
     pub(crate) comparison: &'a Comparison<'a>,
     pub(crate) explored: Option<Explored>,
     pub(crate) expected_panics: usize,
+    /// The settings that matched nothing.
+    pub(crate) unmatched: Vec<String>,
     /// Whether all tests ran, so that an entry without a finding is gone.
     pub(crate) is_whole: bool,
     pub(crate) ran: &'a Ran,
@@ -119,9 +125,15 @@ impl Results {
                 skipped: known.found.skipped.clone(),
                 unchecked: unchecked(known.found, known.ran),
                 doc_tests: known.ran.doc_tests,
+                waited_ms: known.found.waited_ms,
             },
             expected_panics: known.expected_panics,
             gone: gone.map(|entry| entry.origin.clone()).collect(),
+            unmatched: if known.is_whole {
+                known.unmatched
+            } else {
+                Vec::new()
+            },
             explored: known.explored,
         }
     }
@@ -220,6 +232,7 @@ mod tests {
             comparison: &baseline.compare(&found.places),
             explored: None,
             expected_panics: 0,
+            unmatched: vec!["[[test]] name = \"old::*\"".to_owned()],
             is_whole: true,
             ran: &Ran::default(),
             sources: &sources,
@@ -268,6 +281,7 @@ mod tests {
         let expected = "3 tests checked, 3 with findings at 2 places: 1 new, 1 accepted";
         assert_eq!(results.headline(), expected);
         let gone = "leak at c.rs is gone: `--prune` removes it from .config/straggler.toml";
-        assert_eq!(results.notes(), [gone]);
+        let unmatched = "`[[test]] name = \"old::*\"` in .config/straggler.toml matches nothing";
+        assert_eq!(results.notes(), [gone, unmatched]);
     }
 }

@@ -22,6 +22,7 @@ pub(crate) fn sample() -> Results {
         skipped: [test("pool::old", 30)].into(),
         unchecked: vec!["plain<u8>".to_owned()],
         doc_tests: 1,
+        waited_ms: 1_250,
     };
     Results {
         places: vec![panic(), accepted()],
@@ -29,6 +30,7 @@ pub(crate) fn sample() -> Results {
         tests,
         expected_panics: 0,
         gone: Vec::new(),
+        unmatched: Vec::new(),
     }
 }
 

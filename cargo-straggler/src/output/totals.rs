@@ -32,6 +32,9 @@ impl Results {
                 "{origin} is gone: `--prune` removes it from {PATH}"
             ));
         }
+        for entry in &self.unmatched {
+            notes.push(format!("`{entry}` in {PATH} matches nothing"));
+        }
         if self.expected_panics > 0 {
             let panics = count(self.expected_panics, "panic");
             notes.push(format!("{panics} expected by {PATH}"));
@@ -53,6 +56,13 @@ impl Results {
             let tests = count(tests.unchecked.len(), "test");
             notes.push(format!(
                 "{tests} not checked, which did not run by `#[tokio::test]`: {names}"
+            ));
+        }
+        if let waited @ 1.. = tests.waited_ms / 100 {
+            notes.push(format!(
+                "waited {}.{} s for what tests left behind, the grace of each",
+                waited / 10,
+                waited % 10
             ));
         }
         if tests.doc_tests > 0 {

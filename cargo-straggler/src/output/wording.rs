@@ -8,6 +8,9 @@ use crate::findings::sources::Sources;
 /// How many tests are named, where only a few are.
 const NAMED_TESTS: usize = 3;
 
+/// A grace that people would accept.
+const SOON_MS: u64 = 10_000;
+
 /// What is wrong: `a task outlives 2 tests`.
 pub(crate) fn title(place: &Place) -> String {
     format!("{} {}", wrong(place), count(place.tests.len(), "test"))
@@ -98,7 +101,19 @@ fn waits(finding: &Finding, sources: &Sources) -> Option<String> {
         0 => String::new(),
         others => format!(", and at {}", count(others, "other place")),
     };
-    Some(format!("{state}{at}{on}{others}"))
+    let timer = finding.fires_in_ms.map_or(String::new(), |time| {
+        format!(", and its timer fires in {}", seconds(time))
+    });
+    Some(format!("{state}{at}{on}{others}{timer}"))
+}
+
+/// A time for people, rounded up.
+fn seconds(milliseconds: u64) -> String {
+    match milliseconds.div_ceil(1000) {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ ..7200 => format!("{} min", seconds.div_ceil(60)),
+        seconds => format!("{} h", seconds.div_ceil(3600)),
+    }
 }
 
 /// What is wrong, up to the number of tests.
@@ -133,6 +148,13 @@ pub(crate) fn advice(place: &Place) -> String {
             Some(call) => format!("shut down what `{}` starts in {package}", call.function),
             None => format!("shut down what the tests start in {package}"),
         },
+        (Kind::Leak, None) if ends_soon(place) => {
+            let time = place.example.fires_in_ms.unwrap_or_default();
+            format!(
+                "it ends soon, unless it loops: await it, or make the `grace` {} longer",
+                seconds(time)
+            )
+        }
         (Kind::Leak, None) if place.at.file.is_none() => {
             "a method such as `Handle::spawn` spawned it: use `tokio::spawn` to see where"
                 .to_owned()
@@ -164,6 +186,12 @@ pub(crate) fn advice(place: &Place) -> String {
         (Kind::Thread, _) => "join the thread before the test ends".to_owned(),
         (Kind::Check, _) => "run the test alone: its output has the whole report".to_owned(),
     }
+}
+
+/// Whether the timer fires soon that the first task there waits for.
+fn ends_soon(place: &Place) -> bool {
+    let fires_in = place.example.fires_in_ms;
+    fires_in.is_some_and(|time| time <= SOON_MS)
 }
 
 /// Whether a place is in code that only tests run.
