@@ -320,6 +320,14 @@ impl Subcommand {
             Self::Init(_) | Self::Instrument(_) | Self::Completions(_) | Self::Man(_) => &[],
         }
     }
+
+    /// The files that are read.
+    fn reports(&self) -> &[PathBuf] {
+        match self {
+            Self::Report(options) => &options.files,
+            _ => &[],
+        }
+    }
 }
 
 /// The command by the name of its executable: names of files and shell functions have no spaces.
@@ -340,7 +348,8 @@ pub(crate) fn parse() -> Subcommand {
     let parsed = command.try_get_matches_from_mut(own);
     let parsed = parsed.and_then(|matches| Straggler::from_arg_matches(&matches));
     let mut subcommand = parsed.unwrap_or_else(|error| error.exit()).subcommand;
-    if let Some(conflict) = conflict(subcommand.formats()) {
+    let (formats, read) = (subcommand.formats(), subcommand.reports());
+    if let Some(conflict) = conflict(formats, read) {
         command.error(ErrorKind::ArgumentConflict, conflict).exit();
     }
     match &mut subcommand {

@@ -32,6 +32,9 @@ use crate::suite_tokio::{SuiteTokio, has_straggler};
 use crate::turn::{Request, Turn};
 use crate::workspace::Workspace;
 
+/// How many changed versions are named.
+const NAMED_CHANGES: usize = 5;
+
 /// A suite that ran.
 struct Run {
     status: ExitStatus,
@@ -63,9 +66,6 @@ impl How<'_> {
         }
     }
 }
-
-/// How many changed versions are named.
-const NAMED_CHANGES: usize = 5;
 
 /// Runs the tests, and prints what straggler found.
 ///

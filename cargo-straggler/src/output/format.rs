@@ -82,8 +82,15 @@ impl FromStr for Requested {
     }
 }
 
-/// Says which formats would go to the same place.
-pub(crate) fn conflict(requested: &[Requested]) -> Option<String> {
+/// Says which formats would go to the same place, or over one of the files that are read.
+pub(crate) fn conflict(requested: &[Requested], read: &[PathBuf]) -> Option<String> {
+    let mut files = requested.iter().filter_map(|format| format.file.as_ref());
+    if let Some(file) = files.find(|file| read.contains(file)) {
+        return Some(format!(
+            "{} is read, and a format goes there",
+            file.display()
+        ));
+    }
     let mut requested = requested.iter();
     while let Some(one) = requested.next() {
         if requested.clone().any(|other| other.file == one.file) {
@@ -166,11 +173,17 @@ mod tests {
 
     #[test]
     fn each_format_has_a_place_of_its_own() {
+        let read = [PathBuf::from("report.jsonl")];
         let conflict = |texts: &[&str]| {
             let requested: Result<Vec<_>, _> = texts.iter().map(|text| requested(text)).collect();
-            conflict(&requested.unwrap())
+            conflict(&requested.unwrap(), &read)
         };
         assert_eq!(conflict(&["human", "json=a", "json=b"]), None);
+        assert!(
+            conflict(&["json=report.jsonl"])
+                .unwrap()
+                .contains("is read")
+        );
         assert!(
             conflict(&["human", "json"])
                 .unwrap()

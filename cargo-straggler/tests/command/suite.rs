@@ -131,6 +131,13 @@ fn clean_suite_passes() {
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let end = "\nstraggler: 1 test checked, no findings\n";
     assert!(ended.stdout.ends_with(end), "{}", ended.stdout);
+
+    // The document is all of the standard output.
+    let ended = fixture.straggler(&["test", "--test", "clean", "--format=json"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let document: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(document["tests"]["checked"][0]["name"], "nothing_is_left");
+    assert!(ended.stderr.contains("\ntest result: ok."), "{ended:?}");
 }
 
 #[test]
