@@ -96,12 +96,17 @@ fn workspace_root_may_be_elsewhere() {
 }
 
 #[test]
-fn spawns_by_a_method_have_a_place() {
+fn spawns_by_a_method_have_a_place_and_timers_a_time() {
     let fixture = Fixture::suite("method");
     let test = "\
 #[tokio::test]
 async fn by_a_method() {
     tokio::runtime::Handle::current().spawn(std::future::pending::<()>());
+}
+
+#[tokio::test]
+async fn sleeps() {
+    tokio::spawn(tokio::time::sleep(std::time::Duration::from_secs(3600)));
 }
 ";
     fixture.write("tests/method.rs", test);
@@ -109,6 +114,14 @@ async fn by_a_method() {
     assert_eq!(ended.status, Some(10), "{ended:?}");
     let place = "  spawned at tests/method.rs:3 in `by_a_method`, by the test\n";
     assert!(ended.stdout.contains(place), "{}", ended.stdout);
+    // Only the copy of tokio that is built knows when.
+    let timer = ", and its timer fires in 60 min\n";
+    assert!(ended.stdout.contains(timer), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("for what tests left behind"),
+        "{}",
+        ended.stdout
+    );
 }
 
 #[test]

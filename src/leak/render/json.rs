@@ -117,7 +117,7 @@
 //! | `blocked_at` | where the closure is: a [place](#a-wait), or `null`; a list of them for `unseen_blocking` |
 //! | `age_ms` | milliseconds since the oldest spawn |
 //! | `polls` | an object with `least` and `most`, without the polls that trace; or `null` |
-//! | `fires_in_ms` | milliseconds until the first timer fires that the task waits for; only in builds of `cargo straggler`, and only for tasks that wait for a timer |
+//! | `fires_in_ms` | milliseconds until the first timer fires that the task waits for; only in builds of `cargo straggler`, and only for tasks that wait for a timer on a running clock |
 //! | `tasks` | the largest number of them alive at a time |
 //! | `panicked_at` | the place of the panic: `file`, `line`, `column`; or `null` |
 //! | `message` | the panic, error or reason; `null` if the payload is not a string |
@@ -311,7 +311,8 @@ fn of_leftovers(report: &Report) -> Vec<Object<'_>> {
     let mut findings = Vec::new();
     let mut find = |place, count, what| findings.push(finding(place, count, what));
     for alike in groups::of_tasks(report.tasks()) {
-        find(Some(alike[0].place()), alike.len(), of_task(&alike));
+        let task = of_task(&alike, report.clock_stood_still());
+        find(Some(alike[0].place()), alike.len(), task);
     }
     if report.unseen() > 0 {
         find(None, report.unseen(), kind("unseen_tasks"));
@@ -426,7 +427,9 @@ fn message_of<'a>(name: &'static str, message: &'a str) -> Object<'a> {
 }
 
 /// Describes a group of equal tasks.
-fn of_task<'a>(alike: &[&'a LeakedTask]) -> Object<'a> {
+///
+/// No timer fires while the clock stands still.
+fn of_task<'a>(alike: &[&'a LeakedTask], clock_stands_still: bool) -> Object<'a> {
     let first = alike[0];
     let polls = alike.iter().filter_map(|task| task.polls());
     let (least, most) = (polls.clone().min(), polls.max());
@@ -442,7 +445,10 @@ fn of_task<'a>(alike: &[&'a LeakedTask]) -> Object<'a> {
         .with("waits_for", waits_for(first.wait()))
         .with("age_ms", milliseconds(first.age()))
         .with("polls", polls)
-        .with_some("fires_in_ms", fires_in.map(milliseconds))
+        .with_some(
+            "fires_in_ms",
+            fires_in.filter(|_| !clock_stands_still).map(milliseconds),
+        )
 }
 
 /// Describes a group of equal panics.
