@@ -11,6 +11,7 @@ fn compare(name: &str, ended: &Ended) {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
+    settings.add_filter(r"waited [0-9.]+ s", "waited [time]");
     settings.bind(|| insta::assert_snapshot!(name, summary.trim_start()));
 }
 
