@@ -176,6 +176,8 @@ impl Failure {
         let run = || FailedRun {
             number: failed.run,
             seed: failed.seed.to_string(),
+            schedule: &failed.schedule,
+            svg: self.to_svg(),
         };
         let run = match failed.cause {
             Cause::NotRun(_) => None,

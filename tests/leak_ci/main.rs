@@ -423,6 +423,32 @@ fn failed_run_replays_from_object() {
 }
 
 #[test]
+fn failed_run_has_steps_and_picture() {
+    let (_, object) = object_of("race_in_run", "deny");
+    let explored = &object["explored"];
+    let steps = explored["schedule"].as_array().unwrap();
+    assert_eq!(explored.get("schedule_omitted"), None);
+    let last = steps.last().unwrap();
+    assert_eq!(last["actor"], "the body");
+    assert_eq!(last["action"], "panics");
+    assert_eq!(last["file"], Value::Null);
+    assert_eq!(last.get("wakes"), None);
+    let yields = steps.iter().find(|step| {
+        let action = step["action"].as_str().unwrap();
+        action.starts_with("yields at tests/leak_ci/scenarios.rs:")
+    });
+    let yields = yields.unwrap_or_else(|| panic!("{object}"));
+    assert_eq!(yields["file"], "tests/leak_ci/scenarios.rs");
+    assert!(yields["line"].is_u64(), "{yields}");
+    let wakes = steps.iter().filter_map(|step| step.get("wakes"));
+    let mut woken = wakes.flat_map(|wakes| wakes.as_array().unwrap());
+    assert!(woken.all(|woken| woken.as_str().unwrap().starts_with("child #")));
+    let svg = explored["svg"].as_str().unwrap();
+    assert!(svg.len() < 60_000, "{svg}");
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>"), "{svg}");
+}
+
+#[test]
 fn unrunnable_exploration_writes_object() {
     let file = File::new();
     let variables = [

@@ -393,3 +393,15 @@ async fn panic_and_deadlock() {
     tokio::task::yield_now().await;
     wait_for_an_answer().await;
 }
+
+#[straggler::test(explore = 20)]
+#[ignore = "fails on purpose"]
+async fn race_in_run() {
+    let count = tokio::sync::Mutex::new(0);
+    let add = async || {
+        let before = *count.lock().await;
+        *count.lock().await = before + 1;
+    };
+    straggler::settle!(add(), add());
+    assert_eq!(count.into_inner(), 2);
+}

@@ -39,8 +39,8 @@
 //!
 //! A line stays short enough to read. Lists end after 100 entries: `findings_omitted`, `places_omitted`,
 //! `calls_omitted`, `children_omitted`, `spawned_by_omitted` and `waiters_omitted` then count the rest, and
-//! `count` counts the tasks of `numbers`. A string ends after 4 000 characters, with the number of those
-//! cut.
+//! `count` counts the tasks of `numbers`. A string other than `svg` ends after 4 000 characters, with the
+//! number of those cut.
 //!
 //! The `level` is `warning` with `STRAGGLER=warn`, if the test failed by itself, and if it has
 //! `#[should_panic]` and only tasks panicked.
@@ -50,6 +50,17 @@
 //! | `runs` | the number of runs asked for |
 //! | `run` | the number of the failed run, from 1; `null` if no single run failed |
 //! | `seed` | the value of `STRAGGLER_SEED` that replays the run, or `null` |
+//! | `schedule` | only if steps of the run were recorded: a list of objects, one a step |
+//! | `schedule_omitted` | the number of steps missing from `schedule`, if any |
+//! | `svg` | only beside `schedule`, and only up to 60 kB: the picture of [`Failure::to_svg`](crate::explore::Failure::to_svg) |
+//!
+//! | field of a step | value |
+//! |---|---|
+//! | `actor` | the child, the task, or `the body` |
+//! | `action` | what it did, as text |
+//! | `file`, `line`, `column` | where it yields or waits, or `null` |
+//! | `branches` | only if it waits for several futures at once: one text for each |
+//! | `wakes` | only if it woke others during the step: the actors |
 //!
 //! | `verdict` | meaning |
 //! |---|---|
@@ -170,8 +181,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::leak::render::groups;
+use crate::leak::render::json_run::of_exploration;
 use crate::leak::render::json_value::{Object, Value};
-use crate::leak::render::summary::{self, Found, Summary};
+use crate::leak::render::summary::{Found, Summary};
 use crate::leak::report::Report;
 use crate::leak::report::acquisition::Acquisition;
 use crate::leak::report::blocking_work::BlockingWork;
@@ -190,7 +202,7 @@ use crate::trace::wait::{Wait, WaitPlace};
 const VERSION: usize = 1;
 
 /// How many entries of a list a line has.
-const LISTED: usize = 100;
+pub(super) const LISTED: usize = 100;
 
 /// Whether a test without findings was explored.
 #[derive(Clone, Copy, Debug)]
@@ -221,11 +233,13 @@ pub(crate) fn line(summary: &Summary<'_>) -> String {
         Role::Fails | Role::Warns | Role::Expected => verdict,
     };
     let waited = report.and_then(|report| report.findings().waited);
+    let explored = summary.explored.as_ref();
+    let explored = explored.map(|explored| of_exploration(explored.runs, explored.run.as_ref()));
     of_any_test(summary.test, &summary.place, verdict)
         .with("level", summary.role.level().word())
         .with_some("expected", (summary.role == Role::Expected).then_some(true))
         .with_some("waited_ms", waited.map(milliseconds))
-        .with_some("explored", summary.explored.as_ref().map(exploration))
+        .with_some("explored", explored)
         .and(listed("findings", "findings_omitted", findings))
         .to_string()
 }
@@ -242,7 +256,7 @@ pub(crate) fn clean_line(
         Exploration::Runs(runs) => (Some(runs), None),
         Exploration::Not(reason) => (None, Some(reason)),
     };
-    let no_failed_run = |runs: usize| failed_run(runs, None);
+    let no_failed_run = |runs: usize| of_exploration(runs, None);
     of_any_test(test, place, verdict)
         .with("level", "none")
         .with_some("explored", runs.map(no_failed_run))
@@ -279,18 +293,6 @@ fn of_any_test<'a>(test: Option<&'a str>, place: &'a Place, verdict: &'static st
         .with("test", test)
         .and(at(Some(place)))
         .with("verdict", verdict)
-}
-
-/// An exploration, and the run that failed.
-fn exploration(explored: &summary::Explored) -> Object<'_> {
-    failed_run(explored.runs, explored.run.as_ref())
-}
-
-fn failed_run(runs: usize, failed: Option<&summary::FailedRun>) -> Object<'_> {
-    Object::new()
-        .with("runs", runs)
-        .with("run", failed.map(|run| run.number))
-        .with("seed", failed.map(|run| run.seed.as_str()))
 }
 
 /// A finding: `what` begins with its kind.
@@ -491,7 +493,7 @@ fn of_lock(lock: &LockState) -> Object<'_> {
 }
 
 /// A place, with every field `null` if there is none.
-fn at(place: Option<&Place>) -> Object<'_> {
+pub(super) fn at(place: Option<&Place>) -> Object<'_> {
     Object::new()
         .with("file", place.map(Place::file))
         .with("line", place.map(Place::line))

@@ -16,6 +16,8 @@ pub(crate) enum Value<'a> {
     Number(u64),
     /// It ends after [`TEXT`] characters, with the number of those cut.
     Text(&'a str),
+    /// A text that is never cut.
+    Whole(&'a str),
     List(Vec<Value<'a>>),
     Object(Object<'a>),
 }
@@ -69,6 +71,7 @@ impl fmt::Display for Value<'_> {
             Self::Bool(value) => write!(f, "{value}"),
             Self::Number(number) => write!(f, "{number}"),
             Self::Text(text) => write_text(f, &cut(text, TEXT)),
+            Self::Whole(text) => write_text(f, text),
             Self::Object(object) => write!(f, "{object}"),
             Self::List(values) => {
                 f.write_char('[')?;
@@ -200,5 +203,7 @@ mod tests {
         let written = Value::from(&*"é".repeat(1_000_000)).to_string();
         let expected = format!("\"{}.. (996000 more characters)\"", "é".repeat(4_000));
         assert_eq!(written, expected);
+        let whole = "é".repeat(4_001);
+        assert_eq!(Value::Whole(&whole).to_string(), format!("\"{whole}\""));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::leak::report::Report;
 use crate::leak::report::role::Role;
+use crate::schedule::step::Schedule;
 use crate::trace::place::Place;
 
 /// The findings of a test, and the failed run if it explores.
@@ -13,7 +14,7 @@ pub(crate) struct Summary<'a> {
     pub(crate) found: Found<'a>,
     pub(crate) role: Role,
     /// `None` if the test does not explore.
-    pub(crate) explored: Option<Explored>,
+    pub(crate) explored: Option<Explored<'a>>,
 }
 
 /// Why a test has findings.
@@ -40,19 +41,22 @@ pub(crate) enum Found<'a> {
 }
 
 /// The exploration of a test that failed.
-pub(crate) struct Explored {
+pub(crate) struct Explored<'a> {
     /// The number of runs asked for.
     pub(crate) runs: usize,
     /// `None` if no single run failed, but all of them together.
-    pub(crate) run: Option<FailedRun>,
+    pub(crate) run: Option<FailedRun<'a>>,
 }
 
 /// A run that failed.
-pub(crate) struct FailedRun {
+pub(crate) struct FailedRun<'a> {
     /// Counts from 1.
     pub(crate) number: usize,
     /// The value of `STRAGGLER_SEED` that replays it.
     pub(crate) seed: String,
+    pub(crate) schedule: &'a Schedule,
+    /// The schedule as a picture.
+    pub(crate) svg: String,
 }
 
 impl<'a> Summary<'a> {
