@@ -6,6 +6,9 @@ use std::mem::discriminant;
 use std::panic::{Location, resume_unwind};
 
 use crate::explore::clock_jump::ClockJump;
+use crate::explore::diagram::Diagram;
+use crate::explore::diagram_svg::{self, Svg};
+use crate::explore::text;
 use crate::leak::render::emit::emit_as;
 use crate::leak::render::summary::{self, FailedRun, Found, Summary};
 use crate::leak::report::Report;
@@ -236,6 +239,46 @@ impl Failure {
     #[must_use]
     pub fn schedule(&self) -> &Schedule {
         &self.0.schedule
+    }
+
+    /// Draws the schedule as a sequence diagram in SVG: a lane for each child, task and the body, and time
+    /// downwards.
+    ///
+    /// Marks show where an actor yields, waits, ends or panics, and arrows whom it wakes. The file needs
+    /// no script, font or other file, follows the colour scheme of the reader, and can be part of an HTML
+    /// page. It shows the first 48 and the last 12 of many steps, 12 lanes at most, and says what it
+    /// leaves out.
+    ///
+    /// Without a step, as for a run in the plain order, the picture has only the cause of the failure.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use straggler::{Explore, settle_all};
+    /// use tokio::sync::Mutex;
+    ///
+    /// let failure = Explore::new().find(|| async {
+    ///     let count = Mutex::new(0);
+    ///     let add = async || {
+    ///         let before = *count.lock().await;
+    ///         *count.lock().await = before + 1;
+    ///     };
+    ///     let _ = settle_all([add(), add()]).await;
+    ///     assert_eq!(count.into_inner(), 2);
+    /// });
+    /// let svg = failure.unwrap_err().to_svg();
+    /// assert!(svg.starts_with("<svg ") && svg.contains("child #1"));
+    /// ```
+    #[must_use]
+    pub fn to_svg(&self) -> String {
+        let failed = self.failed();
+        let heading = text::heading(failed);
+        let svg = Svg {
+            heading: &heading,
+            summary: &text::schedule_summary(failed),
+            diagram: Diagram::of(&failed.schedule, diagram_svg::LIMITS),
+        };
+        svg.to_string()
     }
 
     /// Returns the message of the body's panic, or the `Debug` text of its error.

@@ -3,9 +3,13 @@
 //! Use [`Explore`] or `#[straggler::test(explore = 500)]`. A failing run is a [`Failure`] with its
 //! [`Schedule`] and the [`Seed`] that replays it. [`checkpoint()`] adds a yield point.
 
+pub(crate) mod advice;
 pub(crate) mod attempt;
 pub(crate) mod cancel;
 pub(crate) mod clock_jump;
+pub(crate) mod diagram;
+pub(crate) mod diagram_svg;
+pub(crate) mod diagram_text;
 pub(crate) mod divergence;
 pub(crate) mod exploration;
 pub(crate) mod explored;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::explore::advice::advice;
+use crate::explore::diagram_text;
 use crate::explore::failure::{CancelledAt, Cause, Failed, Failure, Reorderings};
 use crate::explore::rerun::Binary;
 use crate::leak::render::text::AfterPanic;
@@ -40,7 +42,10 @@ impl fmt::Display for Failure {
         write_cause(f, &failed.cause, report)?;
         match &failed.cancelled {
             Some(cancelled) => write_cancelled(f, failed, cancelled)?,
-            None => write_schedule(f, failed)?,
+            None => {
+                write_schedule(f, failed)?;
+                write_advice(f, failed)?;
+            }
         }
         if let Some(jump) = &failed.clock_jump {
             write!(f, "\n\nnote: {jump}")?;
@@ -58,6 +63,28 @@ impl fmt::Display for Failure {
         }
         write_replay(f, failed, place.file(), ending)
     }
+}
+
+/// The cause in one line.
+pub(crate) fn heading(failed: &Failed) -> String {
+    let cause = match &failed.cause {
+        Cause::NotRun(reason) => format!("the test was not run: {reason}"),
+        Cause::NoOverlap => "no two children and no two tasks overlapped".to_owned(),
+        Cause::Panicked { panic, .. } => match panic.message() {
+            Some(message) => format!("the body panicked: {message}"),
+            None => "the body panicked".to_owned(),
+        },
+        Cause::ReturnedError { error, .. } => format!("the body returned an error: {error}"),
+        Cause::Found(report) => match report.verdict() {
+            Verdict::Deadlocked { .. } => "deadlock: no task can make progress".to_owned(),
+            _ => report.to_string(),
+        },
+    };
+    let first = cause.lines().next().unwrap_or_default();
+    first
+        .strip_prefix("leak_check: ")
+        .unwrap_or(first)
+        .to_owned()
 }
 
 fn write_no_overlap(f: &mut fmt::Formatter<'_>, test: &str, runs: usize) -> fmt::Result {
@@ -131,29 +158,53 @@ fn write_cause(f: &mut fmt::Formatter<'_>, cause: &Cause, report: Option<&Report
 }
 
 fn write_schedule(f: &mut fmt::Formatter<'_>, failed: &Failed) -> fmt::Result {
+    write!(f, "\n\n{}", schedule_summary(failed))?;
+    if failed.schedule.steps().is_empty() {
+        return f.write_str(".");
+    }
+    let schedule = failed.schedule.to_string().replace('\n', "\n  ");
+    write!(f, ":\n\n  {schedule}")?;
+    match diagram_text::draw(&failed.schedule) {
+        Some(diagram) => write!(f, "\n\n  {}", diagram.replace('\n', "\n  ")),
+        None => Ok(()),
+    }
+}
+
+fn write_advice(f: &mut fmt::Formatter<'_>, failed: &Failed) -> fmt::Result {
+    let steps = advice(failed);
+    if steps.is_empty() {
+        return Ok(());
+    }
+    f.write_str("\n\nWhat to do:")?;
+    steps.iter().try_for_each(|step| write!(f, "\n  {step}"))
+}
+
+/// What is known of the schedule, in one line without a full stop.
+pub(crate) fn schedule_summary(failed: &Failed) -> String {
+    if failed.cancelled.is_some() {
+        return "What an operation did before it was cancelled".to_owned();
+    }
     let Some(Reorderings { found, shown }) = failed.reorderings else {
-        return f.write_str("\n\nThe run used the plain order, without forced reorderings.");
+        return "The run used the plain order, without forced reorderings".to_owned();
     };
     let steps = failed.schedule.steps().len() + failed.schedule.omitted();
     if steps == 0 {
-        return f.write_str("\n\nThe steps were not recorded: replay the run to see them.");
+        return "The steps were not recorded: replay the run to see them".to_owned();
     }
     // Only after shrinking is each remaining decision known to matter.
-    let minimal = if found > shown { "minimal " } else { "" };
-    write!(
-        f,
-        "\n\n{minimal}failing schedule: {}, ",
-        count(steps, "step")
-    )?;
-    match shown {
-        0 => f.write_str("one child at a time, no forced reordering")?,
-        _ => f.write_str(&count(shown, "forced reordering"))?,
-    }
-    if found > shown {
-        write!(f, " (reduced from {found})")?;
-    }
-    let schedule = failed.schedule.to_string().replace('\n', "\n  ");
-    write!(f, ":\n\n  {schedule}")
+    let is_minimal = found > shown;
+    let minimal = if is_minimal { "minimal " } else { "" };
+    let forced = match shown {
+        0 => "one child at a time, no forced reordering".to_owned(),
+        _ => count(shown, "forced reordering"),
+    };
+    let reduced = if is_minimal {
+        format!(" (reduced from {found})")
+    } else {
+        String::new()
+    };
+    let steps = count(steps, "step");
+    format!("{minimal}failing schedule: {steps}, {forced}{reduced}")
 }
 
 /// Writes what the operation had done, and what may cure it.

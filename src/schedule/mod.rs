@@ -12,6 +12,8 @@ pub(crate) mod outside;
 pub(crate) mod points;
 pub(crate) mod recorder;
 pub(crate) mod seed;
+pub(crate) mod spot;
 pub(crate) mod steering;
 pub(crate) mod step;
 pub(crate) mod strategy;
+pub(crate) mod wake;

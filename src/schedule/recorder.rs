@@ -3,7 +3,7 @@
 //! [`Schedule`](crate::explore::Schedule) turns the records into text once the run has ended.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
@@ -25,9 +25,13 @@ pub(crate) struct Recorder {
     /// All steps, kept or not.
     count: usize,
     /// The actor whose poll is running.
-    polled: Option<Rc<Actor>>,
+    polled: Option<Arc<Actor>>,
     /// The labels of the tasks that have ended.
     ended: FxHashSet<String>,
+    /// Whom the running polls have woken, each with the actor that did.
+    wakes: Vec<(Arc<Actor>, Arc<Actor>)>,
+    /// Whether a recorded waker is at work.
+    is_waking: bool,
 }
 
 /// The child, task or body that made a step.
@@ -36,14 +40,16 @@ pub(crate) struct Actor {
     pub(super) label: String,
     /// For a child: the number of its combinator, and the actor that polls the combinator. `None` for
     /// a task and the body.
-    pub(super) parent: Option<(u32, Option<Rc<Actor>>)>,
+    pub(super) parent: Option<(u32, Option<Arc<Actor>>)>,
 }
 
 /// One recorded step.
 #[derive(Debug)]
 pub(crate) struct Recorded {
-    pub(super) actor: Rc<Actor>,
+    pub(super) actor: Arc<Actor>,
     pub(super) action: Action,
+    /// Whom the actor woke in this step.
+    pub(super) wakes: Vec<Arc<Actor>>,
 }
 
 /// What an actor did in one step.
@@ -67,13 +73,18 @@ pub(crate) enum Action {
 }
 
 impl Recorder {
-    pub(crate) fn push(&mut self, actor: &Rc<Actor>, action: Action) {
+    pub(crate) fn push(&mut self, actor: &Arc<Actor>, action: Action) {
         if matches!(action, Action::Ends | Action::Panics) && actor.parent.is_none() {
             self.ended.insert(actor.label.clone());
         }
         self.count += 1;
-        let actor = Rc::clone(actor);
-        let recorded = Recorded { actor, action };
+        let wakes = self.take_wakes(actor);
+        let actor = Arc::clone(actor);
+        let recorded = Recorded {
+            actor,
+            action,
+            wakes,
+        };
         if self.first.len() < FIRST {
             self.first.push(recorded);
             return;
@@ -95,20 +106,54 @@ impl Recorder {
     }
 
     /// The actor for the body, or for the task with this label.
-    pub(crate) fn task(label: String) -> Rc<Actor> {
+    pub(crate) fn task(label: String) -> Arc<Actor> {
         let parent = None;
-        Rc::new(Actor { label, parent })
+        Arc::new(Actor { label, parent })
     }
 
     /// The actor for a child of the combinator with this number, which the current actor polls.
-    pub(crate) fn child(&self, label: String, combinator: u32) -> Rc<Actor> {
+    pub(crate) fn child(&self, label: String, combinator: u32) -> Arc<Actor> {
         let parent = Some((combinator, self.polled.clone()));
-        Rc::new(Actor { label, parent })
+        Arc::new(Actor { label, parent })
     }
 
     /// Sets the actor whose poll is running, and returns the previous one.
-    pub(crate) fn set_polled(&mut self, polled: Option<Rc<Actor>>) -> Option<Rc<Actor>> {
+    pub(crate) fn set_polled(&mut self, polled: Option<Arc<Actor>>) -> Option<Arc<Actor>> {
         std::mem::replace(&mut self.polled, polled)
+    }
+
+    /// Begins a wake-up of an actor. Returns `false` inside another one.
+    ///
+    /// Only a wake-up during a poll has a known cause.
+    pub(crate) fn begin_wake(&mut self, woken: &Arc<Actor>) -> bool {
+        if self.is_waking {
+            return false;
+        }
+        self.is_waking = true;
+        if let Some(polled) = self.polled.as_ref().filter(|polled| *polled != woken) {
+            let wake = (Arc::clone(polled), Arc::clone(woken));
+            if !self.wakes.contains(&wake) {
+                self.wakes.push(wake);
+            }
+        }
+        true
+    }
+
+    pub(crate) fn end_wake(&mut self) {
+        self.is_waking = false;
+    }
+
+    /// Takes whom an actor has woken since its last step.
+    pub(crate) fn take_wakes(&mut self, by: &Arc<Actor>) -> Vec<Arc<Actor>> {
+        let mut taken = Vec::new();
+        self.wakes.retain(|(waker, woken)| {
+            let is_by = waker == by;
+            if is_by {
+                taken.push(Arc::clone(woken));
+            }
+            !is_by
+        });
+        taken
     }
 
     /// The kept steps in order.

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::mem;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::schedule::budget;
 use crate::schedule::decisions::Decisions;
 use crate::schedule::points::{self, Cut};
 use crate::schedule::recorder::{Action, Actor, Recorder};
-use crate::schedule::strategy;
+use crate::schedule::{strategy, wake};
 use crate::trace::waker;
 
 /// A run and its state.
@@ -290,14 +290,14 @@ fn record_task(label: impl FnOnce() -> String, action: impl FnOnce() -> Action) 
 
 /// Polls, and records the outcome in a recorded run.
 pub(crate) fn record_poll<T>(
-    actor: impl FnOnce(&Recorder) -> Rc<Actor>,
+    actor: impl FnOnce(&Recorder) -> Arc<Actor>,
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
     /// Restores the outer actor. If the poll unwinds, it also records the panic.
     struct Polled {
-        actor: Rc<Actor>,
-        outer: Option<Rc<Actor>>,
+        actor: Arc<Actor>,
+        outer: Option<Arc<Actor>>,
         has_returned: bool,
     }
     impl Drop for Polled {
@@ -313,14 +313,14 @@ pub(crate) fn record_poll<T>(
 
     let begin = |recorder: &mut Recorder| {
         let actor = actor(recorder);
-        let outer = recorder.set_polled(Some(Rc::clone(&actor)));
+        let outer = recorder.set_polled(Some(Arc::clone(&actor)));
         (actor, outer, recorder.count())
     };
     let Some((actor, outer, count_before)) = with_recorder(begin) else {
         return poll(context);
     };
     let mut guard = Polled {
-        actor: Rc::clone(&actor),
+        actor: Arc::clone(&actor),
         outer,
         has_returned: false,
     };
@@ -328,7 +328,8 @@ pub(crate) fn record_poll<T>(
     let turns_before = turns();
     // The checkpoint of the outer poll must not count as one of this poll.
     let outer_stop = with_run(|run| run.stopped_at.take()).flatten();
-    let (polled, trace) = waker::poll(context.waker(), poll);
+    let waker = wake::recorded(&actor, context.waker());
+    let (polled, trace) = waker::poll(&waker, poll);
     let stopped_at = with_run(|run| mem::replace(&mut run.stopped_at, outer_stop)).flatten();
     guard.has_returned = true;
     let count = with_recorder(|recorder| recorder.count()).unwrap_or_default();
@@ -342,10 +343,25 @@ pub(crate) fn record_poll<T>(
         }
         Poll::Pending => Some(stopped_at.map_or(Action::Waits(trace), Action::StopsAt)),
     };
-    if let Some(action) = action {
-        with_recorder(|recorder| recorder.push(&actor, action));
-    }
+    with_recorder(|recorder| match action {
+        Some(action) => recorder.push(&actor, action),
+        // A later step must not claim them.
+        None => drop(recorder.take_wakes(&actor)),
+    });
     polled
+}
+
+/// Records a wake-up of an actor, and ignores those inside it until the returned guard is dropped.
+pub(super) fn record_wake(woken: &Arc<Actor>) -> impl Drop {
+    struct End(bool);
+    impl Drop for End {
+        fn drop(&mut self) {
+            if self.0 {
+                with_recorder(Recorder::end_wake);
+            }
+        }
+    }
+    End(with_recorder(|recorder| recorder.begin_wake(woken)) == Some(true))
 }
 
 /// The recorder of a recorded run. Unlike [`with_run`] it also works in the poll in which the body ends.

@@ -5,8 +5,10 @@ use std::fmt;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::schedule::recorder::{Action, Actor, BODY, FIRST, Recorded, Recorder};
+use crate::schedule::spot::Spot;
 use crate::trace::symbols::Symbols;
 use crate::trace::wait::{Wait, WaitPlace};
+use crate::wording::count;
 
 /// The steps of a run, in order.
 ///
@@ -61,21 +63,48 @@ pub struct Schedule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     actor: String,
+    mark: Mark,
     action: String,
+    spot: Spot,
+    wakes: Vec<String>,
+}
+
+/// The kind of an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    RunsLater,
+    IsPolled,
+    Yields,
+    Waits,
+    Ends,
+    IsCancelled,
+    Panics,
 }
 
 impl Schedule {
     pub(crate) fn new(recorder: Recorder) -> Self {
         let (records, omitted) = recorder.into_steps();
         let combinators = Combinators::of(&records);
+        // The borrow of the records ends before their actions are taken.
         let paths: Vec<_> = records
             .iter()
-            .map(|recorded| combinators.path(&recorded.actor))
+            .map(|recorded| {
+                let woken = recorded.wakes.iter();
+                let woken = woken.map(|woken| combinators.path(woken)).collect();
+                (combinators.path(&recorded.actor), woken)
+            })
             .collect();
         let mut symbols = Symbols::default();
-        let steps = paths.into_iter().zip(records).map(|(actor, recorded)| {
-            let action = recorded.action.into_text(&mut symbols);
-            Step { actor, action }
+        let steps = paths.into_iter().zip(records);
+        let steps = steps.map(|((actor, wakes), recorded)| {
+            let (mark, action, spot) = recorded.action.describe(&mut symbols);
+            Step {
+                actor,
+                mark,
+                action,
+                spot,
+                wakes,
+            }
         });
         Self {
             steps: steps.collect(),
@@ -87,6 +116,13 @@ impl Schedule {
     #[must_use]
     pub fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// The number of the step at an index, from 1. The gap comes after the first steps, so the later ones keep
+    /// their own numbers.
+    pub(crate) fn number(&self, index: usize) -> usize {
+        let gap = if index >= FIRST { self.omitted } else { 0 };
+        index + 1 + gap
     }
 
     /// Returns how many steps are missing between the first 200 and the last 50. It is 0 for a run of
@@ -109,22 +145,59 @@ impl Step {
     pub fn action(&self) -> &str {
         &self.action
     }
+
+    /// Returns a line for each branch of the `select!` or `join!` that the actor waits in, such as
+    /// `on tokio::sync::oneshot::Receiver`.
+    ///
+    /// It is empty unless the actor waits for several futures at once.
+    #[must_use]
+    pub fn branches(&self) -> &[String] {
+        &self.spot.branches
+    }
+
+    /// Returns the actors that the actor woke in this step.
+    ///
+    /// It has only wake-ups during the poll of the step: a lock that is released or a message that is
+    /// sent, but not the end of a task that another one joins.
+    #[must_use]
+    pub fn wakes(&self) -> &[String] {
+        &self.wakes
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    pub(crate) fn spot(&self) -> &Spot {
+        &self.spot
+    }
 }
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = (self.steps.len() + self.omitted).to_string().len();
-        for (index, Step { actor, action }) in self.steps.iter().enumerate() {
+        for (index, step) in self.steps.iter().enumerate() {
             let before = if index == 0 { "" } else { "\n" };
-            let mut number = index + 1;
-            // The gap comes after the first steps, so the later ones keep their own numbers.
-            if self.omitted > 0 && index >= FIRST {
-                number += self.omitted;
-            }
+            let number = self.number(index);
             if self.omitted > 0 && index == FIRST {
                 write!(f, "\n{:>width$}.. {} more", "", self.omitted)?;
             }
-            write!(f, "{before}{number:>width$}. {actor} {action}")?;
+            write!(f, "{before}{number:>width$}. {step}")?;
+            for branch in &step.spot.branches {
+                write!(f, "\n{:>width$}    {branch}", "")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes all but the branches.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.actor, self.action)?;
+        if let [first, rest @ ..] = &*self.wakes {
+            write!(f, ", and wakes {first}")?;
+            rest.iter().try_for_each(|woken| write!(f, ", {woken}"))?;
         }
         Ok(())
     }
@@ -141,44 +214,57 @@ impl Recorder {
                 return None;
             };
             places.retain(WaitPlace::is_for_system);
-            (!places.is_empty()).then(|| at("waits", &places))
+            (!places.is_empty()).then(|| waits(&places))
         })
     }
 }
 
 impl Action {
-    fn into_text(self, symbols: &mut Symbols) -> String {
-        match self {
-            Self::RunsLater(1) => "runs later".to_owned(),
-            Self::RunsLater(turns) => format!("runs {turns} turns later"),
-            Self::HasBudget(1) => "is polled with a budget of 1 operation".to_owned(),
-            Self::HasBudget(count) => format!("is polled with a budget of {count} operations"),
-            Self::StopsAt(name) => format!("yields at the checkpoint `{name}`"),
-            Self::WaitsForChildren => "waits for its children".to_owned(),
-            Self::Ends => "ends".to_owned(),
-            Self::IsCancelled => "is cancelled".to_owned(),
-            Self::Panics => "panics".to_owned(),
-            Self::Waits(trace) => match Wait::of(trace, symbols) {
-                Wait::At(places) => at("waits", &places),
-                Wait::Busy(places) => at("yields", &places),
-                _ => "is pending and keeps no waker".to_owned(),
-            },
-        }
+    fn describe(self, symbols: &mut Symbols) -> (Mark, String, Spot) {
+        let (mark, text) = match self {
+            Self::RunsLater(1) => (Mark::RunsLater, "runs later".to_owned()),
+            Self::RunsLater(turns) => (Mark::RunsLater, format!("runs {turns} turns later")),
+            Self::HasBudget(operations) => {
+                let operations = count(operations, "operation");
+                let text = format!("is polled with a budget of {operations}");
+                (Mark::IsPolled, text)
+            }
+            Self::StopsAt(name) => {
+                let text = format!("yields at the checkpoint `{name}`");
+                return (Mark::Yields, text, Spot::checkpoint(name));
+            }
+            Self::WaitsForChildren => (Mark::Waits, "waits for its children".to_owned()),
+            Self::Ends => (Mark::Ends, "ends".to_owned()),
+            Self::IsCancelled => (Mark::IsCancelled, "is cancelled".to_owned()),
+            Self::Panics => (Mark::Panics, "panics".to_owned()),
+            Self::Waits(trace) => return describe_wait(&Wait::of(trace, symbols)),
+        };
+        (mark, text, Spot::default())
     }
 }
 
-/// Names each place by its innermost line only: the callers are in the source.
-fn at(verb: &str, places: &[WaitPlace]) -> String {
-    let places = places.iter().map(|place| {
-        let call = place.calls().first().map(ToString::to_string);
-        match (call, place.on()) {
-            (Some(call), Some(on)) => format!("{call}, on {on}"),
-            (Some(call), None) => call,
-            (None, Some(on)) => on.to_owned(),
-            (None, None) => "an unknown place".to_owned(),
+fn describe_wait(wait: &Wait) -> (Mark, String, Spot) {
+    let (mark, verb, places) = match wait {
+        Wait::At(places) => (Mark::Waits, "waits", places),
+        Wait::Busy(places) => (Mark::Yields, "yields", places),
+        _ => {
+            let text = "is pending and keeps no waker".to_owned();
+            return (Mark::Waits, text, Spot::default());
         }
-    });
-    format!("{verb} at {}", places.collect::<Vec<_>>().join(" and "))
+    };
+    let spot = Spot::of(places);
+    (mark, format!("{verb} {}", spot.text()), spot)
+}
+
+/// A wait in one line, with all its branches.
+fn waits(places: &[WaitPlace]) -> String {
+    let spot = Spot::of(places);
+    let mut text = format!("waits {}", spot.text());
+    for (index, branch) in spot.branches.iter().enumerate() {
+        let before = if index == 0 { ": " } else { ", " };
+        text = text + before + branch;
+    }
+    text
 }
 
 /// The numbers of the combinators that each actor polls. `None` stands for an unknown actor.

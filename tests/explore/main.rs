@@ -10,6 +10,7 @@ mod child;
 mod clock;
 mod corpus;
 mod deadlocks;
+mod diagram;
 mod environment;
 mod kept_state;
 mod replay;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use straggler::explore::{Failure, Seed};
+use straggler::explore::{Failure, Seed, Step};
 use straggler::leak::{Report, Verdict};
 use straggler::{Explore, LeakCheck, Lock, barrier, checkpoint, settle, settle_all};
 use tokio::sync::{Mutex, RwLock, oneshot};
