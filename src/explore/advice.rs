@@ -11,7 +11,9 @@ pub(crate) fn advice(failed: &Failed) -> Vec<String> {
     let message = match &failed.cause {
         Cause::Panicked { panic, .. } => panic.message(),
         Cause::ReturnedError { error, .. } => Some(&**error),
-        Cause::Found(_) | Cause::NoOverlap | Cause::NotRun(_) => return Vec::new(),
+        Cause::Found(_) | Cause::NoOverlap | Cause::Unscheduled(_) | Cause::NotRun(_) => {
+            return Vec::new();
+        }
     };
     // The notes on kept state and on a clock that jumps say what to do.
     if failed.reorderings.is_none() || failed.note.is_some() || failed.clock_jump.is_some() {

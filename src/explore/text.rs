@@ -70,6 +70,7 @@ pub(crate) fn heading(failed: &Failed) -> String {
     let cause = match &failed.cause {
         Cause::NotRun(reason) => format!("the test was not run: {reason}"),
         Cause::NoOverlap => "no two children and no two tasks overlapped".to_owned(),
+        Cause::Unscheduled(_) => "tasks ran that no schedule decides".to_owned(),
         Cause::Panicked { panic, .. } => match panic.message() {
             Some(message) => format!("the body panicked: {message}"),
             None => "the body panicked".to_owned(),
