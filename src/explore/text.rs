@@ -40,12 +40,11 @@ impl fmt::Display for Failure {
         f.write_str("\n\n  ")?;
         let report = self.report();
         write_cause(f, &failed.cause, report)?;
-        match &failed.cancelled {
-            Some(cancelled) => write_cancelled(f, failed, cancelled)?,
-            None => {
-                write_schedule(f, failed)?;
-                write_advice(f, failed)?;
-            }
+        if let Some(cancelled) = &failed.cancelled {
+            write_cancelled(f, failed, cancelled)?;
+        } else {
+            write_schedule(f, failed)?;
+            write_advice(f, failed)?;
         }
         if let Some(jump) = &failed.clock_jump {
             write!(f, "\n\nnote: {jump}")?;
