@@ -191,14 +191,19 @@ fn other_tests(results: &Results) -> Markup {
     let tests = &results.tests;
     let named = |tests: &BTreeSet<Test>| tests.iter().map(name).collect::<Vec<_>>();
     let unchecked = tests.unchecked.iter().map(|name| html! { code { (name) } });
-    html! {
-        h2 { "Other tests" }
+    let groups = html! {
         (names("failed without straggler", &named(&tests.failed)))
         (names("not checked, since a setting skips them", &named(&tests.skipped)))
         (names("not checked, since they did not run by `#[tokio::test]`", &unchecked.collect::<Vec<_>>()))
         @if let Some(explored) = &results.explored { (unexplored(explored)) }
         @let clean = clean(results);
         (names("checked, with no findings", &clean.iter().map(|test| name(test)).collect::<Vec<_>>()))
+    };
+    html! {
+        @if !groups.0.is_empty() {
+            h2 { "Other tests" }
+            (groups)
+        }
     }
 }
 
@@ -318,5 +323,6 @@ mod tests {
             "{page}"
         );
         assert!(!page.contains("<article"), "{page}");
+        assert!(!page.contains("<h2>"), "{page}");
     }
 }
