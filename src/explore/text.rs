@@ -181,6 +181,9 @@ fn write_advice(f: &mut fmt::Formatter<'_>, failed: &Failed) -> fmt::Result {
 
 /// What is known of the schedule, in one line without a full stop.
 pub(crate) fn schedule_summary(failed: &Failed) -> String {
+    if failed.run == 0 {
+        return "No single run failed".to_owned();
+    }
     if failed.cancelled.is_some() {
         return "What an operation did before it was cancelled".to_owned();
     }

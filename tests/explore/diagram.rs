@@ -162,6 +162,14 @@ fn svg_without_steps_has_cause() {
 }
 
 #[test]
+fn svg_without_failed_run_claims_no_order() {
+    let exploring = Explore::new().runs(3).require_overlap();
+    let svg = exploring.find(|| async {}).unwrap_err().to_svg();
+    assert!(svg.contains("No single run failed"), "{svg}");
+    assert!(!svg.contains("plain order"), "{svg}");
+}
+
+#[test]
 fn long_schedule_drawn_in_bounds() {
     let failure = stepped(|| async {
         let yields = (0..40).map(|_| async {
