@@ -57,7 +57,7 @@ pub(crate) fn outside(what: &'static str) {
 ";
 
 /// Each edit keeps the numbers of the lines, for places in reports.
-const EDITS: [Edit; 5] = [
+const EDITS: [Edit; 4] = [
     Edit {
         file: "src/lib.rs",
         known: "fn trace_leaf(_: &mut std::task::Context<'_>) -> std::task::Poll<()> {\n            std::task::Poll::Ready(())",
@@ -70,12 +70,6 @@ const EDITS: [Edit; 5] = [
         known: "self.poll_notified(Some(cx",
         instead: "std::task::ready!(crate::trace::trace_leaf(cx)); self.poll_notified(Some(cx",
         times: 2,
-    },
-    Edit {
-        file: "src/time/sleep.rs",
-        known: "ready!(crate::trace::trace_leaf(cx));",
-        instead: "ready!(crate::trace::trace_leaf(cx)); crate::__straggler::sleeps_until(self.deadline());",
-        times: 1,
     },
     Edit {
         file: "src/runtime/io/registration.rs",
@@ -91,6 +85,14 @@ const EDITS: [Edit; 5] = [
     },
 ];
 
+/// Scheduling points do not need this one.
+const TIMER: Edit = Edit {
+    file: "src/time/sleep.rs",
+    known: "fn poll_elapsed(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<(), Error>> {",
+    instead: "fn poll_elapsed(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<(), Error>> { crate::__straggler::sleeps_until(self.deadline());",
+    times: 1,
+};
+
 struct Edit {
     file: &'static str,
     known: &'static str,
@@ -98,20 +100,23 @@ struct Edit {
     times: usize,
 }
 
+impl Edit {
+    /// The file and its new text, if the old one is known.
+    fn make(&self, tokio: &Folder) -> Option<(&'static str, String)> {
+        let text = tokio.text(self.file)?;
+        let is_known = text.matches(self.known).count() == self.times;
+        is_known.then(|| (self.file, text.replace(self.known, self.instead)))
+    }
+}
+
 /// Adds scheduling points to the sources of tokio, unless this version of it is built in another way.
 pub(crate) fn instrument(tokio: &mut Folder) -> bool {
-    let edited: Option<Vec<_>> = EDITS
-        .iter()
-        .map(|edit| {
-            let text = tokio.text(edit.file)?;
-            let is_known = text.matches(edit.known).count() == edit.times;
-            is_known.then(|| (edit.file, text.replace(edit.known, edit.instead)))
-        })
-        .collect();
+    let edited: Option<Vec<_>> = EDITS.iter().map(|edit| edit.make(tokio)).collect();
     let Some(edited) = edited else {
         return false;
     };
-    for (file, text) in edited {
+    let timer = TIMER.make(tokio);
+    for (file, text) in edited.into_iter().chain(timer) {
         tokio.set(file, &text);
     }
     let library = tokio.text("src/lib.rs").unwrap_or_default();
@@ -124,7 +129,7 @@ pub(crate) fn instrument(tokio: &mut Folder) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{EDITS, MODULE_FILE, instrument};
+    use super::{EDITS, MODULE_FILE, TIMER, instrument};
     use crate::injection::folder::Folder;
 
     fn known() -> Folder {
@@ -143,6 +148,18 @@ mod tests {
         assert!(library.contains("before_operation(context)"), "{library}");
         assert!(library.contains("pub mod __straggler;"), "{library}");
         assert!(tokio.text(MODULE_FILE).is_some());
+    }
+
+    #[test]
+    fn points_do_not_need_timers() {
+        let mut tokio = known();
+        assert!(instrument(&mut tokio));
+        assert!(tokio.text(TIMER.file).is_none());
+        let mut tokio = known();
+        tokio.set(TIMER.file, &TIMER.known);
+        assert!(instrument(&mut tokio));
+        let sleep = tokio.text(TIMER.file).unwrap();
+        assert!(sleep.ends_with("{ crate::__straggler::sleeps_until(self.deadline());"));
     }
 
     #[test]
