@@ -7,6 +7,7 @@ use crate::explore::failure::{CancelledAt, Cause, Failure};
 use crate::explore::outcome::Outcome;
 use crate::leak::render::emit::warn_of;
 use crate::leak::report::verdict::Verdict;
+use crate::schedule::cancellation::Cancellations;
 use crate::schedule::seed::{Kind, Seed};
 use crate::schedule::step::Schedule;
 
@@ -24,30 +25,27 @@ where
     pub(crate) fn cancel_each(mut self) -> Result<Explored, Failure> {
         let mut runs = 0;
         let places = self.cancel_at(&[], &mut runs)?;
-        if places == 0 {
+        if places.is_empty() {
             let plain = Seed::new(Kind::Plain);
             let cause = Cause::NotRun(NOTHING_TO_CANCEL.to_owned());
             return Err(self.failure(0, plain, None, cause));
         }
-        // How many places there are in the run that cancels at each.
-        let mut with_first = Vec::new();
-        for place in 0..places {
-            if runs == self.runs {
-                break;
-            }
-            with_first.push(self.cancel_at(&[place], &mut runs)?);
+        // Each pair of a place and a later one in the run that cancels there.
+        let mut pairs = Vec::new();
+        let tried = places.len().min(self.runs - runs);
+        for &first in &places[..tried] {
+            let reached = self.cancel_at(&[first], &mut runs)?;
+            let later = reached.into_iter().filter(|second| *second > first);
+            // No more than there will be runs for.
+            let wanted = self.runs.saturating_sub(pairs.len());
+            pairs.extend(later.map(|second| [first, second]).take(wanted));
         }
-        let tried = with_first.len();
-        let pairs = with_first.into_iter().enumerate();
-        let pairs = pairs
-            .flat_map(|(first, places)| (first + 1..places).map(move |second| [first, second]));
-        for pair in pairs.take(self.runs - runs) {
+        for pair in pairs.into_iter().take(self.runs - runs) {
             self.cancel_at(&pair, &mut runs)?;
         }
-        let note = (tried < places).then(|| {
-            format!(
-                "only the first {tried} of {places} places were tried: raise the number of runs"
-            )
+        let count = places.len();
+        let note = (tried < count).then(|| {
+            format!("only the first {tried} of {count} places were tried: raise the number of runs")
         });
         Ok(Explored {
             runs,
@@ -75,8 +73,8 @@ where
         }
     }
 
-    /// Makes a run that cancels at these places, and returns how many places it reached.
-    fn cancel_at(&mut self, places: &[usize], runs: &mut usize) -> Result<usize, Failure> {
+    /// Makes a run that cancels at these places, and returns the places it reached.
+    fn cancel_at(&mut self, places: &[usize], runs: &mut usize) -> Result<Vec<usize>, Failure> {
         *runs += 1;
         let grace = Grace::Usual;
         let attempt = self.attempt_at(places, false, Purpose::Find { grace });
@@ -100,15 +98,21 @@ where
         self.subject.attempt(&seed(places), is_recorded, purpose)
     }
 
-    /// The failure of a run that cancelled at these places, or the number of places it reached.
-    fn failed_at(&self, places: &[usize], run: usize, attempt: Attempt) -> Result<usize, Failure> {
+    /// The failure of a run that cancelled at these places, or the places it reached.
+    fn failed_at(
+        &self,
+        places: &[usize],
+        run: usize,
+        attempt: Attempt,
+    ) -> Result<Vec<usize>, Failure> {
         let reached = attempt.cancellations;
-        let count = reached.as_ref().map_or(0, |reached| reached.places);
+        let reached_places =
+            |reached: Option<Cancellations>| reached.map_or(Vec::new(), |reached| reached.places);
         let cause = match attempt.cause {
-            None => return Ok(count),
+            None => return Ok(reached_places(reached)),
             Some(Cause::Found(report)) if report.only_warns() => {
                 warn_of(&report);
-                return Ok(count);
+                return Ok(reached_places(reached));
             }
             Some(cause) => cause,
         };

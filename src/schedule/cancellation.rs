@@ -1,14 +1,16 @@
 //! Cancels a future at a chosen place, for [`Explore::cancel`](crate::Explore::cancel).
 //!
 //! A place is a moment at which whoever polls the future can drop it: before its first poll, at each
-//! suspension, and in the poll in which it ends. While a run cancels, each poll of the future ends after one
-//! operation of tokio, so that it is suspended between all of them.
+//! suspension, and in the poll in which it ends. While a run cancels, each poll of the future ends at the second
+//! operation of tokio, or at the first one if it is cancelled there: so there is a place between any two, and
+//! around each wait that is none of tokio's or that asks no budget.
 
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project::{pin_project, pinned_drop};
+use tokio::task::coop::has_budget_remaining;
 
 use crate::schedule::budget;
 use crate::schedule::points::{self, Cut};
@@ -20,8 +22,10 @@ use crate::trace::waker::{self, Trace};
 pub(crate) struct Cancellations {
     /// The places at which the run cancels.
     targets: Vec<usize>,
-    /// How many places the run has reached.
-    pub(crate) places: usize,
+    /// The places that the run has reached, without those at which nothing had happened since the place before.
+    pub(crate) places: Vec<usize>,
+    /// The number of the next place.
+    next: usize,
     /// How many operations it has cancelled.
     cancelled: usize,
     /// How many operations have begun.
@@ -42,7 +46,8 @@ impl Cancellations {
     pub(crate) fn at(targets: &[usize], is_recorded: bool) -> Self {
         Self {
             targets: targets.to_vec(),
-            places: 0,
+            places: Vec::new(),
+            next: 0,
             cancelled: 0,
             begun: 0,
             is_later_dropped: false,
@@ -51,13 +56,26 @@ impl Cancellations {
         }
     }
 
+    /// Whether the run cancels at the next place.
+    fn is_target(&self) -> bool {
+        self.targets.contains(&self.next)
+    }
+
     /// Counts a place, and returns whether the run cancels there.
     fn reach(&mut self) -> bool {
-        let place = self.places;
-        self.places += 1;
-        let is_target = self.targets.contains(&place);
+        let is_target = self.is_target();
         self.cancelled += usize::from(is_target);
+        self.places.push(self.next);
+        self.next += 1;
         is_target
+    }
+
+    /// Counts a place at which the run does not cancel. Another run has to if `is_distinct` from the next one.
+    fn pass(&mut self, is_distinct: bool) {
+        if is_distinct {
+            self.places.push(self.next);
+        }
+        self.next += 1;
     }
 
     fn record(&mut self, operation: usize, action: Action) {
@@ -250,7 +268,7 @@ fn reach(operation: usize, action: impl FnOnce() -> Option<Action>) -> bool {
     is_cancelled.unwrap_or(false)
 }
 
-/// Polls up to the next suspension that tokio allows. The trace is empty unless the run is recorded.
+/// Polls up to the next suspension that tokio allows, or the one before if the run cancels there. The trace is empty unless the run is recorded.
 fn step<T>(
     polls: usize,
     context: &mut Context<'_>,
@@ -275,8 +293,16 @@ fn step<T>(
         (poll(context), Trace::default())
     };
     if !points::ARE_PRESENT {
-        budget::to(1, context);
-        return traced(context);
+        // Without a unit no operation of tokio makes progress, so only a poll that is the last one has none.
+        let ends_at_first = with_run(|run| run.is_target()) == Some(true);
+        budget::to(usize::from(!ends_at_first), context);
+        let stepped = traced(context);
+        if !ends_at_first {
+            // Otherwise the poll would have ended here without its unit too.
+            let is_spent = !has_budget_remaining();
+            with_run(|run| run.pass(is_spent));
+        }
+        return stepped;
     }
     // In turn before the next operation, and in it.
     let cut = match polls {

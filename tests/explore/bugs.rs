@@ -106,7 +106,7 @@ pub(crate) const BUGS_BEFORE_OPERATIONS: &[Bug] = &[
     }),
 ];
 
-const fn bug(name: &'static str, body: fn(bool) -> Body) -> Bug {
+pub(crate) const fn bug(name: &'static str, body: fn(bool) -> Body) -> Bug {
     Bug { name, body }
 }
 

@@ -5,6 +5,9 @@
 mod attribute;
 mod bugs;
 mod cancel;
+mod cancel_bugs;
+mod cancel_corpus;
+mod cancel_inside;
 #[path = "../common/child.rs"]
 mod child;
 mod clock;

@@ -1,0 +1,187 @@
+//! What an operation that is cancelled may have inside.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use futures::future::join_all;
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use straggler::{Explore, barrier, cancellable, settle_all};
+use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::task::yield_now;
+use tokio::time::{sleep, timeout};
+
+/// Does something in two steps, with an operation of tokio in between that has not to wait.
+struct TwoSteps {
+    is_half: Cell<bool>,
+    lock: Mutex<()>,
+}
+
+impl TwoSteps {
+    fn new() -> Self {
+        Self {
+            is_half: Cell::new(false),
+            lock: Mutex::new(()),
+        }
+    }
+
+    async fn run(&self) {
+        self.is_half.set(true);
+        drop(self.lock.lock().await);
+        self.is_half.set(false);
+    }
+}
+
+/// Asserts that a cancellation between the two steps of an operation is found, where `inside` runs them.
+#[track_caller]
+fn expect_half(inside: impl AsyncFn(&TwoSteps)) {
+    let found = Explore::new().cancel().find(|| async {
+        let steps = TwoSteps::new();
+        cancellable(inside(&steps)).await;
+        assert!(!steps.is_half.get(), "half done");
+    });
+    let failure = found.expect_err("it can be cancelled between the two steps");
+    let message = failure.message();
+    assert!(
+        message.is_some_and(|message| message.contains("half done")),
+        "{failure}"
+    );
+    let seed = failure.seed().to_string();
+    assert!(!seed.contains(','), "by one cancellation: {seed}");
+}
+
+#[test]
+fn first_operation_cancelled() {
+    expect_half(TwoSteps::run);
+}
+
+#[test]
+fn operation_after_a_yield_cancelled() {
+    expect_half(async |steps| {
+        yield_now().await;
+        steps.run().await;
+    });
+}
+
+#[test]
+fn operation_after_a_notification_cancelled() {
+    expect_half(async |steps| {
+        let notify = Notify::new();
+        notify.notify_one();
+        notify.notified().await;
+        steps.run().await;
+    });
+}
+
+#[test]
+fn operation_after_another_cancelled() {
+    expect_half(async |steps| {
+        drop(steps.lock.lock().await);
+        steps.run().await;
+    });
+}
+
+#[test]
+fn operation_after_a_timer_cancelled() {
+    expect_half(async |steps| {
+        sleep(Duration::from_secs(7)).await;
+        steps.run().await;
+    });
+}
+
+#[test]
+fn branch_of_select_cancelled() {
+    expect_half(async |steps| {
+        tokio::select! {
+            () = steps.run() => {}
+            () = sleep(Duration::from_secs(7)) => {}
+        }
+    });
+}
+
+#[test]
+fn handler_of_select_cancelled() {
+    expect_half(async |steps| {
+        let (send, mut receive) = mpsc::channel(1);
+        send.send(7).await.unwrap();
+        tokio::select! {
+            _ = receive.recv() => steps.run().await,
+            () = sleep(Duration::from_secs(7)) => {}
+        }
+    });
+}
+
+#[test]
+fn operation_in_timeout_cancelled() {
+    expect_half(async |steps| {
+        let second = Duration::from_secs(1);
+        timeout(second, steps.run()).await.unwrap();
+    });
+}
+
+#[test]
+fn futures_of_joins_cancelled() {
+    expect_half(async |steps| {
+        join_all([steps.run()]).await;
+    });
+    expect_half(async |steps| {
+        FuturesUnordered::from_iter([steps.run()])
+            .collect::<()>()
+            .await;
+    });
+    expect_half(async |steps| {
+        _ = settle_all([steps.run()]).await;
+    });
+    expect_half(async |steps| {
+        let run = async {
+            steps.run().await;
+            Ok::<_, ()>(())
+        };
+        barrier([run]).await.unwrap();
+    });
+    expect_half(async |steps| {
+        tokio::join!(steps.run(), yield_now());
+    });
+}
+
+#[test]
+fn operation_after_blocking_work_cancelled() {
+    expect_half(async |steps| {
+        let seven = straggler::spawn_blocking(|| 7).await.unwrap();
+        assert_eq!(seven, 7);
+        steps.run().await;
+    });
+}
+
+/// The body holds the lock that the operation waits for.
+#[test]
+fn wait_for_the_body_cancelled() {
+    expect_half(async |steps| {
+        let held = steps.lock.lock().await;
+        let release = async {
+            yield_now().await;
+            yield_now().await;
+            drop(held);
+        };
+        tokio::join!(steps.run(), release);
+    });
+}
+
+/// A task of the operation that ends by itself is no leak, and the operation may be cancelled around it.
+#[test]
+fn task_outlives_cancelled_operation() {
+    let explored = Explore::new().cancel().find(|| async {
+        let (send, mut receive) = mpsc::channel(1);
+        let transfer = async {
+            let task = straggler::spawn(async move {
+                yield_now().await;
+                send.send("done").await.unwrap();
+            });
+            task.await.unwrap();
+        };
+        let done = cancellable(transfer).await;
+        // Either it never began, or the task goes on.
+        let message = receive.recv().await;
+        assert!(message == Some("done") || done.is_none(), "{message:?}");
+    });
+    assert_eq!(explored.unwrap().note(), None);
+}
