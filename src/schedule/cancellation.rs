@@ -1,9 +1,8 @@
 //! Cancels a future at a chosen place, for [`Explore::cancel`](crate::Explore::cancel).
 //!
 //! A place is a moment at which whoever polls the future can drop it: before its first poll, at each
-//! suspension, and in the poll in which it ends. While a run cancels, each poll of the future ends at the second
-//! operation of tokio, or at the first one if it is cancelled there: so there is a place between any two, and
-//! around each wait that is none of tokio's or that asks no budget.
+//! suspension, and in the poll in which it ends. While a run cancels, each poll of the future ends once one
+//! operation of tokio has made progress, or before that if it is cancelled there: see [`Ending`].
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -56,14 +55,14 @@ impl Cancellations {
         }
     }
 
-    /// Whether the run cancels at the next place.
-    fn is_target(&self) -> bool {
-        self.targets.contains(&self.next)
+    /// The first of the next places at which the run cancels, counted from the next one.
+    fn target_within(&self, places: usize) -> Option<usize> {
+        (0..places).find(|place| self.targets.contains(&(self.next + place)))
     }
 
     /// Counts a place, and returns whether the run cancels there.
     fn reach(&mut self) -> bool {
-        let is_target = self.is_target();
+        let is_target = self.targets.contains(&self.next);
         self.cancelled += usize::from(is_target);
         self.places.push(self.next);
         self.next += 1;
@@ -165,7 +164,7 @@ pub fn cancellable<F: Future>(future: F) -> Cancellable<F> {
     Cancellable {
         future: Some(future),
         number: None,
-        polls: 0,
+        is_polled: false,
     }
 }
 
@@ -183,7 +182,7 @@ pub struct Cancellable<F> {
     future: Option<F>,
     /// The number of the operation in its run, from 1. `None` until the first poll in a run.
     number: Option<usize>,
-    polls: usize,
+    is_polled: bool,
 }
 
 impl<F: Future> Future for Cancellable<F> {
@@ -202,12 +201,12 @@ impl<F: Future> Future for Cancellable<F> {
             return polled;
         }
         let number = *this.number.get_or_insert_with(begin);
-        if *this.polls == 0 && reach(number, || None) {
+        if !*this.is_polled && reach(number, || None) {
             finish(this.future, this.number);
             return Poll::Ready(None);
         }
-        let (polled, trace) = step(*this.polls, context, |context| future.poll(context));
-        *this.polls += 1;
+        let (polled, trace) = step(context, |context| future.poll(context));
+        *this.is_polled = true;
         let is_pending = polled.is_pending();
         let is_cancelled = reach(number, || {
             Some(if is_pending {
@@ -270,7 +269,6 @@ fn reach(operation: usize, action: impl FnOnce() -> Option<Action>) -> bool {
 
 /// Polls up to the next suspension that tokio allows, or the one before if the run cancels there. The trace is empty unless the run is recorded.
 fn step<T>(
-    polls: usize,
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> (Poll<T>, Trace) {
@@ -286,29 +284,63 @@ fn step<T>(
         run.recorder.is_some()
     });
     let _leave = Leave;
-    let traced = |context: &mut Context<'_>| {
+    let traced = |context: &mut Context<'_>, cut: Option<Cut>| {
+        // Inside of the trace: a scheduling point knows the waker of the innermost poll.
+        let poll = |context: &mut Context<'_>| points::cut(cut, context, poll);
         if is_recorded == Some(true) {
             return waker::poll(context.waker(), poll);
         }
         (poll(context), Trace::default())
     };
-    if !points::ARE_PRESENT {
-        // Without a unit no operation of tokio makes progress, so only a poll that is the last one has none.
-        let ends_at_first = with_run(|run| run.is_target()) == Some(true);
-        budget::to(usize::from(!ends_at_first), context);
-        let stepped = traced(context);
-        if !ends_at_first {
-            // Otherwise the poll would have ended here without its unit too.
-            let is_spent = !has_budget_remaining();
-            with_run(|run| run.pass(is_spent));
+    let early = with_run(|run| run.target_within(EARLY.len())).flatten();
+    let stepped = early
+        .map_or(Ending::AtSecond, |index| EARLY[index])
+        .apply(context, traced);
+    // Otherwise a poll that ends in its first operation had ended at the same place.
+    let is_spent = !has_budget_remaining();
+    with_run(|run| match early {
+        Some(index) => run.next += index,
+        None => {
+            for ending in EARLY {
+                run.pass(is_spent || *ending == Ending::BeforeFirst);
+            }
         }
-        return stepped;
+    });
+    stepped
+}
+
+/// At which operation of tokio a poll ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// Before the first one. `select!` asks for budget before it polls a branch, so only a scheduling point can end
+    /// a poll there.
+    BeforeFirst,
+    /// In the first one that asks for budget.
+    InFirst,
+    /// At the next one once an operation has made progress. One that waits has none, so that others can.
+    AtSecond,
+}
+
+/// The endings of a poll that have places of their own, before that of the poll that goes on. A run that cancels at
+/// one ends the poll there, and all others go on.
+const EARLY: &[Ending] = if points::ARE_PRESENT {
+    &[Ending::BeforeFirst, Ending::InFirst]
+} else {
+    &[Ending::InFirst]
+};
+
+impl Ending {
+    fn apply<R>(
+        self,
+        context: &mut Context<'_>,
+        traced: impl FnOnce(&mut Context<'_>, Option<Cut>) -> R,
+    ) -> R {
+        let (units, cut) = match self {
+            Self::BeforeFirst => (1, Some(Cut::Each)),
+            Self::InFirst => (0, None),
+            Self::AtSecond => (1, Some(Cut::OnceSpent)),
+        };
+        budget::to(units, context);
+        traced(context, cut)
     }
-    // In turn before the next operation, and in it.
-    let cut = match polls {
-        0 => Cut::Before(0),
-        polls if polls % 2 == 1 => Cut::During(0),
-        _ => Cut::Before(1),
-    };
-    points::cut(Some(cut), context, traced)
 }

@@ -11,7 +11,7 @@ use std::task::Poll;
 use std::task::{Context, RawWakerVTable, Waker};
 
 #[cfg(straggler_instrumented)]
-use tokio::task::coop::RestoreOnPending;
+use tokio::task::coop::{RestoreOnPending, has_budget_remaining};
 
 #[cfg(straggler_instrumented)]
 use crate::schedule::{budget, combinator};
@@ -28,6 +28,10 @@ pub(crate) enum Cut {
     Before(usize),
     /// In an operation that finds no budget, after this many others.
     During(usize),
+    /// Before each operation.
+    Each,
+    /// Before each operation that begins without budget.
+    OnceSpent,
 }
 
 /// Which waker it is.
@@ -120,6 +124,17 @@ fn before_operation(context: &mut Context<'_>) -> Poll<()> {
         Some(Cut::During(0)) => SPENT.set(budget::exhaust(context)),
         Some(Cut::Before(others)) => CUT.set(Some(Cut::Before(others - 1))),
         Some(Cut::During(others)) => CUT.set(Some(Cut::During(others - 1))),
+        Some(cut @ (Cut::Each | Cut::OnceSpent)) => {
+            let yields = cut == Cut::Each || !has_budget_remaining();
+            if yields {
+                // The cut is not set yet: to yield is an operation too.
+                budget::yield_now(context);
+            }
+            CUT.set(Some(cut));
+            if yields {
+                return Poll::Pending;
+            }
+        }
         None => {}
     }
     Poll::Ready(())

@@ -88,6 +88,8 @@ fn operation_after_a_timer_cancelled() {
     });
 }
 
+/// `select!` asks for budget before it polls a branch, so only a scheduling point comes between.
+#[cfg(straggler_instrumented)]
 #[test]
 fn branch_of_select_cancelled() {
     expect_half(async |steps| {
@@ -184,4 +186,24 @@ fn task_outlives_cancelled_operation() {
         assert!(message == Some("done") || done.is_none(), "{message:?}");
     });
     assert_eq!(explored.unwrap().note(), None);
+}
+
+/// One branch of a join goes on while the other waits for it.
+#[test]
+fn branches_that_wait_for_each_other_end() {
+    let explored = Explore::new().cancel().find(|| async {
+        let (lock, notify) = (Mutex::new(0), Notify::new());
+        let (send, mut receive) = mpsc::channel(1);
+        let work = async {
+            for _ in 0..3 {
+                *lock.lock().await += 1;
+            }
+            send.send("done").await.unwrap();
+            notify.notify_one();
+        };
+        let receive = async { assert_eq!(receive.recv().await, Some("done")) };
+        cancellable(async { tokio::join!(receive, notify.notified(), work) }).await;
+    });
+    let explored = explored.unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(explored.note(), None);
 }
