@@ -111,6 +111,23 @@ fn operation_may_be_dropped_before_its_first_poll() {
 }
 
 #[test]
+fn state_taken_before_first_operation_lost() {
+    let failure = cancel(|| async {
+        let (mut batch, disk) = (vec![1, 2], Mutex::new(Vec::new()));
+        let flush = async {
+            let taken = std::mem::take(&mut batch);
+            disk.lock().await.extend(taken);
+        };
+        cancellable(flush).await;
+        assert_eq!(batch.len() + disk.lock().await.len(), 2, "bytes were lost");
+    });
+    assert!(
+        failure.message().unwrap().contains("bytes were lost"),
+        "{failure}"
+    );
+}
+
+#[test]
 fn output_may_be_lost() {
     let failure = cancel(|| async {
         let (sender, mut receiver) = mpsc::channel(1);
