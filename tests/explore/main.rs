@@ -8,6 +8,7 @@ mod cancel;
 mod cancel_bugs;
 mod cancel_corpus;
 mod cancel_inside;
+mod cancel_safety;
 #[path = "../common/child.rs"]
 mod child;
 mod clock;
