@@ -10,6 +10,7 @@ use crate::leak::render::text::AfterPanic;
 use crate::leak::report::Report;
 use crate::leak::report::verdict::Verdict;
 use crate::schedule::points;
+use crate::schedule::step::{Mark, Schedule, Step};
 use crate::trace::place::Place;
 use crate::wording::{TEXT, count, cut};
 
@@ -217,7 +218,7 @@ fn write_cancelled(
     cancelled: &CancelledAt,
 ) -> fmt::Result {
     if failed.schedule.steps().is_empty() {
-        f.write_str("\n\nThe steps were not recorded, since the run did not fail again")?;
+        f.write_str("\n\nThe steps were not recorded, since the run did not fail again.")?;
     } else {
         let schedule = failed.schedule.to_string().replace('\n', "\n  ");
         write!(f, "\n\nwhat the operation did:\n\n  {schedule}")?;
@@ -243,14 +244,34 @@ fn write_cancelled(
             "\n\nWhat the operation had started goes on without it. Keep tasks in a `JoinSet`, which aborts them \
              when it is dropped."
         }
-        _ => {
-            "\n\nWhat the operation did before the cancellation stays, and the rest is missing. What to do:\n  \
-             make the whole change after the last `.await`\n  \
-             or undo the first part in a `drop`, until the rest is done\n  \
-             or spawn the change as a task, which goes on when its caller is cancelled"
-        }
+        _ => after_cancellation(&failed.schedule, cancelled.times),
     })
 }
+
+/// What may cure an operation whose cancellation broke what the body asserts.
+fn after_cancellation(schedule: &Schedule, times: usize) -> &'static str {
+    let marks = schedule.steps().iter().map(Step::mark);
+    let done = marks.take_while(|mark| *mark != Mark::IsCancelled);
+    match done.last() {
+        // Of two cancellations either may be the cause.
+        _ if times > 1 || schedule.steps().is_empty() => HALF_DONE,
+        None => {
+            "\n\nThe operation was dropped before its first poll, as by a `select!` whose other branch was ready. \
+             The body must not count on anything that the operation does."
+        }
+        Some(Mark::Ends) => {
+            "\n\nThe operation was done, but was dropped before its caller saw the output. What to do:\n  \
+             store the output where the next attempt finds it\n  \
+             or make it harmless to repeat the operation"
+        }
+        Some(_) => HALF_DONE,
+    }
+}
+
+const HALF_DONE: &str = "\n\nWhat the operation did before the cancellation stays, and the rest is missing. What to do:\n  \
+     make the whole change after the last `.await`\n  \
+     or undo the first part in a `drop`, until the rest is done\n  \
+     or spawn the change as a task, which completes even if its caller is cancelled";
 
 fn write_replay(
     f: &mut fmt::Formatter<'_>,

@@ -108,6 +108,8 @@ fn operation_may_be_dropped_before_its_first_poll() {
         "{failure}"
     );
     assert_eq!(failure.seed().to_string(), "cancel:0");
+    let text = failure.to_string();
+    assert!(text.contains("dropped before its first poll"), "{text}");
 }
 
 #[test]
@@ -140,6 +142,12 @@ fn output_may_be_lost() {
     });
     assert!(
         failure.message().unwrap().contains("the message was lost"),
+        "{failure}"
+    );
+    assert!(
+        failure
+            .to_string()
+            .contains("before its caller saw the output"),
         "{failure}"
     );
 }
