@@ -6,6 +6,7 @@ macro_rules! pages {
         #[doc = "[leaks]: crate::guide::leaks"]
         #[doc = "[joins]: crate::guide::joins"]
         #[doc = "[explore]: crate::guide::explore"]
+        #[doc = "[cancel]: crate::guide::cancel"]
         #[doc = "[ci]: crate::guide::ci"]
         #[doc = "[cargo]: crate::guide::cargo"]
         #[doc = "[attribute]: crate::guide::attribute"]
@@ -20,6 +21,7 @@ pages! {
     leaks: "../docs/leaks.md"
     joins: "../docs/joins.md"
     explore: "../docs/explore.md"
+    cancel: "../docs/cancel.md"
     ci: "../docs/ci.md"
     cargo: "../docs/cargo.md"
     attribute: "../docs/attribute.md"

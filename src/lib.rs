@@ -4,6 +4,7 @@
     doc = "[leaks]: guide::leaks",
     doc = "[joins]: guide::joins",
     doc = "[explore]: guide::explore",
+    doc = "[cancel]: guide::cancel",
     doc = "[ci]: guide::ci",
     doc = "[cargo]: guide::cargo",
     doc = "[attribute]: guide::attribute",
