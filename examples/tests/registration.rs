@@ -298,25 +298,29 @@ async fn hung_up_client_releases_lock_when_done() -> Outcome {
 
 /// Like a handler that the server drops with its connection.
 #[straggler::test]
-async fn dropped_registration_releases_lock() -> Outcome {
+async fn dropped_registration_completes() -> Outcome {
     let trial = Trial::start(0, Locking::With).await?;
     let service = trial.registrations();
     let writes = trial.users().hold_writes().await?;
     {
-        let mut holds = Box::pin(service.register("bob@example.com"));
+        let holds = pin!(service.register("bob@example.com"));
         let found_free = pin!(trial.until(|activity| activity.found_free == 1));
-        select(&mut holds, found_free).await;
-        let mut waits = Box::pin(service.register("eve@example.com"));
-        assert!(poll!(&mut waits).is_pending());
-        let lock = service.lock().expect("the service has a lock");
-        assert_eq!(lock.waiters().len(), 1);
-        drop(waits);
-        assert!(lock.waiters().is_empty() && trial.is_locked());
-        drop(holds);
-        assert!(!trial.is_locked());
+        select(holds, found_free).await;
+        let waits = pin!(service.register("eve@example.com"));
+        let running = pin!(trial.until(|activity| activity.running == 2));
+        select(waits, running).await;
     }
+    let lock = service.lock().expect("the service has a lock");
+    assert!(
+        lock.is_locked(),
+        "until the database has completed the insert"
+    );
+    assert_eq!(lock.waiters().len(), 1);
     writes.release().await?;
-    trial.client.register("ada@example.com").await?;
+    service.completed().await;
+    assert!(!lock.is_locked());
     assert_eq!(trial.activity().running, 0);
+    let emails = ["bob@example.com", "eve@example.com"];
+    assert_eq!(trial.users().emails().await?, emails);
     Ok(trial.end().await?)
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -16,7 +15,6 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::{RegisterError, Registrations, User};
 
@@ -39,17 +37,9 @@ pub(super) struct Refusal {
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
-    registrations: Arc<Registrations>,
-    shared: Shared,
+    registrations: Registrations,
     stop: CancellationToken,
     serving: JoinHandle<io::Result<()>>,
-}
-
-/// The state that handlers share.
-#[derive(Clone, Debug)]
-struct Shared {
-    registrations: Arc<Registrations>,
-    running: TaskTracker,
 }
 
 impl Server {
@@ -61,14 +51,9 @@ impl Server {
     pub async fn start(port: u16, registrations: Registrations) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
-        let registrations = Arc::new(registrations);
-        let shared = Shared {
-            registrations: Arc::clone(&registrations),
-            running: TaskTracker::new(),
-        };
         let router = Router::new()
             .route("/user", post(register))
-            .with_state(shared.clone());
+            .with_state(registrations.clone());
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         let serving = tokio::spawn(async {
@@ -79,7 +64,6 @@ impl Server {
         Ok(Self {
             address,
             registrations,
-            shared,
             stop,
             serving,
         })
@@ -112,14 +96,12 @@ impl Server {
     pub async fn stop(self) -> io::Result<()> {
         let Self {
             registrations,
-            shared,
             stop,
             mut serving,
             ..
         } = self;
         stop.cancel();
-        shared.running.close();
-        shared.running.wait().await;
+        registrations.completed().await;
         let in_time = timeout(SHUTDOWN_TIMEOUT, &mut serving).await;
         let served = if let Ok(served) = in_time {
             served
@@ -128,7 +110,7 @@ impl Server {
             serving.await
         };
         // Requests that arrived in full during the timeout may have started more registrations.
-        shared.running.wait().await;
+        registrations.completed().await;
         registrations.users().close().await;
         match served {
             Ok(served) => served,
@@ -140,22 +122,19 @@ impl Server {
 
 /// Handles `POST /user`.
 ///
-/// A registration completes even if its client hangs up: it runs in its own task, which axum does
-/// not drop with the connection.
+/// If the client hangs up, axum drops this future. The registration completes nevertheless: it runs in its own
+/// task.
 async fn register(
-    State(shared): State<Shared>,
+    State(registrations): State<Registrations>,
     body: Result<Json<NewUser>, JsonRejection>,
 ) -> Response {
     let email = match body {
         Ok(Json(user)) => user.email,
         Err(rejection) => return refuse(rejection.status(), rejection.body_text()),
     };
-    let registrations = shared.registrations;
-    let registering = async move { registrations.register(&email).await };
-    match shared.running.spawn(registering).await {
-        Ok(Ok(user)) => (StatusCode::CREATED, Json::<User>(user)).into_response(),
-        Ok(Err(error)) => refuse(status(&error), format!("{:#}", anyhow::Error::new(error))),
-        Err(failed) => refuse(StatusCode::INTERNAL_SERVER_ERROR, failed.to_string()),
+    match registrations.register(&email).await {
+        Ok(user) => (StatusCode::CREATED, Json::<User>(user)).into_response(),
+        Err(error) => refuse(status(&error), format!("{:#}", anyhow::Error::new(error))),
     }
 }
 
@@ -163,7 +142,7 @@ fn status(error: &RegisterError) -> StatusCode {
     match error {
         RegisterError::InvalidEmail(_) => StatusCode::UNPROCESSABLE_ENTITY,
         RegisterError::Duplicate(_) => StatusCode::CONFLICT,
-        RegisterError::Database(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        RegisterError::Database(_) | RegisterError::Task(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
