@@ -217,21 +217,27 @@ async fn acquire_passes_lock_on() {
 async fn wait_withdraws_arrival() {
     let rendezvous = Rendezvous::new(2);
     let [mut ada, mut bob] = [(); 2].map(|()| rendezvous.join());
+    let is_released = Cell::new(false);
     let (first, second) = settle!(
         async {
             let mut arrival = None;
             cancellable(async { arrival = Some(ada.wait().await) }).await;
-            match arrival {
-                Some(arrival) => arrival,
-                None => ada.wait().await,
+            if let Some(arrival) = arrival {
+                return arrival;
             }
+            for _ in 0..10 {
+                yield_now().await;
+            }
+            assert!(!is_released.get(), "the other one did not wait");
+            ada.wait().await
         },
         async {
-            // Withdrawn, so that this one has to wait.
             for _ in 0..5 {
                 yield_now().await;
             }
-            bob.wait().await
+            let arrival = bob.wait().await;
+            is_released.set(true);
+            arrival
         },
     );
     assert_eq!(first.unwrap().round(), 0);
