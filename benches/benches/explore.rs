@@ -1,11 +1,13 @@
-//! The time of one run of `Explore`, with two children and a growing number of operations.
+//! The time of one run of `Explore`, with two children and a growing number of operations, and of an operation
+//! that is cancelled at each place.
 //!
 //! `cargo bench -p straggler-benches --bench explore` measures it with criterion.
 
 use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use straggler::{Explore, settle_all};
+use straggler::explore::Explored;
+use straggler::{Explore, cancellable, settle_all};
 use tokio::sync::Mutex;
 
 /// Explores `runs` runs of two children that each take a lock `operations` times.
@@ -41,5 +43,32 @@ fn measure_runs(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, measure_runs);
+/// Cancels an operation that takes a lock `locks` times at each place.
+fn cancel(locks: u32) -> Explored {
+    let explored = Explore::new().cancel().find(|| async {
+        let count = Mutex::new(0);
+        let add = async {
+            for _ in 0..locks {
+                *count.lock().await += 1;
+            }
+        };
+        cancellable(add).await;
+        assert!(count.into_inner() <= locks);
+    });
+    explored.expect("each addition is one step")
+}
+
+/// A lock has two places: in it, and behind it. One run more is that without a cancellation.
+fn measure_cancellations(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("an operation, cancelled at each place");
+    for locks in [10, 20] {
+        let runs = cancel(locks).runs();
+        group.throughput(Throughput::Elements(runs as u64));
+        let id = BenchmarkId::new(format!("{locks} locks"), format!("{runs} runs"));
+        group.bench_function(id, |bencher| bencher.iter(|| cancel(locks)));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, measure_runs, measure_cancellations);
 criterion_main!(benches);

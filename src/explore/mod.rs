@@ -281,7 +281,7 @@ impl Explore {
         self
     }
 
-    /// Cancels the operation inside [`cancellable`](crate::cancellable) instead of exploring schedules.
+    /// Cancels the operation inside [`cancellable`] instead of exploring schedules.
     ///
     /// `try_join_all`, `select!`, `timeout` and a client that hangs up drop a future half-way. The body runs
     /// once to its end, in the plain order, and then once for each place at which its operation can be

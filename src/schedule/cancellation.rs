@@ -112,6 +112,11 @@ fn with_run<R>(with: impl FnOnce(&mut Cancellations) -> R) -> Option<R> {
     RUN.try_with(with).ok().flatten()
 }
 
+/// Whether an operation is polled that the run of this thread may cancel.
+pub(crate) fn is_in_operation() -> bool {
+    with_run(|run| run.is_in_poll) == Some(true)
+}
+
 /// Marks the operation that a test with [`Explore::cancel`](crate::Explore::cancel) cancels.
 ///
 /// The future returns `Some` with the output if the operation ended, and `None` if it was cancelled. In such

@@ -130,6 +130,23 @@ fn state_taken_before_first_operation_lost() {
 }
 
 #[test]
+fn checkpoint_is_a_place() {
+    let failure = cancel(|| async {
+        let half = Cell::new(false);
+        let operation = async {
+            half.set(true);
+            checkpoint("half-way").await;
+            half.set(false);
+        };
+        cancellable(operation).await;
+        assert!(!half.get(), "half done");
+    });
+    let text = failure.to_string();
+    assert!(text.contains("half done"), "{text}");
+    assert!(text.contains("cancel.rs"), "{text}");
+}
+
+#[test]
 fn output_may_be_lost() {
     let failure = cancel(|| async {
         let (sender, mut receiver) = mpsc::channel(1);

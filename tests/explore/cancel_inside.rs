@@ -33,6 +33,10 @@ impl TwoSteps {
 
 /// Asserts that a cancellation between the two steps of an operation is found, where `inside` runs them.
 #[track_caller]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "closures read better without `&`"
+)]
 fn expect_half(inside: impl AsyncFn(&TwoSteps)) {
     let found = Explore::new().cancel().find(|| async {
         let steps = TwoSteps::new();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::exploration::{Explored, Failed};
 use crate::findings::line::At;
@@ -16,7 +17,8 @@ const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
 
 /// What the page may load: nothing.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+const POLICY: &str =
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
 /// The state of a finding that fails the command.
 const NEW: &str = "new";
@@ -120,6 +122,12 @@ fn place(index: usize, place: &ReportedPlace) -> Markup {
     }
 }
 
+/// A picture as the address of an image: a script inside does not run, wherever the report comes from.
+fn data_url(svg: &str) -> String {
+    let svg = utf8_percent_encode(svg, NON_ALPHANUMERIC);
+    format!("data:image/svg+xml,{svg}")
+}
+
 fn schedule(failed: &Failed) -> Markup {
     let places = [Some(&failed.at), failed.panicked_at.as_ref()];
     let places = ["test at ", "panics at "].into_iter().zip(places);
@@ -132,6 +140,9 @@ fn schedule(failed: &Failed) -> Markup {
                 }
             }
             @if let Some(message) = &failed.message { pre { (message) } }
+            @if let Some(svg) = &failed.exploration.svg {
+                img src=(data_url(svg)) alt="The schedule: a lane for each child or task, time downwards";
+            }
             @if let Some(replay) = failed.replay() {
                 p { "To replay it:" }
                 pre .command { (replay) }
@@ -308,11 +319,20 @@ mod tests {
 
     #[test]
     fn page_loads_nothing() {
-        let page = render(&sample());
+        // The pictures are in the page itself.
+        let page = render(&sample()).replace("src=\"data:", "");
         for reference in ["src=", "http://", "https://", "url(", "@import", "<link"] {
             assert!(!page.contains(reference), "{reference}");
         }
         assert!(page.contains("default-src 'none'"));
+    }
+
+    #[test]
+    fn picture_is_an_image_that_runs_nothing() {
+        let page = render(&sample());
+        let image = "src=\"data:image/svg+xml,%3Csvg%3E%3Cscript%3Ealert%28%22%3Cb%3E%22%29";
+        assert!(page.contains(image), "{page}");
+        assert!(!page.contains("<svg>"), "{page}");
     }
 
     #[test]

@@ -115,6 +115,7 @@ fn explored() -> Explored {
                 runs: 200,
                 run: Some(8),
                 seed: Some("2:1/a30a".to_owned()),
+                svg: Some("<svg><script>alert(\"<b>\")</script></svg>".to_owned()),
             },
             message: Some("left: 1\nright: 2".to_owned()),
         }],
