@@ -285,7 +285,7 @@ impl Explore {
     ///
     /// `try_join_all`, `select!`, `timeout` and a client that hangs up drop a future half-way. The body runs
     /// once to its end, in the plain order, and then once for each place at which its operation can be
-    /// suspended: there the operation is dropped, and the body goes on with `None`. What has to hold then is
+    /// suspended: there the operation is dropped, and the body continues with `None`. What has to hold then is
     /// for the body to check. A run also fails if it hangs, as on a permit that was lost, and if it leaves a
     /// task, blocking work or a lock behind.
     ///

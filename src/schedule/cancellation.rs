@@ -79,8 +79,11 @@ impl Cancellations {
 
     fn record(&mut self, operation: usize, action: Action) {
         if let Some(recorder) = &mut self.recorder {
-            let actor = Recorder::task(format!("operation {operation}"));
-            recorder.push(&actor, action);
+            let label = match operation {
+                1 => "the operation".to_owned(),
+                later => format!("operation {later}"),
+            };
+            recorder.push(&Recorder::task(label), action);
         }
     }
 }
@@ -272,7 +275,9 @@ fn reach(operation: usize, action: impl FnOnce() -> Option<Action>) -> bool {
     is_cancelled.unwrap_or(false)
 }
 
-/// Polls up to the next suspension that tokio allows, or the one before if the run cancels there. The trace is empty unless the run is recorded.
+/// Polls up to the next suspension that tokio allows, or the one before if the run cancels there.
+///
+/// The trace is empty unless the run is recorded.
 fn step<T>(
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,

@@ -155,7 +155,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     }
 }
 
-/// Removes imports of which every use is replaced, since rustc warns of them.
+/// Removes imports whose every use is replaced: rustc warns of unused ones.
 fn remove_imports(joins: &mut [Join], replaced: &[String], source: &Source<'_>) {
     let Source {
         imports, parsed, ..

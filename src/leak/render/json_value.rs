@@ -169,7 +169,7 @@ mod tests {
             list in prop::collection::vec(any::<String>(), 0..4),
         ) {
             let texts: Vec<_> = list.iter().map(String::as_str).collect();
-            let inside = Object::new().with("count", count).with_some("left_out", count);
+            let inside = Object::new().with("count", count).with_some("absent", count);
             let written = Object::new()
                 .with("text", &*text)
                 .with("list", texts)
@@ -179,7 +179,7 @@ mod tests {
             prop_assert!(!written.contains('\n'));
             let mut inside = json!({"count": count});
             if let Some(count) = count {
-                inside["left_out"] = count.into();
+                inside["absent"] = count.into();
             }
             let expected = json!({
                 "text": text, "list": list, "number": number, "flag": flag, "inside": [inside],
