@@ -271,10 +271,11 @@ impl Explore {
     /// ```
     /// use straggler::Explore;
     ///
-    /// let test = async || tokio::spawn(async {}).await.unwrap();
-    /// assert!(Explore::new().runs(5).allow_unscheduled().find(test).is_ok());
-    /// # #[cfg(not(tokio_unstable))]
-    /// assert!(Explore::new().runs(5).find(test).is_err());
+    /// let untracked = async || tokio::spawn(async {}).await.unwrap();
+    /// assert!(Explore::new().runs(5).allow_unscheduled().find(untracked).is_ok());
+    ///
+    /// let tracked = async || straggler::spawn(async {}).await.unwrap();
+    /// assert!(Explore::new().runs(5).find(tracked).is_ok());
     /// ```
     pub fn allow_unscheduled(mut self) -> Self {
         self.allows_unscheduled = true;
@@ -296,8 +297,6 @@ impl Explore {
     /// # Examples
     ///
     /// ```
-    /// use std::cell::Cell;
-    ///
     /// use straggler::{Explore, cancellable};
     /// use tokio::sync::Mutex;
     ///

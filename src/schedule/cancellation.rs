@@ -146,8 +146,6 @@ pub(crate) fn is_in_operation() -> bool {
 /// The first step of a move is lost if the caller goes away before the second one:
 ///
 /// ```
-/// use std::cell::RefCell;
-///
 /// use straggler::{Explore, cancellable};
 /// use tokio::sync::mpsc;
 ///
