@@ -65,9 +65,10 @@ fn guide_shows_findings_for_ci() {
     guide::assert_shows(annotation.unwrap(), hide_times);
 }
 
-/// Removes how long tasks were alive.
+/// Removes how long tasks were alive, and the check waited for them.
 fn hide_times(text: &str) -> String {
-    hide(&hide(text, "alive for ", ", polled"), "\"age_ms\":", ",")
+    let text = hide(text, "alive for ", ", polled");
+    hide(&hide(&text, "\"age_ms\":", ","), "\"waited_ms\":", ",")
 }
 
 /// Removes the text between `before` and the next `after`, everywhere.
