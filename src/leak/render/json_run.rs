@@ -1,6 +1,6 @@
 //! The failed run of an exploration, for [`json`](super::json).
 
-use crate::leak::render::json::{LISTED, at};
+use crate::leak::render::json_findings::{LISTED, at};
 use crate::leak::render::json_value::{Object, Value};
 use crate::leak::render::summary::FailedRun;
 use crate::schedule::step::Step;

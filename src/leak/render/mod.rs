@@ -8,6 +8,7 @@ mod blocking;
 pub(crate) mod emit;
 mod groups;
 pub mod json;
+mod json_findings;
 mod json_run;
 mod json_value;
 mod locks;
