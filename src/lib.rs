@@ -55,9 +55,10 @@ pub use self::leak::LeakCheck;
 #[cfg(feature = "tokio")]
 pub use self::leak::record::spawn::{background, spawn, spawn_blocking, spawn_local, spawn_named};
 pub use self::panic::Panic;
+pub use self::sync::broken::Broken;
 #[cfg(feature = "tokio")]
 pub use self::sync::lock::{Lock, LockGuard};
-pub use self::sync::rendezvous::{Broken, Participant, Rendezvous};
+pub use self::sync::rendezvous::{Participant, Rendezvous};
 
 /// The futures that the functions of this crate return, for code that names their types.
 pub mod future {

@@ -11,6 +11,7 @@ use std::thread;
 
 use crate::contain::FirstPanic;
 use crate::mutex::lock;
+use crate::sync::broken::{Broken, Left};
 
 /// A barrier at which n participants wait for one another, round after round.
 ///
@@ -483,109 +484,3 @@ impl Arrival {
         self.round
     }
 }
-
-/// The error of a broken [`Rendezvous`]: a participant left, or the rendezvous was dropped before all
-/// had joined.
-///
-/// If several participants left, it names the first in time. `Debug` prints the same as `Display`,
-/// because tests `unwrap()` it.
-///
-/// # Examples
-///
-/// ```
-/// # tokio_test::block_on(async {
-/// let rendezvous = straggler::Rendezvous::new(2);
-/// let mut ada = rendezvous.join_named("ada");
-/// drop(rendezvous.join_named("bob"));
-///
-/// let broken = ada.wait().await.unwrap_err();
-/// assert_eq!((broken.number(), broken.name()), (Some(1), Some("bob")));
-/// assert_eq!((broken.round(), broken.has_panicked()), (0, false));
-/// assert_eq!(broken.place().file(), file!());
-/// # });
-/// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct Broken {
-    /// The participant that left, or `None` if the rendezvous was dropped before all had joined.
-    left: Option<Left>,
-    round: usize,
-    place: &'static Location<'static>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Left {
-    number: usize,
-    name: Option<Cow<'static, str>>,
-    has_panicked: bool,
-}
-
-impl Broken {
-    /// Returns the number of the participant that left, or `None` if the rendezvous was dropped before
-    /// all had joined.
-    #[must_use]
-    pub fn number(&self) -> Option<usize> {
-        self.left.as_ref().map(|left| left.number)
-    }
-
-    /// Returns the name of the participant that left, set by [`join_named`](Rendezvous::join_named), if
-    /// any.
-    #[must_use]
-    pub fn name(&self) -> Option<&str> {
-        self.left.as_ref()?.name.as_deref()
-    }
-
-    /// Returns where the participant that left had joined.
-    ///
-    /// If the rendezvous was dropped before all had joined, returns where it was created.
-    #[must_use]
-    pub fn place(&self) -> &'static Location<'static> {
-        self.place
-    }
-
-    /// Returns the number of the round that can no longer complete, from 0.
-    #[must_use]
-    pub fn round(&self) -> usize {
-        self.round
-    }
-
-    /// Returns whether the participant was dropped by a panic: its thread was unwinding.
-    ///
-    /// The panic may be its own, or that of another future in the same task.
-    #[must_use]
-    pub fn has_panicked(&self) -> bool {
-        self.left.as_ref().is_some_and(|left| left.has_panicked)
-    }
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { left, round, place } = self;
-        let Some(left) = left else {
-            return write!(
-                f,
-                "the rendezvous created at {place} was dropped before all of its participants had joined"
-            );
-        };
-        write!(f, "participant #{}", left.number)?;
-        if let Some(name) = &left.name {
-            write!(f, " `{name}`")?;
-        }
-        let cause = if left.has_panicked {
-            "was dropped by a panic"
-        } else {
-            "left (by an early return or a cancellation)"
-        };
-        write!(
-            f,
-            " of the rendezvous (joined at {place}) {cause} before it arrived in round {round}"
-        )
-    }
-}
-
-impl fmt::Debug for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl std::error::Error for Broken {}
