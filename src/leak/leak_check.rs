@@ -24,9 +24,9 @@ use crate::leak::watch::Watch;
 /// 1. Straggler stops background tasks and gives the runtime a few turns. If no task and no
 ///    [`spawn_blocking`](crate::spawn_blocking) closure is left, it skips to step 4: a clean check
 ///    waits for nothing.
-/// 2. Leftovers get the [`grace`](Self::grace) to finish, in real time. A paused clock does not
-///    advance meanwhile, so a sleeping task stays asleep. In a run of
-///    [`Explore`](crate::Explore) it advances by up to the grace.
+/// 2. Leftovers get the [`grace`](Self::grace) to finish, in real time, unless it is certain that
+///    none of them can. A paused clock does not advance meanwhile, so a sleeping task stays asleep.
+///    In a run of [`Explore`](crate::Explore) it advances by up to the grace.
 /// 3. If more remain than the rules allow, straggler polls each tracked task once more to find out
 ///    where it waits.
 /// 4. The runtime shuts down, which drops its tasks. Blocking work cannot be stopped: it gets the

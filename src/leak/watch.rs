@@ -117,7 +117,7 @@ impl Watch {
         let grace = self.grace.or(environment.grace).unwrap_or(GRACE);
         let mut findings = self
             .scope
-            .end(grace, PausedClock::StandsStill)
+            .end(grace, PausedClock::StandsStill, || false)
             .await
             .findings;
         self.scope.add_panics(&mut findings);

@@ -34,6 +34,9 @@ pub(crate) enum Cut {
     OnceSpent,
 }
 
+/// Whether this build can tell the timers that a poll reaches.
+pub(crate) const CAN_TELL_TIMERS: bool = ARE_PRESENT;
+
 /// Which waker it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Identity(*const (), *const RawWakerVTable);
@@ -45,6 +48,10 @@ thread_local! {
     /// Gives the budget of the current poll back when it is dropped.
     #[cfg(straggler_instrumented)]
     static SPENT: Cell<Option<RestoreOnPending>> = const { Cell::new(None) };
+
+    /// What the innermost poll of a task on this thread has reached.
+    #[cfg(straggler_instrumented)]
+    static REACHED: Cell<Option<Reached>> = const { Cell::new(None) };
 
     /// The waker of the innermost future that a schedule polls on this thread.
     static SCHEDULED: Cell<Option<Identity>> = const { Cell::new(None) };
@@ -89,12 +96,78 @@ pub(crate) fn scheduled<R>(
     poll(context)
 }
 
+/// What one poll of a task has reached.
+#[cfg(straggler_instrumented)]
+#[derive(Clone, Copy)]
+struct Reached {
+    waker: Identity,
+    /// When the timer fires, if it was the last operation.
+    timer: Option<tokio::time::Instant>,
+    /// Whether that timer is about to begin its operation.
+    is_beginning: bool,
+}
+
+/// Polls the future of a task, and returns when the timer fires that was the last operation of tokio that
+/// the poll reached with the task's own waker. Returns `None` in a build that cannot tell.
+///
+/// The timer may be gone: a `select!` may have dropped it.
+#[cfg_attr(not(straggler_instrumented), inline)]
+pub(crate) fn last_timer<R>(
+    context: &mut Context<'_>,
+    poll: impl FnOnce(&mut Context<'_>) -> R,
+) -> (R, Option<tokio::time::Instant>) {
+    #[cfg(not(straggler_instrumented))]
+    let polled = (poll(context), None);
+    #[cfg(straggler_instrumented)]
+    let polled = {
+        struct Restore(Option<Reached>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                REACHED.set(self.0);
+            }
+        }
+
+        let reached = Reached {
+            waker: Identity::of(context.waker()),
+            timer: None,
+            is_beginning: false,
+        };
+        let _restore = Restore(REACHED.replace(Some(reached)));
+        let outcome = poll(context);
+        (outcome, REACHED.get().and_then(|reached| reached.timer))
+    };
+    polled
+}
+
+/// Notes an operation for [`last_timer`].
+#[cfg(straggler_instrumented)]
+fn note_operation(waker: &Waker) {
+    if let Some(mut reached) = REACHED.get() {
+        if !reached.is_beginning || reached.waker != Identity::of(waker) {
+            reached.timer = None;
+        }
+        reached.is_beginning = false;
+        REACHED.set(Some(reached));
+    }
+}
+
+/// Notes that the next operation is a timer, for [`last_timer`].
+#[cfg(straggler_instrumented)]
+fn note_timer(deadline: tokio::time::Instant) {
+    if let Some(mut reached) = REACHED.get() {
+        reached.timer = Some(deadline);
+        reached.is_beginning = true;
+        REACHED.set(Some(reached));
+    }
+}
+
 /// Makes the operations of tokio ask the schedule.
 pub(crate) fn install() {
     #[cfg(straggler_instrumented)]
     tokio::__straggler::set_hooks(tokio::__straggler::Hooks {
         before_operation,
         sleeps_until: |deadline| {
+            note_timer(deadline);
             if waker::is_on() {
                 let now = tokio::time::Instant::now();
                 waker::note_timer(deadline.saturating_duration_since(now));
@@ -108,6 +181,7 @@ pub(crate) fn install() {
 #[cfg(straggler_instrumented)]
 fn before_operation(context: &mut Context<'_>) -> Poll<()> {
     let waker = context.waker();
+    note_operation(waker);
     if SCHEDULED.get().is_none() {
         return Poll::Ready(());
     }
@@ -178,5 +252,57 @@ mod tests {
             });
             assert!(is_scheduled(&outer));
         });
+    }
+
+    #[cfg(straggler_instrumented)]
+    mod timers {
+        use std::pin::pin;
+        use std::task::Context;
+        use std::time::Duration;
+
+        use futures::stream::{FuturesUnordered, StreamExt};
+        use tokio::sync::Notify;
+        use tokio::time::{Instant, sleep};
+
+        use crate::schedule::points::{install, last_timer};
+
+        /// Returns after how many seconds the timer fires that a poll reaches last.
+        async fn fires_in<F: Future>(future: F) -> Option<u64> {
+            install();
+            let mut future = pin!(future);
+            let polled = |context: &mut Context<'_>| {
+                let (outcome, timer) = last_timer(context, |context| future.as_mut().poll(context));
+                assert!(outcome.is_pending());
+                std::task::Poll::Ready(timer)
+            };
+            let timer = std::future::poll_fn(polled).await;
+            timer.map(|at| (at - Instant::now()).as_secs())
+        }
+
+        const LONG: Duration = Duration::from_secs(60);
+
+        #[tokio::test(start_paused = true)]
+        async fn timer_is_known() {
+            assert_eq!(fires_in(sleep(LONG)).await, Some(60));
+            let mut ticks = tokio::time::interval(LONG);
+            let second = async {
+                ticks.tick().await;
+                ticks.tick().await;
+            };
+            assert_eq!(fires_in(second).await, Some(60));
+        }
+
+        #[tokio::test(start_paused = true)]
+        async fn operation_after_timer_is_last() {
+            let notify = Notify::new();
+            let both = async { tokio::join!(biased; sleep(LONG), notify.notified()) };
+            assert_eq!(fires_in(both).await, None);
+        }
+
+        #[tokio::test(start_paused = true)]
+        async fn timer_with_another_waker_is_unknown() {
+            let mut sleeps = FuturesUnordered::from_iter([sleep(LONG)]);
+            assert_eq!(fires_in(sleeps.next()).await, None);
+        }
     }
 }

@@ -198,6 +198,11 @@ pub(crate) enum Timer {
 }
 
 impl Wait {
+    /// Whether only a timer can end the wait.
+    pub(crate) fn is_for_timer_alone(&self) -> bool {
+        matches!(self, Self::At(places) if places.len() == 1) && self.timer().is_some()
+    }
+
     /// Returns the timer that ends the wait, if one does.
     pub(crate) fn timer(&self) -> Option<Timer> {
         let Self::At(places) = self else {

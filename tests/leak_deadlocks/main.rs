@@ -8,6 +8,7 @@
 #[path = "../common/checks.rs"]
 mod checks;
 mod deadlock;
+mod grace;
 mod locks;
 mod probes;
 

@@ -261,14 +261,14 @@ impl Census {
             // Spawned after the probe, perhaps by a probed poll.
             task.probe();
         }
-        drain::until(PROBE_TIMEOUT, PausedClock::StandsStill, || {
+        let is_done = || {
             let tasks = self.tasks();
             let mut tasks = tasks.iter().filter(|task| task.kind != Kind::Hooked);
             // A task that ends instead leaves the record a moment before the runtime stops counting
             // it.
             !tasks.any(|task| is_missing(&task)) && self.unseen() <= unseen
-        })
-        .await;
+        };
+        drain::until(PROBE_TIMEOUT, PausedClock::StandsStill, is_done, || false).await;
     }
 }
 

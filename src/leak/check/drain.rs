@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::hint;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
@@ -43,8 +44,27 @@ pub(crate) enum PausedClock {
     Advances,
 }
 
-/// Lets the current runtime run until `is_done`, or until `grace` has passed in real time. Returns
-/// whether it is done.
+/// How many threads of [`Ticker`]s there are in the process.
+static TICKERS: AtomicUsize = AtomicUsize::new(0);
+
+/// Returns how many threads of the process belong to a grace.
+pub(crate) fn thread_count() -> usize {
+    TICKERS.load(SeqCst)
+}
+
+/// How the wait for leftovers ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drained {
+    Done,
+    /// More time changes nothing.
+    Final,
+    Over,
+}
+
+/// Lets the current runtime run until `is_done`, until `is_final` says that more time changes nothing,
+/// or until `grace` has passed in real time.
+///
+/// The runtime has a turn at least between two calls of `is_final`.
 ///
 /// To hold a paused clock, a closure runs until the end of the grace: tokio stops the clock while
 /// blocking work runs (`Clock::inhibit_auto_advance` in `spawn_blocking`).
@@ -52,13 +72,17 @@ pub(crate) async fn until(
     grace: Duration,
     clock: PausedClock,
     mut is_done: impl FnMut() -> bool,
-) -> bool {
+    mut is_final: impl FnMut() -> bool,
+) -> Drained {
     let has_workers = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
     for turn in 0..YIELDS {
         // Few looks, since each may go through many tasks. When they are made does not depend on
         // the time, so an explored run can be repeated.
         if (turn == 0 || turn.is_power_of_two()) && is_done() {
-            return true;
+            return Drained::Done;
+        }
+        if turn == YIELDS - 1 {
+            is_final();
         }
         if has_workers {
             // The workers may need this processor.
@@ -67,15 +91,22 @@ pub(crate) async fn until(
         yield_now().await;
     }
     if is_done() {
-        return true;
+        return Drained::Done;
     }
     if grace.is_zero() {
-        return false;
+        return Drained::Over;
+    }
+    if is_final() {
+        return Drained::Final;
     }
     let begun = Instant::now();
     let Ok(mut ticker) = Ticker::start() else {
         // The machine is out of threads. The test has to do without the rest of its grace.
-        return is_done();
+        return if is_done() {
+            Drained::Done
+        } else {
+            Drained::Over
+        };
     };
     // Leftovers that sleep may end, but those that sleep longer than the grace may not.
     let advances = clock == PausedClock::Advances && is_paused();
@@ -95,12 +126,15 @@ pub(crate) async fn until(
         let is_over = turns > TURNS && now.duration_since(begun) >= grace;
         if is_over || now >= next_look {
             if is_done() {
-                return Poll::Ready(true);
+                return Poll::Ready(Drained::Done);
+            }
+            if is_over {
+                return Poll::Ready(Drained::Over);
+            }
+            if is_final() {
+                return Poll::Ready(Drained::Final);
             }
             next_look = Instant::now() + now.elapsed() * SHARE;
-        }
-        if is_over {
-            return Poll::Ready(false);
         }
         ticker.wake_later(context.waker());
         Poll::Pending
@@ -123,7 +157,12 @@ impl Ticker {
         // Not on a blocking thread of the runtime: leftovers may block all of them forever.
         thread::Builder::new()
             .name("straggler-grace".to_owned())
-            .spawn(move || tick(&stopped, &woken))?;
+            .spawn(move || {
+                // Counted only while the system lists it, so that it never hides another thread.
+                TICKERS.fetch_add(1, SeqCst);
+                tick(&stopped, &woken);
+                TICKERS.fetch_sub(1, SeqCst);
+            })?;
         Ok(Self {
             waker,
             _stop: stop_ticking,

@@ -15,6 +15,7 @@ pub(crate) mod progress;
 pub(crate) mod run;
 pub(crate) mod runtime;
 pub(crate) mod scope;
+mod sleepers;
 pub(crate) mod teardown;
 pub(crate) mod threads;
 pub(crate) mod watchdog;

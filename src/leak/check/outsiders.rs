@@ -4,8 +4,8 @@
 use std::ptr;
 use std::sync::Arc;
 
-use crate::leak::check::watchdog;
 use crate::leak::check::watched::RunningTest;
+use crate::leak::check::{drain, watchdog};
 use crate::leak::record::os_threads;
 
 /// The threads of a process beside its tests: the main thread and the watchdog.
@@ -24,7 +24,21 @@ pub(crate) fn may_run(test: &RunningTest) -> bool {
     {
         return true;
     }
-    let of_tests: usize = tests.iter().map(|test| test.thread_count()).sum();
+    has_unknown_thread()
+}
+
+/// Returns whether a thread runs that belongs to no test and not to Straggler, or `true` if that is unknown.
+pub(crate) fn has_unknown_thread() -> bool {
+    let known = || {
+        let tests = watchdog::tests();
+        let of_tests = tests.iter().map(|test| test.thread_count());
+        of_tests.sum::<usize>() + WITHOUT_TESTS + drain::thread_count()
+    };
+    let before = known();
     // Only Linux lists the threads of a process.
-    os_threads::ids().map_or(true, |threads| threads.len() > WITHOUT_TESTS + of_tests)
+    let Ok(threads) = os_threads::ids() else {
+        return true;
+    };
+    // A thread that ended or began meanwhile must not hide another.
+    threads.len() > before.min(known())
 }

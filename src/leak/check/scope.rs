@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::leak::check::census::Census;
-use crate::leak::check::drain::{self, PausedClock};
+use crate::leak::check::drain::{self, Drained, PausedClock};
 use crate::leak::check::leftovers::Leftovers;
+use crate::leak::check::sleepers;
 use crate::leak::record::panics::Panicked;
 use crate::leak::record::task::{Spawner, Task};
 use crate::leak::report::Report;
@@ -91,14 +92,19 @@ impl Scope {
         })
     }
 
-    /// Ends the check: stops the background tasks, waits until only allowed leftovers remain or the
-    /// grace is over, and collects the leftovers.
+    /// Ends the check: stops the background tasks, waits until only allowed leftovers remain, the
+    /// grace is over or `is_final` says that waiting changes nothing, and collects the leftovers.
     ///
     /// The future has to run in the runtime of the check.
-    pub(crate) async fn end(&self, grace: Duration, paused: PausedClock) -> Found {
+    pub(crate) async fn end(
+        &self,
+        grace: Duration,
+        paused: PausedClock,
+        is_final: impl FnMut() -> bool,
+    ) -> Found {
         let _stopping = self.census.stop_background();
         let (begun, clock) = (Instant::now(), tokio::time::Instant::now());
-        let is_clean = self.drain(grace, paused).await;
+        let is_clean = self.drain(grace, paused, is_final).await;
         let waited = begun.elapsed();
         let clock_stood_still = clock.elapsed().is_zero() && waited > Duration::from_millis(1);
         // The test fails anyway. The outcome that a probe brings about is held back, so the leak stays.
@@ -143,22 +149,38 @@ impl Scope {
     /// report is made, so this finds nothing.
     ///
     /// The future has to run in the runtime of the check.
-    pub(crate) async fn clean_up(&self, grace: Duration, paused: PausedClock) {
+    pub(crate) async fn clean_up(
+        &self,
+        grace: Duration,
+        paused: PausedClock,
+        is_final: impl FnMut() -> bool,
+    ) {
         let _stopping = self.census.stop_background();
-        self.drain(grace, paused).await;
+        self.drain(grace, paused, is_final).await;
     }
 
-    /// Waits until only allowed leftovers remain or the grace is over. Returns whether they are
-    /// allowed.
-    async fn drain(&self, grace: Duration, paused: PausedClock) -> bool {
-        drain::until(grace, paused, || {
+    /// Waits until only allowed leftovers remain, the grace is over, or `is_final` says that waiting
+    /// changes nothing. Returns whether they are allowed.
+    async fn drain(
+        &self,
+        grace: Duration,
+        paused: PausedClock,
+        is_final: impl FnMut() -> bool,
+    ) -> bool {
+        let begun = Instant::now();
+        let is_done = || {
             if self.are_too_many() {
                 return false;
             }
             let leftovers = self.leftovers();
             leftovers.are_allowed() && self.held_locks(&leftovers).is_empty()
-        })
-        .await
+        };
+        let drained = drain::until(grace, paused, is_done, is_final).await;
+        if drained != Drained::Final || sleepers::outlast(&self.census, grace).await {
+            return drained == Drained::Done;
+        }
+        let rest = grace.saturating_sub(begun.elapsed());
+        drain::until(rest, paused, is_done, || false).await == Drained::Done
     }
 
     /// Adds the tasks that panicked, unless panics are allowed.

@@ -9,6 +9,7 @@ use crate::leak::check::body_run::End;
 use crate::leak::check::drain::PausedClock;
 use crate::leak::check::post_shutdown::PostShutdown;
 use crate::leak::check::runtime::CheckedRuntime;
+use crate::leak::check::sleepers;
 use crate::leak::check::threads::Threads;
 use crate::leak::check::watchdog::{self, Watched};
 use crate::leak::check::watched::{EndingTest, RunningTest};
@@ -66,7 +67,7 @@ impl Teardown<'_> {
         let begun = Instant::now();
         let paused = self.paused_clock();
         // The report stands: an explored run must not record these steps.
-        let clean_up = || runtime.block_on(scope.clean_up(grace, paused));
+        let clean_up = || runtime.block_on(scope.clean_up(grace, paused, self.is_final(grace)));
         if let Err(panic) = contain(|| steering::suspended(clean_up)) {
             discard(panic);
         }
@@ -92,7 +93,7 @@ impl Teardown<'_> {
         let paused = self.paused_clock();
         let found = match clean {
             Some(found) => Ok(found),
-            None => contain(|| runtime.block_on(scope.end(grace, paused))),
+            None => contain(|| runtime.block_on(scope.end(grace, paused, self.is_final(grace)))),
         };
         // Later panics come from dropping what is left.
         let found = found.map(|mut found| {
@@ -107,6 +108,19 @@ impl Teardown<'_> {
         let rest_of_grace = grace.saturating_sub(begun.elapsed());
         let shutdown = self.shut_down(runtime, rest_of_grace.max(SHUTDOWN), watched);
         found.map(|found| shutdown.add_to(found, scope))
+    }
+
+    /// Returns whether probably nothing that is left can end by itself within the grace.
+    ///
+    /// The runtime must have had a turn since the last call: what was due then has run.
+    fn is_final(&self, grace: Duration) -> impl FnMut() -> bool {
+        let mut before = None;
+        move || {
+            let now = self.test.scope.census.progress(&self.test.body);
+            let is_same = before.is_some() && now == before;
+            before = now;
+            is_same && sleepers::may_outlast(self.test, grace)
+        }
     }
 
     /// What a paused clock does during the grace. Time in an explored run is virtual throughout.

@@ -22,7 +22,7 @@ use crate::leak::record::task_waker::{TaskWaker, WakeUp, probing};
 use crate::mutex::lock;
 use crate::panic::Panic;
 use crate::schedule::recorder::BODY;
-use crate::schedule::steering;
+use crate::schedule::{points, steering};
 use crate::trace::blocked::Blocked;
 use crate::trace::call::Call;
 use crate::trace::place::{Place, is_standard, tokio_file};
@@ -135,6 +135,8 @@ struct Progress {
     answer: Mutex<Option<Answer>>,
     /// Set by the first poll.
     waker: OnceLock<TaskWaker>,
+    /// When the timer fires that was the last operation of tokio that the last poll reached.
+    timer: Mutex<Option<tokio::time::Instant>>,
 }
 
 thread_local! {
@@ -264,6 +266,8 @@ impl Task {
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         let progress = &self.progress;
+        // The poll may get further than the last one.
+        *lock(&progress.timer) = None;
         progress.is_probed.store(false, Relaxed);
         if let Some(answer) = held.answer() {
             *lock(&progress.answer) = Some(answer);
@@ -368,7 +372,8 @@ impl Task {
         if !progress.is_probed.load(Relaxed) || !progress.is_probed.swap(false, Relaxed) {
             let began = progress.poll_began.load(Relaxed);
             progress.last_poll.store(began, Relaxed);
-            let polled = self.enter(|| poll(context));
+            let (polled, timer) = self.enter(|| points::last_timer(context, poll));
+            points::CAN_TELL_TIMERS.then(|| *lock(&progress.timer) = timer);
             // Helpers and the body are always in flight: they would count as overlap with
             // everything.
             if !matches!(self.kind, Kind::Body | Kind::Background) {
@@ -450,6 +455,42 @@ impl Task {
                 .is_some_and(|waker| waker.wake_up() == WakeUp::None && !waker.is_held());
         // Otherwise a poll came in between, so something had woken it.
         is_unwakeable && progress.polls.load(Acquire) == polls
+    }
+
+    /// Returns whether probably nothing can wake the task within this time: it waits for a timer alone, which
+    /// fires later, or nothing can ever wake it. Only a probe is certain that it waits for the timer.
+    pub(crate) fn may_outlast(&self, time: Duration) -> bool {
+        if self.is_unwakeable() {
+            return true;
+        }
+        let progress = &self.progress;
+        let polls = progress.polls.load(Acquire);
+        // If the poll has not dropped the timer, that holds the one clone.
+        let waits_for_timer = !self.is_in_poll()
+            && progress
+                .waker
+                .get()
+                .is_some_and(|waker| waker.wake_up() == WakeUp::None && waker.is_held_once());
+        let fires_at = *lock(&progress.timer);
+        let fires_in = fires_at.map(|at| at.saturating_duration_since(tokio::time::Instant::now()));
+        waits_for_timer
+            && fires_in.is_some_and(|fires_in| fires_in > time)
+            && progress.polls.load(Acquire) == polls
+    }
+
+    /// Returns whether the answer to a probe shows that nothing can wake the task within this time, where
+    /// [`may_outlast`](Self::may_outlast) said so.
+    pub(crate) fn outlasts(&self, time: Duration, symbols: &mut Symbols) -> bool {
+        match lock(&self.progress.answer).clone() {
+            Some(Answer::Waits(trace)) if trace.captures.is_empty() => true,
+            Some(Answer::Waits(trace)) => {
+                trace.fires_in.is_some_and(|fires_in| fires_in > time)
+                    && Wait::of(trace, symbols).is_for_timer_alone()
+            }
+            // Nothing had woken it, so only the probe found out.
+            Some(Answer::Ready | Answer::Panicked { .. }) => true,
+            None => false,
+        }
     }
 
     /// Returns where the task waits by its answer to a probe, or else what its polls show.

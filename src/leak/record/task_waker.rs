@@ -85,6 +85,15 @@ impl TaskWaker {
         Arc::strong_count(&self.shared) > OWN
     }
 
+    /// Returns whether exactly one clone of the waker is held.
+    #[cfg_attr(
+        not(straggler_instrumented),
+        allow(dead_code, reason = "tokio does not tell what holds it")
+    )]
+    pub(crate) fn is_held_once(&self) -> bool {
+        Arc::strong_count(&self.shared) == OWN + 1
+    }
+
     /// Drops the waker of the runtime, which keeps the memory of the task alive.
     pub(crate) fn end(&self) {
         let waker = lock(&self.shared.of_runtime).take();
