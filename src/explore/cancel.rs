@@ -6,6 +6,7 @@ use crate::explore::explored::Explored;
 use crate::explore::failure::{CancelledAt, Cause, Failure};
 use crate::explore::outcome::Outcome;
 use crate::leak::render::emit::warn_of;
+use crate::leak::report::Report;
 use crate::leak::report::verdict::Verdict;
 use crate::schedule::cancellation::Cancellations;
 use crate::schedule::seed::{Kind, Seed};
@@ -15,6 +16,21 @@ use crate::schedule::step::Schedule;
 const NOTHING_TO_CANCEL: &str =
     "its body polls no `straggler::cancellable(..)`, so there is nothing to cancel";
 
+/// The runs so far.
+#[derive(Default)]
+struct Progress {
+    runs: usize,
+    /// Whether one of them has printed a report, under `STRAGGLER=warn`.
+    has_warned: bool,
+}
+
+/// What a run reached that did not fail.
+struct Reached {
+    places: Vec<usize>,
+    /// A report that only warns.
+    warning: Option<Report>,
+}
+
 impl<F, R> Exploration<F>
 where
     F: FnMut() -> R,
@@ -23,8 +39,8 @@ where
     /// Runs the body without a cancellation, then once for each place, then for each pair of places as long as
     /// runs are left.
     pub(crate) fn cancel_each(mut self) -> Result<Explored, Failure> {
-        let mut runs = 0;
-        let places = self.cancel_at(&[], &mut runs)?;
+        let mut progress = Progress::default();
+        let places = self.cancel_at(&[], &mut progress)?;
         if places.is_empty() {
             let plain = Seed::new(Kind::Plain);
             let cause = Cause::NotRun(NOTHING_TO_CANCEL.to_owned());
@@ -32,17 +48,18 @@ where
         }
         // Each pair of a place and a later one in the run that cancels there.
         let mut pairs = Vec::new();
-        let tried = places.len().min(self.runs - runs);
+        let tried = places.len().min(self.runs - progress.runs);
         for &first in &places[..tried] {
-            let reached = self.cancel_at(&[first], &mut runs)?;
+            let reached = self.cancel_at(&[first], &mut progress)?;
             let later = reached.into_iter().filter(|second| *second > first);
             // No more than there will be runs for.
             let wanted = self.runs.saturating_sub(pairs.len());
             pairs.extend(later.map(|second| [first, second]).take(wanted));
         }
-        for pair in pairs.into_iter().take(self.runs - runs) {
-            self.cancel_at(&pair, &mut runs)?;
+        for pair in pairs.into_iter().take(self.runs - progress.runs) {
+            self.cancel_at(&pair, &mut progress)?;
         }
+        let runs = progress.runs;
         let count = places.len();
         let note = (tried < count).then(|| {
             format!("only the first {tried} of {count} places were tried: raise the number of runs")
@@ -59,27 +76,41 @@ where
     pub(crate) fn replay_cancelled(mut self, places: &[usize]) -> Result<Explored, Failure> {
         self.runs = 1;
         let attempt = self.attempt_at(places, true, Purpose::Replay);
-        match self.failed_at(places, 1, attempt) {
-            Ok(_) => Ok(Explored {
-                runs: 1,
-                distinct_schedules: 1,
-                note: Some(format!(
-                    "the run with the seed `{}` passes now",
-                    seed(places)
-                )),
-                refusal: None,
-            }),
-            Err(failure) => Err(failure),
+        let reached = self.failed_at(places, 1, attempt)?;
+        if let Some(report) = &reached.warning {
+            warn_of(report);
         }
+        let passes = || format!("the run with the seed `{}` passes now", seed(places));
+        Ok(Explored {
+            runs: 1,
+            distinct_schedules: 1,
+            note: reached.warning.is_none().then(passes),
+            refusal: None,
+        })
     }
 
     /// Makes a run that cancels at these places, and returns the places it reached.
-    fn cancel_at(&mut self, places: &[usize], runs: &mut usize) -> Result<Vec<usize>, Failure> {
-        *runs += 1;
-        let grace = Grace::Usual;
+    fn cancel_at(
+        &mut self,
+        places: &[usize],
+        progress: &mut Progress,
+    ) -> Result<Vec<usize>, Failure> {
+        progress.runs += 1;
+        let run = progress.runs;
+        // As in a search, later runs would print the same report again, and need no grace.
+        let grace = if progress.has_warned {
+            Grace::None
+        } else {
+            Grace::Usual
+        };
         let attempt = self.attempt_at(places, false, Purpose::Find { grace });
         let Some(cause) = attempt.cause.as_ref().filter(|_| attempt.has_failed()) else {
-            return self.failed_at(places, *runs, attempt);
+            let reached = self.failed_at(places, run, attempt)?;
+            if let Some(report) = reached.warning.filter(|_| !progress.has_warned) {
+                warn_of(&report);
+                progress.has_warned = true;
+            }
+            return Ok(reached.places);
         };
         let is_deadlock = matches!(cause, Cause::Found(report)
             if matches!(report.ending(), Some(Verdict::Deadlocked { .. })));
@@ -91,7 +122,7 @@ where
         } else {
             attempt
         };
-        self.failed_at(places, *runs, shown)
+        Ok(self.failed_at(places, run, shown)?.places)
     }
 
     fn attempt_at(&mut self, places: &[usize], is_recorded: bool, purpose: Purpose) -> Attempt {
@@ -104,15 +135,16 @@ where
         places: &[usize],
         run: usize,
         attempt: Attempt,
-    ) -> Result<Vec<usize>, Failure> {
+    ) -> Result<Reached, Failure> {
         let reached = attempt.cancellations;
-        let reached_places =
-            |reached: Option<Cancellations>| reached.map_or(Vec::new(), |reached| reached.places);
+        let passed = |reached: Option<Cancellations>, warning| {
+            let places = reached.map_or(Vec::new(), |reached| reached.places);
+            Ok(Reached { places, warning })
+        };
         let cause = match attempt.cause {
-            None => return Ok(reached_places(reached)),
+            None => return passed(reached, None),
             Some(Cause::Found(report)) if report.only_warns() => {
-                warn_of(&report);
-                return Ok(reached_places(reached));
+                return passed(reached, Some(report));
             }
             Some(cause) => cause,
         };

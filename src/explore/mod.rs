@@ -429,15 +429,17 @@ impl Explore {
         let mut requires_overlap = self.requires_overlap;
         if !environment.checks(test) {
             requires_overlap = false;
+            exploration.subject.cancels = false;
             exploration.runs = 1;
             seed = None;
         }
+        let cancels = exploration.subject.cancels;
         match seed {
             Some(Seed {
                 kind: Kind::Cancelled(places),
                 ..
-            }) if self.cancels => exploration.replay_cancelled(&places),
-            None if self.cancels => exploration.cancel_each(),
+            }) if cancels => exploration.replay_cancelled(&places),
+            None if cancels => exploration.cancel_each(),
             Some(seed) => exploration.replay(seed, requires_overlap),
             None => exploration.search(Seeds::new(self.seed, environment.shard), requires_overlap),
         }

@@ -7,6 +7,7 @@ mod bugs;
 mod cancel;
 mod cancel_bugs;
 mod cancel_corpus;
+mod cancel_environment;
 mod cancel_inside;
 mod cancel_safety;
 #[path = "../common/child.rs"]

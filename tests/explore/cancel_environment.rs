@@ -1,0 +1,106 @@
+//! Environment variables and tests that cancel. They apply to a whole process, so the scenarios run in child
+//! processes.
+
+use straggler::cancellable;
+
+use super::*;
+use child::{run, run_with};
+
+/// Leaves a task behind if it is cancelled at any place but the first.
+#[straggler::test(cancel, grace = "0s")]
+#[ignore = "fails on purpose"]
+async fn leak() {
+    cancellable(async {
+        let task = straggler::spawn(pending::<()>());
+        yield_now().await;
+        yield_now().await;
+        task.abort();
+    })
+    .await;
+}
+
+/// Leaves a task behind in each run.
+#[straggler::test(cancel, grace = "0s")]
+#[ignore = "fails on purpose"]
+async fn leak_beside_operation() {
+    straggler::spawn(pending::<()>());
+    cancellable(yield_now()).await;
+}
+
+#[straggler::test(cancel)]
+#[ignore = "run by another test"]
+async fn clean() {
+    eprintln!("a run");
+    cancellable(yield_now()).await;
+}
+
+#[straggler::test(cancel)]
+#[ignore = "run by another test"]
+async fn nothing_to_cancel() {
+    eprintln!("a run");
+}
+
+/// Half done if it is cancelled in between, with a leak in each run.
+#[straggler::test(cancel, grace = "0s")]
+#[ignore = "fails on purpose"]
+async fn leak_and_half_done() {
+    straggler::spawn(pending::<()>());
+    let half = Cell::new(false);
+    cancellable(async {
+        half.set(true);
+        yield_now().await;
+        half.set(false);
+    })
+    .await;
+    assert!(!half.get(), "half done");
+}
+
+const LEAKED: &str = "leak_check: 1 task outlived";
+
+#[test]
+fn replay_that_warns_does_not_pass() {
+    let failed = run("cancel_environment::leak");
+    assert!(!failed.passed, "{failed:?}");
+    let (_, line) = failed.stderr.split_once("STRAGGLER_SEED=").unwrap();
+    let (seed, _) = line.split_once(' ').unwrap();
+    assert!(seed.starts_with("cancel:"), "{seed}");
+    let variables = [("STRAGGLER", "warn"), ("STRAGGLER_SEED", seed)];
+    let ended = run_with("cancel_environment::leak", &variables);
+    assert!(ended.passed, "{ended:?}");
+    assert!(ended.stderr.starts_with(LEAKED), "{ended:?}");
+    assert!(!ended.stderr.contains("passes now"), "{ended:?}");
+}
+
+#[test]
+fn warn_mode_prints_leak_once_and_finds_half_done() {
+    let warn = [("STRAGGLER", "warn")];
+    for test in ["leak", "leak_beside_operation"] {
+        let ended = run_with(&format!("cancel_environment::{test}"), &warn);
+        assert!(ended.passed, "{ended:?}");
+        assert_eq!(ended.stderr.matches(LEAKED).count(), 1, "{ended:?}");
+    }
+    let ended = run_with("cancel_environment::leak_and_half_done", &warn);
+    assert!(!ended.passed, "{ended:?}");
+    assert!(ended.stderr.contains("half done"), "{ended:?}");
+}
+
+#[test]
+fn skipped_test_runs_once_without_a_note() {
+    for test in ["clean", "nothing_to_cancel"] {
+        for variable in [
+            ("STRAGGLER_TESTS", "cancel_environment::* skip"),
+            ("STRAGGLER", "off"),
+        ] {
+            let ended = run_with(&format!("cancel_environment::{test}"), &[variable]);
+            assert!(ended.passed, "{ended:?}");
+            assert_eq!(ended.stderr, "a run\n", "{variable:?}");
+        }
+    }
+}
+
+#[test]
+fn untried_places_noted() {
+    let ended = run_with("cancel_environment::clean", &[("STRAGGLER_RUNS", "2")]);
+    assert!(ended.passed, "{ended:?}");
+    assert!(ended.stderr.contains("only the first 1 of "), "{ended:?}");
+}
