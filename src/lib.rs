@@ -72,7 +72,7 @@ pub mod future {
     pub use crate::join::spawned::Spawned;
     pub use crate::join::start_together::Together;
     #[cfg(feature = "tokio")]
-    pub use crate::schedule::cancellation::Cancellable;
+    pub use crate::schedule::cancellable::Cancellable;
     #[cfg(feature = "tokio")]
     pub use crate::schedule::checkpoint::Checkpoint;
     pub use crate::sync::rendezvous::{Arrival, Waiting};

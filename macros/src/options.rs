@@ -134,9 +134,12 @@ impl Options {
             ("require_overlap", &self.require_overlap),
             ("unscheduled", &self.allow_unscheduled),
         ] {
-            if let (Some(option), false) = (option, explored && !self.cancel) {
+            if let (Some(option), None) = (option, &self.explore) {
                 let message = if self.cancel {
-                    format!("`cancel` runs the test in the plain order: remove `{name}`")
+                    format!(
+                        "`cancel` runs the test in the plain order: remove `{name}`, or add \
+                         `explore = 500`"
+                    )
                 } else {
                     format!("`{name}` requires `explore`: add `explore = 500`")
                 };

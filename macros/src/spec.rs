@@ -205,7 +205,7 @@ pub(crate) const SPECS: &[Spec] = &[
     Spec {
         name: "cancel",
         expects: "no value",
-        examples: &["cancel", "explore = 5000, cancel"],
+        examples: &["cancel", "explore = 500, cancel"],
         read: |options, value| {
             let Meta::Path(_) = value.argument else {
                 return Err(value.invalid());

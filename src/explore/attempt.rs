@@ -181,18 +181,19 @@ where
             let body = Body::new(Box::pin(async {
                 // What runs after the body, such as the drain of leftovers, is not steered.
                 let _steered = steering::until_dropped();
-                pinned(body).await
+                let mut body = pinned(body);
+                // Dropped before the body.
+                let _over = cancellation::until_over();
+                body.as_mut().await
             }));
             leak::check::run::run(Some(builder), settings, test, place, body)
         };
         // Otherwise it is missing under `STRAGGLER=off`.
         install_hook();
-        let cancellations = self.cancels.then(|| {
-            let places: &[usize] = match &seed.kind {
-                Kind::Cancelled(places) => places,
-                _ => &[],
-            };
-            Cancellations::at(places, is_recorded)
+        let cancellations = self.cancels.then(|| match &seed.kind {
+            Kind::Cancelled(places) => Cancellations::at(places, is_recorded),
+            Kind::Plain => Cancellations::at(&[], is_recorded),
+            Kind::Drawn(_) | Kind::Changes(_) => Cancellations::decided(),
         });
         let check = || match cancellations {
             None => (check(), None),
@@ -204,8 +205,9 @@ where
         let (((checked, cancellations), run), captured) = capture_panics(quiet, || match run {
             None => (check(), None),
             Some(run) => {
-                let (checked, run) = steering::steer(run, check);
-                (checked, Some(run))
+                let ((checked, cancellations), mut run) = steering::steer(run, check);
+                run.cancelled = cancellations.as_ref().and_then(Cancellations::cancelled);
+                ((checked, cancellations), Some(run))
             }
         });
         let cause = match checked {

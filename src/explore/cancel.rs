@@ -1,9 +1,9 @@
 //! Cancels the operations of a body at each place, one run a place.
 
 use crate::explore::attempt::{Attempt, Grace, Purpose};
-use crate::explore::exploration::Exploration;
+use crate::explore::exploration::{Before, Exploration, Seeds};
 use crate::explore::explored::Explored;
-use crate::explore::failure::{CancelledAt, Cause, Failure};
+use crate::explore::failure::{Cause, Failure};
 use crate::explore::outcome::Outcome;
 use crate::leak::render::emit::warn_of;
 use crate::leak::report::Report;
@@ -15,14 +15,6 @@ use crate::schedule::step::Schedule;
 /// The error of a body without an operation.
 const NOTHING_TO_CANCEL: &str =
     "its body polls no `straggler::cancellable(..)`, so there is nothing to cancel";
-
-/// The runs so far.
-#[derive(Default)]
-struct Progress {
-    runs: usize,
-    /// Whether one of them has printed a report, under `STRAGGLER=warn`.
-    has_warned: bool,
-}
 
 /// What a run reached that did not fail.
 struct Reached {
@@ -38,9 +30,15 @@ where
 {
     /// Runs the body without a cancellation, then once for each place, then for each pair of places as long as
     /// runs are left.
-    pub(crate) fn cancel_each(mut self) -> Result<Explored, Failure> {
-        let mut progress = Progress::default();
-        let places = self.cancel_at(&[], &mut progress)?;
+    ///
+    /// With `schedules`, half of the runs that are left after the single places, or more, draw a schedule and what
+    /// is cancelled in it.
+    pub(crate) fn cancel_each(
+        mut self,
+        schedules: Option<(Seeds, bool)>,
+    ) -> Result<Explored, Failure> {
+        let mut before = Before::default();
+        let places = self.cancel_at(&[], &mut before)?;
         if places.is_empty() {
             let plain = Seed::new(Kind::Plain);
             let cause = Cause::NotRun(NOTHING_TO_CANCEL.to_owned());
@@ -48,18 +46,23 @@ where
         }
         // Each pair of a place and a later one in the run that cancels there.
         let mut pairs = Vec::new();
-        let tried = places.len().min(self.runs - progress.runs);
+        let tried = places.len().min(self.runs - before.runs);
         for &first in &places[..tried] {
-            let reached = self.cancel_at(&[first], &mut progress)?;
+            let reached = self.cancel_at(&[first], &mut before)?;
             let later = reached.into_iter().filter(|second| *second > first);
             // No more than there will be runs for.
             let wanted = self.runs.saturating_sub(pairs.len());
             pairs.extend(later.map(|second| [first, second]).take(wanted));
         }
-        for pair in pairs.into_iter().take(self.runs - progress.runs) {
-            self.cancel_at(&pair, &mut progress)?;
+        let left = self.runs - before.runs;
+        let for_pairs = if schedules.is_some() { left / 2 } else { left };
+        for pair in pairs.into_iter().take(for_pairs) {
+            self.cancel_at(&pair, &mut before)?;
         }
-        let runs = progress.runs;
+        if let Some((seeds, requires_overlap)) = schedules.filter(|_| tried == places.len()) {
+            return self.search(seeds, requires_overlap, before);
+        }
+        let runs = before.runs;
         let count = places.len();
         let note = (tried < count).then(|| {
             format!("only the first {tried} of {count} places were tried: raise the number of runs")
@@ -90,15 +93,11 @@ where
     }
 
     /// Makes a run that cancels at these places, and returns the places it reached.
-    fn cancel_at(
-        &mut self,
-        places: &[usize],
-        progress: &mut Progress,
-    ) -> Result<Vec<usize>, Failure> {
-        progress.runs += 1;
-        let run = progress.runs;
+    fn cancel_at(&mut self, places: &[usize], before: &mut Before) -> Result<Vec<usize>, Failure> {
+        before.runs += 1;
+        let run = before.runs;
         // As in a search, later runs would print the same report again, and need no grace.
-        let grace = if progress.has_warned {
+        let grace = if before.has_warned {
             Grace::None
         } else {
             Grace::Usual
@@ -106,9 +105,9 @@ where
         let attempt = self.attempt_at(places, false, Purpose::Find { grace });
         let Some(cause) = attempt.cause.as_ref().filter(|_| attempt.has_failed()) else {
             let reached = self.failed_at(places, run, attempt)?;
-            if let Some(report) = reached.warning.filter(|_| !progress.has_warned) {
+            if let Some(report) = reached.warning.filter(|_| !before.has_warned) {
                 warn_of(&report);
-                progress.has_warned = true;
+                before.has_warned = true;
             }
             return Ok(reached.places);
         };
@@ -148,16 +147,11 @@ where
             }
             Some(cause) => cause,
         };
-        let is_repeated = reached
-            .as_ref()
-            .is_some_and(|reached| reached.is_later_dropped);
+        let cancelled = reached.as_ref().and_then(Cancellations::cancelled);
         let recorder = reached.and_then(|reached| reached.recorder);
         let mut failed = self.failed(run, seed(places), cause, None);
         failed.schedule = Schedule::new(recorder.unwrap_or_default());
-        failed.cancelled = (!places.is_empty()).then_some(CancelledAt {
-            times: places.len(),
-            is_repeated,
-        });
+        failed.cancelled = cancelled;
         Err(Failure::new(failed))
     }
 }

@@ -217,7 +217,7 @@ impl Lane<'_> {
 impl Line {
     fn after(mark: Mark) -> Self {
         match mark {
-            Mark::RunsLater | Mark::IsPolled | Mark::Yields => Self::Ready,
+            Mark::RunsLater | Mark::IsPolled | Mark::Yields | Mark::Cancels(_) => Self::Ready,
             Mark::Waits => Self::Waits,
             Mark::Ends | Mark::IsCancelled | Mark::Panics => Self::Absent,
         }
@@ -233,6 +233,7 @@ pub(crate) fn label(step: &Step) -> String {
         Mark::Waits => "waits",
         Mark::Ends => "ends",
         Mark::IsCancelled => "is cancelled",
+        Mark::Cancels(_) => "cancels",
         Mark::Panics => "panics",
     };
     let mut on: Vec<_> = step.spot().on.iter().map(|on| short_path(on)).collect();

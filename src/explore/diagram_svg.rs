@@ -270,7 +270,7 @@ fn write_mark(f: &mut fmt::Formatter<'_>, mark: Mark, x: usize, y: usize) -> fmt
             f,
             "<path class=\"mark full\" d=\"M{left} {upper}H{right}V{lower}H{left}Z\"/>"
         ),
-        Mark::IsCancelled | Mark::Panics => write!(
+        Mark::IsCancelled | Mark::Cancels(_) | Mark::Panics => write!(
             f,
             "<path class=\"cross\" d=\"M{left} {upper}L{right} {lower}M{left} {lower}L{right} {upper}\"/>"
         ),

@@ -206,5 +206,6 @@ fn symbol(mark: Mark) -> char {
         Mark::Waits => '○',
         Mark::Ends => '■',
         Mark::IsCancelled | Mark::Panics => '╳',
+        Mark::Cancels(_) => '×',
     }
 }

@@ -64,6 +64,14 @@ impl Seeds {
     }
 }
 
+/// The runs before a search.
+#[derive(Default)]
+pub(crate) struct Before {
+    pub(crate) runs: usize,
+    /// Whether one of them has printed a report, under `STRAGGLER=warn`.
+    pub(crate) has_warned: bool,
+}
+
 /// An exploration of one body.
 pub(crate) struct Exploration<F> {
     /// Whether the check has its own runtime builder.
@@ -101,18 +109,19 @@ where
         Ok(environment)
     }
 
-    /// Makes runs until one fails.
+    /// Makes runs until one fails, after those that were made before.
     pub(crate) fn search(
         mut self,
         mut seeds: Seeds,
         requires_overlap: bool,
+        before: Before,
     ) -> Result<Explored, Failure> {
         let mut fingerprints = HashSet::new();
         let mut has_overlap = false;
         let mut unscheduled = 0;
         let mut length = FIRST_LENGTH;
-        let mut warnings = 0;
-        for run in 1..=self.runs {
+        let mut warnings = usize::from(before.has_warned);
+        for run in before.runs + 1..=self.runs {
             let seed = match run {
                 1 => Seed::new(Kind::Plain),
                 _ => Seed::drawn(seeds.draw(), length),
@@ -164,7 +173,7 @@ where
         }
         Ok(Explored {
             runs: self.runs,
-            distinct_schedules: fingerprints.len(),
+            distinct_schedules: before.runs + fingerprints.len(),
             note: misses_overlap.then(|| OVERLAP_NOT_CHECKED.to_owned()),
             refusal: None,
         })
@@ -353,6 +362,7 @@ where
         let jumps = steered.as_ref().filter(|_| is_paused);
         let clock_jump = jumps.and_then(ClockJump::find);
         let forced = steered.as_ref().map(|run| run.decisions.changes().len());
+        let cancelled = steered.as_ref().and_then(|run| run.cancelled);
         let recorder = steered.and_then(|run| run.recorder).unwrap_or_default();
         let thread = thread::current();
         // The test harness names its threads after the tests. Other threads may have any name.
@@ -372,7 +382,7 @@ where
                 shown: forced,
             }),
             clock_jump,
-            cancelled: None,
+            cancelled,
             note: None,
         }
     }

@@ -14,6 +14,7 @@ use crate::leak::render::summary::{self, FailedRun, Found, Summary};
 use crate::leak::report::Report;
 use crate::leak::report::role::Role;
 use crate::panic::Panic;
+use crate::schedule::cancellation::Cancelled;
 use crate::schedule::seed::{Kind, Seed};
 use crate::schedule::step::Schedule;
 use crate::trace::place::Place;
@@ -65,19 +66,11 @@ pub(crate) struct Failed {
     /// Why timers of the run may have fired early.
     pub(crate) clock_jump: Option<ClockJump>,
     /// `None` if the run cancelled nothing.
-    pub(crate) cancelled: Option<CancelledAt>,
+    pub(crate) cancelled: Option<Cancelled>,
     pub(crate) note: Option<String>,
 }
 
-/// The cancellations of a run.
-pub(crate) struct CancelledAt {
-    /// How many operations were cancelled.
-    pub(crate) times: usize,
-    /// Whether the run stands in an operation that began after that.
-    pub(crate) is_repeated: bool,
-}
-
-/// How many decisions of a run were not the plain ones.
+/// How many decisions of a run were not the plain ones, with those that cancelled.
 pub(crate) struct Reorderings {
     /// In the run that the search found.
     pub(crate) found: usize,

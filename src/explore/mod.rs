@@ -23,7 +23,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 use self::attempt::{Pause, Subject};
-use self::exploration::{Exploration, Seeds};
+use self::exploration::{Before, Exploration, Seeds};
 use self::failure::Cause;
 use crate::leak::LeakCheck;
 use crate::schedule::seed::Kind;
@@ -32,7 +32,7 @@ use crate::trace::place::find_workspace;
 pub use self::explored::Explored;
 pub use self::failure::Failure;
 pub use self::outcome::Outcome;
-pub use crate::schedule::cancellation::cancellable;
+pub use crate::schedule::cancellable::cancellable;
 pub use crate::schedule::checkpoint::checkpoint;
 pub use crate::schedule::seed::{ParseSeedError, Seed};
 pub use crate::schedule::step::{Schedule, Step};
@@ -130,6 +130,8 @@ pub struct Explore {
     requires_overlap: bool,
     allows_unscheduled: bool,
     cancels: bool,
+    /// Whether runs that cancel also draw a schedule.
+    reorders: bool,
 }
 
 impl Explore {
@@ -159,6 +161,7 @@ impl Explore {
             requires_overlap: false,
             allows_unscheduled: false,
             cancels: false,
+            reorders: false,
         }
     }
 
@@ -321,6 +324,46 @@ impl Explore {
         self
     }
 
+    /// Cancels as [`cancel`](Self::cancel) does, and explores schedules too.
+    ///
+    /// First come the places of the plain order, and pairs of them. At least half of the remaining
+    /// [runs](Self::runs) then draw both: a schedule, and in it one or two cancellations of operations inside
+    /// [`cancellable`]. This finds a bug that needs a step of a sibling or of another task too. A failing run
+    /// is minimized: each cancellation and each forced reordering that it does not need is removed. In the
+    /// attribute, write `#[straggler::test(explore = 500, cancel)]`.
+    ///
+    /// # Examples
+    ///
+    /// The second registration is first, and is cancelled while the other one waits for it:
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// use straggler::{Explore, cancellable, settle};
+    /// use tokio::sync::{Mutex, Notify};
+    ///
+    /// let failure = Explore::new().cancel_in_schedules().find(|| async {
+    ///     let (is_busy, is_free, accounts) = (Cell::new(false), Notify::new(), Mutex::new(0));
+    ///     let register = async || {
+    ///         while is_busy.replace(true) {
+    ///             is_free.notified().await;
+    ///         }
+    ///         *accounts.lock().await += 1;
+    ///         is_busy.set(false); // not if it is cancelled
+    ///         is_free.notify_one();
+    ///     };
+    ///     settle!(register(), cancellable(register()));
+    /// });
+    /// let failure = failure.unwrap_err();
+    /// let text = failure.to_string();
+    /// assert!(text.contains("deadlock"), "{text}");
+    /// assert!(text.contains("child #1 cancels its operation"), "{text}");
+    /// ```
+    pub fn cancel_in_schedules(mut self) -> Self {
+        self.cancels = true;
+        self.reorders = true;
+        self
+    }
+
     /// Runs `body` repeatedly until a run fails or the number of runs is reached.
     ///
     /// With `STRAGGLER=off` there is a single run, in the plain order and without checks. With
@@ -439,9 +482,16 @@ impl Explore {
                 kind: Kind::Cancelled(places),
                 ..
             }) if cancels => exploration.replay_cancelled(&places),
-            None if cancels => exploration.cancel_each(),
             Some(seed) => exploration.replay(seed, requires_overlap),
-            None => exploration.search(Seeds::new(self.seed, environment.shard), requires_overlap),
+            None => {
+                let seeds = Seeds::new(self.seed, environment.shard);
+                if cancels {
+                    let schedules = self.reorders.then_some((seeds, requires_overlap));
+                    exploration.cancel_each(schedules)
+                } else {
+                    exploration.search(seeds, requires_overlap, Before::default())
+                }
+            }
         }
     }
 }

@@ -9,6 +9,9 @@ const TIME: Duration = Duration::from_secs(2);
 /// The part of both for schedules of a single decision. A long run has thousands of them.
 const SINGLES: u32 = 2;
 
+/// Up to how many changes other choices are tried for.
+const FEW: usize = 4;
+
 /// A decision other than the plain one: its position and the choice.
 pub(crate) type Change = (usize, u32);
 
@@ -27,22 +30,27 @@ pub(crate) struct Tried {
 /// makes a run with the given changes.
 ///
 /// First tries every schedule with a single change: most bugs need no more. Then removes ever smaller
-/// parts, as in Zeller and Hildebrandt, Simplifying and Isolating Failure-Inducing Input (2002).
+/// parts, as in Zeller and Hildebrandt, Simplifying and Isolating Failure-Inducing Input (2002). At last tries
+/// whether one of a few changes is needless if another one is a different choice.
 pub(crate) fn shrink(changes: Vec<Change>, run: impl FnMut(Vec<Change>) -> Tried) -> Vec<Change> {
     let mut search = Search {
         fewest: changes,
+        choices: Vec::new(),
         started: Instant::now(),
         runs: 0,
         run,
     };
     search.try_singles();
     search.remove_parts();
+    search.choose_others();
     search.fewest
 }
 
 struct Search<R> {
     /// The smallest failing schedule so far.
     fewest: Vec<Change>,
+    /// How many choices it had at each position. Empty if it was not run.
+    choices: Vec<u32>,
     started: Instant,
     runs: usize,
     run: R,
@@ -61,6 +69,7 @@ impl<R: FnMut(Vec<Change>) -> Tried> Search<R> {
         let is_fewer = tried.fails && tried.made.len() < self.fewest.len();
         if is_fewer {
             self.fewest.clone_from(&tried.made);
+            self.choices.clone_from(&tried.choices);
         }
         (is_fewer, tried)
     }
@@ -94,6 +103,42 @@ impl<R: FnMut(Vec<Change>) -> Tried> Search<R> {
         if self.fewest.len() == 1 {
             self.remove(1);
         }
+    }
+
+    /// Removes each of a few changes that is not needed if another one is a different choice.
+    fn choose_others(&mut self) {
+        while (2..=FEW).contains(&self.fewest.len()) && self.has_time(1) {
+            if self.choices.is_empty() {
+                self.runs += 1;
+                self.choices = (self.run)(self.fewest.clone()).choices;
+            }
+            if !self.choose_other() {
+                return;
+            }
+        }
+    }
+
+    /// Tries each single removal with each other choice of each change that is left.
+    fn choose_other(&mut self) -> bool {
+        let fewest = self.fewest.clone();
+        for removed in 0..fewest.len() {
+            let mut rest = fewest.clone();
+            rest.remove(removed);
+            for (index, &(position, current)) in rest.iter().enumerate() {
+                let choices = self.choices.get(position).copied().unwrap_or_default();
+                for choice in (1..choices).filter(|choice| *choice != current) {
+                    let mut changed = rest.clone();
+                    changed[index] = (position, choice);
+                    if !self.has_time(1) {
+                        return false;
+                    }
+                    if self.try_with(changed).0 {
+                        return true;
+                    }
+                }
+            }
+        }
+        false
     }
 
     /// Removes each part of this length that is not needed, and returns whether there was any.
@@ -216,6 +261,16 @@ mod tests {
             choices: vec![2, 6, 4],
         };
         assert_eq!(shrink(changes([5, 7, 9]), run), [(2, 3)]);
+    }
+
+    #[test]
+    fn shrink_makes_other_choices() {
+        let run = |made: Vec<Change>| Tried {
+            fails: made == [(2, 1), (3, 3)] || made == [(1, 1), (2, 1), (3, 4)],
+            made,
+            choices: vec![2, 2, 2, 6],
+        };
+        assert_eq!(shrink(vec![(1, 1), (2, 1), (3, 4)], run), [(2, 1), (3, 3)]);
     }
 
     #[test]

@@ -4,13 +4,14 @@ use std::fmt;
 
 use crate::explore::advice::advice;
 use crate::explore::diagram_text;
-use crate::explore::failure::{CancelledAt, Cause, Failed, Failure, Reorderings};
+use crate::explore::failure::{Cause, Failed, Failure, Reorderings};
 use crate::explore::rerun::Binary;
 use crate::leak::render::text::AfterPanic;
 use crate::leak::report::Report;
 use crate::leak::report::verdict::Verdict;
+use crate::schedule::cancellation::Cancelled;
 use crate::schedule::points;
-use crate::schedule::step::{Mark, Schedule, Step};
+use crate::schedule::step::{Mark, Progress, Schedule};
 use crate::trace::place::Place;
 use crate::wording::{TEXT, count, cut};
 
@@ -29,23 +30,26 @@ impl fmt::Display for Failure {
             Cause::Panicked { .. } | Cause::ReturnedError { .. } | Cause::Found(_) => {}
         }
         write!(f, "explore: {test} failed")?;
-        if let Some(cancelled) = &failed.cancelled {
-            f.write_str(match cancelled.times {
-                1 => " when its operation was cancelled",
-                _ => " when its operation was cancelled twice",
-            })?;
-        // A replay makes a single run, and its number would say nothing.
-        } else if failed.runs > 1 {
+        let is_steered = failed.reorderings.is_some();
+        // A replay makes a single run, and its number would say nothing. A place says more than it does.
+        if failed.runs > 1 && (is_steered || failed.cancelled.is_none()) {
             write!(f, " in run {} of {}", failed.run, failed.runs)?;
+        }
+        if let Some(cancelled) = &failed.cancelled {
+            f.write_str(match (cancelled.times, is_steered) {
+                (1, false) => " when its operation was cancelled",
+                (_, false) => " when its operation was cancelled twice",
+                (1, true) => ", when an operation was cancelled",
+                (_, true) => ", when operations were cancelled",
+            })?;
         }
         f.write_str("\n\n  ")?;
         let report = self.report();
         write_cause(f, &failed.cause, report)?;
-        if let Some(cancelled) = &failed.cancelled {
-            write_cancelled(f, failed, cancelled)?;
-        } else {
-            write_schedule(f, failed)?;
-            write_advice(f, failed)?;
+        write_schedule(f, failed)?;
+        match &failed.cancelled {
+            Some(cancelled) => write_cancelled(f, failed, cancelled)?,
+            None => write_advice(f, failed)?,
         }
         if let Some(jump) = &failed.clock_jump {
             write!(f, "\n\nnote: {jump}")?;
@@ -185,22 +189,34 @@ pub(crate) fn schedule_summary(failed: &Failed) -> String {
     if failed.run == 0 {
         return "No single run failed".to_owned();
     }
-    if failed.cancelled.is_some() {
-        return "What an operation did before it was cancelled".to_owned();
+    let is_recorded = !failed.schedule.steps().is_empty();
+    if failed.cancelled.is_some() && failed.reorderings.is_none() {
+        return if is_recorded {
+            "what the operation did".to_owned()
+        } else {
+            "The steps were not recorded, since the run did not fail again".to_owned()
+        };
     }
     let Some(Reorderings { found, shown }) = failed.reorderings else {
         return "The run used the plain order, without forced reorderings".to_owned();
     };
     let steps = failed.schedule.steps().len() + failed.schedule.omitted();
-    if steps == 0 {
+    if !is_recorded {
         return "The steps were not recorded: replay the run to see them".to_owned();
     }
     // Only after shrinking is each remaining decision known to matter.
     let is_minimal = found > shown;
     let minimal = if is_minimal { "minimal " } else { "" };
-    let forced = match shown {
+    let times = failed.cancelled.map_or(0, |cancelled| cancelled.times);
+    let forced = match shown.saturating_sub(times) {
+        0 if times > 0 => count(times, "cancellation"),
+        forced if times > 0 => format!(
+            "{}, {}",
+            count(forced, "forced reordering"),
+            count(times, "cancellation")
+        ),
         0 => "one child at a time, no forced reordering".to_owned(),
-        _ => count(shown, "forced reordering"),
+        forced => count(forced, "forced reordering"),
     };
     let reduced = if is_minimal {
         format!(" (reduced from {found})")
@@ -211,18 +227,12 @@ pub(crate) fn schedule_summary(failed: &Failed) -> String {
     format!("{minimal}failing schedule: {steps}, {forced}{reduced}")
 }
 
-/// Writes what the operation had done, and what may cure it.
+/// Writes what may cure an operation that was cancelled.
 fn write_cancelled(
     f: &mut fmt::Formatter<'_>,
     failed: &Failed,
-    cancelled: &CancelledAt,
+    cancelled: &Cancelled,
 ) -> fmt::Result {
-    if failed.schedule.steps().is_empty() {
-        f.write_str("\n\nThe steps were not recorded, since the run did not fail again.")?;
-    } else {
-        let schedule = failed.schedule.to_string().replace('\n', "\n  ");
-        write!(f, "\n\nwhat the operation did:\n\n  {schedule}")?;
-    }
     let ending = match &failed.cause {
         Cause::Found(report) => report.ending(),
         _ => None,
@@ -232,7 +242,7 @@ fn write_cancelled(
         Some(Verdict::Hung { .. } | Verdict::Deadlocked { .. })
     );
     f.write_str(match &failed.cause {
-        _ if is_stuck && cancelled.is_repeated => {
+        _ if is_stuck && cancelled.stands_in.is_some() => {
             "\n\nThe operation cannot be repeated: the later attempt waits, perhaps for what the cancelled one took \
              and did not give back. Give it back in a `drop`, as a guard does."
         }
@@ -250,22 +260,39 @@ fn write_cancelled(
 
 /// What may cure an operation whose cancellation broke what the body asserts.
 fn after_cancellation(schedule: &Schedule, times: usize) -> &'static str {
-    let marks = schedule.steps().iter().map(Step::mark);
-    let done = marks.take_while(|mark| *mark != Mark::IsCancelled);
-    match done.last() {
+    match progress(schedule) {
         // Of two cancellations either may be the cause.
-        _ if times > 1 || schedule.steps().is_empty() => HALF_DONE,
-        None => {
+        _ if times > 1 => HALF_DONE,
+        Some(Progress::Unstarted) => {
             "\n\nThe operation was dropped before its first poll, as by a `select!` whose other branch was ready. \
              The body must not count on anything that the operation does."
         }
-        Some(Mark::Ends) => {
+        Some(Progress::Done) => {
             "\n\nThe operation was done, but was dropped before its caller saw the output. What to do:\n  \
              store the output where the next attempt finds it\n  \
              or make it harmless to repeat the operation"
         }
-        Some(_) => HALF_DONE,
+        Some(Progress::HalfDone) | None => HALF_DONE,
     }
+}
+
+/// How far the first operation was that was cancelled.
+fn progress(schedule: &Schedule) -> Option<Progress> {
+    let mut before = None;
+    for step in schedule.steps() {
+        match step.mark() {
+            Mark::Cancels(progress) => return Some(progress),
+            Mark::IsCancelled => {
+                return Some(match before {
+                    None => Progress::Unstarted,
+                    Some(Mark::Ends) => Progress::Done,
+                    Some(_) => Progress::HalfDone,
+                });
+            }
+            mark => before = Some(mark),
+        }
+    }
+    None
 }
 
 const HALF_DONE: &str = "\n\nWhat the operation did before the cancellation stays, and the rest is missing. What to do:\n  \

@@ -50,6 +50,25 @@ pub(crate) fn exhaust(context: &mut Context<'_>) -> Option<RestoreOnPending> {
     Some(first)
 }
 
+/// Spends the budget of the current poll until at most `left` units remain, however many there are.
+pub(crate) fn at_most(left: usize, context: &mut Context<'_>) {
+    if !has_budget_remaining() {
+        return;
+    }
+    let Poll::Ready(first) = poll_proceed(context) else {
+        return;
+    };
+    let mut units = 1;
+    while units < ENDLESS && spend(context) {
+        units += 1;
+    }
+    // Gives all of them back.
+    drop(first);
+    for _ in left..units {
+        spend(context);
+    }
+}
+
 /// Spends one unit, or returns `false` if there is none.
 fn spend(context: &mut Context<'_>) -> bool {
     // With no budget left, `poll_proceed` would wake the task.
@@ -96,7 +115,7 @@ mod tests {
     use std::future::poll_fn;
     use std::task::Poll;
 
-    use super::{ENDLESS, size, spend, to};
+    use super::{ENDLESS, at_most, size, spend, to};
 
     #[test]
     fn spending_leaves_requested_units() {
@@ -107,6 +126,18 @@ mod tests {
                 Poll::Ready((0..ENDLESS).take_while(|_| spend(context)).count())
             }));
             assert_eq!(spent, left);
+        }
+    }
+
+    #[test]
+    fn rest_of_budget_is_limited() {
+        for (spent, most, left) in [(0, 3, 3), (100, 3, 3), (126, 3, 2), (128, 3, 0), (5, 0, 0)] {
+            let counted = tokio_test::block_on(poll_fn(|context| {
+                to(128 - spent, context);
+                at_most(most, context);
+                Poll::Ready((0..ENDLESS).take_while(|_| spend(context)).count())
+            }));
+            assert_eq!(counted, left, "of {spent} and {most}");
         }
     }
 

@@ -1,14 +1,14 @@
-//! Cancels a future at a chosen place, for [`Explore::cancel`](crate::Explore::cancel).
+//! Cancels operations in the runs of [`Explore::cancel`](crate::Explore::cancel).
 //!
-//! A place is a moment at which whoever polls the future can drop it: before its first poll, at each
-//! suspension, and in the poll in which it ends. While a run cancels, each poll of the future ends once one
-//! operation of tokio has made progress, or before that if it is cancelled there: see [`Ending`].
+//! A place is a moment at which whoever polls an operation can drop it: before its first poll, at each
+//! suspension, and in the poll in which it ends. While a run cancels at places, each poll of an operation ends
+//! once one operation of tokio has made progress, or before that if it is cancelled there: see [`Ending`].
+//!
+//! In a run that a schedule decides, so does it decide what is cancelled: see `cancel_decision`.
 
 use std::cell::RefCell;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use pin_project::{pin_project, pinned_drop};
 use tokio::task::coop::has_budget_remaining;
 
 use crate::schedule::budget;
@@ -19,22 +19,64 @@ use crate::trace::waker::{self, Trace};
 /// What a run cancels, and what it has reached.
 #[derive(Debug)]
 pub(crate) struct Cancellations {
-    /// The places at which the run cancels.
-    targets: Vec<usize>,
+    by: By,
     /// The places that the run has reached, without those at which nothing had happened since the place before.
     pub(crate) places: Vec<usize>,
     /// The number of the next place.
     next: usize,
-    /// How many operations it has cancelled.
-    cancelled: usize,
-    /// How many operations have begun.
-    begun: usize,
-    /// Whether something else than this run dropped an operation that had begun after a cancelled one, as
-    /// when the body is given up.
-    pub(crate) is_later_dropped: bool,
+    /// The operations that have begun.
+    begun: Vec<Operation>,
+    /// The operation that was left when the body was given up. Later ones outlived it as tasks.
+    left: Option<usize>,
+    /// Whether the body has ended, or is about to be dropped.
+    is_over: bool,
     /// Whether one is polled: operations inside it are parts of it.
     is_in_poll: bool,
     pub(crate) recorder: Option<Recorder>,
+}
+
+/// Who says what is cancelled.
+#[derive(Debug)]
+enum By {
+    /// The places at which the run cancels.
+    Places(Vec<usize>),
+    /// The decisions of the schedule.
+    Schedule,
+}
+
+#[derive(Debug)]
+struct Operation {
+    /// The name of the type of its future.
+    name: &'static str,
+    is_cancelled: bool,
+}
+
+/// What a run has cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cancelled {
+    /// How many operations.
+    pub(crate) times: usize,
+    /// The operation in which the run stood when it was given up, if it had begun after a cancellation.
+    pub(crate) stands_in: Option<Later>,
+}
+
+/// An operation that began after another one was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Later {
+    /// The same one, once more.
+    SecondAttempt,
+    Other,
+}
+
+/// How an operation is polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// As without Straggler.
+    Plain,
+    /// Up to its next place.
+    AtPlaces,
+    /// As the schedule decides.
+    Decided,
 }
 
 thread_local! {
@@ -42,28 +84,62 @@ thread_local! {
 }
 
 impl Cancellations {
-    pub(crate) fn at(targets: &[usize], is_recorded: bool) -> Self {
+    /// Cancels at these places.
+    pub(crate) fn at(places: &[usize], is_recorded: bool) -> Self {
+        Self::new(
+            By::Places(places.to_vec()),
+            is_recorded.then(Recorder::default),
+        )
+    }
+
+    /// Cancels what the schedule decides, which also records it.
+    pub(crate) fn decided() -> Self {
+        Self::new(By::Schedule, None)
+    }
+
+    fn new(by: By, recorder: Option<Recorder>) -> Self {
         Self {
-            targets: targets.to_vec(),
+            by,
             places: Vec::new(),
             next: 0,
-            cancelled: 0,
-            begun: 0,
-            is_later_dropped: false,
+            begun: Vec::new(),
+            left: None,
+            is_over: false,
             is_in_poll: false,
-            recorder: is_recorded.then(Recorder::default),
+            recorder,
         }
+    }
+
+    /// `None` if the run has cancelled nothing.
+    pub(crate) fn cancelled(&self) -> Option<Cancelled> {
+        let times = self.begun.iter().filter(|begun| begun.is_cancelled).count();
+        let stands_in = self.left.and_then(|left| {
+            let name = self.begun[left - 1].name;
+            let mut before = self.begun[..left - 1].iter();
+            let is_later = before.clone().any(|begun| begun.is_cancelled);
+            let is_same = before.any(|begun| begun.is_cancelled && begun.name == name);
+            is_later.then_some(if is_same {
+                Later::SecondAttempt
+            } else {
+                Later::Other
+            })
+        });
+        (times > 0).then_some(Cancelled { times, stands_in })
+    }
+
+    fn is_target(&self, place: usize) -> bool {
+        matches!(&self.by, By::Places(places) if places.contains(&place))
     }
 
     /// The first of the next places at which the run cancels, counted from the next one.
     fn target_within(&self, places: usize) -> Option<usize> {
-        (0..places).find(|place| self.targets.contains(&(self.next + place)))
+        (0..places).find(|place| self.is_target(self.next + place))
     }
 
-    /// Counts a place, and returns whether the run cancels there.
-    fn reach(&mut self) -> bool {
-        let is_target = self.targets.contains(&self.next);
-        self.cancelled += usize::from(is_target);
+    /// Counts a place, and returns whether the run cancels the operation there.
+    fn reach(&mut self, operation: usize) -> bool {
+        let is_target = self.is_target(self.next);
+        self.begun[operation - 1].is_cancelled |= is_target;
         self.places.push(self.next);
         self.next += 1;
         is_target
@@ -115,156 +191,79 @@ fn with_run<R>(with: impl FnOnce(&mut Cancellations) -> R) -> Option<R> {
     RUN.try_with(with).ok().flatten()
 }
 
-/// Whether an operation is polled that the run of this thread may cancel.
+/// Whether an operation is polled that the run of this thread cancels at places.
 pub(crate) fn is_in_operation() -> bool {
-    with_run(|run| run.is_in_poll) == Some(true)
+    with_run(|run| run.is_in_poll && matches!(run.by, By::Places(_))) == Some(true)
 }
 
-/// Marks the operation that a test with [`Explore::cancel`](crate::Explore::cancel) cancels.
-///
-/// The future returns `Some` with the output if the operation ended, and `None` if it was cancelled. In such
-/// a test the body runs once for each place at which the operation can be suspended, and the operation is
-/// dropped there. The operation may borrow from the body.
-///
-/// A place is a moment at which a caller can drop the operation: before its first poll, between two
-/// operations of tokio, wherever it waits, and in the poll in which it ends, when everything is done but
-/// nobody learns of it. In builds with scheduling points, the places before and inside each operation count
-/// too.
-///
-/// Everywhere else, `cancellable(future)` awaits `future`, and returns `Some`.
-///
-/// # Cancel safety
-///
-/// The future is as cancel safe as `future`, which it drops when it is dropped.
-///
-/// # Panics
-///
-/// The future panics if it is polled after it has returned.
-///
-/// # Examples
-///
-/// The first step of a move is lost if the caller goes away before the second one:
-///
-/// ```
-/// use straggler::{Explore, cancellable};
-/// use tokio::sync::mpsc;
-///
-/// async fn forward(from: &mut mpsc::Receiver<u8>, to: &mpsc::Sender<u8>) {
-///     let message = from.recv().await.unwrap();
-///     to.send(message).await.unwrap();
-/// }
-///
-/// let failure = Explore::new().cancel().find(|| async {
-///     let ((sender, mut from), (to, mut receiver)) = (mpsc::channel(1), mpsc::channel(1));
-///     sender.send(7).await.unwrap();
-///     let done = cancellable(forward(&mut from, &to)).await;
-///     if done.is_none() {
-///         let left = from.try_recv().or_else(|_| receiver.try_recv());
-///         assert_eq!(left, Ok(7), "the message was lost");
-///     }
-/// });
-/// let failure = failure.unwrap_err();
-/// assert!(failure.message().unwrap().contains("the message was lost"), "{failure}");
-/// ```
-pub fn cancellable<F: Future>(future: F) -> Cancellable<F> {
-    Cancellable {
-        future: Some(future),
-        number: None,
-        is_polled: false,
-    }
-}
-
-/// Future for the [`cancellable`] function.
-///
-/// # Cancel safety
-///
-/// As cancel safe as the future inside, which it drops when it is dropped.
-#[pin_project(PinnedDrop)]
-#[derive(Debug)]
-#[must_use = "futures do nothing unless you `.await` or poll them"]
-pub struct Cancellable<F> {
-    /// `None` once it has ended or was cancelled.
-    #[pin]
-    future: Option<F>,
-    /// The number of the operation in its run, from 1. `None` until the first poll in a run.
-    number: Option<usize>,
-    is_polled: bool,
-}
-
-impl<F: Future> Future for Cancellable<F> {
-    type Output = Option<F::Output>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let future = this.future.as_mut().as_pin_mut();
-        let future = future.expect("`cancellable` was polled after it had returned");
-        // A poll that only looks where the test waits must not be a place.
-        if waker::is_on() || with_run(|run| run.is_in_poll) != Some(false) {
-            let polled = future.poll(context).map(Some);
-            if polled.is_ready() {
-                finish(this.future, this.number);
-            }
-            return polled;
-        }
-        let number = *this.number.get_or_insert_with(begin);
-        if !*this.is_polled && reach(number, || None) {
-            finish(this.future, this.number);
-            return Poll::Ready(None);
-        }
-        let (polled, trace) = step(context, |context| future.poll(context));
-        *this.is_polled = true;
-        let is_pending = polled.is_pending();
-        let is_cancelled = reach(number, || {
-            Some(if is_pending {
-                Action::Waits(trace)
-            } else {
-                Action::Ends
-            })
-        });
-        if !is_pending || is_cancelled {
-            finish(this.future, this.number);
-        }
-        match polled {
-            _ if is_cancelled => Poll::Ready(None),
-            polled => polled.map(Some),
+/// Notes, once the returned guard is dropped, that the body has ended or is about to be dropped.
+#[must_use]
+pub(crate) fn until_over() -> impl Drop {
+    struct Over;
+    impl Drop for Over {
+        fn drop(&mut self) {
+            with_run(|run| run.is_over = true);
         }
     }
+    Over
 }
 
-#[pinned_drop]
-impl<F> PinnedDrop for Cancellable<F> {
-    fn drop(self: Pin<&mut Self>) {
-        let this = self.project();
-        if this.number.is_some() {
-            with_run(|run| run.is_later_dropped |= run.cancelled > 0);
-        }
-        finish(this.future, this.number);
-    }
+/// How an operation is to be polled now.
+pub(super) fn mode() -> Mode {
+    let mode = with_run(|run| match run.by {
+        // An operation inside another one is a part of it.
+        _ if run.is_in_poll => Mode::Plain,
+        By::Places(_) => Mode::AtPlaces,
+        By::Schedule => Mode::Decided,
+    });
+    mode.unwrap_or(Mode::Plain)
 }
 
-/// Begins an operation, and returns its number.
-fn begin() -> usize {
+/// Begins an operation, and returns its number, from 1.
+pub(super) fn begin(name: &'static str) -> usize {
     let begun = with_run(|run| {
-        run.begun += 1;
-        run.begun
+        let is_cancelled = false;
+        run.begun.push(Operation { name, is_cancelled });
+        run.begun.len()
     });
     begun.unwrap_or_default()
 }
 
-/// Drops the future, and ends its operation.
-fn finish<F>(mut future: Pin<&mut Option<F>>, number: &mut Option<usize>) {
-    // Outside of the run: the drop may poll or drop other operations.
-    future.set(None);
-    *number = None;
+/// Notes that an operation is dropped by something else than this run.
+pub(super) fn leave(operation: usize) {
+    with_run(|run| {
+        if run.is_over {
+            run.left.get_or_insert(operation);
+        }
+    });
+}
+
+/// Notes that the schedule cancels an operation.
+pub(super) fn note_cancelled(operation: usize) {
+    with_run(|run| run.begun[operation - 1].is_cancelled = true);
+}
+
+/// Runs a poll of an operation, in which others are parts of it.
+pub(super) fn in_poll<R>(poll: impl FnOnce() -> R) -> R {
+    struct Leave;
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            with_run(|run| run.is_in_poll = false);
+        }
+    }
+
+    with_run(|run| run.is_in_poll = true);
+    let _leave = Leave;
+    poll()
 }
 
 /// Records what the operation did up to this place, and returns whether it is cancelled there.
-fn reach(operation: usize, action: impl FnOnce() -> Option<Action>) -> bool {
+pub(super) fn reach(operation: usize, action: impl FnOnce() -> Option<Action>) -> bool {
     let is_cancelled = with_run(|run| {
         if let Some(action) = action() {
             run.record(operation, action);
         }
-        let is_cancelled = run.reach();
+        let is_cancelled = run.reach(operation);
         if is_cancelled {
             run.record(operation, Action::IsCancelled);
         }
@@ -276,22 +275,11 @@ fn reach(operation: usize, action: impl FnOnce() -> Option<Action>) -> bool {
 /// Polls up to the next suspension that tokio allows, or the one before if the run cancels there.
 ///
 /// The trace is empty unless the run is recorded.
-fn step<T>(
+pub(super) fn step<T>(
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> (Poll<T>, Trace) {
-    struct Leave;
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            with_run(|run| run.is_in_poll = false);
-        }
-    }
-
-    let is_recorded = with_run(|run| {
-        run.is_in_poll = true;
-        run.recorder.is_some()
-    });
-    let _leave = Leave;
+    let is_recorded = with_run(|run| run.recorder.is_some());
     let traced = |context: &mut Context<'_>, cut: Option<Cut>| {
         // Inside of the trace: a scheduling point knows the waker of the innermost poll.
         let poll = |context: &mut Context<'_>| points::cut(cut, context, poll);
@@ -301,9 +289,8 @@ fn step<T>(
         (poll(context), Trace::default())
     };
     let early = with_run(|run| run.target_within(EARLY.len())).flatten();
-    let stepped = early
-        .map_or(Ending::AtSecond, |index| EARLY[index])
-        .apply(context, traced);
+    let ending = early.map_or(Ending::AtSecond, |index| EARLY[index]);
+    let stepped = in_poll(|| ending.apply(context, traced));
     // Otherwise a poll that ends in its first operation had ended at the same place.
     let is_spent = !has_budget_remaining();
     with_run(|run| match early {

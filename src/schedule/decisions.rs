@@ -4,6 +4,7 @@ use std::hash::{Hash, Hasher};
 
 use rustc_hash::FxHasher;
 
+use crate::schedule::fate::Fate;
 use crate::schedule::seed::{Kind, length};
 use crate::schedule::strategy::{Poll, Strategy};
 
@@ -91,6 +92,17 @@ impl Decisions {
     pub(crate) fn deviates(&mut self, what: &str) -> bool {
         self.note_question(what);
         self.decide(2, |strategy| usize::from(strategy.deviates())) == 1
+    }
+
+    /// Decides what becomes of the operation with this number, which is polled.
+    pub(crate) fn fate(&mut self, operation: usize) -> Fate {
+        self.note_question(("operation", operation));
+        let decided = self.decide(Fate::ALL.len(), |strategy| {
+            let drawn = strategy.fate();
+            let fates = &mut Fate::ALL.iter();
+            fates.position(|fate| *fate == drawn).unwrap_or(0)
+        });
+        Fate::ALL[decided]
     }
 
     /// Adds a question to the fingerprint.

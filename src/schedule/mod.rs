@@ -3,11 +3,14 @@
 //! [`crate::explore`] makes the runs. This module schedules a single run.
 
 pub(crate) mod budget;
+pub(crate) mod cancel_decision;
+pub(crate) mod cancellable;
 pub(crate) mod cancellation;
 pub(crate) mod checkpoint;
 #[cfg(any(straggler_instrumented, test))]
 pub(crate) mod combinator;
 pub(crate) mod decisions;
+pub(crate) mod fate;
 pub(crate) mod outside;
 pub(crate) mod points;
 pub(crate) mod recorder;

@@ -62,6 +62,8 @@ pub(crate) enum Action {
     HasBudget(usize),
     /// It was dropped before it completed.
     IsCancelled,
+    /// It dropped its operation before that was done, or before it saw the output.
+    Cancels(CancelledAt),
     /// Its poll returned `Pending`: it waits for something, or it yielded.
     Waits(Trace),
     /// Its poll found no child of its combinators ready.
@@ -70,6 +72,19 @@ pub(crate) enum Action {
     StopsAt(&'static str),
     Ends,
     Panics,
+}
+
+/// How far a cancelled operation was.
+#[derive(Clone, Debug)]
+pub(crate) enum CancelledAt {
+    /// It was never polled.
+    Start,
+    /// It was not polled again since an earlier step.
+    LastStep,
+    /// Here, if the run is recorded.
+    Suspension(Trace),
+    /// It was done.
+    End,
 }
 
 impl Recorder {
@@ -120,6 +135,11 @@ impl Recorder {
     /// Sets the actor whose poll is running, and returns the previous one.
     pub(crate) fn set_polled(&mut self, polled: Option<Arc<Actor>>) -> Option<Arc<Actor>> {
         std::mem::replace(&mut self.polled, polled)
+    }
+
+    /// The actor whose poll is running.
+    pub(super) fn polled(&self) -> Option<Arc<Actor>> {
+        self.polled.clone()
     }
 
     /// Begins a wake-up of an actor. Returns `false` inside another one.

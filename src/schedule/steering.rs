@@ -15,6 +15,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::time::Instant;
 
 use crate::schedule::budget;
+use crate::schedule::cancellation::Cancelled;
 use crate::schedule::decisions::Decisions;
 use crate::schedule::points::{self, Cut};
 use crate::schedule::recorder::{Action, Actor, Recorder};
@@ -31,6 +32,8 @@ pub(crate) struct Run {
     pub(crate) has_overlap: bool,
     /// The most tasks at a time that the run does not schedule.
     pub(crate) unscheduled: usize,
+    /// What it cancelled. Set once it has ended.
+    pub(crate) cancelled: Option<Cancelled>,
     /// How far the clock of the runtime moved while the body ran.
     pub(crate) clock_moved: Duration,
     /// The started and pending children of each combinator, by its number. Tasks are children of
@@ -57,6 +60,7 @@ impl Run {
             recorder: is_recorded.then(Recorder::default),
             has_overlap: false,
             unscheduled: 0,
+            cancelled: None,
             clock_moved: Duration::ZERO,
             in_flight: FxHashMap::default(),
             put_off: FxHashMap::default(),
@@ -286,6 +290,20 @@ pub(crate) fn before_poll(number: usize) {
 /// Records a step of a task or the body, in a recorded run.
 fn record_task(label: impl FnOnce() -> String, action: impl FnOnce() -> Action) {
     with_recorder(|recorder| recorder.push(&Recorder::task(label()), action()));
+}
+
+/// Whether the run of this thread is recorded.
+pub(super) fn is_recorded() -> bool {
+    with_recorder(|_| ()).is_some()
+}
+
+/// Records a step of the actor whose poll is running, in a recorded run.
+pub(super) fn record_polled(action: impl FnOnce() -> Action) {
+    with_recorder(|recorder| {
+        if let Some(actor) = recorder.polled() {
+            recorder.push(&actor, action());
+        }
+    });
 }
 
 /// Polls, and records the outcome in a recorded run.

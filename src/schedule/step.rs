@@ -4,7 +4,7 @@ use std::fmt;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::schedule::recorder::{Action, Actor, BODY, FIRST, Recorded, Recorder};
+use crate::schedule::recorder::{Action, Actor, BODY, CancelledAt, FIRST, Recorded, Recorder};
 use crate::schedule::spot::Spot;
 use crate::trace::symbols::Symbols;
 use crate::trace::wait::{Wait, WaitPlace};
@@ -78,7 +78,17 @@ pub(crate) enum Mark {
     Waits,
     Ends,
     IsCancelled,
+    /// It cancels its operation, which was so far.
+    Cancels(Progress),
     Panics,
+}
+
+/// How far an operation was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Unstarted,
+    HalfDone,
+    Done,
 }
 
 impl Schedule {
@@ -236,6 +246,7 @@ impl Action {
             Self::WaitsForChildren => (Mark::Waits, "waits for its children".to_owned()),
             Self::Ends => (Mark::Ends, "ends".to_owned()),
             Self::IsCancelled => (Mark::IsCancelled, "is cancelled".to_owned()),
+            Self::Cancels(at) => return describe_cancelled(at, symbols),
             Self::Panics => (Mark::Panics, "panics".to_owned()),
             Self::Waits(trace) => return describe_wait(&Wait::of(trace, symbols)),
         };
@@ -254,6 +265,26 @@ fn describe_wait(wait: &Wait) -> (Mark, String, Spot) {
     };
     let spot = Spot::of(places);
     (mark, format!("{verb} {}", spot.text()), spot)
+}
+
+fn describe_cancelled(at: CancelledAt, symbols: &mut Symbols) -> (Mark, String, Spot) {
+    let (progress, text) = match at {
+        CancelledAt::Start => (
+            Progress::Unstarted,
+            "cancels its operation before the first poll",
+        ),
+        CancelledAt::LastStep => (Progress::HalfDone, "cancels its operation where it is"),
+        CancelledAt::End => (Progress::Done, "cancels its operation, which was done"),
+        CancelledAt::Suspension(trace) => {
+            let spot = match Wait::of(trace, symbols) {
+                Wait::At(places) | Wait::Busy(places) => Spot::of(&places),
+                _ => Spot::default(),
+            };
+            let text = format!("cancels its operation {}", spot.text());
+            return (Mark::Cancels(Progress::HalfDone), text, spot);
+        }
+    };
+    (Mark::Cancels(progress), text.to_owned(), Spot::default())
 }
 
 /// A wait in one line, with all its branches.

@@ -6,6 +6,7 @@
 use fastrand::Rng;
 use rustc_hash::FxHashMap;
 
+use crate::schedule::fate::{Fate, Fates};
 use crate::schedule::points;
 
 /// How often in a row a strategy may prefer one child to the other ready ones. A child may spin until
@@ -74,6 +75,7 @@ pub(crate) struct Strategy {
     later: u32,
     /// `None` if the strategy never holds a task back.
     holds: Option<Holds>,
+    fates: Fates,
     decisions: usize,
     /// The child that each combinator polled last, and how often in a row while others were ready.
     last: FxHashMap<u32, (u32, usize)>,
@@ -106,6 +108,7 @@ impl Strategy {
             none,
             later,
             holds,
+            fates: Fates::draw(seed),
             decisions: 0,
             last: FxHashMap::default(),
         }
@@ -186,6 +189,12 @@ impl Strategy {
         } else {
             Poll::With(left)
         }
+    }
+
+    /// Decides what becomes of an operation that is polled.
+    pub(crate) fn fate(&mut self) -> Fate {
+        self.decisions += 1;
+        self.fates.next()
     }
 
     /// Decides whether to deviate from the plain order, with probability one half.

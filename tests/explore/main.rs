@@ -10,6 +10,7 @@ mod cancel_corpus;
 mod cancel_environment;
 mod cancel_inside;
 mod cancel_safety;
+mod cancel_schedules;
 #[path = "../common/child.rs"]
 mod child;
 mod clock;
