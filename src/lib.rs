@@ -53,7 +53,9 @@ pub use self::join::unsettled::{Pending, Unsettled};
 #[cfg(feature = "tokio")]
 pub use self::leak::LeakCheck;
 #[cfg(feature = "tokio")]
-pub use self::leak::record::spawn::{background, spawn, spawn_blocking, spawn_local, spawn_named};
+pub use self::leak::record::spawn::{
+    background, spawn, spawn_abortable, spawn_blocking, spawn_local, spawn_named,
+};
 pub use self::panic::Panic;
 pub use self::sync::broken::Broken;
 #[cfg(feature = "tokio")]

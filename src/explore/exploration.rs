@@ -362,7 +362,7 @@ where
         let jumps = steered.as_ref().filter(|_| is_paused);
         let clock_jump = jumps.and_then(ClockJump::find);
         let forced = steered.as_ref().map(|run| run.decisions.changes().len());
-        let cancelled = steered.as_ref().and_then(|run| run.cancelled);
+        let cancelled = steered.as_ref().and_then(|run| run.cancelled.clone());
         let recorder = steered.and_then(|run| run.recorder).unwrap_or_default();
         let thread = thread::current();
         // The test harness names its threads after the tests. Other threads may have any name.

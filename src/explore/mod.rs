@@ -6,6 +6,7 @@
 pub(crate) mod advice;
 pub(crate) mod attempt;
 pub(crate) mod cancel;
+pub(crate) mod cancelled_text;
 pub(crate) mod clock_jump;
 pub(crate) mod diagram;
 pub(crate) mod diagram_svg;

@@ -3,15 +3,14 @@
 use std::fmt;
 
 use crate::explore::advice::advice;
+use crate::explore::cancelled_text;
 use crate::explore::diagram_text;
 use crate::explore::failure::{Cause, Failed, Failure, Reorderings};
 use crate::explore::rerun::Binary;
 use crate::leak::render::text::AfterPanic;
 use crate::leak::report::Report;
 use crate::leak::report::verdict::Verdict;
-use crate::schedule::cancellation::Cancelled;
 use crate::schedule::points;
-use crate::schedule::step::{Mark, Progress, Schedule};
 use crate::trace::place::Place;
 use crate::wording::{TEXT, count, cut};
 
@@ -36,7 +35,7 @@ impl fmt::Display for Failure {
             write!(f, " in run {} of {}", failed.run, failed.runs)?;
         }
         if let Some(cancelled) = &failed.cancelled {
-            f.write_str(match (cancelled.times, is_steered) {
+            f.write_str(match (cancelled.operations.len(), is_steered) {
                 (1, false) => " when its operation was cancelled",
                 (_, false) => " when its operation was cancelled twice",
                 (1, true) => ", when an operation was cancelled",
@@ -48,7 +47,7 @@ impl fmt::Display for Failure {
         write_cause(f, &failed.cause, report)?;
         write_schedule(f, failed)?;
         match &failed.cancelled {
-            Some(cancelled) => write_cancelled(f, failed, cancelled)?,
+            Some(cancelled) => cancelled_text::write(f, failed, cancelled)?,
             None => write_advice(f, failed)?,
         }
         if let Some(jump) = &failed.clock_jump {
@@ -207,7 +206,8 @@ pub(crate) fn schedule_summary(failed: &Failed) -> String {
     // Only after shrinking is each remaining decision known to matter.
     let is_minimal = found > shown;
     let minimal = if is_minimal { "minimal " } else { "" };
-    let times = failed.cancelled.map_or(0, |cancelled| cancelled.times);
+    let cancelled = failed.cancelled.as_ref();
+    let times = cancelled.map_or(0, |cancelled| cancelled.operations.len());
     let forced = match shown.saturating_sub(times) {
         0 if times > 0 => count(times, "cancellation"),
         forced if times > 0 => format!(
@@ -226,79 +226,6 @@ pub(crate) fn schedule_summary(failed: &Failed) -> String {
     let steps = count(steps, "step");
     format!("{minimal}failing schedule: {steps}, {forced}{reduced}")
 }
-
-/// Writes what may cure an operation that was cancelled.
-fn write_cancelled(
-    f: &mut fmt::Formatter<'_>,
-    failed: &Failed,
-    cancelled: &Cancelled,
-) -> fmt::Result {
-    let ending = match &failed.cause {
-        Cause::Found(report) => report.ending(),
-        _ => None,
-    };
-    let is_stuck = matches!(
-        ending,
-        Some(Verdict::Hung { .. } | Verdict::Deadlocked { .. })
-    );
-    f.write_str(match &failed.cause {
-        _ if is_stuck && cancelled.stands_in.is_some() => {
-            "\n\nThe operation cannot be repeated: the later attempt waits, perhaps for what the cancelled one took \
-             and did not give back. Give it back in a `drop`, as a guard does."
-        }
-        _ if is_stuck => {
-            "\n\nThe body waits, perhaps for what the cancelled operation took and did not give back, or for an \
-             answer that it no longer sends. Give it back in a `drop`, as a guard does."
-        }
-        Cause::Found(_) => {
-            "\n\nWhat the operation had started goes on without it. Keep tasks in a `JoinSet`, which aborts them \
-             when it is dropped."
-        }
-        _ => after_cancellation(&failed.schedule, cancelled.times),
-    })
-}
-
-/// What may cure an operation whose cancellation broke what the body asserts.
-fn after_cancellation(schedule: &Schedule, times: usize) -> &'static str {
-    match progress(schedule) {
-        // Of two cancellations either may be the cause.
-        _ if times > 1 => HALF_DONE,
-        Some(Progress::Unstarted) => {
-            "\n\nThe operation was dropped before its first poll, as by a `select!` whose other branch was ready. \
-             The body must not count on anything that the operation does."
-        }
-        Some(Progress::Done) => {
-            "\n\nThe operation was done, but was dropped before its caller saw the output. What to do:\n  \
-             store the output where the next attempt finds it\n  \
-             or make it harmless to repeat the operation"
-        }
-        Some(Progress::HalfDone) | None => HALF_DONE,
-    }
-}
-
-/// How far the first operation was that was cancelled.
-fn progress(schedule: &Schedule) -> Option<Progress> {
-    let mut before = None;
-    for step in schedule.steps() {
-        match step.mark() {
-            Mark::Cancels(progress) => return Some(progress),
-            Mark::IsCancelled => {
-                return Some(match before {
-                    None => Progress::Unstarted,
-                    Some(Mark::Ends) => Progress::Done,
-                    Some(_) => Progress::HalfDone,
-                });
-            }
-            mark => before = Some(mark),
-        }
-    }
-    None
-}
-
-const HALF_DONE: &str = "\n\nWhat the operation did before the cancellation stays, and the rest is missing. What to do:\n  \
-     make the whole change after the last `.await`\n  \
-     or undo the first part in a `drop`, until the rest is done\n  \
-     or spawn the change as a task, which completes even if its caller is cancelled";
 
 fn write_replay(
     f: &mut fmt::Formatter<'_>,

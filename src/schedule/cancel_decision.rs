@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use crate::schedule::fate::Fate;
 use crate::schedule::points::{self, Cut};
-use crate::schedule::recorder::CancelledAt;
+use crate::schedule::recorder::{Action, CancelledAt};
 use crate::schedule::{budget, cancellation, steering};
 use crate::trace::waker::{self, Trace};
 
@@ -21,25 +21,21 @@ pub(super) fn poll<T>(
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Polled<T> {
-    let poll = |context: &mut Context<'_>| cancellation::in_poll(|| poll(context));
+    let poll = |context: &mut Context<'_>| cancellation::in_poll(operation, || poll(context));
     let fate = steering::with_run(|run| run.decisions.fate(operation));
     let fate = fate.unwrap_or(Fate::GoesOn);
     if fate == Fate::GoesOn {
         return Polled::GoesOn(poll(context));
     }
     cancellation::note_cancelled(operation);
-    let cut = match fate {
-        Fate::Unpolled if is_polled => return Polled::IsCancelled(CancelledAt::LastStep),
-        Fate::Unpolled => return Polled::IsCancelled(CancelledAt::Start),
-        // Only at the operation itself, as for a task that a schedule makes yield.
-        Fate::In(others) if points::ARE_PRESENT => Some(Cut::During(others)),
-        Fate::In(others) => {
-            budget::at_most(others, context);
-            None
-        }
-        Fate::Before(others) => Some(Cut::Before(others)),
-        Fate::GoesOn | Fate::Polled => None,
-    };
+    if fate == Fate::Unpolled {
+        return Polled::IsCancelled(if is_polled {
+            CancelledAt::LastStep
+        } else {
+            CancelledAt::Start
+        });
+    }
+    let cut = cut(fate, context);
     let poll = |context: &mut Context<'_>| points::cut(cut, context, poll);
     let (polled, trace) = if steering::is_recorded() {
         waker::poll(context.waker(), poll)
@@ -50,4 +46,48 @@ pub(super) fn poll<T>(
         Poll::Ready(_) => CancelledAt::End,
         Poll::Pending => CancelledAt::Suspension(trace),
     })
+}
+
+/// Polls the operation of a task, or aborts the task before or after the poll, as the schedule decides.
+pub(super) fn poll_or_abort<T>(
+    operation: usize,
+    context: &mut Context<'_>,
+    poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    abort: impl FnOnce(),
+) -> Poll<T> {
+    let fate = steering::with_run(|run| run.decisions.fate(operation));
+    let fate = fate.unwrap_or(Fate::GoesOn);
+    let polled = if fate == Fate::Unpolled {
+        steering::record_polled(|| Action::IsCancelled);
+        Poll::Pending
+    } else {
+        let cut = cut(fate, context);
+        let poll = |context: &mut Context<'_>| cancellation::in_poll(operation, || poll(context));
+        if cut.is_some() {
+            points::cut(cut, context, poll)
+        } else {
+            // The cut of the task, if it has one.
+            poll(context)
+        }
+    };
+    // A task that has ended cannot be aborted.
+    if fate != Fate::GoesOn && polled.is_pending() {
+        cancellation::note_cancelled(operation);
+        abort();
+    }
+    polled
+}
+
+/// Where a poll of an operation that is cancelled in it ends.
+fn cut(fate: Fate, context: &mut Context<'_>) -> Option<Cut> {
+    match fate {
+        // Only at the operation itself, as for a task that a schedule makes yield.
+        Fate::In(others) if points::ARE_PRESENT => Some(Cut::During(others)),
+        Fate::In(others) => {
+            budget::at_most(others, context);
+            None
+        }
+        Fate::Before(others) => Some(Cut::Before(others)),
+        Fate::GoesOn | Fate::Unpolled | Fate::Polled => None,
+    }
 }

@@ -23,6 +23,8 @@ use crate::trace::waker;
 /// nobody learns of it. In builds with scheduling points, the places before and inside each operation count
 /// too.
 ///
+/// A task is cancelled in another way, by its abort: see [`spawn_abortable`](crate::spawn_abortable).
+///
 /// Everywhere else, `cancellable(future)` awaits `future`, and returns `Some`.
 ///
 /// # Cancel safety
@@ -123,8 +125,9 @@ impl<F: Future> Cancellable<F> {
         if !self.is_polled && cancellation::reach(number, || None) {
             return Poll::Ready(None);
         }
-        let (polled, trace) =
-            cancellation::step(context, |context| self.as_mut().future().poll(context));
+        let (polled, trace) = cancellation::step(number, context, |context| {
+            self.as_mut().future().poll(context)
+        });
         *self.project().is_polled = true;
         let is_pending = polled.is_pending();
         let is_cancelled = cancellation::reach(number, || {

@@ -30,8 +30,8 @@ pub(crate) struct Cancellations {
     left: Option<usize>,
     /// Whether the body has ended, or is about to be dropped.
     is_over: bool,
-    /// Whether one is polled: operations inside it are parts of it.
-    is_in_poll: bool,
+    /// The number of the one that is polled: operations inside it are parts of it.
+    polled: Option<usize>,
     pub(crate) recorder: Option<Recorder>,
 }
 
@@ -52,10 +52,10 @@ struct Operation {
 }
 
 /// What a run has cancelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cancelled {
-    /// How many operations.
-    pub(crate) times: usize,
+    /// The numbers of the operations.
+    pub(crate) operations: Vec<usize>,
     /// The operation in which the run stood when it was given up, if it had begun after a cancellation.
     pub(crate) stands_in: Option<Later>,
 }
@@ -105,14 +105,19 @@ impl Cancellations {
             begun: Vec::new(),
             left: None,
             is_over: false,
-            is_in_poll: false,
+            polled: None,
             recorder,
         }
     }
 
     /// `None` if the run has cancelled nothing.
     pub(crate) fn cancelled(&self) -> Option<Cancelled> {
-        let times = self.begun.iter().filter(|begun| begun.is_cancelled).count();
+        let begun = self.begun.iter().enumerate();
+        let cancelled = begun.filter(|(_, operation)| operation.is_cancelled);
+        let operations: Vec<_> = cancelled.map(|(index, _)| index + 1).collect();
+        if operations.is_empty() {
+            return None;
+        }
         let stands_in = self.left.and_then(|left| {
             let name = self.begun[left - 1].name;
             let mut before = self.begun[..left - 1].iter();
@@ -124,7 +129,10 @@ impl Cancellations {
                 Later::Other
             })
         });
-        (times > 0).then_some(Cancelled { times, stands_in })
+        Some(Cancelled {
+            operations,
+            stands_in,
+        })
     }
 
     fn is_target(&self, place: usize) -> bool {
@@ -193,7 +201,7 @@ fn with_run<R>(with: impl FnOnce(&mut Cancellations) -> R) -> Option<R> {
 
 /// Whether an operation is polled that the run of this thread cancels at places.
 pub(crate) fn is_in_operation() -> bool {
-    with_run(|run| run.is_in_poll && matches!(run.by, By::Places(_))) == Some(true)
+    with_run(|run| run.polled.is_some() && matches!(run.by, By::Places(_))) == Some(true)
 }
 
 /// Notes, once the returned guard is dropped, that the body has ended or is about to be dropped.
@@ -208,11 +216,16 @@ pub(crate) fn until_over() -> impl Drop {
     Over
 }
 
+/// The number of the operation that is polled on this thread, if the run may cancel it.
+pub(crate) fn polled_operation() -> Option<usize> {
+    with_run(|run| run.polled).flatten()
+}
+
 /// How an operation is to be polled now.
 pub(super) fn mode() -> Mode {
     let mode = with_run(|run| match run.by {
         // An operation inside another one is a part of it.
-        _ if run.is_in_poll => Mode::Plain,
+        _ if run.polled.is_some() => Mode::Plain,
         By::Places(_) => Mode::AtPlaces,
         By::Schedule => Mode::Decided,
     });
@@ -244,15 +257,15 @@ pub(super) fn note_cancelled(operation: usize) {
 }
 
 /// Runs a poll of an operation, in which others are parts of it.
-pub(super) fn in_poll<R>(poll: impl FnOnce() -> R) -> R {
+pub(super) fn in_poll<R>(operation: usize, poll: impl FnOnce() -> R) -> R {
     struct Leave;
     impl Drop for Leave {
         fn drop(&mut self) {
-            with_run(|run| run.is_in_poll = false);
+            with_run(|run| run.polled = None);
         }
     }
 
-    with_run(|run| run.is_in_poll = true);
+    with_run(|run| run.polled = Some(operation));
     let _leave = Leave;
     poll()
 }
@@ -276,6 +289,7 @@ pub(super) fn reach(operation: usize, action: impl FnOnce() -> Option<Action>) -
 ///
 /// The trace is empty unless the run is recorded.
 pub(super) fn step<T>(
+    operation: usize,
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> (Poll<T>, Trace) {
@@ -290,7 +304,7 @@ pub(super) fn step<T>(
     };
     let early = with_run(|run| run.target_within(EARLY.len())).flatten();
     let ending = early.map_or(Ending::AtSecond, |index| EARLY[index]);
-    let stepped = in_poll(|| ending.apply(context, traced));
+    let stepped = in_poll(operation, || ending.apply(context, traced));
     // Otherwise a poll that ends in its first operation had ended at the same place.
     let is_spent = !has_budget_remaining();
     with_run(|run| match early {

@@ -2,6 +2,7 @@
 //!
 //! [`crate::explore`] makes the runs. This module schedules a single run.
 
+pub(crate) mod abortable;
 pub(crate) mod budget;
 pub(crate) mod cancel_decision;
 pub(crate) mod cancellable;

@@ -89,7 +89,8 @@ pub(crate) enum CancelledAt {
 
 impl Recorder {
     pub(crate) fn push(&mut self, actor: &Arc<Actor>, action: Action) {
-        if matches!(action, Action::Ends | Action::Panics) && actor.parent.is_none() {
+        let is_end = matches!(action, Action::Ends | Action::IsCancelled | Action::Panics);
+        if is_end && actor.parent.is_none() {
             self.ended.insert(actor.label.clone());
         }
         self.count += 1;

@@ -80,7 +80,7 @@ fn cancelled_registration_blocks_sibling() {
     assert!(
         cancels[0]
             .action()
-            .contains("tests/explore/cancel_schedules.rs:43"),
+            .contains("Accounts::register, on tokio::sync::mutex::Mutex::lock"),
         "{text}"
     );
 }

@@ -5,12 +5,14 @@
 mod attribute;
 mod bugs;
 mod cancel;
+mod cancel_abort;
 mod cancel_bugs;
 mod cancel_corpus;
 mod cancel_environment;
 mod cancel_inside;
 mod cancel_safety;
 mod cancel_schedules;
+mod cancel_verdicts;
 #[path = "../common/child.rs"]
 mod child;
 mod clock;

@@ -43,6 +43,8 @@ pub(crate) struct InTest {
     pub(crate) runtime: Id,
     pub(crate) since: Instant,
     pub(crate) by: Spawner,
+    /// The number of the operation that made it, in a run that cancels.
+    pub(crate) operation: Option<usize>,
 }
 
 /// A holder of a lock, or a waiter.

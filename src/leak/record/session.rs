@@ -20,7 +20,7 @@ use crate::leak::record::registry;
 use crate::leak::record::task::{Kind, Spawner, Task, hides_call};
 use crate::leak::record::thread_runtime;
 use crate::mutex::lock;
-use crate::schedule::steering;
+use crate::schedule::{cancellation, steering};
 
 /// The record of one watched runtime, shared by its threads and by all its checks.
 ///
@@ -156,6 +156,7 @@ impl Session {
             runtime: self.runtime,
             since: Instant::now(),
             by: self.spawner(),
+            operation: cancellation::polled_operation(),
         };
         (in_test, &self.locks)
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::mem;
 use std::panic::Location;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::{JoinHandle, LocalSet};
@@ -16,6 +16,7 @@ use crate::leak::record::hooks::{self, Paused};
 use crate::leak::record::session::Session;
 use crate::leak::record::task::{Kind, Task};
 use crate::leak::record::tracked::{Recorded, Tracked};
+use crate::schedule::abortable::Abortable;
 
 /// Spawns a task like [`tokio::spawn`], and tracks it.
 ///
@@ -75,6 +76,59 @@ where
         let (tracked, _spawning) = track(future, Kind::Tracked, name, Location::caller());
         tokio::spawn(tracked)
     })
+}
+
+/// Spawns a tracked task like [`spawn`], which a test with [`Explore::cancel`](crate::Explore::cancel) aborts.
+///
+/// In such a test the task is the operation: the body runs once for each place at which the task can be
+/// suspended, and there the task is aborted, as by [`JoinHandle::abort`]. That differs from a drop of the
+/// future, as by [`cancellable`](crate::cancellable):
+/// - The task ends between two of its polls, and the runtime drops what it holds.
+/// - The [`JoinHandle`] returns a [`JoinError`](tokio::task::JoinError) that
+///   [is cancelled](tokio::task::JoinError::is_cancelled).
+/// - A task that is done cannot be aborted, so its output is never lost.
+///
+/// Everywhere else it is [`spawn`].
+///
+/// # Panics
+///
+/// Panics if called outside a tokio runtime.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use straggler::Explore;
+/// use tokio::sync::Mutex;
+///
+/// let failure = Explore::new().cancel().find(|| async {
+///     let accounts = Arc::new([Mutex::new(100), Mutex::new(0)]);
+///     let transfer = straggler::spawn_abortable({
+///         let accounts = Arc::clone(&accounts);
+///         async move {
+///             *accounts[0].lock().await -= 40;
+///             *accounts[1].lock().await += 40;
+///         }
+///     });
+///     if let Err(error) = transfer.await {
+///         assert!(error.is_cancelled());
+///     }
+///     assert_eq!(*accounts[0].lock().await + *accounts[1].lock().await, 100, "money was lost");
+/// });
+/// let failure = failure.unwrap_err();
+/// assert!(failure.message().unwrap().contains("money was lost"), "{failure}");
+/// ```
+#[track_caller]
+pub fn spawn_abortable<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let task = Arc::new(OnceLock::new());
+    let future = Abortable::new(future, Arc::clone(&task));
+    let handle = spawn(future);
+    _ = task.set(handle.abort_handle());
+    handle
 }
 
 /// Spawns a task on this thread like [`tokio::task::spawn_local`], and tracks it.

@@ -42,6 +42,8 @@ pub struct Acquisition {
     /// When this value was made.
     now: Instant,
     by: Option<SpawnedBy>,
+    /// The number of the operation that made it, in a run that cancels.
+    operation: Option<usize>,
 }
 
 impl Acquisition {
@@ -57,6 +59,7 @@ impl Acquisition {
             since: in_test.map(|in_test| in_test.since),
             now,
             by: in_runtime.map(|in_test| (&in_test.by).into()),
+            operation: in_runtime.and_then(|in_test| in_test.operation),
         }
     }
 
@@ -65,6 +68,10 @@ impl Acquisition {
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    pub(crate) fn operation(&self) -> Option<usize> {
+        self.operation
     }
 
     /// Returns how long the lock had been held or waited for, in real time, when this value was made.

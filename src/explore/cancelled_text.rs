@@ -1,0 +1,183 @@
+//! The text on a run that cancelled: what kind of failure it is, and what may cure it.
+
+use std::fmt;
+
+use rustc_hash::FxHashSet;
+
+use crate::explore::failure::{Cause, Failed};
+use crate::leak::report::Report;
+use crate::leak::report::acquisition::Acquisition;
+use crate::leak::report::leaked_task::LeakedTask;
+use crate::leak::report::verdict::Verdict;
+use crate::schedule::cancellation::{Cancelled, Later};
+use crate::schedule::step::{Mark, Progress, Schedule};
+use crate::trace::call::Call;
+use crate::trace::wait::{Wait, WaitPlace};
+
+pub(crate) fn write(
+    f: &mut fmt::Formatter<'_>,
+    failed: &Failed,
+    cancelled: &Cancelled,
+) -> fmt::Result {
+    let Cause::Found(report) = &failed.cause else {
+        return f.write_str(after_cancellation(
+            &failed.schedule,
+            cancelled.operations.len(),
+        ));
+    };
+    let held = held_lock(report, cancelled);
+    match report.ending() {
+        Some(Verdict::Hung { wait, .. } | Verdict::Deadlocked { wait }) => {
+            let what = stuck(&failed.schedule, cancelled, wait);
+            write!(f, "\n\n{what}. {}", cause_of_wait(report, wait, held))
+        }
+        _ => match (held, report.verdict()) {
+            (Some(held), Verdict::LocksHeld) => write!(f, "\n\n{}", never_released(held)),
+            (_, Verdict::Leaked) => f.write_str(
+                "\n\nWhat the operation had started goes on without it. Keep tasks in a `JoinSet`, which aborts them \
+                 when it is dropped.",
+            ),
+            _ => f.write_str("\n\nWhat the operation had started goes on without it."),
+        },
+    }
+}
+
+/// What cannot end. Each is known, not suspected.
+fn stuck(schedule: &Schedule, cancelled: &Cancelled, wait: &Wait) -> String {
+    match cancelled.stands_in {
+        Some(Later::SecondAttempt) => {
+            return "Not restartable: the second attempt of the operation hangs".to_owned();
+        }
+        Some(Later::Other) => {
+            return "The operation that began after the cancelled one hangs".to_owned();
+        }
+        None => {}
+    }
+    let functions: FxHashSet<_> = before_cancellation(schedule)
+        .filter(|of| !of.is_empty())
+        .collect();
+    // The outermost call is the body, of which the operation may be a part.
+    let calls = places(wait).iter().flat_map(|place| {
+        let calls = place.calls().iter().map(Call::function);
+        let body = calls.clone().next_back();
+        calls.filter(move |of| Some(*of) != body)
+    });
+    let mut same = calls.filter(|of| functions.contains(of));
+    match same.next() {
+        Some(function) => {
+            format!("After one call of `{function}` was cancelled, another one hangs")
+        }
+        None => "After the cancellation the body hangs".to_owned(),
+    }
+}
+
+/// The functions in which operations were left off before the last cancellation.
+fn before_cancellation(schedule: &Schedule) -> impl Iterator<Item = &str> {
+    let steps = schedule.steps();
+    let is_cancellation = |mark| matches!(mark, Mark::IsCancelled | Mark::Cancels(_));
+    let last = steps.iter().rposition(|step| is_cancellation(step.mark()));
+    let steps = &steps[..last.map_or(0, |last| last + 1)];
+    let calls = steps.iter().filter_map(|step| step.spot().call.as_ref());
+    calls.map(Call::function)
+}
+
+fn places(wait: &Wait) -> &[WaitPlace] {
+    match wait {
+        Wait::At(places) => places,
+        _ => &[],
+    }
+}
+
+/// The lock that a cancelled operation acquired and that is still held.
+fn held_lock<'a>(report: &'a Report, cancelled: &Cancelled) -> Option<&'a Acquisition> {
+    let mut holders = report.locks().iter().filter_map(|lock| lock.holder());
+    holders.find(|holder| {
+        let operation = holder.operation();
+        operation.is_some_and(|operation| cancelled.operations.contains(&operation))
+    })
+}
+
+fn never_released(held: &Acquisition) -> String {
+    format!(
+        "The cancelled operation acquired a lock at {}, and its guard was never released. Keep the guard in a variable \
+         of the operation, whose drop releases it.",
+        held.place()
+    )
+}
+
+/// What the end of the wait may depend on. Only of a `Lock` is it known who holds it.
+fn cause_of_wait(report: &Report, wait: &Wait, held: Option<&Acquisition>) -> String {
+    let waits_on = |paths: &[&str]| {
+        let tasks = report.tasks().iter().map(LeakedTask::wait);
+        let mut on = tasks
+            .chain([wait])
+            .flat_map(places)
+            .filter_map(WaitPlace::on);
+        on.any(|on| paths.iter().any(|path| on.contains(path)))
+    };
+    if let Some(held) = held.filter(|_| waits_on(&["straggler::Lock"])) {
+        return never_released(held);
+    }
+    let suspected = if waits_on(&["::semaphore::"]) {
+        "a permit of that semaphore was not returned. Return it in a `drop`, as the guard of `acquire` does."
+    } else if waits_on(&["::mutex::", "::rwlock::", "straggler::Lock"]) {
+        "a guard of that lock was never released. Keep the guard in a variable of the operation, whose drop releases \
+         it."
+    } else if waits_on(&[
+        "::notify::",
+        "::oneshot::",
+        "::mpsc::",
+        "::watch::",
+        "::broadcast::",
+    ]) {
+        "the cancelled operation no longer sends what is awaited. Send it in a `drop`, or let that drop the sender."
+    } else if waits_on(&["::barrier::"]) {
+        "the cancelled operation does not arrive at that barrier. Use a `Rendezvous`, which breaks instead."
+    } else {
+        "the cancelled operation took something and did not give it back, or owes an answer. Do that in a `drop`, as a \
+         guard does."
+    };
+    format!("Suspected: {suspected}")
+}
+
+/// What may cure an operation whose cancellation broke what the body asserts.
+fn after_cancellation(schedule: &Schedule, times: usize) -> &'static str {
+    match progress(schedule) {
+        // Of two cancellations either may be the cause.
+        _ if times > 1 => HALF_DONE,
+        Some(Progress::Unstarted) => {
+            "\n\nThe operation was dropped before its first poll, as by a `select!` whose other branch was ready. \
+             The body must not count on anything that the operation does."
+        }
+        Some(Progress::Done) => {
+            "\n\nThe operation was done, but was dropped before its caller saw the output. What to do:\n  \
+             store the output where the next attempt finds it\n  \
+             or make it harmless to repeat the operation"
+        }
+        Some(Progress::HalfDone) | None => HALF_DONE,
+    }
+}
+
+/// How far the first operation was that was cancelled.
+fn progress(schedule: &Schedule) -> Option<Progress> {
+    let mut before = None;
+    for step in schedule.steps() {
+        match step.mark() {
+            Mark::Cancels(progress) => return Some(progress),
+            Mark::IsCancelled => {
+                return Some(match before {
+                    None => Progress::Unstarted,
+                    Some(Mark::Ends) => Progress::Done,
+                    Some(_) => Progress::HalfDone,
+                });
+            }
+            mark => before = Some(mark),
+        }
+    }
+    None
+}
+
+const HALF_DONE: &str = "\n\nWhat the operation did before the cancellation stays, and the rest is missing. What to do:\n  \
+     make the whole change after the last `.await`\n  \
+     or undo the first part in a `drop`, until the rest is done\n  \
+     or spawn the change as a task, which completes even if its caller is cancelled";

@@ -1,0 +1,177 @@
+//! What the report of a cancelled run says of a hang or a leftover, and what it only suspects.
+
+use std::mem;
+
+use straggler::cancellable;
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+use super::*;
+
+/// The text of the failure of a body whose operations are cancelled.
+fn cancel<R: Future<Output = ()>>(body: impl FnMut() -> R) -> String {
+    Explore::new().cancel().find(body).unwrap_err().to_string()
+}
+
+#[track_caller]
+fn assert_says(text: &str, says: &str) {
+    assert!(text.contains(says), "{text}");
+}
+
+async fn take_permit(permits: &Semaphore) {
+    permits.acquire().await.unwrap().forget();
+    yield_now().await;
+    permits.add_permits(1);
+}
+
+async fn forget_guard(lock: &Lock) {
+    let guard = lock.acquire().await;
+    let guard = mem::ManuallyDrop::new(guard);
+    yield_now().await;
+    drop(mem::ManuallyDrop::into_inner(guard));
+}
+
+#[test]
+fn second_attempt_hangs() {
+    let text = cancel(|| async {
+        let permits = Semaphore::new(1);
+        while cancellable(take_permit(&permits)).await.is_none() {}
+    });
+    assert_says(
+        &text,
+        "Not restartable: the second attempt of the operation hangs. Suspected: a permit of that semaphore was not \
+         returned.",
+    );
+}
+
+#[test]
+fn other_operation_hangs() {
+    let text = cancel(|| async {
+        let permits = Semaphore::new(1);
+        cancellable(take_permit(&permits)).await;
+        cancellable(async { drop(permits.acquire().await) }).await;
+    });
+    assert_says(
+        &text,
+        "The operation that began after the cancelled one hangs.",
+    );
+}
+
+#[test]
+fn second_call_outside_an_operation_hangs() {
+    let text = cancel(|| async {
+        let permits = Semaphore::new(1);
+        if cancellable(take_permit(&permits)).await.is_none() {
+            take_permit(&permits).await;
+        }
+    });
+    assert_says(
+        &text,
+        "After one call of `explore::cancel_verdicts::take_permit` was cancelled, another one hangs.",
+    );
+}
+
+#[test]
+fn body_with_operation_inside_is_no_second_call() {
+    let text = cancel(|| async {
+        let permits = Semaphore::new(1);
+        let operation = async {
+            permits.acquire().await.unwrap().forget();
+            yield_now().await;
+            permits.add_permits(1);
+        };
+        cancellable(operation).await;
+        drop(permits.acquire().await);
+    });
+    assert_says(
+        &text,
+        "After the cancellation the body hangs. Suspected: a permit",
+    );
+}
+
+#[test]
+fn guard_of_waited_lock_never_released() {
+    let text = cancel(|| async {
+        let lock = Lock::new();
+        while cancellable(forget_guard(&lock)).await.is_none() {}
+    });
+    assert_says(
+        &text,
+        "Not restartable: the second attempt of the operation hangs. The cancelled operation acquired a lock at \
+         tests/explore/cancel_verdicts.rs:27:",
+    );
+    assert_says(&text, "its guard was never released");
+}
+
+#[test]
+fn guard_of_held_lock_never_released() {
+    let text = cancel(|| async {
+        let lock = Lock::new();
+        cancellable(forget_guard(&lock)).await;
+    });
+    assert_says(
+        &text,
+        "The cancelled operation acquired a lock at tests/explore/cancel_verdicts.rs:27:",
+    );
+    assert!(!text.contains("JoinSet"), "{text}");
+}
+
+/// The body itself holds the lock, so the operation is not to blame.
+#[test]
+fn guard_of_body_not_blamed_on_operation() {
+    let text = cancel(|| async {
+        let lock = Lock::new();
+        let held = lock.acquire().await;
+        let done = cancellable(yield_now()).await;
+        if done.is_none() {
+            mem::forget(held);
+        }
+    });
+    assert!(!text.contains("The cancelled operation acquired"), "{text}");
+}
+
+#[test]
+fn missing_message_suspected() {
+    let text = cancel(|| async {
+        let told = Notify::new();
+        cancellable(async {
+            yield_now().await;
+            told.notify_one();
+        })
+        .await;
+        told.notified().await;
+    });
+    assert_says(
+        &text,
+        "Suspected: the cancelled operation no longer sends what is awaited.",
+    );
+    let text = cancel(|| async {
+        let (send, mut receive) = mpsc::channel(1);
+        cancellable(async {
+            yield_now().await;
+            send.send(7).await.unwrap();
+        })
+        .await;
+        receive.recv().await;
+    });
+    assert_says(
+        &text,
+        "Suspected: the cancelled operation no longer sends what is awaited.",
+    );
+}
+
+/// An operation that a `select!` dropped before is none that hangs.
+#[test]
+fn operation_dropped_by_body_does_not_hang() {
+    let text = cancel(|| async {
+        let permits = Semaphore::new(1);
+        cancellable(take_permit(&permits)).await;
+        tokio::select! {
+            biased;
+            _ = cancellable(take_permit(&permits)) => {}
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+        drop(permits.acquire().await);
+    });
+    assert!(!text.contains("Not restartable"), "{text}");
+    assert_says(&text, "After the cancellation the body hangs.");
+}
