@@ -53,9 +53,12 @@ pub(crate) fn explore(options: &Options) -> Option<TokenStream> {
     }
     let runs = options.explore.as_ref().map(|explore| explore.value);
     let runs = runs.map(|runs| quote!(.runs(#runs)));
-    let cancel = options.cancel.then(|| match options.explore {
-        Some(_) => quote!(.cancel_in_schedules()),
-        None => quote!(.cancel()),
+    let cancel = options.cancel.then(|| {
+        if options.explore.is_some() {
+            quote!(.cancel_in_schedules())
+        } else {
+            quote!(.cancel())
+        }
     });
     let overlap = options.require_overlap.as_ref();
     let overlap = overlap.map(|option| quote_spanned!(option.span=> .require_overlap()));
