@@ -100,6 +100,7 @@ pub mod future {
 /// | `threads = "deny"` | fails if a `std::thread` outlives the test; Linux only, see [`LeakCheck::deny_threads`] | threads may remain |
 /// | `explore = 500` | runs the body up to 500 times in different schedules until one fails, on a paused clock with cloned arguments, see [`Explore`] | one run |
 /// | `cancel` | runs the body once for each place at which its [`cancellable`] operation can be dropped, see [`Explore::cancel`] | one run |
+/// | `explore = 500, cancel` | the same, then draws both a schedule and cancellations, see [`Explore::cancel_in_schedules`] | |
 /// | `require_overlap` | with `explore`: also fails if no two children or tasks ever overlap, see [`Explore::require_overlap`] | not required |
 /// | `unscheduled = "allow"` | with `explore`: lets tasks run that no schedule decides, see [`Explore::allow_unscheduled`] | such tasks fail the test |
 /// | `crate = ".."` | the path of this crate, if you renamed it | `::straggler` |

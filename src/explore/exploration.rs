@@ -65,7 +65,7 @@ impl Seeds {
 }
 
 /// The runs before a search.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Before {
     pub(crate) runs: usize,
     /// Whether one of them has printed a report, under `STRAGGLER=warn`.

@@ -91,7 +91,7 @@ const REPLAY_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 ///   free or a message is there, because the task's cooperative budget is spent. Use `try_lock`
 ///   or `try_recv`, or wrap it in `tokio::task::coop::unconstrained`.
 /// - A timer fires only when nothing else can run, so a timeout never cancels a future while its
-///   siblings can run. Test a cancellation with a plain `abort` or `drop`.
+///   siblings can run. Test a cancellation with [`cancel_in_schedules`](Self::cancel_in_schedules).
 /// - The clock is paused from the start. If the body calls `tokio::time::pause`, it starts again with a
 ///   running clock, so that the call is accepted: pause it before anything else.
 ///
@@ -130,9 +130,16 @@ pub struct Explore {
     replay: Option<Seed>,
     requires_overlap: bool,
     allows_unscheduled: bool,
-    cancels: bool,
-    /// Whether runs that cancel also draw a schedule.
-    reorders: bool,
+    /// `None` if runs do not cancel.
+    cancels: Option<Cancels>,
+}
+
+/// In which runs operations are cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cancels {
+    InPlainOrder,
+    /// In the plain order, and then in drawn schedules.
+    InSchedules,
 }
 
 impl Explore {
@@ -161,8 +168,7 @@ impl Explore {
             replay: None,
             requires_overlap: false,
             allows_unscheduled: false,
-            cancels: false,
-            reorders: false,
+            cancels: None,
         }
     }
 
@@ -286,7 +292,8 @@ impl Explore {
         self
     }
 
-    /// Cancels the operation inside [`cancellable`] instead of exploring schedules.
+    /// Cancels the operation inside [`cancellable`], or aborts a task of
+    /// [`spawn_abortable`](crate::spawn_abortable), instead of exploring schedules.
     ///
     /// `try_join_all`, `select!`, `timeout` and a client that hangs up drop a future half-way. The body runs
     /// once to its end, in the plain order, and then once for each place at which its operation can be
@@ -321,7 +328,7 @@ impl Explore {
     /// assert!(explored.unwrap().runs() > 3);
     /// ```
     pub fn cancel(mut self) -> Self {
-        self.cancels = true;
+        self.cancels = Some(Cancels::InPlainOrder);
         self
     }
 
@@ -360,8 +367,7 @@ impl Explore {
     /// assert!(text.contains("child #1 cancels its operation"), "{text}");
     /// ```
     pub fn cancel_in_schedules(mut self) -> Self {
-        self.cancels = true;
-        self.reorders = true;
+        self.cancels = Some(Cancels::InSchedules);
         self
     }
 
@@ -456,7 +462,7 @@ impl Explore {
             subject: Subject {
                 settings,
                 pause: Pause::AtStart,
-                cancels: self.cancels,
+                cancels: self.cancels.is_some(),
                 test,
                 place,
                 body,
@@ -487,7 +493,8 @@ impl Explore {
             None => {
                 let seeds = Seeds::new(self.seed, environment.shard);
                 if cancels {
-                    let schedules = self.reorders.then_some((seeds, requires_overlap));
+                    let is_drawn = self.cancels == Some(Cancels::InSchedules);
+                    let schedules = is_drawn.then_some((seeds, requires_overlap));
                     exploration.cancel_each(schedules)
                 } else {
                     exploration.search(seeds, requires_overlap, Before::default())

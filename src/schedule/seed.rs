@@ -12,7 +12,7 @@ const LENGTH_BITS: u32 = 4;
 /// - `plain`: tokio's own order. Straggler reorders nothing.
 /// - `0x3f9c20a1b7d4e680`: the run draws all its decisions from this number.
 /// - `12:1,15:3`: a minimized run. Decision 12 picks alternative 1 and decision 15 picks alternative 3;
-///   all others keep the plain order.
+///   all others keep the plain order. A decision may [cancel](crate::Explore::cancel_in_schedules) an operation.
 /// - `cancel:3` or `cancel:3,7`: tokio's own order, with an operation
 ///   [cancelled](crate::Explore::cancel) at these places.
 /// - `stepped`: a minimized run without forced reorderings. Each join polls one child at a time.
