@@ -11,6 +11,7 @@ use crate::leak::render::text::AfterPanic;
 use crate::leak::report::Report;
 use crate::leak::report::verdict::Verdict;
 use crate::schedule::points;
+use crate::schedule::step::Step;
 use crate::trace::place::Place;
 use crate::wording::{TEXT, count, cut};
 
@@ -191,7 +192,13 @@ pub(crate) fn schedule_summary(failed: &Failed) -> String {
     let is_recorded = !failed.schedule.steps().is_empty();
     if failed.cancelled.is_some() && failed.reorderings.is_none() {
         return if is_recorded {
-            "what the operation did".to_owned()
+            let actors = failed.schedule.steps().iter().map(Step::actor);
+            let one = actors.clone().next();
+            if actors.clone().all(|actor| Some(actor) == one) {
+                "what the operation did".to_owned()
+            } else {
+                "what the operations did".to_owned()
+            }
         } else {
             "The steps were not recorded, since the run did not fail again".to_owned()
         };

@@ -322,6 +322,32 @@ fn operation_inside_operation_is_part_of_it() {
 }
 
 #[test]
+fn picture_shows_cancelled_operation_beside_another() {
+    let failure = cancel(|| async {
+        let half = Cell::new(false);
+        let other = async {
+            for _ in 0..3 {
+                yield_now().await;
+            }
+        };
+        let operation = async {
+            yield_now().await;
+            half.set(true);
+            yield_now().await;
+            half.set(false);
+        };
+        settle!(cancellable(other), cancellable(operation));
+        assert!(!half.get(), "half done");
+    });
+    let text = failure.to_string();
+    assert!(text.contains("operation 2 is cancelled"), "{text}");
+    assert!(text.contains("╳ is cancelled\n"), "{text}");
+    let svg = failure.to_svg();
+    assert!(svg.contains(">is cancelled</text>"), "{svg}");
+    assert!(svg.contains("what the operations did"), "{svg}");
+}
+
+#[test]
 fn body_without_operation_is_an_error() {
     let failure = cancel(|| async {});
     assert!(

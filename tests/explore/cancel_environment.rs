@@ -104,3 +104,17 @@ fn untried_places_noted() {
     assert!(ended.passed, "{ended:?}");
     assert!(ended.stderr.contains("only the first 1 of "), "{ended:?}");
 }
+
+#[test]
+fn report_file_has_cancellation_and_picture() {
+    let path = std::env::temp_dir().join(format!("straggler-cancel-{}.json", std::process::id()));
+    let file = path.to_str().unwrap();
+    let variables = [("STRAGGLER_REPORT", file)];
+    let ended = run_with("cancel_environment::leak", &variables);
+    assert!(!ended.passed, "{ended:?}");
+    let report = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(report.contains(r#""seed":"cancel:"#), "{report}");
+    assert!(report.contains(r#""action":"is cancelled""#), "{report}");
+    assert!(report.contains(">is cancelled</text>"), "{report}");
+}
