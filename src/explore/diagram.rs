@@ -2,7 +2,7 @@
 //!
 //! `diagram_text` and `diagram_svg` draw the same value.
 
-use crate::schedule::recorder::BODY;
+use crate::schedule::recorder::{BODY, OPERATION};
 use crate::schedule::step::{Mark, Schedule, Step};
 use crate::trace::call::Call;
 use crate::trace::place::Place;
@@ -178,7 +178,7 @@ fn lanes_of(steps: &[Step], most: usize) -> (Vec<Lane<'_>>, Vec<&str>) {
         0
     };
     names.truncate(names.len() - others);
-    names.sort_by_cached_key(|name| (*name != BODY, by_number(name)));
+    names.sort_by_cached_key(|name| (![BODY, OPERATION].contains(name), by_number(name)));
     let mut lanes: Vec<_> = names.iter().map(|name| Lane::Of(name)).collect();
     if others > 0 {
         lanes.push(Lane::Others(others));

@@ -13,7 +13,7 @@ use tokio::task::coop::has_budget_remaining;
 
 use crate::schedule::budget;
 use crate::schedule::points::{self, Cut};
-use crate::schedule::recorder::{Action, Recorder};
+use crate::schedule::recorder::{Action, OPERATION, Recorder};
 use crate::trace::waker::{self, Trace};
 
 /// What a run cancels, and what it has reached.
@@ -164,7 +164,7 @@ impl Cancellations {
     fn record(&mut self, operation: usize, action: Action) {
         if let Some(recorder) = &mut self.recorder {
             let label = match operation {
-                1 => "the operation".to_owned(),
+                1 => OPERATION.to_owned(),
                 later => format!("operation {later}"),
             };
             recorder.push(&Recorder::task(label), action);

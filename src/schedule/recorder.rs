@@ -17,6 +17,9 @@ const LAST: usize = 50;
 /// The label of the body.
 pub(crate) const BODY: &str = "the body";
 
+/// The label of the first operation in a run that cancels at places.
+pub(crate) const OPERATION: &str = "the operation";
+
 /// The steps recorded so far.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {

@@ -341,7 +341,10 @@ fn picture_shows_cancelled_operation_beside_another() {
     });
     let text = failure.to_string();
     assert!(text.contains("operation 2 is cancelled"), "{text}");
-    assert!(text.contains("╳ is cancelled\n"), "{text}");
+    assert!(
+        text.contains("│                        ╳ is cancelled"),
+        "{text}"
+    );
     let svg = failure.to_svg();
     assert!(svg.contains(">is cancelled</text>"), "{svg}");
     assert!(svg.contains("what the operations did"), "{svg}");
