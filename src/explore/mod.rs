@@ -364,7 +364,7 @@ impl Explore {
     /// let failure = failure.unwrap_err();
     /// let text = failure.to_string();
     /// assert!(text.contains("deadlock"), "{text}");
-    /// assert!(text.contains("child #1 cancels its operation"), "{text}");
+    /// assert!(text.contains(" cancels its operation"), "{text}");
     /// ```
     pub fn cancel_in_schedules(mut self) -> Self {
         self.cancels = Some(Cancels::InSchedules);
