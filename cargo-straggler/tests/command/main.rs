@@ -7,6 +7,7 @@
 #![cfg(not(tokio_unstable))]
 
 mod baseline;
+mod completions;
 mod configuration;
 mod explore;
 mod fixture;
