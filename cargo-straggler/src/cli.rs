@@ -240,7 +240,20 @@ const OF_THE_WHOLE: [&str; 10] = [
     "-v",
 ];
 
+/// Options of nextest by which it runs tests that were built before.
+const OF_EARLIER_BUILDS: [&str; 3] = ["--archive-file", "--binaries-metadata", "--cargo-metadata"];
+
 impl TestOptions {
+    /// Says which option asks for tests that this command does not build.
+    fn refused(&self) -> Option<String> {
+        let mut refused = OF_EARLIER_BUILDS.iter();
+        let refused = refused.find(|option| self.passes_on(option))?;
+        Some(format!(
+            "`{refused}` runs tests from an earlier build, which are not checked. Leave it out: `cargo straggler` \
+             builds the tests itself. To share them between machines, pass a `--partition` of nextest to each"
+        ))
+    }
+
     /// Whether all tests run that a plain `cargo test` would run.
     pub(crate) fn is_whole(&self) -> bool {
         let mut passed_on = self.passed_on.iter();
@@ -321,6 +334,15 @@ impl Subcommand {
         }
     }
 
+    /// Says which of the options for cargo cannot be passed on.
+    fn refused(&self) -> Option<String> {
+        match self {
+            Self::Test(options) => options.refused(),
+            Self::Explore(options) => options.test.refused(),
+            _ => None,
+        }
+    }
+
     /// The files that are read.
     fn reports(&self) -> &[PathBuf] {
         match self {
@@ -360,6 +382,9 @@ pub(crate) fn parse() -> Subcommand {
         | Subcommand::Instrument(_)
         | Subcommand::Completions(_)
         | Subcommand::Man(_) => {}
+    }
+    if let Some(refused) = subcommand.refused() {
+        command.error(ErrorKind::ArgumentConflict, refused).exit();
     }
     subcommand
 }

@@ -73,3 +73,23 @@ fn configured_projects_run_by_nextest() {
     assert_eq!(ended.status, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("test result: ok"), "{}", ended.stdout);
 }
+
+#[test]
+fn earlier_builds_are_refused() {
+    let fixture = Fixture::package("archive", "");
+    for option in [
+        "--archive-file=tests.tar.zst",
+        "--binaries-metadata=binaries.json",
+        "--cargo-metadata=cargo.json",
+    ] {
+        let ended = fixture.straggler(&["test", "--nextest", option]);
+        assert_eq!(ended.status, Some(2), "{ended:?}");
+        let (name, _) = option.split_once('=').unwrap();
+        let expected =
+            format!("error: `{name}` runs tests from an earlier build, which are not checked");
+        assert!(ended.stderr.starts_with(&expected), "{}", ended.stderr);
+    }
+    let after_the_end = ["test", "--no-nextest", "--", "--archive-file=tests.tar.zst"];
+    let ended = fixture.straggler(&after_the_end);
+    assert!(!ended.stderr.contains("earlier build"), "{}", ended.stderr);
+}
