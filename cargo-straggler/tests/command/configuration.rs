@@ -94,6 +94,14 @@ fn configured_target_folder_and_flags_apply() {
 #[test]
 fn vendored_packages_are_used() {
     let fixture = Fixture::suite("vendored");
+    // In the shared folder cargo would build these packages over those of the other tests, and back: they
+    // differ in nothing but where their sources are.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vendored-target");
+    let test = || {
+        let mut command = fixture.command(&["test", "--test=clean"]);
+        command.env("CARGO_TARGET_DIR", &target);
+        command
+    };
     let vendor = |more: &[&str]| -> Ended {
         let ended = fixture.cargo(&[&["vendor", "--locked"], more].concat());
         assert_eq!(ended.status, Some(0), "{ended:?}");
@@ -103,7 +111,7 @@ fn vendored_packages_are_used() {
     let configuration = vendor(&[]).stdout;
     fixture.write(".cargo/config.toml", &configuration);
     let before = fixture.files();
-    let ended = fixture.straggler(&["test", "--test=clean"]);
+    let ended = end(&mut test());
     assert_eq!(ended.status, Some(11), "{ended:?}");
     assert_eq!(fixture.files(), before);
     let (_, advice) = ended
@@ -116,5 +124,5 @@ fn vendored_packages_are_used() {
     let ended = fixture.cargo(&["vendor", "--sync", manifest]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
     fixture.write(".cargo/config.toml", &configuration);
-    passes(&fixture, &mut fixture.command(&["test", "--test=clean"]));
+    passes(&fixture, &mut test());
 }
