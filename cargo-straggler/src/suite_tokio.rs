@@ -38,6 +38,11 @@ pub(crate) enum Unusable {
     )]
     OtherSource { version: Version, from: String },
     #[error(
+        "tokio is a member of this workspace ({0}), so no other can take its place. To check a package that uses \
+         it, unpack the published package and run there"
+    )]
+    TokioMember(String),
+    #[error(
         "this workspace locks tokio {version}, and straggler needs {floor}. Run `cargo update tokio`, or \
          pass `--update-tokio` to update it for this run alone"
     )]
@@ -67,6 +72,9 @@ impl SuiteTokio {
             }
         };
         let version = package.version.clone();
+        if suite.workspace_members.contains(&package.id) {
+            return Err(Unusable::TokioMember(origin(package)));
+        }
         if !is_from_registry(package) {
             let from = origin(package);
             return Err(Unusable::OtherSource { version, from });

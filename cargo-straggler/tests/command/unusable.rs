@@ -37,6 +37,15 @@ fn tokio_from_a_path() {
 }
 
 #[test]
+fn tokio_as_a_member() {
+    let fixture = Fixture::package("tokio-member", "[dependencies]\ntokio.path = \"runtime\"\n");
+    let tokio = "[package]\nname = \"tokio\"\nversion = \"1.54.1\"\nedition = \"2024\"\n";
+    fixture.write("runtime/Cargo.toml", tokio);
+    fixture.write("runtime/src/lib.rs", "");
+    fails(&fixture, &[], "tokio is a member of this workspace (");
+}
+
+#[test]
 fn old_tokio_is_updated_on_request() {
     let fixture = Fixture::package(
         "old",
