@@ -203,7 +203,7 @@ fn other_tests(results: &Results) -> Markup {
     let named = |tests: &BTreeSet<Test>| tests.iter().map(name).collect::<Vec<_>>();
     let unchecked = tests.unchecked.iter().map(|name| html! { code { (name) } });
     let groups = html! {
-        (names("failed without straggler", &named(&tests.failed)))
+        (names("failed by themselves", &named(&tests.failed)))
         (names("not checked, since a setting skips them", &named(&tests.skipped)))
         (names("not checked, since they did not run by `#[tokio::test]`", &unchecked.collect::<Vec<_>>()))
         @if let Some(explored) = &results.explored { (unexplored(explored)) }

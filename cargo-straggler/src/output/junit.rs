@@ -85,7 +85,7 @@ fn skipped(name: &str, file: &str, reason: &str) -> TestCase {
 fn failures(results: &Results, test: &Test) -> Vec<Failure> {
     let own = results.tests.failed.contains(test).then(|| Failure {
         kind: "test",
-        title: "the test fails without straggler".to_owned(),
+        title: "the test fails by itself".to_owned(),
         text: "see the output of the test".to_owned(),
     });
     let places = results.new_places();

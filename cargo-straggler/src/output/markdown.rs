@@ -183,7 +183,7 @@ STRAGGLER_SEED=2:1/a30a cargo straggler explore pool::drains -- --exact
 
 ### Also
 
-- 1 failed without straggler, so what they left running is not listed: pool::breaks
+- 1 test failed by itself, so what it left running is not listed: pool::breaks
 - 1 test not checked, which .config/straggler.toml skips: pool::old
 - 1 test not checked, which did not run by `#[tokio::test]`: plain\\<u8\\>
 - waited 1.2 s for what tests left behind, the grace of each

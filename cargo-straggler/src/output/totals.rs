@@ -40,10 +40,14 @@ impl Results {
             notes.push(format!("{panics} expected by {PATH}"));
         }
         if !tests.failed.is_empty() {
+            let (itself, it) = match tests.failed.len() {
+                1 => ("itself", "it"),
+                _ => ("themselves", "they"),
+            };
+            let names = first(tests.failed.iter().map(name));
+            let tests = count(tests.failed.len(), "test");
             notes.push(format!(
-                "{} failed without straggler, so what they left running is not listed: {}",
-                tests.failed.len(),
-                first(tests.failed.iter().map(name))
+                "{tests} failed by {itself}, so what {it} left running is not listed: {names}"
             ));
         }
         if !tests.skipped.is_empty() {

@@ -171,7 +171,7 @@ fn status_of_failing_suite_wins() {
     // What the panic left behind is no finding.
     let totals = "\
 straggler: 1 test checked, no findings
-  1 failed without straggler, so what they left running is not listed: body_fails
+  1 test failed by itself, so what it left running is not listed: body_fails
 ";
     assert!(ended.stdout.contains(totals), "{}", ended.stdout);
     // Nor does the test annotate it.
