@@ -46,7 +46,7 @@ fn note(ran: &mut Ran, event: &Event) {
     // `package::binary$module::test`, and `#2` after the second try.
     let name = name.split_once('$').map_or(name, |(_, name)| name);
     let name = name.split_once('#').map_or(name, |(name, _)| name);
-    *ran.tests.entry(name.to_owned()).or_default() += 1;
+    ran.add(name, event.state != "ok");
 }
 
 #[cfg(test)]
@@ -69,6 +69,7 @@ printed by a test
         let expected =
             [("fills", 1), ("tests::fills", 1)].map(|(name, count)| (name.to_owned(), count));
         assert_eq!(names, expected);
+        assert_eq!(ran.failed.into_keys().collect::<Vec<_>>(), ["tests::fills"]);
         assert_eq!(copy, b"printed by a test\n");
     }
 }

@@ -8,6 +8,8 @@ use std::io::{self, BufRead as _, BufReader, Read, Write};
 pub(crate) struct Ran {
     /// The number of tests with each name: test binaries may share one.
     pub(crate) tests: BTreeMap<String, usize>,
+    /// Those of them that failed.
+    pub(crate) failed: BTreeMap<String, usize>,
     pub(crate) doc_tests: usize,
 }
 
@@ -43,14 +45,22 @@ impl Ran {
         let test = line
             .strip_prefix("test ")
             .and_then(|line| line.split_once(" ... "));
-        let Some((name, _)) = test.filter(|(_, result)| !result.starts_with("ignored")) else {
+        let Some((name, result)) = test.filter(|(_, result)| !result.starts_with("ignored")) else {
             return;
         };
         let name = name.strip_suffix(" - should panic").unwrap_or(name);
         if name.contains(" (line ") {
             self.doc_tests += 1;
         } else {
-            *self.tests.entry(name.to_owned()).or_default() += 1;
+            self.add(name, result.starts_with("FAILED"));
+        }
+    }
+
+    /// Adds a test that ended.
+    pub(crate) fn add(&mut self, name: &str, has_failed: bool) {
+        *self.tests.entry(name.to_owned()).or_default() += 1;
+        if has_failed {
+            *self.failed.entry(name.to_owned()).or_default() += 1;
         }
     }
 }
@@ -66,7 +76,7 @@ mod tests {
         let output = "\
 running 5 tests
 test pool::fills ... ok
-test pool::empties - should panic ... ok
+test pool::empties - should panic ... FAILED
 test slow ... ignored, takes an hour
 test pool::fills ... FAILED
 test src/lib.rs - pool (line 3) ... ok
@@ -81,6 +91,9 @@ test result: ok. 5 passed; 0 failed
             .map(|(name, count)| (&**name, *count))
             .collect();
         assert_eq!(names, [("pool::empties", 1), ("pool::fills", 2)]);
+        let failed: Vec<_> = ran.failed.keys().map(|name| &**name).collect();
+        assert_eq!(failed, ["pool::empties", "pool::fills"]);
+        assert_eq!(ran.failed["pool::fills"], 1);
         assert_eq!(ran.doc_tests, 2);
     }
 }

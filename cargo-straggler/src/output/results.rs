@@ -121,7 +121,7 @@ impl Results {
             places: new.chain(accepted).collect(),
             tests: TestOutcomes {
                 checked: known.found.checked.clone(),
-                failed: known.found.failed.clone(),
+                failed: failed(&known),
                 skipped: known.found.skipped.clone(),
                 unchecked: unchecked(known.found, known.ran),
                 doc_tests: known.ran.doc_tests,
@@ -186,6 +186,37 @@ fn example(place: &Place, finding: &Finding, sources: &Sources) -> Example {
     }
 }
 
+/// The tests that failed by themselves. Of those that left nothing, only the test runner says so.
+fn failed(known: &Known<'_>) -> BTreeSet<Test> {
+    let found = known.found;
+    let fails_its_test = |place: &&Place| matches!(place.kind, Kind::Hang | Kind::Check);
+    let has_place = |test: &Test| {
+        found
+            .places
+            .iter()
+            .any(|place| place.tests.contains_key(test))
+    };
+    let explored = known.explored.iter().flat_map(|explored| &explored.failed);
+    let scheduled: Vec<_> = explored.map(|failed| (&failed.test, &failed.at)).collect();
+    let is_explained = |test: &Test| {
+        let mut places = found.places.iter().filter(fails_its_test);
+        found.failed.contains(test)
+            || scheduled.contains(&(&test.name, &test.at))
+            || places.any(|place| place.tests.contains_key(test))
+    };
+    let mut failed = found.failed.clone();
+    for (name, number) in &known.ran.failed {
+        let named = found.checked.iter().filter(|test| test.name == *name);
+        let (explained, others): (Vec<_>, Vec<_>) = named.partition(|test| is_explained(test));
+        let unexplained: Vec<_> = others.into_iter().filter(|test| !has_place(test)).collect();
+        // Test binaries may share a name: fewer failures may be of any of them.
+        if number.saturating_sub(explained.len()) >= unexplained.len() {
+            failed.extend(unexplained.into_iter().cloned());
+        }
+    }
+    failed
+}
+
 /// The names of the tests that ran unchecked, though nothing skips them.
 fn unchecked(found: &Found, ran: &Ran) -> Vec<String> {
     let checked = |name: &str| {
@@ -220,6 +251,10 @@ mod tests {
 
     /// What these lines become in a repository that has `tests/pool.rs` alone.
     fn results(baseline: &str, lines: Vec<Line>) -> Results {
+        results_of_run(baseline, lines, &Ran::default())
+    }
+
+    fn results_of_run(baseline: &str, lines: Vec<Line>, ran: &Ran) -> Results {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join(".git")).unwrap();
         fs::create_dir(root.path().join("tests")).unwrap();
@@ -234,7 +269,7 @@ mod tests {
             expected_panics: 0,
             unmatched: vec!["[[test]] name = \"old::*\"".to_owned()],
             is_whole: true,
-            ran: &Ran::default(),
+            ran,
             sources: &sources,
             repository: &Repository::around(root.path().to_owned()),
         })
@@ -261,6 +296,36 @@ mod tests {
             .as_ref()
             .and_then(|at| at.file.as_deref());
         assert_eq!(file, Some("tests/pool.rs"));
+    }
+
+    #[test]
+    fn failed_test_that_left_nothing_is_named() {
+        let clean = |test: &str, file: &str| {
+            let line =
+                json!({"test": test, "file": file, "line": 3, "verdict": "clean", "findings": []});
+            serde_json::from_value::<Line>(line).unwrap()
+        };
+        let hang = json!({"kind": "hang", "file": "tests/pool.rs", "line": 7, "count": 1});
+        let lines = vec![
+            clean("fails", "tests/pool.rs"),
+            clean("passes", "tests/pool.rs"),
+            clean("shared", "tests/a.rs"),
+            clean("shared", "tests/b.rs"),
+            line("hangs", &hang),
+        ];
+        let mut ran = Ran::default();
+        for (name, has_failed) in [
+            ("fails", true),
+            ("passes", false),
+            ("shared", true),
+            ("shared", false),
+            ("hangs", true),
+        ] {
+            ran.add(name, has_failed);
+        }
+        let failed = results_of_run("", lines, &ran).tests.failed;
+        let names: Vec<_> = failed.iter().map(|test| &*test.name).collect();
+        assert_eq!(names, ["fails"]);
     }
 
     #[test]

@@ -180,6 +180,34 @@ straggler: 1 test checked, no findings
 }
 
 #[test]
+fn failed_test_that_left_nothing_is_named() {
+    let fixture = Fixture::suite("fails-clean");
+    let test = "\
+#[tokio::test]
+async fn fails() {
+    panic!();
+}
+
+#[tokio::test]
+async fn returns_an_error() -> Result<(), ()> {
+    Err(())
+}
+
+#[tokio::test]
+#[should_panic]
+async fn does_not_panic() {}
+";
+    fixture.write("tests/fails.rs", test);
+    let ended = fixture.straggler(&["test", "--test=fails"]);
+    assert_eq!(ended.status, Some(101), "{ended:?}");
+    let totals = "\
+straggler: 3 tests checked, no findings
+  3 tests failed by themselves, so what they left running is not listed: does_not_panic, fails, returns_an_error
+";
+    assert!(ended.stdout.ends_with(totals), "{}", ended.stdout);
+}
+
+#[test]
 fn build_error_has_the_status_of_cargo() {
     let fixture = Fixture::suite("broken");
     fixture.write("tests/broken.rs", "fn broken(");
