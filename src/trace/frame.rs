@@ -147,6 +147,15 @@ impl Frame {
         }
     }
 
+    /// Whether the frame is a closure in `function`, by its path.
+    ///
+    /// A method that a trait gives a type has the same path as one of the type itself.
+    pub(super) fn is_closure_of(&self, function: &Self) -> bool {
+        let is_of_trait = |frame: &Self| frame.name.starts_with('<') && frame.name.contains(" as ");
+        function_path(&self.name) == function_path(&function.name)
+            && is_of_trait(self) == is_of_trait(function)
+    }
+
     /// Whether the frame is in a dependency that may spawn: not in std or this crate.
     pub(super) fn is_library(&self) -> bool {
         let is_own = function_path(&self.name).starts_with("straggler::");
@@ -488,6 +497,20 @@ mod tests {
             let awaited = frame(name, file).awaited();
             assert_eq!(awaited.as_deref(), Some("tokio::select!"), "{name} {file}");
         }
+    }
+
+    #[test]
+    fn method_of_trait_told_from_method_of_its_type() {
+        let of_trait = frame(
+            "<tokio::net::tcp::listener::TcpListener as bank::Listen>::accept::{{closure}}",
+            "src/listen.rs",
+        );
+        let file = "/users/ada/.cargo/registry/src/index-0a1b/tokio-1.54.1/src/net/tcp/listener.rs";
+        let of_type = "tokio::net::tcp::listener::TcpListener::accept::{{closure}}";
+        assert!(!frame(of_type, file).is_closure_of(&of_trait));
+        let file = "/users/ada/.cargo/registry/src/index-0a1b/tokio-1.54.1/src/macros/select.rs";
+        let of_select = format!("{}::{{{{closure}}}}", of_trait.name);
+        assert!(frame(&of_select, file).is_closure_of(&of_trait));
     }
 
     /// Whether a future with these frames waits for another task.

@@ -62,14 +62,14 @@ impl Symbols {
         let innermost = frames.iter().position(Frame::is_users);
         let awaited = &frames[..innermost.unwrap_or(frames.len())];
         // Closures of tokio's `select!` and `join!` carry the path of the function around them.
-        let is_own = |path: &String| calls.first().is_some_and(|call| call.function == *path);
-        let mut paths = awaited.iter().rev().filter_map(Frame::awaited);
-        let modules = awaited.iter().filter_map(Frame::module);
+        let caller = innermost.map(|innermost| &frames[innermost]);
+        let is_own = |frame: &&Frame| caller.is_some_and(|caller| frame.is_closure_of(caller));
+        let awaited = awaited.iter().filter(|frame| !is_own(frame));
         Waits {
-            on: paths.find(|path| !is_own(path)),
-            is_for_system: is_for_system(awaited.iter().filter_map(Frame::module)),
-            is_for_task: is_for_task(modules.filter(|module| !is_own(module))),
-            is_yield: awaited.iter().any(Frame::defers),
+            on: awaited.clone().rev().find_map(Frame::awaited),
+            is_for_system: is_for_system(awaited.clone().filter_map(Frame::module)),
+            is_for_task: is_for_task(awaited.clone().filter_map(Frame::module)),
+            is_yield: awaited.clone().any(Frame::defers),
             calls,
         }
     }

@@ -422,6 +422,32 @@ fn select_branches_listed_by_source_line() {
     }
 }
 
+/// A trait with a method that the type has too.
+trait Source {
+    async fn recv(&mut self) -> Option<()>;
+}
+
+impl Source for mpsc::Receiver<()> {
+    async fn recv(&mut self) -> Option<()> {
+        // That of the type.
+        Self::recv(self).await
+    }
+}
+
+#[test]
+fn method_of_type_named_inside_method_of_trait() {
+    let report = expect_leak(|| async {
+        let (sender, mut receiver) = mpsc::channel(1);
+        Box::leak(Box::new(sender));
+        straggler::spawn(async move { Source::recv(&mut receiver).await });
+    });
+    let Wait::At(places) = report.tasks()[0].wait() else {
+        panic!("{report}");
+    };
+    let expected = "tokio::sync::mpsc::bounded::Receiver::recv";
+    assert_eq!(places[0].on(), Some(expected), "{report}");
+}
+
 #[test]
 fn select_without_budget_named() {
     let report = expect_leak(|| async {
