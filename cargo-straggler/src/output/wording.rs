@@ -160,10 +160,11 @@ pub(crate) fn advice(place: &Place) -> String {
                 .to_owned()
         }
         (Kind::Leak, None) if is_test_code(place) => {
-            let all = if tests == 1 {
-                String::new()
-            } else {
-                format!(": that cures all {tests} tests")
+            // Other places may concern the same tests.
+            let all = match tests {
+                1 => String::new(),
+                2 => ": that ends it in both tests".to_owned(),
+                _ => format!(": that ends it in all {tests} tests"),
             };
             let here = function.map_or("here".to_owned(), |function| format!("in `{function}`"));
             format!("spawn it with `straggler::background` {here}, or abort it there{all}")
