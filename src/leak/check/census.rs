@@ -268,7 +268,9 @@ impl Census {
             // it.
             !tasks.any(|task| is_missing(&task)) && self.unseen() <= unseen
         };
-        drain::until(PROBE_TIMEOUT, PausedClock::StandsStill, is_done, || false).await;
+        let left = self.tasks().len();
+        let clock = PausedClock::StandsStill;
+        drain::until(PROBE_TIMEOUT, clock, left, is_done, || false).await;
     }
 }
 

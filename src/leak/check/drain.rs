@@ -25,6 +25,10 @@ const YIELDS: usize = 64;
 /// of them.
 const TURNS: usize = 20;
 
+/// How many tasks a current-thread runtime runs in one turn (tokio's `event_interval`). Aborted tasks end
+/// when it is theirs.
+const TASKS_PER_TURN: usize = 61;
+
 /// How many times longer the runtime runs than a look takes. A look at many leftovers takes long,
 /// and the grace is theirs.
 const SHARE: u32 = 4;
@@ -64,13 +68,15 @@ pub(crate) enum Drained {
 /// Lets the current runtime run until `is_done`, until `is_final` says that more time changes nothing,
 /// or until `grace` has passed in real time.
 ///
-/// The runtime has a turn at least between two calls of `is_final`.
+/// Each of the `left` leftovers gets a turn, also if the grace is over by then. The runtime has a turn
+/// at least between two calls of `is_final`.
 ///
 /// To hold a paused clock, a closure runs until the end of the grace: tokio stops the clock while
 /// blocking work runs (`Clock::inhibit_auto_advance` in `spawn_blocking`).
 pub(crate) async fn until(
     grace: Duration,
     clock: PausedClock,
+    left: usize,
     mut is_done: impl FnMut() -> bool,
     mut is_final: impl FnMut() -> bool,
 ) -> Drained {
@@ -100,6 +106,7 @@ pub(crate) async fn until(
         return Drained::Final;
     }
     let begun = Instant::now();
+    let least_turns = TURNS + left / TASKS_PER_TURN;
     let Ok(mut ticker) = Ticker::start() else {
         // The machine is out of threads. The test has to do without the rest of its grace.
         return if is_done() {
@@ -123,7 +130,7 @@ pub(crate) async fn until(
             ticker.hold_clock();
         }
         let now = Instant::now();
-        let is_over = turns > TURNS && now.duration_since(begun) >= grace;
+        let is_over = turns > least_turns && now.duration_since(begun) >= grace;
         if is_over || now >= next_look {
             if is_done() {
                 return Poll::Ready(Drained::Done);

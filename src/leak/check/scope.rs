@@ -175,12 +175,13 @@ impl Scope {
             let leftovers = self.leftovers();
             leftovers.are_allowed() && self.held_locks(&leftovers).is_empty()
         };
-        let drained = drain::until(grace, paused, is_done, is_final).await;
+        let left = self.census.least_left() + self.census.unseen();
+        let drained = drain::until(grace, paused, left, is_done, is_final).await;
         if drained != Drained::Final || sleepers::outlast(&self.census, grace).await {
             return drained == Drained::Done;
         }
         let rest = grace.saturating_sub(begun.elapsed());
-        drain::until(rest, paused, is_done, || false).await == Drained::Done
+        drain::until(rest, paused, left, is_done, || false).await == Drained::Done
     }
 
     /// Adds the tasks that panicked, unless panics are allowed.
