@@ -10,12 +10,13 @@ use tokio::runtime::Builder;
 
 use crate::contain::discard;
 use crate::explore::Explore;
+use crate::explore::explored::Explored;
 use crate::explore::outcome::Outcome;
 use crate::leak::LeakCheck;
 use crate::leak::check::body::{Body, BoxedBody};
 use crate::leak::check::run::{Checked, run};
 use crate::leak::render::emit::{
-    emit, emit_after_panic, emit_as, emit_clean, emit_explored, emit_unexplored,
+    emit, emit_after_panic, emit_as, emit_clean, emit_explored, emit_schedules, emit_unexplored,
 };
 use crate::leak::report::Report;
 use crate::leak::report::role::{Failure, Role};
@@ -99,7 +100,7 @@ pub fn suite_test<'a, T: Termination>(
                 Some(reason) => emit_unexplored(test, place, reason),
                 None => emit_explored(test, place, explored.runs()),
             }
-            explored.print_note();
+            explored.print();
             output
         }
         Err(failure) if failure.is_unscheduled() => {
@@ -225,10 +226,7 @@ where
 {
     let (test, place) = (case.test(), Location::caller());
     match explore.explore(test, place, body) {
-        Ok(explored) => {
-            emit_clean(test, place);
-            explored.print_note();
-        }
+        Ok(explored) => emit_passed(&explored, test, place),
         Err(failure) => failure.fail(test),
     }
 }
@@ -249,10 +247,7 @@ where
 {
     let (test, place) = (case.test(), Location::caller());
     match explore.explore(test, place, body) {
-        Ok(explored) => {
-            emit_clean(test, place);
-            explored.print_note();
-        }
+        Ok(explored) => emit_passed(&explored, test, place),
         Err(failure) => {
             match failure.summary(test).beside_panic() {
                 Some(summary) => emit_as(&failure, &summary),
@@ -263,6 +258,17 @@ where
             }
         }
     }
+}
+
+/// Reports an exploration without a failure.
+fn emit_passed(explored: &Explored, test: Option<&'static str>, place: &'static Location<'static>) {
+    if explored.is_sample() {
+        emit_clean(test, place);
+    } else {
+        let (runs, schedules) = (explored.runs(), explored.distinct_schedules());
+        emit_schedules(test, place, runs, schedules, explored.is_exhaustive());
+    }
+    explored.print();
 }
 
 /// Fails the test of this thread. `panic!` would print a second message, which names this line.

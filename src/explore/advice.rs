@@ -11,7 +11,11 @@ pub(crate) fn advice(failed: &Failed) -> Vec<String> {
     let message = match &failed.cause {
         Cause::Panicked { panic, .. } => panic.message(),
         Cause::ReturnedError { error, .. } => Some(&**error),
-        Cause::Found(_) | Cause::NoOverlap | Cause::Unscheduled(_) | Cause::NotRun(_) => {
+        Cause::Found(_)
+        | Cause::NoOverlap
+        | Cause::Unscheduled(_)
+        | Cause::Diverged(_)
+        | Cause::NotRun(_) => {
             return Vec::new();
         }
     };

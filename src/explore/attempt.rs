@@ -143,7 +143,7 @@ where
         let mut run = Decisions::of(&seed.kind).map(|decisions| Run::new(decisions, is_recorded));
         if let Some(run) = &mut run {
             // By default tokio wakes a task that yields only once no other task is ready.
-            if run.decisions.deviates("each task lets others go first") {
+            if run.tree.is_none() && run.decisions.deviates("each task lets others go first") {
                 builder.event_interval(1);
             }
         }
@@ -193,7 +193,7 @@ where
         let cancellations = self.cancels.then(|| match &seed.kind {
             Kind::Cancelled(places) => Cancellations::at(places, is_recorded),
             Kind::Plain => Cancellations::at(&[], is_recorded),
-            Kind::Drawn(_) | Kind::Changes(_) => Cancellations::decided(),
+            Kind::Drawn(_) | Kind::Changes(_) | Kind::Tree(_) => Cancellations::decided(),
         });
         let check = || match cancellations {
             None => (check(), None),

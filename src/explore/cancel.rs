@@ -1,8 +1,8 @@
 //! Cancels the operations of a body at each place, one run a place.
 
 use crate::explore::attempt::{Attempt, Grace, Purpose};
-use crate::explore::exploration::{Before, Exploration, Seeds};
-use crate::explore::explored::Explored;
+use crate::explore::exploration::{Exploration, Seeds, Tally};
+use crate::explore::explored::{Explored, Extent};
 use crate::explore::failure::{Cause, Failure};
 use crate::explore::outcome::Outcome;
 use crate::leak::render::emit::warn_of;
@@ -37,7 +37,7 @@ where
         mut self,
         schedules: Option<(Seeds, bool)>,
     ) -> Result<Explored, Failure> {
-        let mut before = Before::default();
+        let mut before = Tally::default();
         let places = self.cancel_at(&[], &mut before)?;
         if places.is_empty() {
             let plain = Seed::new(Kind::Plain);
@@ -70,6 +70,7 @@ where
         Ok(Explored {
             runs,
             distinct_schedules: runs,
+            extent: Extent::Sample,
             note,
             refusal: None,
         })
@@ -87,17 +88,18 @@ where
         Ok(Explored {
             runs: 1,
             distinct_schedules: 1,
+            extent: Extent::Sample,
             note: reached.warning.is_none().then(passes),
             refusal: None,
         })
     }
 
     /// Makes a run that cancels at these places, and returns the places it reached.
-    fn cancel_at(&mut self, places: &[usize], before: &mut Before) -> Result<Vec<usize>, Failure> {
+    fn cancel_at(&mut self, places: &[usize], before: &mut Tally) -> Result<Vec<usize>, Failure> {
         before.runs += 1;
         let run = before.runs;
         // As in a search, later runs would print the same report again, and need no grace.
-        let grace = if before.has_warned {
+        let grace = if before.warnings > 0 {
             Grace::None
         } else {
             Grace::Usual
@@ -105,9 +107,9 @@ where
         let attempt = self.attempt_at(places, false, Purpose::Find { grace });
         let Some(cause) = attempt.cause.as_ref().filter(|_| attempt.has_failed()) else {
             let reached = self.failed_at(places, run, attempt)?;
-            if let Some(report) = reached.warning.filter(|_| !before.has_warned) {
+            if let Some(report) = reached.warning.filter(|_| before.warnings == 0) {
                 warn_of(&report);
-                before.has_warned = true;
+                before.warnings += 1;
             }
             return Ok(reached.places);
         };

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::schedule::seed::Seed;
 
 /// The inputs that a seed cannot reproduce.
-const NOT_REPLAYED: &str = "a `select!` that picks branches at random (add `biased;`), state that a `static` \
+pub(crate) const NOT_REPLAYED: &str = "a `select!` that picks branches at random (add `biased;`), state that a `static` \
                             keeps between runs, I/O, threads, real time, the iteration order of a hash map";
 
 /// The note on a failure after which the plain order fails too.

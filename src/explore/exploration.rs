@@ -1,6 +1,7 @@
 //! The order of events of an exploration: search, replay, minimize, report.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use tokio::runtime::Handle;
 use crate::explore::attempt::{Attempt, Grace, PLAIN_FINGERPRINT, Pause, Purpose, Subject};
 use crate::explore::clock_jump::ClockJump;
 use crate::explore::divergence::{self, Replays};
-use crate::explore::explored::Explored;
+use crate::explore::explored::{Explored, Extent};
 use crate::explore::failure::{Cause, Failed, Failure, Reorderings};
 use crate::explore::outcome::Outcome;
 use crate::explore::shrink::{Tried, shrink};
@@ -64,12 +65,14 @@ impl Seeds {
     }
 }
 
-/// The runs before a search.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Before {
+/// What the runs so far have shown.
+#[derive(Default)]
+pub(crate) struct Tally {
     pub(crate) runs: usize,
-    /// Whether one of them has printed a report, under `STRAGGLER=warn`.
-    pub(crate) has_warned: bool,
+    has_overlap: bool,
+    /// The most tasks at a time that no schedule decides.
+    pub(crate) unscheduled: usize,
+    pub(crate) warnings: usize,
 }
 
 /// An exploration of one body.
@@ -79,6 +82,8 @@ pub(crate) struct Exploration<F> {
     pub(crate) runs: usize,
     /// Whether tasks may be alive that no schedule decides.
     pub(crate) allows_unscheduled: bool,
+    /// Whether the runs are all schedules, not a sample.
+    pub(crate) is_exhaustive: bool,
     pub(crate) subject: Subject<F>,
 }
 
@@ -114,69 +119,99 @@ where
         mut self,
         mut seeds: Seeds,
         requires_overlap: bool,
-        before: Before,
+        mut tally: Tally,
     ) -> Result<Explored, Failure> {
         let mut fingerprints = HashSet::new();
-        let mut has_overlap = false;
-        let mut unscheduled = 0;
+        let before = tally.runs;
         let mut length = FIRST_LENGTH;
-        let mut warnings = usize::from(before.has_warned);
-        for run in before.runs + 1..=self.runs {
+        for run in before + 1..=self.runs {
             let seed = match run {
                 1 => Seed::new(Kind::Plain),
                 _ => Seed::drawn(seeds.draw(), length),
             };
-            // Under `STRAGGLER=warn` a leak is reported once. After that only other failures count, and
-            // they need no grace.
-            let grace = if warnings == 0 {
-                Grace::Usual
-            } else {
-                Grace::None
+            let attempt = match self.next_run(&seed, &mut tally) {
+                ControlFlow::Continue(attempt) => attempt,
+                ControlFlow::Break(ended) => return ended,
             };
-            let attempt = self.subject.attempt(&seed, false, Purpose::Find { grace });
             fingerprints.insert(attempt.fingerprint());
             if let Some(steered) = &attempt.run {
                 length = steered.decisions.len();
-                has_overlap |= steered.has_overlap;
-                unscheduled = unscheduled.max(steered.unscheduled);
             }
-            match attempt.cause {
-                None => {}
-                Some(Cause::Found(report)) if report.only_warns() => {
-                    // Later runs would print the same report again.
-                    if warnings == 0 {
-                        warn_of(&report);
-                    }
-                    warnings += 1;
-                }
-                Some(cause) => {
-                    let jumps = (run == 1).then(|| self.plain_order_jumps(&cause));
-                    if let Some(reason) = jumps.flatten() {
-                        return Ok(Explored {
-                            runs: 1,
-                            distinct_schedules: 1,
-                            note: Some(format!("not explored: {reason}")),
-                            refusal: Some(reason),
-                        });
-                    }
-                    return Err(self.minimize(run, seed, cause, attempt.run));
-                }
-            }
-        }
-        let plain = || Seed::new(Kind::Plain);
-        if unscheduled > 0 && !self.allows_unscheduled {
-            return Err(self.failure(0, plain(), None, Cause::Unscheduled(unscheduled)));
-        }
-        let misses_overlap = requires_overlap && !has_overlap;
-        if misses_overlap && self.runs > 1 {
-            return Err(self.failure(0, plain(), None, Cause::NoOverlap));
         }
         Ok(Explored {
             runs: self.runs,
-            distinct_schedules: before.runs + fingerprints.len(),
-            note: misses_overlap.then(|| OVERLAP_NOT_CHECKED.to_owned()),
+            distinct_schedules: before + fingerprints.len(),
+            extent: Extent::Sample,
+            note: self.note_on_all(&tally, requires_overlap)?,
             refusal: None,
         })
+    }
+
+    /// Makes the next run of a search. Breaks with the result of the exploration if the run ends it.
+    pub(crate) fn next_run(
+        &mut self,
+        seed: &Seed,
+        tally: &mut Tally,
+    ) -> ControlFlow<Result<Explored, Failure>, Attempt> {
+        tally.runs += 1;
+        // Under `STRAGGLER=warn` a leak is reported once. After that only other failures count, and
+        // they need no grace.
+        let grace = if tally.warnings == 0 {
+            Grace::Usual
+        } else {
+            Grace::None
+        };
+        let mut attempt = self.subject.attempt(seed, false, Purpose::Find { grace });
+        if let Some(steered) = &attempt.run {
+            tally.has_overlap |= steered.has_overlap;
+            tally.unscheduled = tally.unscheduled.max(steered.unscheduled);
+        }
+        match attempt.cause.take() {
+            None => {}
+            Some(Cause::Found(report)) if report.only_warns() => {
+                // Later runs would print the same report again.
+                if tally.warnings == 0 {
+                    warn_of(&report);
+                }
+                tally.warnings += 1;
+            }
+            Some(cause) => {
+                let jumps = (tally.runs == 1).then(|| self.plain_order_jumps(&cause));
+                return ControlFlow::Break(match jumps.flatten() {
+                    Some(reason) => Ok(Explored {
+                        runs: 1,
+                        distinct_schedules: 1,
+                        extent: Extent::Sample,
+                        note: Some(format!("not explored: {reason}")),
+                        refusal: Some(reason),
+                    }),
+                    None => Err(self.minimize(tally.runs, seed.clone(), cause, attempt.run)),
+                });
+            }
+        }
+        ControlFlow::Continue(attempt)
+    }
+
+    /// Judges runs that all passed, and returns the note on them.
+    ///
+    /// # Errors
+    ///
+    /// Returns a failure if together they show too little.
+    pub(crate) fn note_on_all(
+        &self,
+        tally: &Tally,
+        requires_overlap: bool,
+    ) -> Result<Option<String>, Failure> {
+        let plain = || Seed::new(Kind::Plain);
+        if tally.unscheduled > 0 && !self.allows_unscheduled {
+            let cause = Cause::Unscheduled(tally.unscheduled);
+            return Err(self.failure(0, plain(), None, cause));
+        }
+        let misses_overlap = requires_overlap && !tally.has_overlap;
+        if misses_overlap && self.runs > 1 {
+            return Err(self.failure(0, plain(), None, Cause::NoOverlap));
+        }
+        Ok(misses_overlap.then(|| OVERLAP_NOT_CHECKED.to_owned()))
     }
 
     /// Replays one run.
@@ -199,6 +234,7 @@ where
         let explored = |note: Option<String>| Explored {
             runs: 1,
             distinct_schedules: 1,
+            extent: Extent::Sample,
             note: note
                 .into_iter()
                 .chain(overlap_note)
@@ -288,15 +324,15 @@ where
                 continue;
             }
             let fewest = shrink(changes.clone(), |changes| {
-                let seed = Seed::new(Kind::Changes(changes));
-                let attempt = self.subject.attempt(&seed, false, confirm(grace));
+                let fewer = seed.with_changes(changes);
+                let attempt = self.subject.attempt(&fewer, false, confirm(grace));
                 Tried {
                     fails: attempt.fails_like(&cause),
                     made: attempt.changes(),
                     choices: attempt.choices(),
                 }
             });
-            let small = Seed::new(Kind::Changes(fewest));
+            let small = seed.with_changes(fewest);
             let attempt = self.subject.attempt(&small, true, confirm(Grace::Usual));
             if attempt.fails_like(&cause) {
                 minimized = Some((small.with_checksum(attempt.fingerprint()), attempt));
@@ -375,6 +411,7 @@ where
             place: self.subject.place,
             run,
             runs: self.runs,
+            is_exhaustive: self.is_exhaustive,
             seed,
             schedule: Schedule::new(recorder),
             reorderings: forced.map(|forced| Reorderings {

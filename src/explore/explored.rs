@@ -1,6 +1,13 @@
 //! The result of an exploration without a failure.
 
+use std::fmt;
+
+use crate::schedule::fairness::PASSED_OVER;
+use crate::wording::count;
+
 /// An exploration in which no run failed.
+///
+/// `Display` says in one line what was run, such as `all 312 schedules pass`.
 ///
 /// # Examples
 ///
@@ -23,9 +30,23 @@
 pub struct Explored {
     pub(crate) runs: usize,
     pub(crate) distinct_schedules: usize,
+    pub(crate) extent: Extent,
     pub(crate) note: Option<String>,
     /// Why the test was not explored, if it was not. The note says it too.
     pub(crate) refusal: Option<String>,
+}
+
+/// Which part of all schedules the runs were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// A sample, or a replay.
+    Sample,
+    /// All, within the bounds. `is_bounded` says whether one of them ruled out a schedule.
+    All { is_bounded: bool },
+    /// The first ones.
+    Part,
+    /// All that straggler decides, but the body uses something that no schedule decides.
+    Undecided(&'static str),
 }
 
 impl Explored {
@@ -35,13 +56,40 @@ impl Explored {
         self.runs
     }
 
-    /// Returns a lower bound on the number of distinct schedules among the runs.
+    /// Returns a lower bound on the number of distinct schedules among the runs, or their number if the
+    /// exploration is [exhaustive](crate::Explore::exhaustive).
     ///
     /// If it is far below the number of runs, more runs would hardly find more. Runs count as distinct
     /// if they differed in the choices they had: two runs that chose differently may count as one.
     #[must_use]
     pub fn distinct_schedules(&self) -> usize {
         self.distinct_schedules
+    }
+
+    /// Returns whether the runs were all schedules of the body, within the bounds of
+    /// [`Explore::exhaustive`](crate::Explore::exhaustive).
+    ///
+    /// It is `false` if the limit was reached, if the body uses something that no schedule decides, and for any other
+    /// exploration.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use straggler::{Explore, settle_all};
+    ///
+    /// let body = || async { _ = settle_all([(); 3].map(|()| async {})).await };
+    /// let explored = Explore::new().exhaustive(1_000).find(body).unwrap();
+    /// assert!(explored.is_exhaustive());
+    /// assert_eq!(explored.distinct_schedules(), 6);
+    /// assert_eq!(explored.to_string(), "all 6 schedules pass");
+    ///
+    /// let explored = Explore::new().exhaustive(4).find(body).unwrap();
+    /// assert!(!explored.is_exhaustive());
+    /// assert!(explored.to_string().contains("of more than"));
+    /// ```
+    #[must_use]
+    pub fn is_exhaustive(&self) -> bool {
+        matches!(self.extent, Extent::All { .. })
     }
 
     /// Returns a note on the exploration, or `None` if there is nothing to add.
@@ -58,9 +106,47 @@ impl Explored {
         self.note.as_deref()
     }
 
-    pub(crate) fn print_note(&self) {
+    /// Whether the runs are a sample of the schedules, or a replay.
+    pub(crate) fn is_sample(&self) -> bool {
+        self.extent == Extent::Sample
+    }
+
+    /// Prints what an exhaustive exploration states, and the note.
+    pub(crate) fn print(&self) {
+        if !self.is_sample() {
+            eprintln!("explore: {self}");
+        }
         if let Some(note) = &self.note {
             eprintln!("explore: note: {note}");
+        }
+    }
+}
+
+impl fmt::Display for Explored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let schedules = count(self.distinct_schedules, "schedule");
+        let (all, pass) = match self.distinct_schedules {
+            1 => ("the only", "passes"),
+            _ => ("all", "pass"),
+        };
+        match self.extent {
+            Extent::Sample => write!(f, "{} without a failure", count(self.runs, "run")),
+            Extent::All { is_bounded: false } => match self.distinct_schedules {
+                1 => write!(f, "the only schedule passes"),
+                _ => write!(f, "{all} {schedules} {pass}"),
+            },
+            Extent::All { is_bounded: true } => write!(
+                f,
+                "all {schedules} {pass} in which nothing that can run is passed over more than {PASSED_OVER} times \
+                 in a row"
+            ),
+            Extent::Part => {
+                let tried = self.distinct_schedules;
+                write!(f, "{tried} of more than {schedules} {pass}")
+            }
+            Extent::Undecided(what) => {
+                write!(f, "{schedules} {pass}, but no schedule decides {what}")
+            }
         }
     }
 }

@@ -59,6 +59,8 @@ pub(crate) struct Failed {
     /// The number of the failed run, from 1. 0 if no single run failed.
     pub(crate) run: usize,
     pub(crate) runs: usize,
+    /// Whether the runs are all schedules, not a sample.
+    pub(crate) is_exhaustive: bool,
     pub(crate) seed: Seed,
     pub(crate) schedule: Schedule,
     /// `None` for the plain order.
@@ -96,6 +98,8 @@ pub(crate) enum Cause {
     NoOverlap,
     /// Tasks were alive that no schedule decides, at most this many at a time.
     Unscheduled(usize),
+    /// The run with this number repeated the decisions of an earlier one, and took another course.
+    Diverged(usize),
     /// No run was possible, for this reason.
     NotRun(String),
 }
@@ -167,6 +171,7 @@ impl Failure {
             Cause::Found(report) => Found::Report(report),
             Cause::NoOverlap => Found::NoOverlap,
             Cause::Unscheduled(tasks) => Found::Unscheduled(*tasks),
+            Cause::Diverged(_) => Found::Diverged,
             Cause::NotRun(reason) => Found::NotRun(reason),
         };
         let run = || FailedRun {
@@ -177,7 +182,7 @@ impl Failure {
         };
         let run = match failed.cause {
             Cause::NotRun(_) => None,
-            Cause::NoOverlap | Cause::Unscheduled(_) => Some(None),
+            Cause::NoOverlap | Cause::Unscheduled(_) | Cause::Diverged(_) => Some(None),
             _ => Some(Some(run())),
         };
         Summary {
@@ -218,8 +223,8 @@ impl Failure {
 
     /// Returns the number of the failed run, from 1 as in the text. Run 1 uses the plain order.
     ///
-    /// It is 0 if no single run failed: nothing overlapped in any of them, tasks were not scheduled, or the
-    /// test was not run.
+    /// It is 0 if no single run failed: nothing overlapped in any of them, tasks were not scheduled, the
+    /// schedules could not be [enumerated](crate::Explore::exhaustive), or the test was not run.
     #[must_use]
     pub fn run(&self) -> usize {
         self.0.run
@@ -292,7 +297,9 @@ impl Failure {
         match &self.0.cause {
             Cause::Panicked { report, .. } | Cause::ReturnedError { report, .. } => report.as_ref(),
             Cause::Found(report) => Some(report),
-            Cause::NoOverlap | Cause::Unscheduled(_) | Cause::NotRun(_) => None,
+            Cause::NoOverlap | Cause::Unscheduled(_) | Cause::Diverged(_) | Cause::NotRun(_) => {
+                None
+            }
         }
     }
 }

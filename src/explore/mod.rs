@@ -12,6 +12,7 @@ pub(crate) mod diagram;
 pub(crate) mod diagram_svg;
 pub(crate) mod diagram_text;
 pub(crate) mod divergence;
+pub(crate) mod exhaustive;
 pub(crate) mod exploration;
 pub(crate) mod explored;
 pub(crate) mod failure;
@@ -24,7 +25,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 use self::attempt::{Pause, Subject};
-use self::exploration::{Before, Exploration, Seeds};
+use self::exploration::{Exploration, Seeds, Tally};
 use self::failure::Cause;
 use crate::leak::LeakCheck;
 use crate::schedule::seed::Kind;
@@ -40,6 +41,10 @@ pub use crate::schedule::step::{Schedule, Step};
 
 /// The default number of runs.
 const RUNS: usize = 500;
+
+/// Why a test is not run that both cancels and enumerates.
+const CANCELS_AND_ENUMERATES: &str = "`cancel` runs the body in the plain order, and `exhaustive` in every other order: \
+                                      remove one of them";
 
 /// The default timeout of a run. A run on a paused clock takes milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -125,7 +130,7 @@ const REPLAY_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 #[must_use = "an exploration does nothing until `run` or `find` is called"]
 pub struct Explore {
     check: LeakCheck,
-    runs: usize,
+    limit: Limit,
     seed: u64,
     replay: Option<Seed>,
     requires_overlap: bool,
@@ -140,6 +145,27 @@ enum Cancels {
     InPlainOrder,
     /// In the plain order, and then in drawn schedules.
     InSchedules,
+}
+
+/// How many runs to make.
+#[derive(Clone, Copy, Debug)]
+enum Limit {
+    /// So many, a sample of the schedules.
+    Runs(usize),
+    /// One for each schedule, but at most so many.
+    Schedules(usize),
+}
+
+impl Limit {
+    fn runs(self) -> usize {
+        match self {
+            Self::Runs(runs) | Self::Schedules(runs) => runs,
+        }
+    }
+
+    fn is_exhaustive(self) -> bool {
+        matches!(self, Self::Schedules(_))
+    }
 }
 
 impl Explore {
@@ -163,7 +189,7 @@ impl Explore {
     pub(crate) fn with(check: LeakCheck) -> Self {
         Self {
             check,
-            runs: RUNS,
+            limit: Limit::Runs(RUNS),
             seed: 0,
             replay: None,
             requires_overlap: false,
@@ -185,7 +211,10 @@ impl Explore {
     /// assert_eq!(explored.runs(), 3);
     /// ```
     pub fn runs(mut self, runs: usize) -> Self {
-        self.runs = runs;
+        self.limit = match self.limit {
+            Limit::Runs(_) => Limit::Runs(runs),
+            Limit::Schedules(_) => Limit::Schedules(runs),
+        };
         self
     }
 
@@ -371,6 +400,66 @@ impl Explore {
         self
     }
 
+    /// Runs the body in every schedule instead of a sample, but in at most `limit` schedules.
+    ///
+    /// For small bodies: two children of three operations each have hundreds of schedules. Straggler enumerates
+    /// them depth first. If all pass, [`Explored`] says `all 312 schedules pass`, else
+    /// `10000 of more than 10000 schedules pass`. A failing run is minimized and replayed like any other. In
+    /// the attribute, write `#[straggler::test(explore = "exhaustive")]`, with a limit of 10,000.
+    ///
+    /// A limit of 0 counts as 1. A run that turns out to be the same as another one counts towards the limit, but not as a
+    /// schedule. [`runs`](Self::runs) and `STRAGGLER_RUNS` set it too. A run in the plain order
+    /// comes first. [`seed`](Self::seed) and `STRAGGLER_SHARD` change nothing. It does not go together with
+    /// [`cancel`](Self::cancel).
+    ///
+    /// # Which schedules these are
+    ///
+    /// A schedule is a sequence of polls, and for each of them where it yields:
+    /// - After each poll any child or task that can run may be next, also the same one again. Whoever was passed
+    ///   over 16 times in a row comes next, so that a body that spins has an end. If this rules out a schedule, the
+    ///   result says so.
+    /// - Each poll runs to its end, or is made to yield at one operation of tokio. The first operation in the next
+    ///   poll of that child or task does not yield: it is the one that has yielded.
+    /// - With plain tokio, whatever follows in the same poll yields too. With scheduling points, an operation may
+    ///   yield before it begins, or, as one without budget, in it.
+    /// - A poll that ends with a `yield_now` of its own is not made to yield at its last operation.
+    /// - Each [`checkpoint()`] yields, or does not.
+    ///
+    /// Two schedules count as two even if they only swap steps that share nothing: Straggler does not know
+    /// which memory a step uses. Where it cannot tell whether an operation yielded, both count.
+    ///
+    /// What no schedule decides has one order only: branches of `tokio::join!` and `select!` (except where they
+    /// yield), futures in `FuturesUnordered`, timers (they fire only when nothing can run), threads, I/O. The body is
+    /// refused if one of its tasks is [not scheduled](Self::allow_unscheduled), as those of a `LocalSet`. If such
+    /// tasks are allowed, or it uses blocking threads, the result is no longer
+    /// [exhaustive](Explored::is_exhaustive).
+    ///
+    /// # Errors
+    ///
+    /// [`find`](Self::find) also returns an error if a run repeats the decisions of an earlier one, but takes
+    /// another course: the body depends on more than its schedule.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use straggler::{Explore, settle_all};
+    /// use tokio::sync::Mutex;
+    ///
+    /// let explored = Explore::new().exhaustive(10_000).find(|| async {
+    ///     let count = Mutex::new(0);
+    ///     let add = || async { *count.lock().await += 1 };
+    ///     let _ = settle_all([add(), add()]).await;
+    ///     assert_eq!(count.into_inner(), 2);
+    /// });
+    /// let explored = explored.unwrap();
+    /// assert!(explored.is_exhaustive(), "{explored}");
+    /// assert!(explored.to_string().starts_with("all "), "{explored}");
+    /// ```
+    pub fn exhaustive(mut self, limit: usize) -> Self {
+        self.limit = Limit::Schedules(limit);
+        self
+    }
+
     /// Runs `body` repeatedly until a run fails or the number of runs is reached.
     ///
     /// With `STRAGGLER=off` there is a single run, in the plain order and without checks. With
@@ -437,7 +526,7 @@ impl Explore {
         R: Future<Output: Outcome>,
     {
         match self.explore(None, Location::caller(), body) {
-            Ok(explored) => explored.print_note(),
+            Ok(explored) => explored.print(),
             Err(failure) => failure.fail(None),
         }
     }
@@ -457,8 +546,9 @@ impl Explore {
         let (runtime, settings) = self.check.into_parts();
         let mut exploration = Exploration {
             has_runtime: runtime.is_some(),
-            runs: self.runs.max(1),
+            runs: self.limit.runs().max(1),
             allows_unscheduled: self.allows_unscheduled,
+            is_exhaustive: self.limit.is_exhaustive(),
             subject: Subject {
                 settings,
                 pause: Pause::AtStart,
@@ -468,7 +558,12 @@ impl Explore {
                 body,
             },
         };
-        let environment = exploration.ready().map_err(|reason| {
+        let ready = if self.cancels.is_some() && exploration.is_exhaustive {
+            Err(CANCELS_AND_ENUMERATES.to_owned())
+        } else {
+            exploration.ready()
+        };
+        let environment = ready.map_err(|reason| {
             let seed = Seed::new(Kind::Plain);
             exploration.failure(0, seed, None, Cause::NotRun(reason))
         })?;
@@ -481,6 +576,7 @@ impl Explore {
             requires_overlap = false;
             exploration.subject.cancels = false;
             exploration.runs = 1;
+            exploration.is_exhaustive = false;
             seed = None;
         }
         let cancels = exploration.subject.cancels;
@@ -489,7 +585,11 @@ impl Explore {
                 kind: Kind::Cancelled(places),
                 ..
             }) if cancels => exploration.replay_cancelled(&places),
-            Some(seed) => exploration.replay(seed, requires_overlap),
+            Some(seed) => {
+                exploration.is_exhaustive = false;
+                exploration.replay(seed, requires_overlap)
+            }
+            None if exploration.is_exhaustive => exploration.enumerate(requires_overlap),
             None => {
                 let seeds = Seeds::new(self.seed, environment.shard);
                 if cancels {
@@ -497,7 +597,7 @@ impl Explore {
                     let schedules = is_drawn.then_some((seeds, requires_overlap));
                     exploration.cancel_each(schedules)
                 } else {
-                    exploration.search(seeds, requires_overlap, Before::default())
+                    exploration.search(seeds, requires_overlap, Tally::default())
                 }
             }
         }

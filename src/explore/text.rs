@@ -5,6 +5,7 @@ use std::fmt;
 use crate::explore::advice::advice;
 use crate::explore::cancelled_text;
 use crate::explore::diagram_text;
+use crate::explore::divergence::NOT_REPLAYED;
 use crate::explore::failure::{Cause, Failed, Failure, Reorderings};
 use crate::explore::rerun::Binary;
 use crate::leak::render::text::AfterPanic;
@@ -27,12 +28,15 @@ impl fmt::Display for Failure {
             Cause::NotRun(reason) => return write!(f, "explore: {test} was not run: {reason}"),
             Cause::NoOverlap => return write_no_overlap(f, &test, failed.runs),
             Cause::Unscheduled(tasks) => return write_unscheduled(f, &test, *tasks, failed.runs),
+            Cause::Diverged(run) => return write_diverged(f, &test, *run),
             Cause::Panicked { .. } | Cause::ReturnedError { .. } | Cause::Found(_) => {}
         }
         write!(f, "explore: {test} failed")?;
         let is_steered = failed.reorderings.is_some();
         // A replay makes a single run, and its number would say nothing. A place says more than it does.
-        if failed.runs > 1 && (is_steered || failed.cancelled.is_none()) {
+        if failed.is_exhaustive {
+            write!(f, " in run {}", failed.run)?;
+        } else if failed.runs > 1 && (is_steered || failed.cancelled.is_none()) {
             write!(f, " in run {} of {}", failed.run, failed.runs)?;
         }
         if let Some(cancelled) = &failed.cancelled {
@@ -74,6 +78,7 @@ pub(crate) fn heading(failed: &Failed) -> String {
     let cause = match &failed.cause {
         Cause::NotRun(reason) => format!("the test was not run: {reason}"),
         Cause::NoOverlap => "no two children and no two tasks overlapped".to_owned(),
+        Cause::Diverged(_) => "the body depends on more than its schedule".to_owned(),
         Cause::Unscheduled(_) => "tasks ran that no schedule decides".to_owned(),
         Cause::Panicked { panic, .. } => match panic.message() {
             Some(message) => format!("the body panicked: {message}"),
@@ -127,6 +132,17 @@ fn write_unscheduled(
     )
 }
 
+fn write_diverged(f: &mut fmt::Formatter<'_>, test: &str, run: usize) -> fmt::Result {
+    write!(
+        f,
+        "explore: the schedules of {test} cannot be enumerated: run {run} repeated the decisions of an earlier run, \
+         but took another course\n\n\
+         The body depends on more than its schedule. What to do:\n  \
+         find what differs from run to run: {NOT_REPLAYED}\n  \
+         if that is as intended: explore a sample, as with `explore = 500`"
+    )
+}
+
 fn write_cause(f: &mut fmt::Formatter<'_>, cause: &Cause, report: Option<&Report>) -> fmt::Result {
     let mut before_report = "\n\n  also ";
     match cause {
@@ -142,7 +158,11 @@ fn write_cause(f: &mut fmt::Formatter<'_>, cause: &Cause, report: Option<&Report
             let error = cut(error, TEXT).replace('\n', "\n  ");
             write!(f, "the body returned an error: {error}")?;
         }
-        Cause::Found(_) | Cause::NoOverlap | Cause::Unscheduled(_) | Cause::NotRun(_) => {
+        Cause::Found(_)
+        | Cause::NoOverlap
+        | Cause::Unscheduled(_)
+        | Cause::Diverged(_)
+        | Cause::NotRun(_) => {
             before_report = "";
         }
     }

@@ -8,6 +8,7 @@ use crate::join::names::Names;
 use crate::schedule::points;
 use crate::schedule::recorder::Recorder;
 use crate::schedule::steering::{self, Run};
+use crate::schedule::tree;
 use crate::trace::waker;
 
 /// Polls the child that the run chooses among the children that can make progress.
@@ -21,7 +22,7 @@ pub(crate) fn step<S: Slots>(
     steering::note_turn();
     let mut chosen = None;
     let choose = |ready: &[u32]| {
-        let choose = |run: &mut Run| run.decisions.choose(combinator, ready);
+        let choose = |run: &mut Run| run.choose(combinator, ready);
         let at = steering::with_run(choose).unwrap_or(0);
         chosen = Some(ready[at] as usize);
         at
@@ -65,8 +66,11 @@ impl Schedule for Step<'_> {
             let label = format!("child {}", self.names.label(index));
             recorder.child(label, self.combinator)
         };
-        let poll =
-            |context: &mut Context<'_>| points::scheduled(context, |context| slot.poll(context));
+        let poll = |context: &mut Context<'_>| {
+            tree::actor((self.combinator, index), context, |context| {
+                points::scheduled(context, |context| slot.poll(context))
+            })
+        };
         steering::record_poll(actor, context, poll)
     }
 

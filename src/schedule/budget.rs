@@ -9,7 +9,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::OnceLock;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::Builder;
 use tokio::sync::Mutex;
@@ -50,21 +50,22 @@ pub(crate) fn exhaust(context: &mut Context<'_>) -> Option<RestoreOnPending> {
     Some(first)
 }
 
-/// Spends the budget of the current poll until at most `left` units remain, however many there are.
-pub(crate) fn at_most(left: usize, context: &mut Context<'_>) {
+/// Returns how many units remain in the current poll.
+pub(crate) fn left() -> usize {
+    let mut context = Context::from_waker(Waker::noop());
     if !has_budget_remaining() {
-        return;
+        return 0;
     }
-    let Poll::Ready(first) = poll_proceed(context) else {
-        return;
+    // Gives the budget back when it is dropped.
+    let Poll::Ready(_restored) = poll_proceed(&mut context) else {
+        return 0;
     };
-    let mut units = 1;
-    while units < ENDLESS && spend(context) {
-        units += 1;
-    }
-    // Gives all of them back.
-    drop(first);
-    for _ in left..units {
+    1 + (1..ENDLESS).take_while(|_| spend(&mut context)).count()
+}
+
+/// Spends the budget of the current poll until at most `most` units remain, however many there are.
+pub(crate) fn at_most(most: usize, context: &mut Context<'_>) {
+    for _ in most..left() {
         spend(context);
     }
 }
@@ -115,7 +116,7 @@ mod tests {
     use std::future::poll_fn;
     use std::task::Poll;
 
-    use super::{ENDLESS, at_most, size, spend, to};
+    use super::{ENDLESS, at_most, left, size, spend, to};
 
     #[test]
     fn spending_leaves_requested_units() {
@@ -138,6 +139,18 @@ mod tests {
                 Poll::Ready((0..ENDLESS).take_while(|_| spend(context)).count())
             }));
             assert_eq!(counted, left, "of {spent} and {most}");
+        }
+    }
+
+    #[test]
+    fn measuring_spends_nothing() {
+        size().unwrap();
+        for units in [0, 1, 3] {
+            let measured = tokio_test::block_on(poll_fn(|context| {
+                to(units, context);
+                Poll::Ready((left(), left()))
+            }));
+            assert_eq!(measured, (units, units));
         }
     }
 

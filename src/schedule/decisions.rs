@@ -41,14 +41,29 @@ enum Guide {
     Changes(Vec<(usize, u32)>),
 }
 
+/// One decision.
+#[derive(Debug)]
+pub(crate) struct Decision {
+    /// 0 is the plain order's.
+    pub(crate) made: u32,
+    /// How many choices there were.
+    choices: u32,
+    /// A hash of every question of the run up to this one.
+    pub(crate) question: u64,
+    /// The choices other than 0, if the run notes them.
+    pub(crate) others: Vec<u32>,
+}
+
 /// The decisions of one run.
 #[derive(Debug)]
 pub(crate) struct Decisions {
     guide: Guide,
-    /// The decisions so far. 0 is the plain order's.
-    made: Vec<u32>,
-    /// How many choices there were at each of them.
-    choices: Vec<u32>,
+    /// The decisions so far.
+    made: Vec<Decision>,
+    /// Whether the run is a path in the tree of decisions.
+    pub(crate) is_tree: bool,
+    /// Whether the run was too long to make all its decisions.
+    pub(crate) is_cut_off: bool,
     /// A hash of every question the run asked so far, with the alternatives.
     fingerprint: u64,
     /// Whether a replayed decision named an alternative that this run did not have.
@@ -61,12 +76,15 @@ impl Decisions {
         let guide = match kind {
             Kind::Plain | Kind::Cancelled(_) => return None,
             Kind::Drawn(bits) => Guide::Strategy(Strategy::draw(*bits, length(*bits))),
-            Kind::Changes(changes) => Guide::Changes(changes.iter().rev().copied().collect()),
+            Kind::Changes(changes) | Kind::Tree(changes) => {
+                Guide::Changes(changes.iter().rev().copied().collect())
+            }
         };
         Some(Self {
             guide,
             made: Vec::new(),
-            choices: Vec::new(),
+            is_tree: matches!(kind, Kind::Tree(_)),
+            is_cut_off: false,
             fingerprint: 0,
             is_out_of_range: false,
         })
@@ -105,8 +123,38 @@ impl Decisions {
         Fate::ALL[decided]
     }
 
+    /// Picks one of the alternatives of a question. There is at least one.
+    pub(crate) fn pick(&mut self, question: impl Hash, alternatives: usize) -> usize {
+        self.note_question((question, alternatives));
+        if alternatives < 2 {
+            return 0;
+        }
+        self.decide(alternatives, |_| 0)
+    }
+
+    /// Decides where the task with this number yields, before it is known which places there are. Returns the
+    /// position of the decision too.
+    pub(crate) fn cut(&mut self, task: usize) -> (usize, u32) {
+        self.note_question(task);
+        let position = self.made.len();
+        let decided = self.decide(usize::MAX, |_| 0);
+        if let Some(decision) = self.made.get_mut(position) {
+            decision.choices = 1;
+            decision.others.clear();
+        }
+        (position, to_u32(decided))
+    }
+
+    /// Sets the choices other than 0 of the decision at a position.
+    pub(crate) fn set_others(&mut self, position: usize, others: Vec<u32>) {
+        if let Some(decision) = self.made.get_mut(position) {
+            decision.choices = 1 + others.last().copied().unwrap_or_default();
+            decision.others = others;
+        }
+    }
+
     /// Adds a question to the fingerprint.
-    fn note_question(&mut self, question: impl Hash) {
+    pub(crate) fn note_question(&mut self, question: impl Hash) {
         let mut hasher = FxHasher::default();
         (self.fingerprint, question).hash(&mut hasher);
         self.fingerprint = hasher.finish();
@@ -115,6 +163,7 @@ impl Decisions {
     fn decide(&mut self, alternatives: usize, draw: impl FnOnce(&mut Strategy) -> usize) -> usize {
         let position = self.made.len();
         if position == LIMIT {
+            self.is_cut_off = true;
             return 0;
         }
         let decided = match &mut self.guide {
@@ -130,9 +179,17 @@ impl Decisions {
                 _ => 0,
             },
         };
-        self.made.push(u32::try_from(decided).unwrap_or_default());
-        self.choices
-            .push(u32::try_from(alternatives).unwrap_or_default());
+        let choices = to_u32(alternatives);
+        self.made.push(Decision {
+            made: to_u32(decided),
+            choices,
+            question: self.fingerprint,
+            others: if self.is_tree && choices < u32::MAX {
+                (1..choices).collect()
+            } else {
+                Vec::new()
+            },
+        });
         decided
     }
 
@@ -143,7 +200,12 @@ impl Decisions {
 
     /// How many choices there were at each decision.
     pub(crate) fn into_choices(self) -> Vec<u32> {
-        self.choices
+        self.made.iter().map(|decision| decision.choices).collect()
+    }
+
+    /// All decisions in order.
+    pub(crate) fn into_made(self) -> Vec<Decision> {
+        self.made
     }
 
     /// A hash of all questions of the run. Two runs with the same questions have the same fingerprint.
@@ -162,7 +224,11 @@ impl Decisions {
 
     /// The decisions other than the plain ones, with their positions.
     pub(crate) fn changes(&self) -> Vec<(usize, u32)> {
-        let made = self.made.iter().copied().enumerate();
-        made.filter(|(_, decided)| *decided != 0).collect()
+        let made = self.made.iter().map(|decision| decision.made);
+        made.enumerate().filter(|(_, made)| *made != 0).collect()
     }
+}
+
+fn to_u32(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -11,13 +11,17 @@ pub(crate) mod checkpoint;
 #[cfg(any(straggler_instrumented, test))]
 pub(crate) mod combinator;
 pub(crate) mod decisions;
+pub(crate) mod fairness;
 pub(crate) mod fate;
 pub(crate) mod outside;
 pub(crate) mod points;
+pub(crate) mod preemption;
+pub(crate) mod ready;
 pub(crate) mod recorder;
 pub(crate) mod seed;
 pub(crate) mod spot;
 pub(crate) mod steering;
 pub(crate) mod step;
 pub(crate) mod strategy;
+pub(crate) mod tree;
 pub(crate) mod wake;

@@ -14,7 +14,7 @@ use std::task::{Context, RawWakerVTable, Waker};
 use tokio::task::coop::{RestoreOnPending, has_budget_remaining};
 
 #[cfg(straggler_instrumented)]
-use crate::schedule::{budget, combinator};
+use crate::schedule::{budget, combinator, tree};
 #[cfg(straggler_instrumented)]
 use crate::trace::waker;
 
@@ -28,6 +28,11 @@ pub(crate) enum Cut {
     Before(usize),
     /// In an operation that finds no budget, after this many others.
     During(usize),
+    /// The same, but later operations have budget again.
+    Within(usize),
+    /// Nowhere: gives the budget back before an operation.
+    #[cfg_attr(not(straggler_instrumented), allow(dead_code, reason = "nothing asks"))]
+    Refill,
     /// Before each operation.
     Each,
     /// Before each operation that begins without budget.
@@ -190,12 +195,19 @@ fn before_operation(context: &mut Context<'_>) -> Poll<()> {
         SPENT.take();
         return Poll::Ready(());
     }
+    tree::note_operation();
     match CUT.take() {
         Some(Cut::Before(0)) => {
             budget::yield_now(context);
             return Poll::Pending;
         }
         Some(Cut::During(0)) => SPENT.set(budget::exhaust(context)),
+        Some(Cut::Within(0)) => {
+            SPENT.set(budget::exhaust(context));
+            CUT.set(Some(Cut::Refill));
+        }
+        Some(Cut::Refill) => drop(SPENT.take()),
+        Some(Cut::Within(others)) => CUT.set(Some(Cut::Within(others - 1))),
         Some(Cut::Before(others)) => CUT.set(Some(Cut::Before(others - 1))),
         Some(Cut::During(others)) => CUT.set(Some(Cut::During(others - 1))),
         Some(cut @ (Cut::Each | Cut::OnceSpent)) => {

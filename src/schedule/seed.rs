@@ -15,6 +15,8 @@ const LENGTH_BITS: u32 = 4;
 ///   all others keep the plain order. A decision may [cancel](crate::Explore::cancel_in_schedules) an operation.
 /// - `cancel:3` or `cancel:3,7`: tokio's own order, with an operation
 ///   [cancelled](crate::Explore::cancel) at these places.
+/// - `tree` or `tree:3:1,7:2`: a run of an [exhaustive](crate::Explore::exhaustive) exploration. Decision 3
+///   picks alternative 1 and decision 7 picks alternative 2; all others pick the first.
 /// - `stepped`: a minimized run without forced reorderings. Each join polls one child at a time.
 ///
 /// The part after `/`, four hexadecimal digits, is a checksum: a replay warns if the run diverges.
@@ -48,6 +50,8 @@ pub(crate) enum Kind {
     Drawn(u64),
     /// The plain decisions except for these, sorted by position.
     Changes(Vec<(usize, u32)>),
+    /// The first alternatives of a run in which each choice is a decision, except for these, sorted by position.
+    Tree(Vec<(usize, u32)>),
     /// The run decides nothing, and cancels operations at these places.
     Cancelled(Vec<usize>),
 }
@@ -66,6 +70,14 @@ impl Seed {
         let longest = (1 << LENGTH_BITS) - 1;
         let bits = (bits << LENGTH_BITS) | u64::from(power.min(longest));
         Self::new(Kind::Drawn(bits))
+    }
+
+    /// The seed of a run with these changes, of the same kind as this one or as its minimized runs.
+    pub(crate) fn with_changes(&self, changes: Vec<(usize, u32)>) -> Self {
+        Self::new(match self.kind {
+            Kind::Tree(_) => Kind::Tree(changes),
+            _ => Kind::Changes(changes),
+        })
     }
 
     /// The same seed with the checksum of a run's fingerprint.
@@ -106,18 +118,27 @@ impl fmt::Display for Seed {
                 write!(f, "cancel:{}", places.join(","))?;
             }
             Kind::Changes(changes) if changes.is_empty() => f.write_str("stepped")?,
-            Kind::Changes(changes) => {
-                for (index, (position, decided)) in changes.iter().enumerate() {
-                    let before = if index == 0 { "" } else { "," };
-                    write!(f, "{before}{position}:{decided}")?;
-                }
-            }
+            Kind::Changes(changes) => write_changes(f, "", changes)?,
+            Kind::Tree(changes) => write_changes(f, "tree", changes)?,
         }
         match self.checksum {
             Some(checksum) => write!(f, "/{checksum:04x}"),
             None => Ok(()),
         }
     }
+}
+
+fn write_changes(f: &mut fmt::Formatter<'_>, kind: &str, changes: &[(usize, u32)]) -> fmt::Result {
+    f.write_str(kind)?;
+    for (index, (position, decided)) in changes.iter().enumerate() {
+        let before = match index {
+            0 if kind.is_empty() => "",
+            0 => ":",
+            _ => ",",
+        };
+        write!(f, "{before}{position}:{decided}")?;
+    }
+    Ok(())
 }
 
 impl FromStr for Seed {
@@ -136,13 +157,18 @@ fn parse(text: &str) -> Option<Seed> {
     let kind = match kind {
         "plain" => Kind::Plain,
         "stepped" => Kind::Changes(Vec::new()),
-        _ => match kind.strip_prefix("0x") {
-            Some(digits) => Kind::Drawn(u64::from_str_radix(digits, 16).ok()?),
-            None => match kind.strip_prefix("cancel:") {
-                Some(places) => Kind::Cancelled(parse_places(places)?),
-                None => Kind::Changes(parse_changes(kind)?),
-            },
-        },
+        "tree" => Kind::Tree(Vec::new()),
+        _ => {
+            if let Some(digits) = kind.strip_prefix("0x") {
+                Kind::Drawn(u64::from_str_radix(digits, 16).ok()?)
+            } else if let Some(places) = kind.strip_prefix("cancel:") {
+                Kind::Cancelled(parse_places(places)?)
+            } else if let Some(changes) = kind.strip_prefix("tree:") {
+                Kind::Tree(parse_changes(changes)?)
+            } else {
+                Kind::Changes(parse_changes(kind)?)
+            }
+        }
     };
     Some(Seed { kind, checksum })
 }
@@ -180,6 +206,8 @@ mod tests {
             Seed::new(Kind::Changes(Vec::new())),
             Seed::new(Kind::Changes(vec![(3, 1)])),
             Seed::new(Kind::Changes(vec![(0, 1), (12, 5)])).with_checksum(1),
+            Seed::new(Kind::Tree(Vec::new())),
+            Seed::new(Kind::Tree(vec![(0, 1), (12, 5)])).with_checksum(7),
             Seed::new(Kind::Cancelled(vec![3])),
             Seed::new(Kind::Cancelled(vec![0, 7])),
         ];
@@ -203,6 +231,8 @@ mod tests {
             "plain/12345",
             "cancel:",
             "cancel:3,3",
+            "tree:",
+            "tree:2:1,1:1",
         ] {
             let error = text.parse::<Seed>().unwrap_err().to_string();
             assert!(

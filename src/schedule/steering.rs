@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -19,6 +19,7 @@ use crate::schedule::cancellation::Cancelled;
 use crate::schedule::decisions::Decisions;
 use crate::schedule::points::{self, Cut};
 use crate::schedule::recorder::{Action, Actor, Recorder};
+use crate::schedule::tree::{self, Tree};
 use crate::schedule::{strategy, wake};
 use crate::trace::waker;
 
@@ -26,6 +27,8 @@ use crate::trace::waker;
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) decisions: Decisions,
+    /// `None` unless the run is a path in the tree of decisions.
+    pub(crate) tree: Option<Tree>,
     /// Records the steps. `None` in most runs of a search, since tracing each poll is slow.
     pub(crate) recorder: Option<Recorder>,
     /// Whether two children of one combinator, or two tasks, were ever in flight at once.
@@ -56,6 +59,7 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn new(decisions: Decisions, is_recorded: bool) -> Self {
         Self {
+            tree: decisions.is_tree.then(Tree::default),
             decisions,
             recorder: is_recorded.then(Recorder::default),
             has_overlap: false,
@@ -69,6 +73,17 @@ impl Run {
             turns: 0,
             is_suspended: false,
             has_ended: false,
+        }
+    }
+
+    /// Picks the position in `ready` of the child that the combinator polls next. `ready` is not empty.
+    pub(crate) fn choose(&mut self, combinator: u32, ready: &[u32]) -> usize {
+        match &mut self.tree {
+            None => self.decisions.choose(combinator, ready),
+            Some(tree) => {
+                let ready: Vec<_> = ready.iter().map(|index| *index as usize).collect();
+                tree.choose(&mut self.decisions, combinator, &ready)
+            }
         }
     }
 
@@ -115,8 +130,11 @@ pub(crate) fn steer<R>(run: Run, body: impl FnOnce() -> R) -> (R, Run) {
     // Also when `body` unwinds.
     let steered = Steered;
     let outcome = body();
-    let run = RUN.take().expect("nobody else takes the run");
+    let mut run = RUN.take().expect("nobody else takes the run");
     drop(steered);
+    if let Some(tree) = &mut run.tree {
+        tree.close(&mut run.decisions, true);
+    }
     (outcome, run)
 }
 
@@ -126,12 +144,13 @@ pub(crate) fn until_dropped() -> impl Drop {
     struct Stop(Instant);
     impl Drop for Stop {
         fn drop(&mut self) {
-            RUN.with_borrow_mut(|run| {
-                if let Some(run) = run {
-                    run.has_ended = true;
-                    run.clock_moved = self.0.elapsed();
-                }
+            let waiting = RUN.with_borrow_mut(|run| {
+                let run = run.as_mut()?;
+                run.has_ended = true;
+                run.clock_moved = self.0.elapsed();
+                run.tree.as_mut().map(Tree::release)
             });
+            waiting.into_iter().flatten().for_each(Waker::wake);
         }
     }
     Stop(Instant::now())
@@ -180,16 +199,29 @@ fn with_unsuspended<R>(with: impl FnOnce(&mut Run) -> R) -> Option<R> {
     RUN.try_with(with).ok().flatten()
 }
 
+/// The tree of this thread's run, and its decisions. Unlike [`with_run`] it also works in the poll in which the body
+/// ends, and after.
+pub(super) fn with_tree<R>(with: impl FnOnce(&mut Tree, &mut Decisions) -> R) -> Option<R> {
+    let with = |run: &mut Run| Some(with(run.tree.as_mut()?, &mut run.decisions));
+    with_unsuspended(with).flatten()
+}
+
 /// Polls a task, or the body as number 0. The run decides when, and with how much budget.
+///
+/// `is_queued` says whether the runtime itself polls the task, not a `LocalSet`.
 #[inline]
 pub(crate) fn poll<T>(
     number: usize,
+    is_queued: bool,
     label: impl FnOnce() -> String,
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
     if !is_on() {
         return poll(context);
+    }
+    if with_tree(|_, _| ()).is_some() {
+        return tree::poll(number, is_queued, label, context, poll);
     }
     poll_steered(number, label, context, poll)
 }
@@ -249,6 +281,11 @@ pub(crate) fn note_unscheduled(count: impl FnOnce() -> usize) {
     with_unsuspended(|run| run.unscheduled = run.unscheduled.max(count));
 }
 
+/// Notes how many threads the runtime has, once the body has ended.
+pub(crate) fn note_threads(count: usize) {
+    with_tree(|tree, _| tree.uses_threads |= count > 0);
+}
+
 /// Notes that a task is gone: it completed, or it was dropped before.
 #[inline]
 pub(crate) fn forget_task(number: usize, label: impl FnOnce() -> String) {
@@ -264,6 +301,9 @@ pub(crate) fn forget_task(number: usize, label: impl FnOnce() -> String) {
             }
         }
     });
+    if with_tree(|tree, _| tree.forget(number)) == Some(true) {
+        tree::ask_for_callback();
+    }
 }
 
 /// Decides whether to yield at a checkpoint.
@@ -280,6 +320,10 @@ pub(crate) fn stops_at(name: &'static str) -> bool {
 /// [`poll`].
 #[cfg(tokio_unstable)]
 pub(crate) fn before_poll(number: usize) {
+    if with_tree(|_, _| ()).is_some() {
+        tree::note_unchosen(number);
+        return;
+    }
     let how = with_run(|run| run.decisions.poll(number));
     if let Some(strategy::Poll::With(left)) = how {
         record_task(|| format!("task #{number}"), || Action::HasBudget(left));

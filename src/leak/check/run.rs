@@ -139,6 +139,7 @@ fn run_if_possible<T>(
         deadline,
         settings.ends_when_idle,
     );
+    steering::note_threads(test.threads.now());
     drop(watched);
     let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
     let grace = settings.grace.or(of_test.grace);

@@ -254,7 +254,13 @@ impl Task {
             return steering::suspended(|| self.poll_now(context, poll));
         }
         let poll = |context: &mut Context<'_>| self.poll_now(context, poll);
-        steering::poll(self.number, || self.label(), context, poll)
+        steering::poll(
+            self.number,
+            self.is_counted(),
+            || self.label(),
+            context,
+            poll,
+        )
     }
 
     /// Polls a task that nothing has woken, and holds the outcome back.

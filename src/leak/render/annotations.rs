@@ -118,6 +118,12 @@ impl<'a> Annotations<'a> {
                      straggler"
                 ),
             ),
+            Found::Diverged => (
+                None,
+                format!(
+                    "{test} depends on more than its schedule: its schedules cannot be enumerated"
+                ),
+            ),
             Found::NotRun(reason) => (None, format!("{test} was not run: {reason}")),
         };
         let says = match self

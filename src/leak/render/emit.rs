@@ -87,6 +87,22 @@ pub(crate) fn emit_explored(
     append_clean(test, place, Exploration::Runs(runs));
 }
 
+/// Appends a test that passed in all its schedules, or in the first ones, if that is asked for.
+pub(crate) fn emit_schedules(
+    test: Option<&'static str>,
+    place: &'static Location<'static>,
+    runs: usize,
+    schedules: usize,
+    is_exhaustive: bool,
+) {
+    let exploration = Exploration::Schedules {
+        runs,
+        schedules,
+        is_exhaustive,
+    };
+    append_clean(test, place, exploration);
+}
+
 /// Appends a test that cannot be explored, and why, if that is asked for.
 pub(crate) fn emit_unexplored(
     test: Option<&'static str>,

@@ -32,7 +32,7 @@
 //! | `level` | `error` if the test fails on the findings, `none` if it has none, else `warning` |
 //! | `expected` | only if the test has `#[should_panic]` and nothing but tasks panicked: `true` |
 //! | `waited_ms` | only if the check waited in vain for leftovers to end: for how many milliseconds of real time |
-//! | `explored` | only if an exploration failed, or passed under `cargo straggler explore`: an object with `runs`, `run` and `seed` |
+//! | `explored` | only if an exploration failed, if it passed under `cargo straggler explore`, or if it passed with `explore = "exhaustive"`: an object with `runs`, `run` and `seed` |
 //! | `not_explored` | only under `cargo straggler explore`: why the test could not be explored |
 //! | `findings` | a list of objects, empty only if the verdict is `clean` or `skipped` |
 //! | `findings_omitted` | the number of objects cut from `findings`, if any |
@@ -50,6 +50,8 @@
 //! | `runs` | the number of runs asked for |
 //! | `run` | the number of the failed run, from 1; `null` if no single run failed |
 //! | `seed` | the value of `STRAGGLER_SEED` that replays the run, or `null` |
+//! | `schedules` | only if the test passed with `explore = "exhaustive"`: the number of schedules it ran in |
+//! | `exhaustive` | only beside `schedules`: whether these are all |
 //! | `schedule` | only if steps of the run were recorded: a list of objects, one a step |
 //! | `schedule_omitted` | the number of steps missing from `schedule`, if any |
 //! | `svg` | only beside `schedule`, and only up to 60 kB: the picture of [`Failure::to_svg`](crate::explore::Failure::to_svg) |
@@ -77,6 +79,7 @@
 //! | `threads_leaked` | a thread outlived a test that denies them, and nothing else did |
 //! | `no_overlap` | nothing overlapped in any run, though the test has `require_overlap` |
 //! | `unscheduled` | the test passed in every explored run, but spawns tasks that no schedule decides |
+//! | `diverged` | the test has `explore = "exhaustive"`, but depends on more than its schedule |
 //! | `stuck` | the body ended, but a leftover blocks the test's thread |
 //! | `not_run` | the test did not run |
 //! | `check_failed` | the test ran, but the check failed |
@@ -114,6 +117,7 @@
 //! | `body_error` | the body returned an error in a run of an exploration | `message` |
 //! | `no_overlap` | nothing overlapped in any run | |
 //! | `unscheduled` | tasks that no schedule decides | `tasks` |
+//! | `diverged` | a run repeated the decisions of another one, but took another course | |
 //!
 //! | field | value |
 //! |---|---|
@@ -199,6 +203,12 @@ pub(crate) enum Exploration<'a> {
     No,
     /// In this many runs.
     Runs(usize),
+    /// In each of its schedules, or in the first ones.
+    Schedules {
+        runs: usize,
+        schedules: usize,
+        is_exhaustive: bool,
+    },
     /// It could not be, for this reason.
     Not(&'a str),
 }
@@ -240,15 +250,24 @@ pub(crate) fn clean_line(
     verdict: &'static str,
     exploration: Exploration<'_>,
 ) -> String {
-    let (runs, not_explored) = match exploration {
+    let (explored, not_explored) = match exploration {
         Exploration::No => (None, None),
-        Exploration::Runs(runs) => (Some(runs), None),
+        Exploration::Runs(runs) => (Some(of_exploration(runs, None)), None),
+        Exploration::Schedules {
+            runs,
+            schedules,
+            is_exhaustive,
+        } => {
+            let explored = of_exploration(runs, None)
+                .with("schedules", schedules)
+                .with("exhaustive", is_exhaustive);
+            (Some(explored), None)
+        }
         Exploration::Not(reason) => (None, Some(reason)),
     };
-    let no_failed_run = |runs: usize| of_exploration(runs, None);
     of_any_test(test, place, verdict)
         .with("level", "none")
-        .with_some("explored", runs.map(no_failed_run))
+        .with_some("explored", explored)
         .with_some("not_explored", not_explored)
         .with("findings", Value::List(Vec::new()))
         .to_string()
@@ -305,6 +324,7 @@ fn of_found<'a>(found: &Found<'a>) -> (&'static str, Option<Object<'a>>) {
             let tasks = kind("unscheduled").with("tasks", tasks);
             ("unscheduled", Some(tasks))
         }
+        Found::Diverged => ("diverged", Some(kind("diverged"))),
         Found::NotRun(message) => ("not_run", Some(message_of("not_run", message))),
     }
 }

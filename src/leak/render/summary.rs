@@ -36,6 +36,8 @@ pub(crate) enum Found<'a> {
     NoOverlap,
     /// At most this many tasks at a time were alive that no schedule decides.
     Unscheduled(usize),
+    /// A run repeated the decisions of another one, and took another course.
+    Diverged,
     /// The exploration did not start, for this reason.
     NotRun(&'a str),
 }
@@ -91,7 +93,7 @@ impl<'a> Summary<'a> {
         match self.found {
             Found::Report(report) => Some(report),
             Found::BodyPanic { also, .. } | Found::BodyError { also, .. } => also,
-            Found::NoOverlap | Found::Unscheduled(_) | Found::NotRun(_) => None,
+            Found::NoOverlap | Found::Unscheduled(_) | Found::Diverged | Found::NotRun(_) => None,
         }
     }
 
