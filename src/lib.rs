@@ -99,6 +99,7 @@ pub mod future {
 /// | `allow("bb8" = 1, "src/auth.rs::tests")` | lets 1 that the crate `bb8` spawns remain, and those of a file, module or function, see [`LeakCheck::allow_at`] | none |
 /// | `threads = "deny"` | fails if a `std::thread` outlives the test; Linux only, see [`LeakCheck::deny_threads`] | threads may remain |
 /// | `explore = 500` | runs the body up to 500 times in different schedules until one fails, on a paused clock with cloned arguments, see [`Explore`] | one run |
+/// | `explore = "exhaustive"` | runs the body in every schedule, up to 10,000, until one fails, see [`Explore::exhaustive`] | one run |
 /// | `cancel` | runs the body once for each place at which its [`cancellable`] operation can be dropped, see [`Explore::cancel`] | one run |
 /// | `explore = 500, cancel` | the same, then draws both a schedule and cancellations, see [`Explore::cancel_in_schedules`] | |
 /// | `require_overlap` | with `explore`: also fails if no two children or tasks ever overlap, see [`Explore::require_overlap`] | not required |

@@ -27,8 +27,8 @@ pub(crate) struct Options {
     pub(crate) allow_at: Vec<Place>,
     /// Whether leaked threads fail the test.
     pub(crate) deny_threads: bool,
-    /// How many schedules to explore.
-    pub(crate) explore: Option<Spanned<usize>>,
+    /// Which schedules to explore.
+    pub(crate) explore: Option<Spanned<Explore>>,
     /// Whether the operations of the test are cancelled.
     pub(crate) cancel: bool,
     /// Whether the test fails if no two tasks of a run overlap.
@@ -41,6 +41,15 @@ pub(crate) struct Options {
 pub(crate) struct Spanned<T> {
     pub(crate) value: T,
     pub(crate) span: Span,
+}
+
+/// Which schedules to run the test in.
+#[derive(Clone, Copy)]
+pub(crate) enum Explore {
+    /// So many.
+    Runs(usize),
+    /// All, up to a limit.
+    Exhaustive,
 }
 
 /// The kind of runtime.
@@ -129,6 +138,13 @@ impl Options {
                 _ => continue,
             };
             errors.push(Error::new(span, message));
+        }
+        if let (true, Some(explore)) = (self.cancel, &self.explore) {
+            if let Explore::Exhaustive = explore.value {
+                let message =
+                    "`cancel` runs the test in the plain order: remove `explore = \"exhaustive\"`";
+                errors.push(Error::new(explore.span, message));
+            }
         }
         for (name, option) in [
             ("require_overlap", &self.require_overlap),

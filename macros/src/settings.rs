@@ -6,7 +6,10 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::Path;
 
-use crate::options::{Flavor, Options, Panics, Place, Spanned, Timeout, UnhandledPanic};
+use crate::options::{Explore, Flavor, Options, Panics, Place, Spanned, Timeout, UnhandledPanic};
+
+/// The most schedules of `explore = "exhaustive"`. A run takes less than a millisecond.
+const SCHEDULES: usize = 10_000;
 
 /// Generates the `LeakCheck` with the settings of the options.
 pub(crate) fn check(krate: &Path, options: &Options) -> TokenStream {
@@ -51,8 +54,11 @@ pub(crate) fn explore(options: &Options) -> Option<TokenStream> {
     if !options.is_explored() {
         return None;
     }
-    let runs = options.explore.as_ref().map(|explore| explore.value);
-    let runs = runs.map(|runs| quote!(.runs(#runs)));
+    let explore = options.explore.as_ref().map(|explore| explore.value);
+    let runs = explore.map(|explore| match explore {
+        Explore::Runs(runs) => quote!(.runs(#runs)),
+        Explore::Exhaustive => quote!(.exhaustive(#SCHEDULES)),
+    });
     let cancel = options.cancel.then(|| {
         if options.explore.is_some() {
             quote!(.cancel_in_schedules())

@@ -6,7 +6,7 @@ use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::{Error, LitStr, Meta, Path, Result, Token};
 
-use crate::options::{Flavor, Options, Panics, Place, Timeout, UnhandledPanic};
+use crate::options::{Explore, Flavor, Options, Panics, Place, Timeout, UnhandledPanic};
 use crate::value::Value;
 
 /// An option of the attribute. A new one needs an entry in [`SPECS`] and a field in [`Options`].
@@ -195,10 +195,15 @@ pub(crate) const SPECS: &[Spec] = &[
     },
     Spec {
         name: "explore",
-        expects: "a positive number of runs",
-        examples: &["explore = 500"],
+        expects: r#"a positive number of runs, or "exhaustive""#,
+        examples: &["explore = 500", r#"explore = "exhaustive""#],
         read: |options, value| {
-            options.explore = Some(value.spanned(value.positive()?));
+            let explore = match value.string() {
+                Ok(text) if text.value() == "exhaustive" => Explore::Exhaustive,
+                Ok(_) => return Err(value.invalid()),
+                Err(_) => Explore::Runs(value.positive()?),
+            };
+            options.explore = Some(value.spanned(explore));
             Ok(())
         },
     },

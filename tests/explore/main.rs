@@ -20,6 +20,7 @@ mod corpus;
 mod deadlocks;
 mod diagram;
 mod environment;
+mod exhaustive;
 mod kept_state;
 mod replay;
 mod schedule;

@@ -1,0 +1,10 @@
+#[straggler::test(explore = "exhaustive", cancel)]
+async fn cancelled() {}
+
+#[straggler::test(explore = "all")]
+async fn other_word() {}
+
+#[straggler::test(explore = "exhaustive", flavor = "multi_thread")]
+async fn threads() {}
+
+fn main() {}
