@@ -61,28 +61,26 @@ impl<F: Future> List<F> {
         output: impl Fn(Outcome<F::Output>) -> O,
     ) -> Vec<O> {
         let list = self.get_mut();
+        let are_outputs = list.all_hold(|holds| holds == Holds::Output);
         assert!(
-            list.0
-                .iter()
-                .all(|slot| slot.note().holds() != Holds::Future),
+            are_outputs || list.all_hold(|holds| holds != Holds::Future),
             "every future has finished"
         );
         let slots = mem::replace(&mut list.0, Box::into_pin(Box::default()));
         // SAFETY: no future is left in them (invariant 2).
         let slots = unsafe { Pin::into_inner_unchecked(slots) };
-        let outputs = slots
-            .into_vec()
-            .into_iter()
-            .filter_map(Slot::into_outcome)
-            .map(output);
-        if size_of::<Slot<F>>() <= ROOM_KEPT * size_of::<O>() {
-            // Collects in place: no allocation, but some unused capacity.
-            outputs.collect()
+        let slots = slots.into_vec().into_iter();
+        if are_outputs {
+            // The usual case. It needs no `filter_map`, and each slot only a comparison.
+            collect_outputs::<F, _>(slots.map(|slot| output(Ok(slot.into_output()))))
         } else {
-            let mut exact = Vec::with_capacity(outputs.size_hint().1.unwrap_or(0));
-            exact.extend(outputs);
-            exact
+            collect_outputs::<F, _>(slots.filter_map(Slot::into_outcome).map(output))
         }
+    }
+
+    #[inline]
+    fn all_hold(&self, is_so: impl Fn(Holds) -> bool) -> bool {
+        self.0.iter().all(|slot| is_so(slot.note().holds()))
     }
 
     /// Takes all futures, in the order of their indices, or returns `None` if one was polled.
@@ -106,6 +104,19 @@ impl<F: Future> List<F> {
             future.expect("every slot holds a future")
         };
         Some((0..number).map(future))
+    }
+}
+
+/// Collects what was taken out of slots of `F`, in their allocation unless it is much too large.
+#[inline]
+fn collect_outputs<F: Future, O>(outputs: impl Iterator<Item = O>) -> Vec<O> {
+    if size_of::<Slot<F>>() <= ROOM_KEPT * size_of::<O>() {
+        // Collects in place: no allocation, but some unused capacity.
+        outputs.collect()
+    } else {
+        let mut exact = Vec::with_capacity(outputs.size_hint().1.unwrap_or(0));
+        exact.extend(outputs);
+        exact
     }
 }
 

@@ -224,6 +224,20 @@ impl<F: Future> Slot<F> {
         unsafe { self.get_unchecked_mut() }.take()
     }
 
+    /// Returns the output.
+    ///
+    /// # Panics
+    ///
+    /// If the slot holds none.
+    #[inline]
+    pub(super) fn into_output(mut self) -> F::Output {
+        assert!(self.note.holds == Holds::Output, "the slot holds an output");
+        let Some(Ok(output)) = self.take() else {
+            unreachable!("an output is taken as one");
+        };
+        output
+    }
+
     /// Returns the outcome of the future, if it has finished.
     #[inline]
     pub(super) fn into_outcome(mut self) -> Option<Outcome<F::Output>> {
