@@ -222,31 +222,38 @@ impl Block {
         if entry.queued.swap(true, Ordering::AcqRel) {
             return false;
         }
-        // The exchange releases what was done before the wake-up to the poll that takes the stack, and
-        // acquires the parent's waker if the push is granted it.
         while top != CLOSED {
-            let sleeper = sleeper(top);
-            let below = if sleeper.is_some() { NONE } else { top };
-            entry.next.store(below, Ordering::Relaxed);
-            // A push that is granted the parent still needs the block, so it keeps its waker.
-            let hands_over = is_used_up && sleeper.is_none();
-            entry.is_handed_over.store(hands_over, Ordering::Relaxed);
-            let pushed = self.top.compare_exchange_weak(
-                top,
-                entry.index,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            );
-            match (pushed, sleeper) {
-                (Ok(_), Some((which, clones))) => {
+            if let Some((which, clones)) = sleeper(top) {
+                match self.push(entry, top, NONE, false) {
                     // SAFETY: this push has replaced the sleeper (invariant 3).
-                    unsafe { self.parents[usize::from(which)].wake(clones) };
-                    return false;
+                    Ok(()) => unsafe { self.parents[usize::from(which)].wake(clones) },
+                    Err(now) => {
+                        top = now;
+                        continue;
+                    }
                 }
-                (Ok(_), None) => return hands_over,
-                (Err(now), _) => top = now,
+                // A push that is granted the parent still needs the block, so it keeps its waker.
+                return false;
+            }
+            match self.push(entry, top, top, is_used_up) {
+                Ok(()) => return is_used_up,
+                Err(now) => top = now,
             }
         }
         false
+    }
+
+    /// Puts an entry that was claimed on the stack, in place of `top` and above `below`. Returns the top
+    /// if it is another one by now.
+    #[inline]
+    fn push(&self, entry: &Entry, top: u32, below: u32, hands_over: bool) -> Result<(), u32> {
+        entry.next.store(below, Ordering::Relaxed);
+        entry.is_handed_over.store(hands_over, Ordering::Relaxed);
+        // Releases what was done before the wake-up to the poll that takes the stack. Acquires the
+        // parent's waker if the push is granted it.
+        let pushed =
+            self.top
+                .compare_exchange_weak(top, entry.index, Ordering::AcqRel, Ordering::Relaxed);
+        pushed.map(|_| ())
     }
 }
