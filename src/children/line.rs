@@ -172,7 +172,7 @@ impl Line {
     /// has finished, [`put`](Self::put) it in the queue again.
     #[inline]
     pub(super) fn lend<R>(
-        &self,
+        &mut self,
         index: u32,
         poll: impl FnOnce(&mut Context<'_>) -> R,
     ) -> (R, bool) {

@@ -23,7 +23,7 @@ fn model(run: impl Fn() + Send + Sync + 'static) {
 }
 
 /// A waker of child `index`, as its first poll would clone it.
-fn waker(queue: &WakeQueue, index: u32) -> Waker {
+fn waker(queue: &mut WakeQueue, index: u32) -> Waker {
     queue.lend(index, |context| context.waker().clone()).0
 }
 
@@ -81,7 +81,7 @@ impl Wake for Parent {
 fn wake_publishes_writes_to_poll() {
     model(|| {
         let mut queue = WakeQueue::new(1);
-        let waker = waker(&queue, 0);
+        let waker = waker(&mut queue, 0);
         let done = Arc::new(AtomicBool::new(false));
         let other = thread::spawn({
             let done = Arc::clone(&done);
@@ -101,7 +101,7 @@ fn wakes_of_two_threads_both_arrive() {
     model(|| {
         let mut queue = WakeQueue::new(2);
         let others = [0, 1].map(|index| {
-            let waker = waker(&queue, index);
+            let waker = waker(&mut queue, index);
             thread::spawn(move || waker.wake())
         });
         let mut polled = poll_all(&mut queue, 2);
@@ -118,7 +118,7 @@ fn wakes_of_one_child_are_not_lost() {
     model(|| {
         let mut queue = WakeQueue::new(1);
         let done = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
-        let first = waker(&queue, 0);
+        let first = waker(&mut queue, 0);
         let others = [(0, first.clone()), (1, first)].map(|(which, waker)| {
             let done = Arc::clone(&done);
             thread::spawn(move || {
@@ -145,7 +145,7 @@ fn wakes_of_one_child_are_not_lost() {
 fn wake_while_child_finishes_is_harmless() {
     model(|| {
         let mut queue = WakeQueue::new(2);
-        let wakers = [waker(&queue, 0), waker(&queue, 1)];
+        let wakers = [waker(&mut queue, 0), waker(&mut queue, 1)];
         let other = thread::spawn(move || wakers.map(Waker::wake));
         queue.end(0);
         block_on(poll_fn(|context| {
@@ -168,7 +168,7 @@ fn queue_dropped_during_wake_frees_parent() {
     model(|| {
         let parent = StdArc::new(Parent::default());
         let mut queue = WakeQueue::new(2);
-        let wakers = [waker(&queue, 0), waker(&queue, 1)];
+        let wakers = [waker(&mut queue, 0), waker(&mut queue, 1)];
         assert!(queue.sleep(&Waker::from(StdArc::clone(&parent))));
         let others = wakers.map(|waker| thread::spawn(move || waker.wake()));
         drop(queue);
@@ -188,7 +188,7 @@ fn parent_changes_while_woken() {
             StdArc::new(Parent::default()),
         ];
         let mut queue = WakeQueue::new(2);
-        let [first, second] = [waker(&queue, 0), waker(&queue, 1)];
+        let [first, second] = [waker(&mut queue, 0), waker(&mut queue, 1)];
         assert!(queue.sleep(&Waker::from(StdArc::clone(&parents[0]))));
         let others = [first, second].map(|waker| thread::spawn(move || waker.wake()));
         let mut woken = poll_woken(&mut queue).len();
@@ -215,13 +215,13 @@ fn parent_changes_while_woken() {
 #[test]
 fn last_waker_dropped_on_other_thread() {
     model(|| {
-        let queue = WakeQueue::new(1);
-        let first = waker(&queue, 0);
+        let mut queue = WakeQueue::new(1);
+        let first = waker(&mut queue, 0);
         let second = first.clone();
         let other = thread::spawn(move || drop(first));
         let another = thread::spawn(move || drop(second));
         // Cloned from the lent one, while the count may be on its way to zero.
-        let third = waker(&queue, 0);
+        let third = waker(&mut queue, 0);
         drop(queue);
         drop(third);
         other.join().unwrap();
@@ -235,7 +235,7 @@ fn grants_overlap_and_outlive_queue() {
         let parent = StdArc::new(Parent::default());
         let same = Waker::from(StdArc::clone(&parent));
         let mut queue = WakeQueue::new(2);
-        let wakers = [waker(&queue, 0), waker(&queue, 1)];
+        let wakers = [waker(&mut queue, 0), waker(&mut queue, 1)];
         assert!(queue.sleep(&same));
         let others = wakers.map(|waker| thread::spawn(move || waker.wake()));
         poll_woken(&mut queue);
@@ -285,7 +285,7 @@ fn child_wakes_itself_while_woken() {
 fn child_waking_itself_twice_is_woken_once() {
     model(|| {
         let mut queue = WakeQueue::new(2);
-        let sibling = waker(&queue, 1);
+        let sibling = waker(&mut queue, 1);
         let other = thread::spawn(move || sibling.wake());
         let ((), woke_itself) = queue.lend(0, |context| {
             context.waker().wake_by_ref();
@@ -303,7 +303,7 @@ fn parent_freed_while_child_waker_stays() {
     model(|| {
         let parent = StdArc::new(Parent::default());
         let mut queue = WakeQueue::new(2);
-        let (first, kept) = (waker(&queue, 0), waker(&queue, 1));
+        let (first, kept) = (waker(&mut queue, 0), waker(&mut queue, 1));
         assert!(queue.sleep(&Waker::from(StdArc::clone(&parent))));
         let other = thread::spawn(move || first.wake());
         drop(queue);
@@ -321,7 +321,7 @@ fn replaced_parent_freed_while_woken() {
             StdArc::new(Parent::default()),
         ];
         let mut queue = WakeQueue::new(2);
-        let (first, kept) = (waker(&queue, 0), waker(&queue, 1));
+        let (first, kept) = (waker(&mut queue, 0), waker(&mut queue, 1));
         assert!(queue.sleep(&Waker::from(StdArc::clone(&parents[0]))));
         let other = thread::spawn(move || first.wake());
         let woken = poll_woken(&mut queue).len();
@@ -341,7 +341,7 @@ fn third_parent_loses_no_wake() {
         let parents = [(); 3].map(|()| StdArc::new(Parent::default()));
         let waker_of = |nth: usize| Waker::from(StdArc::clone(&parents[nth]));
         let mut queue = WakeQueue::new(2);
-        let wakers = [waker(&queue, 0), waker(&queue, 1)];
+        let wakers = [waker(&mut queue, 0), waker(&mut queue, 1)];
         let mut woken = 0;
         let mut others = Vec::new();
         for (nth, waker) in wakers.into_iter().enumerate() {
@@ -377,8 +377,8 @@ fn third_parent_loses_no_wake() {
 fn used_up_waker_frees_block() {
     // Loom reports a block that is not freed.
     model(|| {
-        let queue = WakeQueue::new(1);
-        let (first, second) = (waker(&queue, 0), waker(&queue, 0));
+        let mut queue = WakeQueue::new(1);
+        let (first, second) = (waker(&mut queue, 0), waker(&mut queue, 0));
         let other = thread::spawn(move || first.wake());
         drop(queue);
         second.wake();
@@ -391,7 +391,7 @@ fn wake_reaches_parent_asleep_since_turn_began() {
     model(|| {
         let mut queue = WakeQueue::new(2);
         let others = [0, 1].map(|index| {
-            let waker = waker(&queue, index);
+            let waker = waker(&mut queue, index);
             thread::spawn(move || waker.wake())
         });
         let mut polled = Vec::new();
@@ -421,7 +421,7 @@ fn wake_reaches_parent_asleep_since_turn_began() {
 fn queue_dropped_after_taking_used_up_wakers() {
     model(|| {
         let mut queue = WakeQueue::new(2);
-        let (first, second) = (waker(&queue, 0), waker(&queue, 1));
+        let (first, second) = (waker(&mut queue, 0), waker(&mut queue, 1));
         // No parent sleeps, so both wakers are handed over.
         let others = [first, second].map(|waker| thread::spawn(move || waker.wake()));
         poll_woken(&mut queue);
@@ -436,11 +436,52 @@ fn queue_dropped_after_taking_used_up_wakers() {
 fn handed_over_waker_not_held_after_take() {
     model(|| {
         let mut queue = WakeQueue::new(1);
-        let (first, second) = (waker(&queue, 0), waker(&queue, 0));
+        let (first, second) = (waker(&mut queue, 0), waker(&mut queue, 0));
         let other = thread::spawn(move || second.wake());
         first.wake();
         other.join().unwrap();
         assert_eq!(poll_woken(&mut queue), [0]);
         assert!(!queue.is_held(0));
+    });
+}
+
+#[test]
+fn clones_of_a_poll_are_counted_beside_drops() {
+    model(|| {
+        let mut queue = WakeQueue::new(1);
+        let first = waker(&mut queue, 0);
+        let (others, _) = queue.lend(0, |context| {
+            let [second, third] = [(); 2].map(|()| context.waker().clone());
+            [
+                thread::spawn(move || drop((first, second))),
+                thread::spawn(move || drop(third.clone())),
+            ]
+        });
+        // It has no waker only after all four were dropped.
+        let was_held = queue.is_held(0);
+        if !was_held {
+            let kept = waker(&mut queue, 0);
+            assert!(queue.is_held(0));
+            drop(kept);
+        }
+        for other in others {
+            other.join().unwrap();
+        }
+        assert!(!queue.is_held(0));
+    });
+}
+
+#[test]
+fn clones_of_a_poll_outlive_queue() {
+    // Loom reports a block that is not freed, or freed too early.
+    model(|| {
+        let mut queue = WakeQueue::new(1);
+        let first = waker(&mut queue, 0);
+        let (second, _) = queue.lend(0, |context| context.waker().clone());
+        let others = [first, second].map(|waker| thread::spawn(move || drop(waker.clone())));
+        drop(queue);
+        for other in others {
+            other.join().unwrap();
+        }
     });
 }

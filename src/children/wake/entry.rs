@@ -1,25 +1,34 @@
 //! The entry of one child: what the owner and the wakers share of it.
 
 use std::cell::Cell;
+use std::process;
 use std::ptr;
 
 use super::sync::{self, AtomicBool, AtomicU32, Ordering};
 use super::top::NONE;
 
 /// The process aborts at this many wakers of one child: they were leaked, and the count must not wrap.
-/// It leaves room for the wakers that other threads clone meanwhile.
-pub(super) const TOO_MANY: u32 = u32::MAX / 4;
+/// It leaves room for the wakers that other threads clone meanwhile, and below zero for those that the
+/// owner counts.
+const TOO_MANY: u32 = 1 << 29;
+
+/// The owner's part of the count stays this close to zero.
+const MOST_OWN: u32 = 1 << 20;
 
 /// A bit in the count of an entry's wakers: the owner has let go, so the wakers hold a reference of
 /// their own.
-pub(super) const LEFT: u32 = 1 << 31;
+const LEFT: u32 = 1 << 31;
 
 /// The entry of a child in its block.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) index: u32,
-    /// How many wakers of this child there are, without the one lent to its poll, plus [`LEFT`].
-    pub(super) wakers: AtomicU32,
+    /// How many wakers of this child there are, without the one lent to its poll and without the `own`
+    /// ones, plus [`LEFT`]. Wraps below zero.
+    wakers: AtomicU32,
+    /// The owner's part of that count: the wakers that the child cloned in its poll, less those that
+    /// wake-ups handed over. Only the owner uses it, so it needs no read-modify-write (invariant 5).
+    own: AtomicU32,
     pub(super) next: AtomicU32,
     /// Whether the child waits to be polled, or has finished. Every change that matters is a
     /// read-modify-write that acquires and releases. So a poll sees everything done before any wake-up
@@ -41,6 +50,7 @@ impl Entry {
         Self {
             index,
             wakers: AtomicU32::new(0),
+            own: AtomicU32::new(0),
             next: AtomicU32::new(NONE),
             queued: AtomicBool::new(false),
             is_taken: AtomicBool::new(false),
@@ -53,7 +63,73 @@ impl Entry {
     /// was done with the earlier ones.
     #[inline]
     pub(super) fn is_held(&self) -> bool {
-        self.wakers.load(Ordering::Acquire) & !LEFT > 0
+        let others = self.wakers.load(Ordering::Acquire);
+        others.wrapping_add(self.own.load(Ordering::Relaxed)) & !LEFT > 0
+    }
+
+    /// Counts one more waker, cloned by the thread that calls this.
+    #[inline]
+    pub(super) fn add_waker(&self) {
+        if self.is_polled_here() {
+            self.add_own(1);
+        } else {
+            // Relaxed is enough, as in `Arc`: the caller already has a waker.
+            self.add(1);
+        }
+    }
+
+    /// Counts one waker less. Returns whether it was the last one, and the owner has left the entry a
+    /// reference. If the owner has not, the block may be gone from here on.
+    #[inline]
+    pub(super) fn drop_waker(&self) -> bool {
+        // Releases what was done with this waker, and acquires what was done with the others, for the
+        // reference that stands for all of them. Until the owner leaves, `wakers` is this number only
+        // if some two thousand million are `own`.
+        self.wakers.fetch_sub(1, Ordering::AcqRel) == LEFT + 1
+    }
+
+    /// Counts one waker less, which was handed over to the caller, the owner.
+    #[inline]
+    fn take_over_waker(&self) {
+        self.add_own(1_u32.wrapping_neg());
+    }
+
+    /// Adds to the owner's part of the count.
+    #[inline]
+    fn add_own(&self, number: u32) {
+        let own = self.own.load(Ordering::Relaxed).wrapping_add(number);
+        self.own.store(own, Ordering::Relaxed);
+        if own.wrapping_add(MOST_OWN) > 2 * MOST_OWN {
+            self.share_own();
+        }
+    }
+
+    /// Moves the owner's part of the count to the other part.
+    #[cold]
+    fn share_own(&self) {
+        let own = self.own.load(Ordering::Relaxed);
+        self.own.store(0, Ordering::Relaxed);
+        self.add(own);
+    }
+
+    /// Adds to the part of the count that everybody uses.
+    #[inline]
+    fn add(&self, number: u32) {
+        let before = self.wakers.fetch_add(number, Ordering::Relaxed) & !LEFT;
+        if (TOO_MANY..LEFT - TOO_MANY).contains(&before) {
+            process::abort();
+        }
+    }
+
+    /// Leaves the entry to its wakers. Returns whether there are any: the last one then drops a
+    /// reference. The owner calls it once, and uses the entry no more.
+    pub(super) fn leave(&self) -> bool {
+        let own = self.own.load(Ordering::Relaxed);
+        self.own.store(0, Ordering::Relaxed);
+        let others = self
+            .wakers
+            .fetch_add(own.wrapping_add(LEFT), Ordering::AcqRel);
+        others.wrapping_add(own) > 0
     }
 
     /// Notes that the owner has taken the child from the stack.
@@ -64,12 +140,7 @@ impl Entry {
             return;
         }
         self.is_handed_over.store(false, Ordering::Relaxed);
-        if self.wakers.load(Ordering::Acquire) == 1 {
-            // The last waker: no other thread can change the count.
-            self.wakers.store(0, Ordering::Relaxed);
-        } else {
-            self.wakers.fetch_sub(1, Ordering::AcqRel);
-        }
+        self.take_over_waker();
     }
 
     /// Whether the child is on the stack or about to be, and was not taken from it after its last poll
@@ -128,11 +199,17 @@ impl Entry {
     /// of a child of another block.
     #[inline]
     pub(super) fn wakes_itself(&self) -> bool {
-        let is_polled_here = POLLED.with(|polled| ptr::eq(polled.get(), self));
+        let is_polled_here = self.is_polled_here();
         if is_polled_here {
             self.woke_itself.store(true, Ordering::Relaxed);
         }
         is_polled_here
+    }
+
+    /// Whether this thread is in the poll of the child, and not in a poll of another block inside it.
+    #[inline]
+    fn is_polled_here(&self) -> bool {
+        POLLED.with(|polled| ptr::eq(polled.get(), self))
     }
 }
 

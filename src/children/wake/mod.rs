@@ -13,17 +13,20 @@
 //!
 //! Atomic read-modify-writes are most of the cost, so there are as few as possible. A wake-up makes
 //! two: one claims the entry, one pushes it. A turn that takes the stack puts the parent to sleep in
-//! the same step. Plain stores change the counts and flags that nobody else can change at that moment.
+//! the same step. A child that clones its waker in its poll costs none, nor does a waker that is handed
+//! over: the owner counts both by itself. Plain stores change the counts and flags that nobody else can
+//! change at that moment.
 //!
 //! # Invariants
 //!
 //! 1. A block lives while its `references` are not zero: one for the owner, and one for each
 //!    [`CompletionOrder`] that reads it. Until the owner lets go, its reference stands for all wakers.
-//!    When it lets go, it marks each entry that has wakers as [`LEFT`](entry::LEFT) and gives it a
-//!    reference of its own, which the last of these wakers drops. Only the lent waker raises an entry's
-//!    count from zero, so after that the count never leaves zero again. A waker that a wake-up uses up
-//!    may hand its share of the count over to the owner, which gives it back when it takes the stack.
-//!    The owner takes the stack for the last time, and [closes](top::CLOSED) it, before it lets go.
+//!    When it lets go, it [leaves](entry::Entry::leave) each entry that has wakers a reference of its
+//!    own, which the last of these wakers drops. The count of an entry's wakers is the sum of two
+//!    numbers: `wakers`, which everybody changes, and `own`. Only the lent waker raises it from zero,
+//!    so after that it never leaves zero again. A waker that a wake-up uses up may hand its share of
+//!    the count over to the owner, which gives it back when it takes the stack. The owner takes the
+//!    stack for the last time, and [closes](top::CLOSED) it, before it lets go.
 //! 2. An entry is on the stack at most once: a wake-up pushes it only if it finds `queued` unset, and
 //!    sets it. The owner unsets it just before it polls the child, so that a wake-up during the poll is
 //!    kept, and only if it has taken the child from the stack since the last time. When the child has
@@ -35,6 +38,13 @@
 //!    `top` does not name and that is not granted, or whose grant has finished. The grantee takes the
 //!    waker out only if the owner has left it there.
 //! 4. Only the owner writes `order`. Others read it only after the owner has let go of the block.
+//! 5. Only the owner reads and writes an entry's `own`, and so does the thread that polls the child by
+//!    a waker that the owner [lends](WakeQueue::lend), which takes the queue exclusively for that time.
+//!    So all of this happens in one order, and a thread polls one child of a block at a time.
+//!    `wakers + own` is never too small, though the two are not read at once: each change of `wakers`
+//!    that the owner has not seen is by a waker that came from one it has counted and not seen
+//!    dropped. So if the owner finds the sum to be zero, it has seen every change, and no other will
+//!    come but by the lent waker.
 //!
 //! No foreign code runs between two steps of a change: the parent's waker is cloned before it and
 //! dropped after it. The parent is woken while its place is granted, which blocks nobody, because the

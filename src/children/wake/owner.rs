@@ -7,7 +7,6 @@ use std::task::{Context, Waker};
 
 use super::block::Reference;
 use super::cell::BlockCell;
-use super::entry::LEFT;
 use super::order::CompletionOrder;
 use super::parent::Parents;
 use super::sync::Ordering;
@@ -96,9 +95,11 @@ impl WakeQueue {
     /// Lends child `index` a waker for a poll. If it was [taken](Self::take) after its last poll began,
     /// its next wake-up pushes it again. Also returns whether the child woke itself, which the queue
     /// does not remember.
+    ///
+    /// Takes the queue exclusively: at most one child is polled at a time (invariant 5).
     #[inline]
     pub(in crate::children) fn lend<R>(
-        &self,
+        &mut self,
         index: u32,
         poll: impl FnOnce(&mut Context<'_>) -> R,
     ) -> (R, bool) {
@@ -265,9 +266,9 @@ impl WakeQueue {
             if !entry.is_held() {
                 continue;
             }
-            // First: the last waker may be dropped as soon as `LEFT` is set.
+            // First: the last waker may be dropped as soon as the entry is left.
             let theirs = block.clone();
-            if entry.wakers.fetch_or(LEFT, Ordering::AcqRel) > 0 {
+            if entry.leave() {
                 mem::forget(theirs);
             }
         }

@@ -6,12 +6,11 @@
 )]
 
 use std::mem::{self, ManuallyDrop};
-use std::process;
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
 use super::block::Reference;
 use super::cell::BlockCell;
-use super::entry::{Entry, LEFT, TOO_MANY};
+use super::entry::Entry;
 use super::sync::{AtomicBool, Ordering};
 
 static WAKER: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
@@ -23,9 +22,7 @@ static WAKER: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, dro
 unsafe fn clone(entry: *const ()) -> RawWaker {
     // SAFETY: the caller keeps the entry alive.
     let this = unsafe { &*entry.cast::<Entry>() };
-    if this.wakers.fetch_add(1, Ordering::Relaxed) & !LEFT >= TOO_MANY {
-        process::abort();
-    }
+    this.add_waker();
     RawWaker::new(entry, &WAKER)
 }
 
@@ -48,10 +45,7 @@ unsafe fn wake_by_ref(entry: *const ()) {
 unsafe fn drop_waker(entry: *const ()) {
     // SAFETY: the caller's waker keeps the block alive.
     let (this, block) = unsafe { Reference::of(entry.cast()) };
-    // Releases what was done with this waker, and acquires what was done with the others, for the
-    // reference that stands for all of them. While the owner has not let go there is none, and the
-    // block may be gone from here on.
-    if this.wakers.fetch_sub(1, Ordering::AcqRel) == LEFT + 1 {
+    if this.drop_waker() {
         drop(ManuallyDrop::into_inner(block));
     }
 }
