@@ -485,3 +485,25 @@ fn clones_of_a_poll_outlive_queue() {
         }
     });
 }
+
+#[test]
+fn queue_dropped_while_wakers_of_a_child_end() {
+    // Loom reports a block that is not freed, or freed too early.
+    model(|| {
+        let parent = StdArc::new(Parent::default());
+        let mut queue = WakeQueue::new(2);
+        let (first, kept) = (waker(&mut queue, 0), waker(&mut queue, 1));
+        let also_kept = first.clone();
+        assert!(queue.sleep(&Waker::from(StdArc::clone(&parent))));
+        let others = [
+            thread::spawn(move || first.wake()),
+            thread::spawn(move || drop((kept, also_kept))),
+        ];
+        poll_woken(&mut queue);
+        drop(queue);
+        for other in others {
+            other.join().unwrap();
+        }
+        assert_eq!(StdArc::strong_count(&parent), 1);
+    });
+}

@@ -74,12 +74,36 @@ impl BlockCell {
     /// Returns the block. Creates one of `len` entries if there is none.
     #[inline]
     pub(super) fn get_or_make(&self, len: u32) -> Lent<'_> {
-        self.get().unwrap_or_else(|| self.make(len))
+        self.get()
+            .unwrap_or_else(|| self.put(Reference::new(len)).unwrap_or_else(|there| there))
+    }
+
+    /// Returns the block after it has counted one more waker of child `index`. Creates one of `len` entries
+    /// if there is none.
+    #[inline]
+    pub(super) fn add_waker(&self, len: u32, index: u32) -> Lent<'_> {
+        let there = match self.get() {
+            Some(block) => block,
+            None => match self.put_with_waker(len, index) {
+                Ok(block) => return block,
+                Err(there) => there,
+            },
+        };
+        there.entry(index).add_waker();
+        there
     }
 
     #[cold]
-    fn make(&self, len: u32) -> Lent<'_> {
-        let new = Reference::new(len).into_pointer();
+    fn put_with_waker(&self, len: u32, index: u32) -> Result<Lent<'_>, Lent<'_>> {
+        let new = Reference::new(len);
+        new.entry(index).count_first_waker();
+        self.put(new)
+    }
+
+    /// Puts a new block into the cell, or fails with the one that is there.
+    #[cold]
+    fn put(&self, new: Reference) -> Result<Lent<'_>, Lent<'_>> {
+        let new = new.into_pointer();
         let put = self.0.compare_exchange(
             ptr::null_mut(),
             new.as_ptr(),
@@ -92,7 +116,12 @@ impl BlockCell {
             drop(unsafe { Reference::from_pointer(new) });
         }
         // SAFETY: it was just put or found in the cell, and only a `&mut self` takes it out.
-        unsafe { Lent::of(self, earlier.unwrap_or(new)) }
+        let block = unsafe { Lent::of(self, earlier.unwrap_or(new)) };
+        if earlier.is_none() {
+            Ok(block)
+        } else {
+            Err(block)
+        }
     }
 
     /// Takes the reference out of the cell, if there is a block.
@@ -126,6 +155,27 @@ mod tests {
             let mut cell = Arc::try_unwrap(cell).expect("the other thread has ended");
             drop(cell.take());
             assert!(cell.get().is_none());
+        });
+    }
+
+    #[test]
+    fn waker_of_each_creator_is_counted() {
+        loom::model(|| {
+            let cell = Arc::new(BlockCell::new());
+            let other = thread::spawn({
+                let cell = Arc::clone(&cell);
+                move || {
+                    cell.add_waker(2, 1);
+                }
+            });
+            cell.add_waker(2, 1);
+            // Both or one of them: never none, for the own one is there.
+            assert!(cell.add_waker(2, 1).entry(1).wakers() >= 2);
+            other.join().unwrap();
+            assert_eq!(cell.get_or_make(2).entry(1).wakers(), 3);
+            assert_eq!(cell.get_or_make(2).entry(0).wakers(), 0);
+            let mut cell = Arc::try_unwrap(cell).expect("the other thread has ended");
+            drop(cell.take());
         });
     }
 

@@ -63,8 +63,14 @@ impl Entry {
     /// was done with the earlier ones.
     #[inline]
     pub(super) fn is_held(&self) -> bool {
+        self.wakers() > 0
+    }
+
+    /// Returns how many wakers of the child there are, apart from the one lent to its poll.
+    #[inline]
+    pub(super) fn wakers(&self) -> u32 {
         let others = self.wakers.load(Ordering::Acquire);
-        others.wrapping_add(self.own.load(Ordering::Relaxed)) & !LEFT > 0
+        others.wrapping_add(self.own.load(Ordering::Relaxed)) & !LEFT
     }
 
     /// Counts one more waker, cloned by the thread that calls this.
@@ -76,6 +82,12 @@ impl Entry {
             // Relaxed is enough, as in `Arc`: the caller already has a waker.
             self.add(1);
         }
+    }
+
+    /// Counts the first waker, before anybody else sees the block.
+    #[inline]
+    pub(super) fn count_first_waker(&self) {
+        self.wakers.store(1, Ordering::Relaxed);
     }
 
     /// Counts one waker less. Returns whether it was the last one, and the owner has left the entry a

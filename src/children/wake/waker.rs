@@ -66,9 +66,8 @@ static UNBORN: RawWakerVTable = RawWakerVTable::new(clone_unborn, wake_unborn, w
 unsafe fn clone_unborn(unborn: *const ()) -> RawWaker {
     // SAFETY: the caller says so.
     let unborn = unsafe { &*unborn.cast::<Unborn<'_>>() };
-    let block = unborn.block.get_or_make(unborn.len);
-    // SAFETY: the owner's reference keeps the block alive.
-    unsafe { clone(block.entry_pointer(unborn.index).cast()) }
+    let block = unborn.block.add_waker(unborn.len, unborn.index);
+    RawWaker::new(block.entry_pointer(unborn.index).cast(), &WAKER)
 }
 
 /// # Safety
