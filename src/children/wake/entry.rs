@@ -16,8 +16,9 @@ const TOO_MANY: u32 = 1 << 29;
 const MOST_OWN: u32 = 1 << 20;
 
 /// A bit in the count of an entry's wakers: the owner has let go, so the wakers hold a reference of
-/// their own.
-const LEFT: u32 = 1 << 31;
+/// their own. Before that, `wakers` below zero has this bit too, but it is above the value that the last
+/// waker looks for by far.
+pub(super) const LEFT: u32 = 1 << 31;
 
 /// The entry of a child in its block.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub(super) struct Entry {
     pub(super) index: u32,
     /// How many wakers of this child there are, without the one lent to its poll and without the `own`
     /// ones, plus [`LEFT`]. Wraps below zero.
-    wakers: AtomicU32,
+    pub(super) wakers: AtomicU32,
     /// The owner's part of that count: the wakers that the child cloned in its poll, less those that
     /// wake-ups handed over. Only the owner uses it, so it needs no read-modify-write (invariant 5).
     own: AtomicU32,
@@ -88,16 +89,6 @@ impl Entry {
     #[inline]
     pub(super) fn count_first_waker(&self) {
         self.wakers.store(1, Ordering::Relaxed);
-    }
-
-    /// Counts one waker less. Returns whether it was the last one, and the owner has left the entry a
-    /// reference. If the owner has not, the block may be gone from here on.
-    #[inline]
-    pub(super) fn drop_waker(&self) -> bool {
-        // Releases what was done with this waker, and acquires what was done with the others, for the
-        // reference that stands for all of them. Until the owner leaves, `wakers` is this number only
-        // if some two thousand million are `own`.
-        self.wakers.fetch_sub(1, Ordering::AcqRel) == LEFT + 1
     }
 
     /// Counts one waker less, which was handed over to the caller, the owner.
@@ -228,4 +219,30 @@ impl Entry {
 sync::thread_local! {
     /// The entry of the child that this thread polls. Only compared, never dereferenced.
     static POLLED: Cell<*const Entry> = Cell::new(ptr::null());
+}
+
+#[cfg(all(test, not(straggler_loom)))]
+mod tests {
+    use super::{Entry, MOST_OWN, Ordering};
+
+    #[test]
+    fn own_count_stays_near_zero() {
+        let entry = Entry::new(0);
+        // As if other threads cloned wakers that wake-ups hand over.
+        for _ in 0..2 * MOST_OWN {
+            entry.add(1);
+            entry.take_over_waker();
+        }
+        assert_eq!(entry.wakers(), 0);
+        assert!(entry.wakers.load(Ordering::Relaxed) <= MOST_OWN + 1);
+        // As if polls cloned wakers that other threads drop.
+        for _ in 0..4 * MOST_OWN {
+            entry.add_own(1);
+            entry.wakers.fetch_sub(1, Ordering::Relaxed);
+        }
+        assert_eq!(entry.wakers(), 0);
+        assert!(entry.own.load(Ordering::Relaxed) <= MOST_OWN);
+        entry.add_own(1);
+        assert!(entry.leave());
+    }
 }

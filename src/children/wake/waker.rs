@@ -10,7 +10,7 @@ use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
 use super::block::Reference;
 use super::cell::BlockCell;
-use super::entry::Entry;
+use super::entry::{Entry, LEFT};
 use super::sync::{AtomicBool, Ordering};
 
 static WAKER: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
@@ -45,7 +45,10 @@ unsafe fn wake_by_ref(entry: *const ()) {
 unsafe fn drop_waker(entry: *const ()) {
     // SAFETY: the caller's waker keeps the block alive.
     let (this, block) = unsafe { Reference::of(entry.cast()) };
-    if this.drop_waker() {
+    // Releases what was done with this waker, and acquires what was done with the others, for the
+    // reference that stands for all of them. While the owner has not let go there is none, and the
+    // block may be gone from here on.
+    if this.wakers.fetch_sub(1, Ordering::AcqRel) == LEFT + 1 {
         drop(ManuallyDrop::into_inner(block));
     }
 }
