@@ -188,6 +188,65 @@ pub use straggler_macros::leak_check as test;
 #[cfg(feature = "macros")]
 pub use straggler_macros::leak_check;
 
+/// Adds a [`checkpoint`] before each `.await` of a function, an `impl` block or an inline module.
+///
+/// tokio's own operations are yield points already. Add this attribute to code that awaits other futures:
+/// those of `futures::channel`, of a runtime-independent lock, or your own. In a run of [`Explore`] each
+/// `.await` may then yield before its future is first polled, and an operation that a run
+/// [cancels](Explore::cancel) can be dropped there. Outside such a run the code does what it did before,
+/// at next to no cost.
+///
+/// The attribute finds `.await` in the arguments of macros too, as in `join!(receiver.next().await)`. It does not
+/// see an `.await` that a macro or another function contains, and leaves the definition of a `macro_rules!`
+/// macro alone. A branch of `select!` that is no more than a future has no `.await`; its handler may.
+///
+/// | argument | meaning | default |
+/// |---|---|---|
+/// | `crate = ".."` | the path of this crate, if you renamed it | `::straggler` |
+///
+/// Straggler has to be a dependency, not only a dev-dependency, of a library that has the attribute. Or write
+/// `#[cfg_attr(test, straggler::checkpoints)]`.
+///
+/// # Limits
+///
+/// - The compiler has to know the type of the future by then. `let poll = |future| async { future.await };` needs a
+///   type for the argument; a closure that is passed to a function rarely does.
+/// - A macro that prints its argument, such as `assert!(ready.await)`, prints the call that the attribute adds too.
+/// - A future polled by hand, as by `now_or_never`, may be pending at a checkpoint in a run.
+///
+/// # Cancel safety
+///
+/// An `.await` with a checkpoint is as cancel safe as without: until the checkpoint is passed, its future is not
+/// polled.
+///
+/// # Examples
+///
+/// Both withdrawals read the balance before either writes it. The channel is none of tokio's:
+///
+/// ```
+/// use std::cell::Cell;
+/// use futures::channel::oneshot;
+/// use straggler::{Explore, settle_all};
+///
+/// #[straggler::checkpoints]
+/// async fn withdraw(balance: &Cell<i32>, amount: i32) {
+///     let before = balance.get();
+///     let (approve, approved) = oneshot::channel();
+///     approve.send(amount).unwrap();
+///     balance.set(before - approved.await.unwrap());
+/// }
+///
+/// let failure = Explore::new().find(|| async {
+///     let balance = Cell::new(100);
+///     let _ = settle_all([withdraw(&balance, 30), withdraw(&balance, 50)]).await;
+///     assert_eq!(balance.get(), 20);
+/// });
+/// let failure = failure.unwrap_err();
+/// assert!(failure.schedule().steps()[0].action().starts_with("yields at"));
+/// ```
+#[cfg(feature = "macros")]
+pub use straggler_macros::checkpoints;
+
 /// What the macros expand to. Not part of the API.
 #[doc(hidden)]
 pub mod __private {
@@ -200,6 +259,8 @@ pub mod __private {
     pub use crate::join::macros::{
         BarrierRow, Errors, Outputs, Results, SettleRow, barrier, settle, slot,
     };
+    #[cfg(feature = "macros")]
+    pub use crate::schedule::checkpointed::{BeforeAwait, Checkpointed};
     #[cfg(feature = "tokio")]
     pub use ::tokio::runtime::Builder;
     #[cfg(feature = "macros")]

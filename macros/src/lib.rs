@@ -1,7 +1,8 @@
-//! The attribute `#[straggler::test]`. The crate `straggler` exports and documents it.
+//! The attributes `#[straggler::test]` and `#[straggler::checkpoints]`. The crate `straggler` exports and documents them.
 
 mod args;
 mod attributes;
+mod checkpoints;
 mod errors;
 mod expand;
 mod function;
@@ -19,6 +20,14 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn leak_check(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::leak_check(arguments.into(), item.into()).into()
+}
+
+/// Adds a checkpoint before each `.await`.
+///
+/// See `straggler::checkpoints` for what it does, and where it may stand.
+#[proc_macro_attribute]
+pub fn checkpoints(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    checkpoints::checkpoints(arguments.into(), item.into()).into()
 }
 
 /// `#[tokio::test]` in a suite that `cargo straggler` runs. Not part of the API.

@@ -68,3 +68,58 @@ async fn impl_trait() -> impl ::std::process::Termination {
 async fn should_panic() {
     ::std::panic!("as it should");
 }
+
+#[::straggler::checkpoints]
+async fn function_with_checkpoints() -> Result<u8, ::std::fmt::Error> {
+    let seven = async { Ok(7) }.await?;
+    Ok(seven)
+}
+
+struct Number(u8);
+
+#[::straggler::checkpoints]
+impl Number {
+    async fn read() -> Self {
+        Self(::core::future::ready(7).await)
+    }
+
+    #[cfg(any())]
+    async fn absent() {
+        ::core::future::ready(()).await;
+    }
+}
+
+#[::straggler::checkpoints]
+impl Number {
+    async fn value(self) -> u8 {
+        ::core::future::ready(self.0).await
+    }
+}
+
+#[::straggler::checkpoints]
+mod module_with_checkpoints {
+    #[cfg(any())]
+    async fn absent() {
+        ::core::future::ready(()).await;
+    }
+
+    #[::straggler::test]
+    async fn present() {
+        ::tokio::task::yield_now().await;
+    }
+}
+
+#[::straggler::checkpoints]
+mod module_without_await {
+    #[cfg(any())]
+    async fn absent() {
+        ::core::future::ready(()).await;
+    }
+}
+
+#[::straggler::test]
+async fn code_with_checkpoints() -> Result<(), ::std::fmt::Error> {
+    let number = Number::read().await.value().await;
+    ::std::assert_eq!(number, function_with_checkpoints().await?);
+    Ok(())
+}

@@ -61,16 +61,23 @@ impl Future for Checkpoint {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let is_cancellable = cancellation::is_in_operation();
-        if self.is_passed || !steering::is_on() && !is_cancellable {
+        if self.is_passed {
             return Poll::Ready(());
         }
         // At most one yield per checkpoint, so that a poll loop makes progress.
         self.is_passed = true;
-        if !is_cancellable && !steering::stops_at(self.name) {
-            return Poll::Ready(());
-        }
+        let name = self.name;
+        yields(context, || steering::stops_at(name))
+    }
+}
+
+/// Yields at a checkpoint, if an operation is polled that the run cancels at places, or if the schedule `stops`
+/// there.
+pub(super) fn yields(context: &Context<'_>, stops: impl FnOnce() -> bool) -> Poll<()> {
+    if cancellation::is_in_operation() || steering::is_on() && stops() {
         context.waker().wake_by_ref();
         Poll::Pending
+    } else {
+        Poll::Ready(())
     }
 }

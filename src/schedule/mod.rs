@@ -8,6 +8,8 @@ pub(crate) mod cancel_decision;
 pub(crate) mod cancellable;
 pub(crate) mod cancellation;
 pub(crate) mod checkpoint;
+#[cfg(feature = "macros")]
+pub(crate) mod checkpointed;
 #[cfg(any(straggler_instrumented, test))]
 pub(crate) mod combinator;
 pub(crate) mod decisions;

@@ -316,6 +316,12 @@ pub(crate) fn stops_at(name: &'static str) -> bool {
     stops.unwrap_or(false)
 }
 
+/// Decides whether to yield at a checkpoint before an `.await`. The trace of the poll knows the place.
+#[cfg(feature = "macros")]
+pub(super) fn stops_before_await() -> bool {
+    with_run(|run| run.decisions.deviates(".await")).unwrap_or(false)
+}
+
 /// Cuts the budget of an untracked task that the runtime is about to poll. Tracked tasks go through
 /// [`poll`].
 #[cfg(tokio_unstable)]

@@ -13,6 +13,7 @@ mod cancel_inside;
 mod cancel_safety;
 mod cancel_schedules;
 mod cancel_verdicts;
+mod checkpoints;
 #[path = "../common/child.rs"]
 mod child;
 mod clock;
