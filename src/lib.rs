@@ -103,6 +103,7 @@ pub mod future {
 /// | `cancel` | runs the body once for each place at which its [`cancellable`] operation can be dropped, see [`Explore::cancel`] | one run |
 /// | `explore = 500, cancel` | the same, then draws both a schedule and cancellations, see [`Explore::cancel_in_schedules`] | |
 /// | `require_overlap` | with `explore`: also fails if no two children or tasks ever overlap, see [`Explore::require_overlap`] | not required |
+/// | `race_timers` | with `explore`: a timer may fire while tasks could still run, see [`Explore::race_timers`] | timers fire last |
 /// | `unscheduled = "allow"` | with `explore`: lets tasks run that no schedule decides, see [`Explore::allow_unscheduled`] | such tasks fail the test |
 /// | `crate = ".."` | the path of this crate, if you renamed it | `::straggler` |
 ///

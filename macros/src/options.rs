@@ -33,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) cancel: bool,
     /// Whether the test fails if no two tasks of a run overlap.
     pub(crate) require_overlap: Option<Spanned<()>>,
+    /// Whether timers may fire while tasks could run.
+    pub(crate) race_timers: Option<Spanned<()>>,
     /// Whether tasks that no schedule decides are allowed.
     pub(crate) allow_unscheduled: Option<Spanned<()>>,
 }
@@ -146,8 +148,16 @@ impl Options {
                 errors.push(Error::new(explore.span, message));
             }
         }
+        if let (Some(option), Some(explore)) = (&self.race_timers, &self.explore) {
+            if let Explore::Exhaustive = explore.value {
+                let message = "`explore = \"exhaustive\"` lets timers fire only when nothing else can run: remove \
+                               `race_timers`";
+                errors.push(Error::new(option.span, message));
+            }
+        }
         for (name, option) in [
             ("require_overlap", &self.require_overlap),
+            ("race_timers", &self.race_timers),
             ("unscheduled", &self.allow_unscheduled),
         ] {
             if let (Some(option), None) = (option, &self.explore) {

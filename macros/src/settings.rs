@@ -68,9 +68,11 @@ pub(crate) fn explore(options: &Options) -> Option<TokenStream> {
     });
     let overlap = options.require_overlap.as_ref();
     let overlap = overlap.map(|option| quote_spanned!(option.span=> .require_overlap()));
+    let timers = options.race_timers.as_ref();
+    let timers = timers.map(|option| quote_spanned!(option.span=> .race_timers()));
     let unscheduled = options.allow_unscheduled.as_ref();
     let unscheduled = unscheduled.map(|option| quote_spanned!(option.span=> .allow_unscheduled()));
-    Some(quote!(.explore()#runs #cancel #overlap #unscheduled))
+    Some(quote!(.explore()#runs #cancel #overlap #timers #unscheduled))
 }
 
 /// Generates a duration.

@@ -232,6 +232,18 @@ pub(crate) const SPECS: &[Spec] = &[
         },
     },
     Spec {
+        name: "race_timers",
+        expects: "no value",
+        examples: &["explore = 500, race_timers"],
+        read: |options, value| {
+            let Meta::Path(_) = value.argument else {
+                return Err(value.invalid());
+            };
+            options.race_timers = Some(value.spanned(()));
+            Ok(())
+        },
+    },
+    Spec {
         name: "unscheduled",
         expects: r#""allow" (an explored test with tasks that no schedule decides fails by default)"#,
         examples: &[r#"explore = 500, unscheduled = "allow""#],

@@ -18,6 +18,7 @@ use crate::schedule::cancellation::{self, Cancellations};
 use crate::schedule::decisions::Decisions;
 use crate::schedule::seed::{Kind, Seed};
 use crate::schedule::steering::{self, Run};
+use crate::schedule::timer_race::Timers;
 
 /// The fingerprint of a run in the plain order, which decides nothing.
 pub(crate) const PLAIN_FINGERPRINT: u64 = 0;
@@ -40,6 +41,8 @@ pub(crate) struct Subject<F> {
     pub(crate) pause: Pause,
     /// Whether the runs cancel operations.
     pub(crate) cancels: bool,
+    /// Whether timers may fire early.
+    pub(crate) races_timers: bool,
     /// The path of the test, if it has the attribute.
     pub(crate) test: Option<&'static str>,
     pub(crate) place: &'static Location<'static>,
@@ -127,6 +130,16 @@ where
         attempt
     }
 
+    /// What steers the run, or `None` for the plain order.
+    fn steered(&self, seed: &Seed, is_recorded: bool) -> Option<Run> {
+        let mut run = Run::new(Decisions::of(&seed.kind)?, is_recorded);
+        // A running clock advances by itself.
+        if self.races_timers && self.pause == Pause::AtStart {
+            run.timers = Timers::Race(None);
+        }
+        Some(run)
+    }
+
     /// Runs the body once. Also returns whether tokio refused to pause the clock again.
     fn attempt_once(
         &mut self,
@@ -140,7 +153,7 @@ where
         // Otherwise `select!` draws its branches anew in each runtime.
         #[cfg(tokio_unstable)]
         builder.rng_seed(tokio::runtime::RngSeed::from_bytes(b"straggler"));
-        let mut run = Decisions::of(&seed.kind).map(|decisions| Run::new(decisions, is_recorded));
+        let mut run = self.steered(seed, is_recorded);
         if let Some(run) = &mut run {
             // By default tokio wakes a task that yields only once no other task is ready.
             if run.tree.is_none() && run.decisions.deviates("each task lets others go first") {

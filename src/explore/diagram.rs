@@ -217,7 +217,11 @@ impl Lane<'_> {
 impl Line {
     fn after(mark: Mark) -> Self {
         match mark {
-            Mark::RunsLater | Mark::IsPolled | Mark::Yields | Mark::Cancels(_) => Self::Ready,
+            Mark::RunsLater
+            | Mark::TimerFires
+            | Mark::IsPolled
+            | Mark::Yields
+            | Mark::Cancels(_) => Self::Ready,
             Mark::Waits => Self::Waits,
             Mark::Ends | Mark::IsCancelled | Mark::Panics => Self::Absent,
         }
@@ -228,6 +232,7 @@ impl Line {
 pub(crate) fn label(step: &Step) -> String {
     let verb = match step.mark() {
         Mark::RunsLater => "runs later",
+        Mark::TimerFires => "timer fires early",
         Mark::IsPolled => "is polled",
         Mark::Yields => "yields",
         Mark::Waits => "waits",

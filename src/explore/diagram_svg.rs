@@ -264,6 +264,10 @@ fn write_mark(f: &mut fmt::Formatter<'_>, mark: Mark, x: usize, y: usize) -> fmt
             f,
             "<path class=\"mark\" d=\"M{left} {upper}H{right}L{x} {lower}Z\"/>"
         ),
+        Mark::TimerFires => write!(
+            f,
+            "<path class=\"mark\" d=\"M{left} {lower}H{right}L{x} {upper}Z\"/>"
+        ),
         Mark::Waits => write!(f, "<circle class=\"mark\" cx=\"{x}\" cy=\"{y}\" r=\"6\"/>"),
         Mark::IsPolled => write!(f, "<circle class=\"mark\" cx=\"{x}\" cy=\"{y}\" r=\"3\"/>"),
         Mark::Ends => write!(

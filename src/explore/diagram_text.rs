@@ -201,6 +201,7 @@ fn stroke(line: Line) -> char {
 fn symbol(mark: Mark) -> char {
     match mark {
         Mark::RunsLater => '▽',
+        Mark::TimerFires => '△',
         Mark::IsPolled => '◦',
         Mark::Yields => '◇',
         Mark::Waits => '○',

@@ -46,6 +46,10 @@ const RUNS: usize = 500;
 const CANCELS_AND_ENUMERATES: &str = "`cancel` runs the body in the plain order, and `exhaustive` in every other order: \
                                       remove one of them";
 
+/// Why a test is not run that both lets timers fire early and enumerates.
+const RACES_AND_ENUMERATES: &str = "`exhaustive` lets timers fire only when nothing else can run, and `race_timers` earlier: \
+                                    remove one of them";
+
 /// The default timeout of a run. A run on a paused clock takes milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -97,7 +101,8 @@ const REPLAY_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 ///   free or a message is there, because the task's cooperative budget is spent. Use `try_lock`
 ///   or `try_recv`, or wrap it in `tokio::task::coop::unconstrained`.
 /// - A timer fires only when nothing else can run, so a timeout never cancels a future while its
-///   siblings can run. Test a cancellation with [`cancel_in_schedules`](Self::cancel_in_schedules).
+///   siblings can run, unless you add [`race_timers`](Self::race_timers). Or test a cancellation with
+///   [`cancel_in_schedules`](Self::cancel_in_schedules).
 /// - The clock is paused from the start. If the body calls `tokio::time::pause`, it starts again with a
 ///   running clock, so that the call is accepted: pause it before anything else.
 ///
@@ -136,6 +141,7 @@ pub struct Explore {
     replay: Option<Seed>,
     requires_overlap: bool,
     allows_unscheduled: bool,
+    races_timers: bool,
     /// `None` if runs do not cancel.
     cancels: Option<Cancels>,
 }
@@ -195,6 +201,7 @@ impl Explore {
             replay: None,
             requires_overlap: false,
             allows_unscheduled: false,
+            races_timers: false,
             cancels: None,
         }
     }
@@ -319,6 +326,45 @@ impl Explore {
     /// ```
     pub fn allow_unscheduled(mut self) -> Self {
         self.allows_unscheduled = true;
+        self
+    }
+
+    /// Lets timers fire while tasks could still run, so that timeouts cancel half-way.
+    ///
+    /// By default a timer fires only once nothing else can run: a timeout never interrupts work that could go on.
+    /// With this setting a run may hold back the body and all tasks that it schedules until the next timer has
+    /// fired, as on a machine under load. A pending timer never fires before one with an earlier deadline. A run does
+    /// so up to twice. In the attribute, write `#[straggler::test(explore = 500, race_timers)]`.
+    ///
+    /// tokio does not say whether a timer is pending. So if none fires within a second, a minute or an hour of the
+    /// paused clock, as drawn, the run continues after that time: code that reads the clock sees it.
+    ///
+    /// It is off by default, since many tests rely on a timeout that is never met. It does nothing in a run whose body
+    /// pauses the clock itself, and tasks that are [not scheduled](Self::allow_unscheduled) are not held back.
+    ///
+    /// # Examples
+    ///
+    /// A job that takes no time, but yields, is cut off by a timeout of one minute:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use straggler::Explore;
+    /// use tokio::task::yield_now;
+    /// use tokio::time::timeout;
+    ///
+    /// let job = || async {
+    ///     let steps = async {
+    ///         yield_now().await;
+    ///         yield_now().await;
+    ///     };
+    ///     timeout(Duration::from_secs(60), steps).await.expect("done in time");
+    /// };
+    /// assert!(Explore::new().find(job).is_ok());
+    /// let failure = Explore::new().race_timers().find(job).unwrap_err();
+    /// assert!(failure.to_string().contains("a timer that fires 1m early"));
+    /// ```
+    pub fn race_timers(mut self) -> Self {
+        self.races_timers = true;
         self
     }
 
@@ -554,6 +600,7 @@ impl Explore {
                 settings,
                 pause: Pause::AtStart,
                 cancels: self.cancels.is_some(),
+                races_timers: self.races_timers,
                 test,
                 place,
                 body,
@@ -561,6 +608,8 @@ impl Explore {
         };
         let ready = if self.cancels.is_some() && exploration.is_exhaustive {
             Err(CANCELS_AND_ENUMERATES.to_owned())
+        } else if self.races_timers && exploration.is_exhaustive {
+            Err(RACES_AND_ENUMERATES.to_owned())
         } else {
             exploration.ready()
         };

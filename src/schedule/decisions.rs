@@ -1,6 +1,7 @@
 //! The decisions of one run: drawn by a strategy, or replayed from a seed.
 
 use std::hash::{Hash, Hasher};
+use std::time::Duration;
 
 use rustc_hash::FxHasher;
 
@@ -31,6 +32,16 @@ const POLLS: &[Poll] = &[
     Poll::Before(2),
     #[cfg(straggler_instrumented)]
     Poll::Before(3),
+];
+
+/// For how long at most the clock advances to the next timer before a task is polled. Not at all comes first.
+///
+/// A little more than a second, a minute and an hour, so that timers of just that time fire.
+pub(crate) const ADVANCES: [Option<Duration>; 4] = [
+    None,
+    Some(Duration::from_millis(1_001)),
+    Some(Duration::from_millis(60_001)),
+    Some(Duration::from_millis(3_600_001)),
 ];
 
 /// Where the decisions of a run come from.
@@ -110,6 +121,13 @@ impl Decisions {
     pub(crate) fn deviates(&mut self, what: &str) -> bool {
         self.note_question(what);
         self.decide(2, |strategy| usize::from(strategy.deviates())) == 1
+    }
+
+    /// Decides whether the next timer fires first, if it fires within this time.
+    pub(crate) fn timers_first(&mut self) -> Option<Duration> {
+        self.note_question("timers first");
+        let decided = self.decide(ADVANCES.len(), Strategy::timers_first);
+        ADVANCES[decided]
     }
 
     /// Decides what becomes of the operation with this number, which is polled.

@@ -25,5 +25,6 @@ pub(crate) mod spot;
 pub(crate) mod steering;
 pub(crate) mod step;
 pub(crate) mod strategy;
+pub(crate) mod timer_race;
 pub(crate) mod tree;
 pub(crate) mod wake;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
+use crate::schedule::timer_race::Advance;
 use crate::trace::waker::Trace;
 
 /// How many steps the recorder keeps from the start and from the end of a run. A run that hangs makes
@@ -60,6 +61,8 @@ pub(crate) struct Recorded {
 pub(crate) enum Action {
     /// It was ready to run, but Straggler let others run first, for this many turns.
     RunsLater(usize),
+    /// Straggler held back all others, and it too, until the clock advanced. Now it runs first.
+    ClockAdvanced(Advance),
     /// It is polled with budget for this many operations. The poll itself is not recorded.
     #[cfg_attr(not(tokio_unstable), allow(dead_code, reason = "there are no hooks"))]
     HasBudget(usize),

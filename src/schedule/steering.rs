@@ -19,6 +19,7 @@ use crate::schedule::cancellation::Cancelled;
 use crate::schedule::decisions::Decisions;
 use crate::schedule::points::{self, Cut};
 use crate::schedule::recorder::{Action, Actor, Recorder};
+use crate::schedule::timer_race::{self, Timers, Turn};
 use crate::schedule::tree::{self, Tree};
 use crate::schedule::{strategy, wake};
 use crate::trace::waker;
@@ -42,6 +43,7 @@ pub(crate) struct Run {
     /// The started and pending children of each combinator, by its number. Tasks are children of
     /// number 0.
     in_flight: FxHashMap<u32, FxHashSet<usize>>,
+    pub(crate) timers: Timers,
     /// How many more times each task is put off, by its number.
     put_off: FxHashMap<usize, usize>,
     /// The checkpoint at which the current poll was made to yield.
@@ -67,6 +69,7 @@ impl Run {
             cancelled: None,
             clock_moved: Duration::ZERO,
             in_flight: FxHashMap::default(),
+            timers: Timers::FireLast,
             put_off: FxHashMap::default(),
             stopped_at: None,
             combinators: 0,
@@ -144,12 +147,18 @@ pub(crate) fn until_dropped() -> impl Drop {
     struct Stop(Instant);
     impl Drop for Stop {
         fn drop(&mut self) {
-            let waiting = RUN.with_borrow_mut(|run| {
+            let released = RUN.with_borrow_mut(|run| {
                 let run = run.as_mut()?;
                 run.has_ended = true;
                 run.clock_moved = self.0.elapsed();
-                run.tree.as_mut().map(Tree::release)
+                Some((run.timers.take_hold(), run.tree.as_mut().map(Tree::release)))
             });
+            let Some((hold, waiting)) = released else {
+                return;
+            };
+            if let Some(hold) = hold {
+                hold.release();
+            }
             waiting.into_iter().flatten().for_each(Waker::wake);
         }
     }
@@ -213,7 +222,7 @@ pub(super) fn with_tree<R>(with: impl FnOnce(&mut Tree, &mut Decisions) -> R) ->
 pub(crate) fn poll<T>(
     number: usize,
     is_queued: bool,
-    label: impl FnOnce() -> String,
+    label: impl Fn() -> String,
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
@@ -229,10 +238,15 @@ pub(crate) fn poll<T>(
 #[cold]
 fn poll_steered<T>(
     number: usize,
-    label: impl FnOnce() -> String,
+    label: impl Fn() -> String,
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
+    match timer_race::turn(number, context) {
+        Turn::IsHeld => return Poll::Pending,
+        Turn::RunsAfter(advance) => record_task(&label, || Action::ClockAdvanced(advance)),
+        Turn::Runs => {}
+    }
     if with_run(|run| run.puts_off(number)) == Some(true) {
         budget::yield_now(context);
         return Poll::Pending;

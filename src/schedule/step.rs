@@ -73,6 +73,7 @@ pub struct Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
     RunsLater,
+    TimerFires,
     IsPolled,
     Yields,
     Waits,
@@ -234,6 +235,20 @@ impl Action {
         let (mark, text) = match self {
             Self::RunsLater(1) => (Mark::RunsLater, "runs later".to_owned()),
             Self::RunsLater(turns) => (Mark::RunsLater, format!("runs {turns} turns later")),
+            Self::ClockAdvanced(advance) => {
+                let by = humantime::format_duration(advance.by);
+                if advance.is_by_timer {
+                    (
+                        Mark::TimerFires,
+                        format!("is woken by a timer that fires {by} early"),
+                    )
+                } else {
+                    (
+                        Mark::RunsLater,
+                        format!("runs later, when the clock has advanced by {by}"),
+                    )
+                }
+            }
             Self::HasBudget(operations) => {
                 let operations = count(operations, "operation");
                 let text = format!("is polled with a budget of {operations}");

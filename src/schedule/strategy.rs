@@ -6,6 +6,7 @@
 use fastrand::Rng;
 use rustc_hash::FxHashMap;
 
+use crate::schedule::decisions::ADVANCES;
 use crate::schedule::fate::{Fate, Fates};
 use crate::schedule::points;
 
@@ -76,6 +77,7 @@ pub(crate) struct Strategy {
     /// `None` if the strategy never holds a task back.
     holds: Option<Holds>,
     fates: Fates,
+    early_timers: EarlyTimers,
     decisions: usize,
     /// The child that each combinator polled last, and how often in a row while others were ready.
     last: FxHashMap<u32, (u32, usize)>,
@@ -109,6 +111,7 @@ impl Strategy {
             later,
             holds,
             fates: Fates::draw(seed),
+            early_timers: EarlyTimers::draw(seed),
             decisions: 0,
             last: FxHashMap::default(),
         }
@@ -197,10 +200,46 @@ impl Strategy {
         self.fates.next()
     }
 
+    /// Decides whether the next timer fires before a task is polled, by the index of [`ADVANCES`].
+    pub(crate) fn timers_first(&mut self) -> usize {
+        self.decisions += 1;
+        self.early_timers.next()
+    }
+
     /// Decides whether to deviate from the plain order, with probability one half.
     pub(crate) fn deviates(&mut self) -> bool {
         self.decisions += 1;
         self.rng.bool()
+    }
+}
+
+/// The timers that fire early.
+#[derive(Debug)]
+struct EarlyTimers {
+    rng: Rng,
+    /// How many more may do so. A bug takes one or two, and with many more no timeout is ever met.
+    left: u32,
+    /// One poll in so many comes after a timer.
+    one_in: u32,
+}
+
+impl EarlyTimers {
+    fn draw(seed: u64) -> Self {
+        // Other numbers than the strategy and the fates draw.
+        let mut rng = Rng::with_seed(seed.rotate_left(32));
+        Self {
+            left: [0, 1, 1, 2][rng.usize(..4)],
+            one_in: 1 << rng.u32(0..5),
+            rng,
+        }
+    }
+
+    fn next(&mut self) -> usize {
+        if self.left == 0 || self.rng.u32(..self.one_in) > 0 {
+            return 0;
+        }
+        self.left -= 1;
+        self.rng.usize(1..ADVANCES.len())
     }
 }
 

@@ -723,10 +723,19 @@ fn required_overlap_is_checked() {
 }
 
 #[test]
-fn cancel_goes_not_together() {
+fn cancel_and_race_timers_are_refused() {
     let explored = Explore::new().cancel().exhaustive(10).find(|| async {});
     let text = explored.unwrap_err().to_string();
     assert!(text.contains("was not run: `cancel` runs"), "{text}");
+    let explored = Explore::new()
+        .race_timers()
+        .exhaustive(10)
+        .find(|| async {});
+    let text = explored.unwrap_err().to_string();
+    assert!(
+        text.contains("was not run: `exhaustive` lets timers"),
+        "{text}"
+    );
 }
 
 #[straggler::test(explore = "exhaustive")]

@@ -23,6 +23,7 @@ mod diagram;
 mod environment;
 mod exhaustive;
 mod kept_state;
+mod race_timers;
 mod replay;
 mod schedule;
 #[cfg(straggler_instrumented)]

@@ -1,6 +1,9 @@
 #[straggler::test(explore = "exhaustive", cancel)]
 async fn cancelled() {}
 
+#[straggler::test(explore = "exhaustive", race_timers)]
+async fn raced() {}
+
 #[straggler::test(explore = "all")]
 async fn other_word() {}
 
