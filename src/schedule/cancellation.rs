@@ -49,6 +49,8 @@ struct Operation {
     /// The name of the type of its future.
     name: &'static str,
     is_cancelled: bool,
+    /// Set if another one was cancelled before it began.
+    later: Option<Later>,
 }
 
 /// What a run has cancelled.
@@ -118,17 +120,7 @@ impl Cancellations {
         if operations.is_empty() {
             return None;
         }
-        let stands_in = self.left.and_then(|left| {
-            let name = self.begun[left - 1].name;
-            let mut before = self.begun[..left - 1].iter();
-            let is_later = before.clone().any(|begun| begun.is_cancelled);
-            let is_same = before.any(|begun| begun.is_cancelled && begun.name == name);
-            is_later.then_some(if is_same {
-                Later::SecondAttempt
-            } else {
-                Later::Other
-            })
-        });
+        let stands_in = self.left.and_then(|left| self.begun[left - 1].later);
         Some(Cancelled {
             operations,
             stands_in,
@@ -235,8 +227,20 @@ pub(super) fn mode() -> Mode {
 /// Begins an operation, and returns its number, from 1.
 pub(super) fn begin(name: &'static str) -> usize {
     let begun = with_run(|run| {
-        let is_cancelled = false;
-        run.begun.push(Operation { name, is_cancelled });
+        let mut cancelled = run.begun.iter().filter(|begun| begun.is_cancelled);
+        // Not once the run has ended: an operation that began beside this one may be cancelled later.
+        let later = cancelled.clone().next().is_some().then(|| {
+            if cancelled.any(|begun| begun.name == name) {
+                Later::SecondAttempt
+            } else {
+                Later::Other
+            }
+        });
+        run.begun.push(Operation {
+            name,
+            is_cancelled: false,
+            later,
+        });
         run.begun.len()
     });
     begun.unwrap_or_default()

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use straggler::cancellable;
+use straggler::{cancellable, settle};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::*;
@@ -53,6 +53,26 @@ fn other_operation_hangs() {
     assert_says(
         &text,
         "The operation that began after the cancelled one hangs.",
+    );
+}
+
+/// Both had begun when the first one was cancelled.
+#[test]
+fn operation_beside_cancelled_one_is_no_second_attempt() {
+    let take_after = async |turns, permits: &Semaphore| {
+        for _ in 0..turns {
+            yield_now().await;
+        }
+        take_permit(permits).await;
+    };
+    let text = cancel(|| async {
+        let permits = Semaphore::new(1);
+        let take = |turns| cancellable(take_after(turns, &permits));
+        settle!(take(1), take(2));
+    });
+    assert_says(
+        &text,
+        "After one call of `explore::cancel_verdicts::take_permit` was cancelled, another one hangs.",
     );
 }
 
