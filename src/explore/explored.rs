@@ -125,15 +125,15 @@ impl Explored {
 impl fmt::Display for Explored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let schedules = count(self.distinct_schedules, "schedule");
-        let (all, pass) = match self.distinct_schedules {
-            1 => ("the only", "passes"),
-            _ => ("all", "pass"),
+        let pass = match self.distinct_schedules {
+            1 => "passes",
+            _ => "pass",
         };
         match self.extent {
             Extent::Sample => write!(f, "{} without a failure", count(self.runs, "run")),
             Extent::All { is_bounded: false } => match self.distinct_schedules {
                 1 => write!(f, "the only schedule passes"),
-                _ => write!(f, "{all} {schedules} {pass}"),
+                _ => write!(f, "all {schedules} {pass}"),
             },
             Extent::All { is_bounded: true } => write!(
                 f,
