@@ -16,6 +16,9 @@ use crate::schedule::step::Schedule;
 const NOTHING_TO_CANCEL: &str =
     "its body polls no `straggler::cancellable(..)`, so there is nothing to cancel";
 
+/// The note on an exploration whose runs were used up by the places.
+const NO_SCHEDULE: &str = "no run was left to draw a schedule: raise the number of runs";
+
 /// What a run reached that did not fail.
 struct Reached {
     places: Vec<usize>,
@@ -55,18 +58,24 @@ where
             pairs.extend(later.map(|second| [first, second]).take(wanted));
         }
         let left = self.runs - before.runs;
-        let for_pairs = if schedules.is_some() { left / 2 } else { left };
+        let draws = schedules.is_some();
+        let for_pairs = if draws { left / 2 } else { left };
         for pair in pairs.into_iter().take(for_pairs) {
             self.cancel_at(&pair, &mut before)?;
         }
-        if let Some((seeds, requires_overlap)) = schedules.filter(|_| tried == places.len()) {
+        // A search without a run would miss an overlap that is required.
+        if let Some((seeds, requires_overlap)) = schedules.filter(|_| left > 0) {
             return self.search(seeds, requires_overlap, before);
         }
         let runs = before.runs;
         let count = places.len();
-        let note = (tried < count).then(|| {
-            format!("only the first {tried} of {count} places were tried: raise the number of runs")
-        });
+        let note = if tried < count {
+            Some(format!(
+                "only the first {tried} of {count} places were tried: raise the number of runs"
+            ))
+        } else {
+            draws.then(|| NO_SCHEDULE.to_owned())
+        };
         Ok(Explored {
             runs,
             distinct_schedules: runs,

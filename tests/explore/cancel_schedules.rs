@@ -2,7 +2,7 @@
 
 use futures::channel::oneshot::{Sender, channel};
 use straggler::cancellable;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Barrier, Notify, Semaphore};
 
 use super::*;
 
@@ -292,6 +292,28 @@ fn untracked_tasks_are_unscheduled() {
         .cancel_in_schedules()
         .allow_unscheduled();
     assert_eq!(allowed.find(body).unwrap().runs(), 30);
+}
+
+#[test]
+fn required_overlap_needs_a_drawn_run() {
+    let body = || async {
+        let both = Barrier::new(2);
+        settle!(both.wait(), both.wait());
+        cancellable(yield_now()).await;
+    };
+    let notes = (1..12).map(|runs| {
+        let exploring = Explore::new().runs(runs).cancel_in_schedules();
+        let explored = exploring.require_overlap().find(body).unwrap();
+        explored.note().map(str::to_owned)
+    });
+    let notes: Vec<_> = notes.collect();
+    let says = |what: &str| {
+        let mut notes = notes.iter().flatten();
+        notes.any(|note| note.contains(what))
+    };
+    assert!(says("places were tried"), "{notes:?}");
+    assert!(says("no run was left to draw a schedule"), "{notes:?}");
+    assert_eq!(notes.last(), Some(&None), "{notes:?}");
 }
 
 #[straggler::test(explore = 200, cancel, require_overlap)]
