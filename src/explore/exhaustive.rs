@@ -13,6 +13,7 @@ use crate::explore::failure::{Cause, Failure};
 use crate::explore::outcome::Outcome;
 use crate::schedule::decisions::Decision;
 use crate::schedule::seed::{Kind, Seed};
+use crate::schedule::tree::Tree;
 
 /// A decision on the path of the last run.
 struct Branch {
@@ -145,6 +146,7 @@ struct Enumerated {
     /// Whether a run was too long to make all its decisions.
     is_cut_off: bool,
     uses_threads: bool,
+    has_late_order: bool,
 }
 
 impl Enumerated {
@@ -160,6 +162,7 @@ impl Enumerated {
         self.is_bounded |= tree.is_some_and(|tree| tree.fairness.has_ruled_out);
         self.is_cut_off |= run.decisions.is_cut_off;
         self.uses_threads |= tree.is_some_and(|tree| tree.uses_threads);
+        self.has_late_order |= tree.is_some_and(Tree::has_late_order);
     }
 
     fn extent(&self, is_complete: bool, has_unscheduled: bool) -> Extent {
@@ -169,6 +172,8 @@ impl Enumerated {
             Extent::Undecided("the order of its untracked tasks")
         } else if self.uses_threads {
             Extent::Undecided("when its blocking threads answer")
+        } else if self.has_late_order {
+            Extent::Undecided("the order of the tasks that outlive its body")
         } else {
             Extent::All {
                 is_bounded: self.is_bounded,

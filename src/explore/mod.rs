@@ -454,17 +454,17 @@ impl Explore {
     /// `10000 of more than 10000 schedules pass`. A failing run is minimized and replayed like any other. In
     /// the attribute, write `#[straggler::test(explore = "exhaustive")]`, with a limit of 10,000.
     ///
-    /// A limit of 0 counts as 1. A run that turns out to be the same as another one counts towards the limit, but not as a
-    /// schedule. [`runs`](Self::runs) and `STRAGGLER_RUNS` set it too. A run in the plain order
-    /// comes first. [`seed`](Self::seed) and `STRAGGLER_SHARD` change nothing. It does not go together with
-    /// [`cancel`](Self::cancel).
+    /// A limit of 0 counts as 1. A run that takes the same schedule as another one counts towards the limit, but not as
+    /// a schedule. [`runs`](Self::runs) and `STRAGGLER_RUNS` set it too. A run in the plain order
+    /// comes first. [`seed`](Self::seed) and `STRAGGLER_SHARD` change nothing. It cannot be combined with
+    /// [`cancel`](Self::cancel) or [`cancel_in_schedules`](Self::cancel_in_schedules).
     ///
     /// # Which schedules these are
     ///
     /// A schedule is a sequence of polls, and for each of them where it yields:
-    /// - After each poll any child or task that can run may be next, also the same one again. Whoever was passed
-    ///   over 16 times in a row comes next, so that a body that spins has an end. If this rules out a schedule, the
-    ///   result says so.
+    /// - After each poll any child or task that can run may be next, also the same one again. One that was
+    ///   passed over 16 times in a row comes next, so that a body that spins still ends. If this rules out a schedule,
+    ///   the result says so.
     /// - Each poll runs to its end, or is made to yield at one operation of tokio. The first operation in the next
     ///   poll of that child or task does not yield: it is the one that has yielded.
     /// - With plain tokio, whatever follows in the same poll yields too. With scheduling points, an operation may
@@ -476,15 +476,18 @@ impl Explore {
     /// which memory a step uses. Where it cannot tell whether an operation yielded, both count.
     ///
     /// What no schedule decides has one order only: branches of `tokio::join!` and `select!` (except where they
-    /// yield), futures in `FuturesUnordered`, timers (they fire only when nothing can run), threads, I/O. The body is
+    /// yield), futures in `FuturesUnordered`, timers (they fire only when nothing can run), threads, I/O, the drop of an
+    /// aborted task, and whatever runs after the body has ended. The body is
     /// refused if one of its tasks is [not scheduled](Self::allow_unscheduled), as those of a `LocalSet`. If such
-    /// tasks are allowed, or it uses blocking threads, the result is no longer
+    /// tasks are allowed, or it uses blocking threads, or two tasks outlive it, the result is no longer
     /// [exhaustive](Explored::is_exhaustive).
     ///
     /// # Errors
     ///
-    /// [`find`](Self::find) also returns an error if a run repeats the decisions of an earlier one, but takes
-    /// another course: the body depends on more than its schedule.
+    /// [`find`](Self::find) also returns an error
+    /// - if a run repeats the decisions of an earlier one, but takes another course: the body depends on more than its
+    ///   schedule;
+    /// - if the exploration cancels too.
     ///
     /// # Examples
     ///

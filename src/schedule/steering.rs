@@ -227,6 +227,9 @@ pub(crate) fn poll<T>(
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
     if !is_on() {
+        if STEERING.load(Relaxed) != 0 {
+            with_tree(|tree, _| tree.note_late(number));
+        }
         return poll(context);
     }
     if with_tree(|_, _| ()).is_some() {

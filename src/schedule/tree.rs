@@ -33,6 +33,8 @@ pub(crate) struct Tree {
     pub(crate) pruned_at: Option<usize>,
     /// The tasks that the run polled but could not choose among.
     unchosen: FxHashSet<usize>,
+    /// The tasks that were polled after the body had ended.
+    late: FxHashSet<usize>,
 }
 
 impl Tree {
@@ -59,6 +61,17 @@ impl Tree {
                 self.pruned_at.get_or_insert(decisions.len());
             }
         }
+    }
+
+    /// Notes a poll of a task after the body has ended.
+    pub(crate) fn note_late(&mut self, task: usize) {
+        self.late.insert(task);
+    }
+
+    /// Whether tasks ran after the body had ended, in an order that no decision chose. A single task
+    /// has only the order of its own joins, which this does not notice.
+    pub(crate) fn has_late_order(&self) -> bool {
+        self.late.len() > 1
     }
 
     /// Takes the wakers of the tasks that wait to be chosen, since the body has ended.

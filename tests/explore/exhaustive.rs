@@ -93,7 +93,7 @@ async fn operations(count: usize) {
     }
 }
 
-/// Tells when a number of tasks has ended, without an operation of tokio.
+/// Notifies when a number of tasks has ended, without an operation of tokio.
 #[derive(Default)]
 struct Ended {
     left: usize,
@@ -102,7 +102,7 @@ struct Ended {
 
 type SharedEnded = Arc<std::sync::Mutex<Ended>>;
 
-fn spawn_and_tell(ended: &SharedEnded, task: impl Future<Output = ()> + Send + 'static) {
+fn spawn_and_notify(ended: &SharedEnded, task: impl Future<Output = ()> + Send + 'static) {
     ended.lock().unwrap().left += 1;
     let ended = Arc::clone(ended);
     straggler::spawn(async move {
@@ -164,8 +164,8 @@ fn tasks_take_every_order() {
         let [one, two, body] = steps;
         let all = count(|| async move {
             let ended = SharedEnded::default();
-            spawn_and_tell(&ended, polls(one));
-            spawn_and_tell(&ended, polls(two));
+            spawn_and_notify(&ended, polls(one));
+            spawn_and_notify(&ended, polls(two));
             polls(body).await;
             all_ended(&ended).await;
         });
@@ -180,7 +180,7 @@ fn tasks_and_children_take_every_order() {
         let [one, two, task] = steps;
         let all = count(|| async move {
             let ended = SharedEnded::default();
-            spawn_and_tell(&ended, polls(task));
+            spawn_and_notify(&ended, polls(task));
             polls(2).await;
             settle!(polls(one), polls(two));
             all_ended(&ended).await;
@@ -495,7 +495,7 @@ fn known_bug_passes_no_full_exploration() {
 
 /// Finds the bug of a small body, and nothing in any schedule of its twin.
 #[track_caller]
-fn assert_told_apart(name: &str) {
+fn assert_distinguished(name: &str) {
     let mut bugs = BUGS.iter().chain(BUGS_WHILE_HELD);
     let Bug { body, .. } = bugs.find(|bug| bug.name == name).unwrap();
     let failure = Explore::new().exhaustive(10_000).find(|| body(false));
@@ -512,21 +512,21 @@ fn assert_told_apart(name: &str) {
 
 #[test]
 fn twin_of_race_passes_all_schedules() {
-    assert_told_apart("check, then insert");
-    assert_told_apart("lost update");
-    assert_told_apart("double release");
+    assert_distinguished("check, then insert");
+    assert_distinguished("lost update");
+    assert_distinguished("double release");
 }
 
 #[test]
 fn twin_of_deadlock_passes_all_schedules() {
-    assert_told_apart("missed `Notify`");
-    assert_told_apart("deadlock of two locks");
+    assert_distinguished("missed `Notify`");
+    assert_distinguished("deadlock of two locks");
 }
 
 #[test]
 fn twin_of_race_in_branches_passes_all_schedules() {
-    assert_told_apart("check, then insert, in `tokio::join!`");
-    assert_told_apart("semaphore leak");
+    assert_distinguished("check, then insert, in `tokio::join!`");
+    assert_distinguished("semaphore leak");
 }
 
 #[test]
@@ -541,7 +541,7 @@ fn failure_is_minimized() {
 }
 
 #[test]
-fn limit_is_told() {
+fn limit_is_reported() {
     let body = || async { _ = settle_all([polls(2), polls(2)]).await };
     let all = count(body);
     for limit in [1, 2, all - 1] {
@@ -558,7 +558,7 @@ fn limit_is_told() {
 }
 
 #[test]
-fn single_schedule_is_told() {
+fn single_schedule_is_reported() {
     let explored = all_pass(|| async {});
     assert_eq!(explored.to_string(), "the only schedule passes");
     assert_eq!((explored.runs(), explored.distinct_schedules()), (2, 1));
@@ -575,7 +575,7 @@ fn assert_diverges<R: Future<Output = ()>>(body: impl FnMut() -> R) {
 }
 
 #[test]
-fn body_that_depends_on_chance_is_told() {
+fn body_that_depends_on_chance_is_reported() {
     let runs = AtomicUsize::new(0);
     assert_diverges(|| {
         let children = 2 + runs.fetch_add(1, Relaxed) % 2;
@@ -614,7 +614,7 @@ fn spinning_body_has_an_end() {
 
     let tasks = all_pass(|| async {
         let ended = SharedEnded::default();
-        spawn_and_tell(&ended, async {});
+        spawn_and_notify(&ended, async {});
         while ended.lock().unwrap().left > 0 {
             polls(2).await;
         }
@@ -624,7 +624,7 @@ fn spinning_body_has_an_end() {
 }
 
 #[test]
-fn untracked_tasks_are_told() {
+fn untracked_tasks_are_reported() {
     let body = || async { tokio::spawn(yield_now()).await.unwrap() };
     let failure = Explore::new().exhaustive(1_000).find(body).unwrap_err();
     let text = failure.to_string();
@@ -640,7 +640,27 @@ fn untracked_tasks_are_told() {
 }
 
 #[test]
-fn tasks_of_local_set_are_told() {
+fn tasks_that_outlive_body_are_reported() {
+    let order = |tasks: usize| {
+        let explored = Explore::new().exhaustive(1_000).find(|| async move {
+            for _ in 0..tasks {
+                straggler::spawn(yield_now());
+            }
+        });
+        explored.unwrap()
+    };
+    // The body ends first, since it is never suspended.
+    assert!(order(1).is_exhaustive());
+    let racing = order(2);
+    assert!(!racing.is_exhaustive(), "{racing}");
+    assert!(
+        racing.to_string().contains("no schedule decides the order"),
+        "{racing}"
+    );
+}
+
+#[test]
+fn tasks_of_local_set_are_reported() {
     let failure = Explore::new().exhaustive(1_000).find(|| async {
         let set = tokio::task::LocalSet::new();
         let task = async { straggler::spawn_local(yield_now()).await.unwrap() };
@@ -651,7 +671,7 @@ fn tasks_of_local_set_are_told() {
 }
 
 #[test]
-fn blocking_threads_are_told() {
+fn blocking_threads_are_reported() {
     let explored = Explore::new().exhaustive(1_000).find(|| async {
         straggler::spawn_blocking(|| ()).await.unwrap();
     });
