@@ -78,7 +78,8 @@ where
     })
 }
 
-/// Spawns a tracked task like [`spawn`], which a test with [`Explore::cancel`](crate::Explore::cancel) aborts.
+/// Spawns a tracked task like [`spawn`] that a test with [`Explore::cancel`](crate::Explore::cancel) or
+/// [`Explore::cancel_in_schedules`](crate::Explore::cancel_in_schedules) aborts.
 ///
 /// In such a test the task is the operation: the body runs once for each place at which the task can be
 /// suspended, and there the task is aborted, as by [`JoinHandle::abort`]. That differs from a drop of the
