@@ -10,8 +10,8 @@ use crate::trace::waker::{self, Trace};
 
 /// An operation that was polled, or not.
 pub(super) enum Polled<T> {
-    GoesOn(Poll<T>),
-    IsCancelled(CancelledAt),
+    Continues(Poll<T>),
+    Cancelled(CancelledAt),
 }
 
 /// Polls an operation, or cancels it before, in or after the poll, as the schedule decides.
@@ -23,13 +23,13 @@ pub(super) fn poll<T>(
 ) -> Polled<T> {
     let poll = |context: &mut Context<'_>| cancellation::in_poll(operation, || poll(context));
     let fate = steering::with_run(|run| run.decisions.fate(operation));
-    let fate = fate.unwrap_or(Fate::GoesOn);
-    if fate == Fate::GoesOn {
-        return Polled::GoesOn(poll(context));
+    let fate = fate.unwrap_or(Fate::Continues);
+    if fate == Fate::Continues {
+        return Polled::Continues(poll(context));
     }
     cancellation::note_cancelled(operation);
     if fate == Fate::Unpolled {
-        return Polled::IsCancelled(if is_polled {
+        return Polled::Cancelled(if is_polled {
             CancelledAt::LastStep
         } else {
             CancelledAt::Start
@@ -42,7 +42,7 @@ pub(super) fn poll<T>(
     } else {
         (poll(context), Trace::default())
     };
-    Polled::IsCancelled(match polled {
+    Polled::Cancelled(match polled {
         Poll::Ready(_) => CancelledAt::End,
         Poll::Pending => CancelledAt::Suspension(trace),
     })
@@ -56,7 +56,7 @@ pub(super) fn poll_or_abort<T>(
     abort: impl FnOnce(),
 ) -> Poll<T> {
     let fate = steering::with_run(|run| run.decisions.fate(operation));
-    let fate = fate.unwrap_or(Fate::GoesOn);
+    let fate = fate.unwrap_or(Fate::Continues);
     let polled = if fate == Fate::Unpolled {
         steering::record_polled(|| Action::IsCancelled);
         Poll::Pending
@@ -71,7 +71,7 @@ pub(super) fn poll_or_abort<T>(
         }
     };
     // A task that has ended cannot be aborted.
-    if fate != Fate::GoesOn && polled.is_pending() {
+    if fate != Fate::Continues && polled.is_pending() {
         cancellation::note_cancelled(operation);
         abort();
     }
@@ -88,6 +88,6 @@ fn cut(fate: Fate, context: &mut Context<'_>) -> Option<Cut> {
             None
         }
         Fate::Before(others) => Some(Cut::Before(others)),
-        Fate::GoesOn | Fate::Unpolled | Fate::Polled => None,
+        Fate::Continues | Fate::Unpolled | Fate::Polled => None,
     }
 }

@@ -156,8 +156,8 @@ impl<F: Future> Cancellable<F> {
         });
         *self.as_mut().project().is_polled = true;
         match polled {
-            Polled::GoesOn(polled) => polled.map(Some),
-            Polled::IsCancelled(at) => {
+            Polled::Continues(polled) => polled.map(Some),
+            Polled::Cancelled(at) => {
                 // The step has what the drop wakes.
                 self.finish();
                 steering::record_polled(|| Action::Cancels(at));

@@ -5,8 +5,8 @@ use fastrand::Rng;
 /// What becomes of an operation that is polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It is polled, and goes on.
-    GoesOn,
+    /// It is polled, and continues.
+    Continues,
     /// It is cancelled without this poll.
     Unpolled,
     /// It is cancelled after this poll, also if it ends in it.
@@ -25,7 +25,7 @@ pub(crate) enum Fate {
 impl Fate {
     /// The plain one comes first.
     pub(crate) const ALL: &[Self] = &[
-        Self::GoesOn,
+        Self::Continues,
         Self::Unpolled,
         Self::Polled,
         Self::In(0),
@@ -67,7 +67,7 @@ impl Fates {
 
     pub(crate) fn next(&mut self) -> Fate {
         if self.left == 0 || self.rng.u32(..self.one_in) > 0 {
-            return Fate::GoesOn;
+            return Fate::Continues;
         }
         self.left -= 1;
         match self.rng.u32(..4) {
@@ -99,7 +99,9 @@ mod tests {
     fn run_cancels_at_most_twice() {
         for seed in 0..500 {
             let mut fates = Fates::draw(seed);
-            let cancelled = (0..1_000).filter(|_| fates.next() != Fate::GoesOn).count();
+            let cancelled = (0..1_000)
+                .filter(|_| fates.next() != Fate::Continues)
+                .count();
             assert!(
                 (1..=2).contains(&cancelled),
                 "{cancelled} with the seed {seed}"
