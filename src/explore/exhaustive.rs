@@ -145,8 +145,8 @@ struct Enumerated {
     is_bounded: bool,
     /// Whether a run was too long to make all its decisions.
     is_cut_off: bool,
-    uses_threads: bool,
-    has_late_order: bool,
+    /// What no decision chose, in the first run that had such a thing.
+    undecided: Option<&'static str>,
 }
 
 impl Enumerated {
@@ -161,8 +161,7 @@ impl Enumerated {
         self.schedules += usize::from(is_new);
         self.is_bounded |= tree.is_some_and(|tree| tree.fairness.has_ruled_out);
         self.is_cut_off |= run.decisions.is_cut_off;
-        self.uses_threads |= tree.is_some_and(|tree| tree.uses_threads);
-        self.has_late_order |= tree.is_some_and(Tree::has_late_order);
+        self.undecided = self.undecided.or_else(|| undecided(tree?));
     }
 
     fn extent(&self, is_complete: bool, has_unscheduled: bool) -> Extent {
@@ -170,14 +169,23 @@ impl Enumerated {
             Extent::Part
         } else if has_unscheduled {
             Extent::Undecided("the order of its untracked tasks")
-        } else if self.uses_threads {
-            Extent::Undecided("when its blocking threads answer")
-        } else if self.has_late_order {
-            Extent::Undecided("the order of the tasks that outlive its body")
+        } else if let Some(what) = self.undecided {
+            Extent::Undecided(what)
         } else {
             Extent::All {
                 is_bounded: self.is_bounded,
             }
         }
+    }
+}
+
+/// What no decision chose in a run.
+fn undecided(tree: &Tree) -> Option<&'static str> {
+    if tree.uses_threads {
+        Some("when its blocking threads answer")
+    } else if tree.has_late_order() {
+        Some("the order of the tasks that outlive its body")
+    } else {
+        None
     }
 }
