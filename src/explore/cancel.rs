@@ -13,8 +13,8 @@ use crate::schedule::seed::{Kind, Seed};
 use crate::schedule::step::Schedule;
 
 /// The error of a body without an operation.
-const NOTHING_TO_CANCEL: &str =
-    "its body polls no `straggler::cancellable(..)`, so there is nothing to cancel";
+const NOTHING_TO_CANCEL: &str = "its body polls no `straggler::cancellable(..)` and no task of `straggler::spawn_abortable`, so there is nothing \
+     to cancel";
 
 /// The note on an exploration whose runs were used up by the places.
 const NO_SCHEDULE: &str = "no run was left to draw a schedule: raise the number of runs";

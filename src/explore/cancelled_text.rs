@@ -34,10 +34,10 @@ pub(crate) fn write(
         _ => match (held, report.verdict()) {
             (Some(held), Verdict::LocksHeld) => write!(f, "\n\n{}", never_released(held)),
             (_, Verdict::Leaked) => f.write_str(
-                "\n\nWhat the operation had started goes on without it. Keep tasks in a `JoinSet`, which aborts them \
+                "\n\nWork that the operation started is still running. Keep tasks in a `JoinSet`, which aborts them \
                  when it is dropped.",
             ),
-            _ => f.write_str("\n\nWhat the operation had started goes on without it."),
+            _ => Ok(()),
         },
     }
 }

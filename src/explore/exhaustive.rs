@@ -88,6 +88,8 @@ where
         if let ControlFlow::Break(ended) = self.next_run(&plain, &mut tally) {
             return ended;
         }
+        // Rather than after all of them.
+        self.note_on_all(&tally, false)?;
         let mut path = Path::default();
         let mut enumerated = Enumerated::default();
         let mut is_complete = false;
@@ -183,7 +185,7 @@ impl Enumerated {
 fn undecided(tree: &Tree) -> Option<&'static str> {
     if tree.uses_threads {
         Some("when its blocking threads answer")
-    } else if tree.has_late_order() {
+    } else if tree.runs_late {
         Some("the order of the tasks that outlive its body")
     } else {
         None

@@ -228,7 +228,7 @@ pub(crate) fn poll<T>(
 ) -> Poll<T> {
     if !is_on() {
         if STEERING.load(Relaxed) != 0 {
-            with_tree(|tree, _| tree.note_late(number));
+            with_tree(|tree, _| tree.note_late());
         }
         return poll(context);
     }

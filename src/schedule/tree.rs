@@ -33,8 +33,8 @@ pub(crate) struct Tree {
     pub(crate) pruned_at: Option<usize>,
     /// The tasks that the run polled but could not choose among.
     unchosen: FxHashSet<usize>,
-    /// The tasks that were polled after the body had ended.
-    late: FxHashSet<usize>,
+    /// Whether a task was polled after the body had ended.
+    pub(crate) runs_late: bool,
 }
 
 impl Tree {
@@ -63,15 +63,10 @@ impl Tree {
         }
     }
 
-    /// Notes a poll of a task after the body has ended.
-    pub(crate) fn note_late(&mut self, task: usize) {
-        self.late.insert(task);
-    }
-
-    /// Whether tasks ran after the body had ended, in an order that no decision chose. A single task
-    /// has only the order of its own joins, which this does not notice.
-    pub(crate) fn has_late_order(&self) -> bool {
-        self.late.len() > 1
+    /// Notes a poll of a task after the body has ended. No decision chooses the order of such polls, nor
+    /// of the joins inside them.
+    pub(crate) fn note_late(&mut self) {
+        self.runs_late = true;
     }
 
     /// Takes the wakers of the tasks that wait to be chosen, since the body has ended.

@@ -221,7 +221,9 @@ fn task_left_by_cancelled_operation_found() {
     });
     assert!(matches!(verdict(&failure), Verdict::Leaked), "{failure}");
     assert!(
-        failure.to_string().contains("goes on without it"),
+        failure
+            .to_string()
+            .contains("Work that the operation started is still running"),
         "{failure}"
     );
 }

@@ -18,7 +18,7 @@ use crate::trace::symbols::Symbols;
 pub(crate) fn may_outlast(test: &RunningTest, time: Duration) -> bool {
     let census = &test.scope.census;
     // The workers of another flavor run tasks meanwhile, and look like blocking threads.
-    if census.runtime.runtime_flavor() == RuntimeFlavor::MultiThread
+    if census.runtime.runtime_flavor() != RuntimeFlavor::CurrentThread
         || test.threads.now() > 0
         || census.has_blocking()
         || census.unseen() > 0
@@ -28,9 +28,8 @@ pub(crate) fn may_outlast(test: &RunningTest, time: Duration) -> bool {
     let tasks = census.tasks();
     let mut tasks = tasks.iter();
     tasks.all(|task| task.may_outlast(time))
-        // Another test would need this one's handles. The thread of an explored run would have to
-        // interfere in each of them.
-        && (test.is_explored || !outsiders::has_unknown_thread())
+        // Other tests may run: they would need the handles of this one.
+        && !outsiders::has_unknown_thread()
 }
 
 /// Returns whether it is certain. A `select!` may have dropped the timer, so this polls the tasks that have

@@ -89,11 +89,16 @@ where
 ///   [is cancelled](tokio::task::JoinError::is_cancelled).
 /// - A task that is done cannot be aborted, so its output is never lost.
 ///
-/// Everywhere else it is [`spawn`].
+/// Everywhere else it is [`spawn`]. A test that neither polls such a task nor an operation inside `cancellable`
+/// is not run: there is nothing to cancel.
 ///
 /// # Panics
 ///
 /// Panics if called outside a tokio runtime.
+///
+/// # Cancel safety
+///
+/// Dropping the [`JoinHandle`] detaches the task: it keeps running.
 ///
 /// # Examples
 ///
