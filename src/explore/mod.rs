@@ -91,7 +91,7 @@ const REPLAY_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// # Limits
 ///
 /// - `Notify` and futures of other crates are not yield points. Add a [`checkpoint()`] next to them, or
-///   [`#[straggler::checkpoints]`](macro@crate::checkpoints) to the code that awaits them.
+///   `#[straggler::checkpoints]` to the code that awaits them.
 /// - Threads, `spawn_blocking` closures and runtimes that the body creates are not scheduled. If one of
 ///   them takes over a second to answer, the run may be reported as a deadlock. Replace it with a task
 ///   or a fake in an explored test.
