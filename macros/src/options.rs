@@ -48,7 +48,7 @@ pub(crate) struct Spanned<T> {
 /// Which schedules to run the test in.
 #[derive(Clone, Copy)]
 pub(crate) enum Explore {
-    /// So many.
+    /// This many.
     Runs(usize),
     /// All, up to a limit.
     Exhaustive,

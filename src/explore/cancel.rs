@@ -70,8 +70,13 @@ where
         let runs = before.runs;
         let count = places.len();
         let note = if tried < count {
+            let also = if draws {
+                ", and no schedule was drawn"
+            } else {
+                ""
+            };
             Some(format!(
-                "only the first {tried} of {count} places were tried: raise the number of runs"
+                "only the first {tried} of {count} places were tried{also}: raise the number of runs"
             ))
         } else {
             draws.then(|| NO_SCHEDULE.to_owned())

@@ -45,8 +45,10 @@ pub(crate) fn write(
 /// What cannot end. Each is known, not suspected.
 fn stuck(schedule: &Schedule, cancelled: &Cancelled, wait: &Wait) -> String {
     match cancelled.stands_in {
-        Some(Later::SecondAttempt) => {
-            return "Not restartable: the second attempt of the operation hangs".to_owned();
+        Some(Later::OfSameType) => {
+            return "A later operation of the same type hangs: if it is a second attempt, the operation is not \
+                    restartable"
+                .to_owned();
         }
         Some(Later::Other) => {
             return "The operation that began after the cancelled one hangs".to_owned();

@@ -157,9 +157,9 @@ enum Cancels {
 /// How many runs to make.
 #[derive(Clone, Copy, Debug)]
 enum Limit {
-    /// So many, a sample of the schedules.
+    /// This many, a sample of the schedules.
     Runs(usize),
-    /// One for each schedule, but at most so many.
+    /// One for each schedule, but at most this many.
     Schedules(usize),
 }
 
@@ -457,14 +457,15 @@ impl Explore {
     /// A limit of 0 counts as 1. A run that takes the same schedule as another one counts towards the limit, but not as
     /// a schedule. [`runs`](Self::runs) and `STRAGGLER_RUNS` set it too. A run in the plain order
     /// comes first. [`seed`](Self::seed) and `STRAGGLER_SHARD` change nothing. It cannot be combined with
-    /// [`cancel`](Self::cancel) or [`cancel_in_schedules`](Self::cancel_in_schedules).
+    /// [`cancel`](Self::cancel), [`cancel_in_schedules`](Self::cancel_in_schedules) or
+    /// [`race_timers`](Self::race_timers).
     ///
     /// # Which schedules these are
     ///
     /// A schedule is a sequence of polls, and for each of them where it yields:
-    /// - After each poll any child or task that can run may be next, also the same one again. One that was
-    ///   passed over 16 times in a row comes next, so that a body that spins still ends. If this rules out a schedule,
-    ///   the result says so.
+    /// - After each poll any child or task that can run may be next, also the same one again. Of
+    ///   those passed over 16 times in a row, one comes next, so that a body that spins still ends. If this rules out
+    ///   a schedule, the result says so.
     /// - Each poll runs to its end, or is made to yield at one operation of tokio. The first operation in the next
     ///   poll of that child or task does not yield: it is the one that has yielded.
     /// - With plain tokio, whatever follows in the same poll yields too. With scheduling points, an operation may
@@ -479,7 +480,7 @@ impl Explore {
     /// yield), futures in `FuturesUnordered`, timers (they fire only when nothing can run), threads, I/O, the drop of an
     /// aborted task, and whatever runs after the body has ended. The body is
     /// refused if one of its tasks is [not scheduled](Self::allow_unscheduled), as those of a `LocalSet`. If such
-    /// tasks are allowed, or it uses blocking threads, or two tasks outlive it, the result is no longer
+    /// tasks are allowed, or it uses blocking threads, or a task outlives it, the result is no longer
     /// [exhaustive](Explored::is_exhaustive).
     ///
     /// # Errors
@@ -487,7 +488,7 @@ impl Explore {
     /// [`find`](Self::find) also returns an error
     /// - if a run repeats the decisions of an earlier one, but takes another course: the body depends on more than its
     ///   schedule;
-    /// - if the exploration cancels too.
+    /// - if the exploration cancels or [races timers](Self::race_timers) too.
     ///
     /// # Examples
     ///

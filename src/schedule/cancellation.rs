@@ -65,8 +65,8 @@ pub(crate) struct Cancelled {
 /// An operation that began after another one was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Later {
-    /// The same one, once more.
-    SecondAttempt,
+    /// Perhaps a second attempt.
+    OfSameType,
     Other,
 }
 
@@ -120,7 +120,7 @@ impl Cancellations {
         if operations.is_empty() {
             return None;
         }
-        let stands_in = self.left.and_then(|left| self.begun[left - 1].later);
+        let stands_in = self.left.and_then(|left| self.begun.get(left - 1)?.later);
         Some(Cancelled {
             operations,
             stands_in,
@@ -136,10 +136,17 @@ impl Cancellations {
         (0..places).find(|place| self.is_target(self.next + place))
     }
 
+    /// Notes whether the run cancels an operation. It may be unknown: a `static` may keep one of an earlier run.
+    fn set_cancelled(&mut self, operation: usize, is_cancelled: bool) {
+        if let Some(operation) = self.begun.get_mut(operation - 1) {
+            operation.is_cancelled |= is_cancelled;
+        }
+    }
+
     /// Counts a place, and returns whether the run cancels the operation there.
     fn reach(&mut self, operation: usize) -> bool {
         let is_target = self.is_target(self.next);
-        self.begun[operation - 1].is_cancelled |= is_target;
+        self.set_cancelled(operation, is_target);
         self.places.push(self.next);
         self.next += 1;
         is_target
@@ -231,7 +238,7 @@ pub(super) fn begin(name: &'static str) -> usize {
         // Not once the run has ended: an operation that began beside this one may be cancelled later.
         let later = cancelled.clone().next().is_some().then(|| {
             if cancelled.any(|begun| begun.name == name) {
-                Later::SecondAttempt
+                Later::OfSameType
             } else {
                 Later::Other
             }
@@ -257,7 +264,7 @@ pub(super) fn leave(operation: usize) {
 
 /// Notes that the schedule cancels an operation.
 pub(super) fn note_cancelled(operation: usize) {
-    with_run(|run| run.begun[operation - 1].is_cancelled = true);
+    with_run(|run| run.set_cancelled(operation, true));
 }
 
 /// Runs a poll of an operation, in which others are parts of it.

@@ -50,7 +50,7 @@ pub(crate) struct Fates {
     /// How many more operations may be cancelled. One is mostly enough, and two show whether a second attempt
     /// can be cancelled too.
     left: u32,
-    /// One poll in so many is the last one.
+    /// One poll in this many is the last one.
     one_in: u32,
 }
 

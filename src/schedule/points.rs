@@ -39,9 +39,6 @@ pub(crate) enum Cut {
     OnceSpent,
 }
 
-/// Whether this build can tell the timers that a poll reaches.
-pub(crate) const CAN_TELL_TIMERS: bool = ARE_PRESENT;
-
 /// Which waker it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Identity(*const (), *const RawWakerVTable);

@@ -112,7 +112,7 @@ thread_local! {
 }
 
 /// The number that stands for the tasks. Combinators have numbers from 1.
-const TASKS: u32 = 0;
+pub(super) const TASKS: u32 = 0;
 
 /// How many threads steer a run. While it is 0 no poll needs to look at `RUN`.
 static STEERING: AtomicUsize = AtomicUsize::new(0);

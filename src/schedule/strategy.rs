@@ -219,7 +219,7 @@ struct EarlyTimers {
     rng: Rng,
     /// How many more may do so. A bug takes one or two, and with many more no timeout is ever met.
     left: u32,
-    /// One poll in so many comes after a timer.
+    /// One poll in this many comes after a timer.
     one_in: u32,
 }
 

@@ -16,10 +16,7 @@ use crate::schedule::points::{self, Cut};
 use crate::schedule::preemption::{self, Actor, Ended, Preemption};
 use crate::schedule::ready::{Found, ReadyTasks};
 use crate::schedule::recorder::Recorder;
-use crate::schedule::steering;
-
-/// The number that stands for the tasks. Combinators have numbers from 1.
-const TASKS: u32 = 0;
+use crate::schedule::steering::{self, TASKS};
 
 /// The state of such a run.
 #[derive(Debug, Default)]

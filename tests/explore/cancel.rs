@@ -187,7 +187,7 @@ fn lost_permit_hangs_retry() {
         "{failure}"
     );
     let text = failure.to_string();
-    let says = "Not restartable: the second attempt of the operation hangs. Suspected: a permit of that semaphore \
+    let says = "A later operation of the same type hangs: if it is a second attempt, the operation is not restartable. Suspected: a permit of that semaphore \
                 was not returned.";
     assert!(text.contains(says), "{text}");
 }

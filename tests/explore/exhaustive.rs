@@ -26,7 +26,7 @@ fn count<R: Future<Output = ()>>(body: impl FnMut() -> R) -> usize {
     all_pass(body).distinct_schedules()
 }
 
-/// In how many orders actors can take so many steps each.
+/// In how many orders actors can take this many steps each.
 fn orders(steps: &[usize]) -> usize {
     if steps.iter().all(|left| *left == 0) {
         return 1;
@@ -40,7 +40,7 @@ fn orders(steps: &[usize]) -> usize {
     .sum()
 }
 
-/// In how many schedules actors can make so many operations each, if each operation can yield once.
+/// In how many schedules actors can make this many operations each, if each operation can yield once.
 fn orders_with_yields(operations: &[usize]) -> usize {
     /// In how many ways a number of operations of one actor can yield.
     fn ways(operations: usize, yields: usize) -> usize {
@@ -70,7 +70,7 @@ fn orders_with_yields(operations: &[usize]) -> usize {
     sum(operations, &mut Vec::new())
 }
 
-/// A future of so many polls, which uses no operation of tokio.
+/// A future of this many polls, which uses no operation of tokio.
 async fn polls(count: usize) {
     for _ in 1..count {
         let mut is_passed = false;
@@ -86,7 +86,7 @@ async fn polls(count: usize) {
     }
 }
 
-/// A future of so many operations, which need not wait.
+/// A future of this many operations, which need not wait.
 async fn operations(count: usize) {
     for _ in 0..count {
         consume_budget().await;
@@ -600,7 +600,7 @@ fn body_that_depends_on_chance_is_reported() {
 }
 
 #[test]
-fn spinning_body_has_an_end() {
+fn spinning_body_ends() {
     let says = "passed over more than 16 times in a row";
     let children = all_pass(|| async {
         let is_done = Cell::new(false);

@@ -196,25 +196,6 @@ fn many_aborted_tasks_are_clean() {
     });
 }
 
-/// On a busy machine the whole grace may pass in a few turns, in which only some of them can end.
-#[test]
-fn each_aborted_task_gets_a_turn() {
-    let aborted = |tracked: bool| async move {
-        for _ in 0..25_000 {
-            let task = if tracked {
-                straggler::spawn(pending::<()>())
-            } else {
-                tokio::spawn(pending::<()>())
-            };
-            task.abort();
-        }
-    };
-    for tracked in [true, false] {
-        let check = LeakCheck::new().grace(Duration::from_millis(1));
-        check.run(aborted(tracked)).unwrap();
-    }
-}
-
 /// Every flavor, with one thread for blocking work; on a paused clock where there is one.
 fn with_one_blocking_thread() -> impl Iterator<Item = LeakCheck> {
     let flavors: [fn() -> Builder; 2] = [Builder::new_current_thread, Builder::new_multi_thread];

@@ -226,3 +226,29 @@ fn tick(stopped: &Receiver<()>, waker: &Mutex<Option<Waker>>) {
         pause = (pause * 2).min(longest);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use super::{Drained, PausedClock, TASKS_PER_TURN, until};
+
+    /// On a busy machine the whole grace may pass in a few turns, in which only some leftovers can end.
+    #[tokio::test]
+    async fn each_leftover_gets_a_turn() {
+        const TURNS: usize = 300;
+
+        let (grace, clock) = (Duration::from_nanos(1), PausedClock::StandsStill);
+        let left = TURNS * TASKS_PER_TURN;
+        let mut drain = pin!(until(grace, clock, left, || false, || false));
+        let mut turns = 0;
+        let drained = poll_fn(|context| {
+            turns += 1;
+            drain.as_mut().poll(context)
+        });
+        assert_eq!(drained.await, Drained::Over);
+        assert!(turns > TURNS, "{turns}");
+    }
+}

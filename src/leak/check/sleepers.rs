@@ -1,6 +1,5 @@
 //! Whether everything that is left of a test sleeps for longer than it may.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::RuntimeFlavor;
@@ -8,7 +7,6 @@ use tokio::runtime::RuntimeFlavor;
 use crate::leak::check::census::Census;
 use crate::leak::check::outsiders;
 use crate::leak::check::watched::RunningTest;
-use crate::leak::record::task::Task;
 use crate::trace::symbols::Symbols;
 
 /// Returns whether probably nothing that is left can end within this time: each task waits for a timer
@@ -45,5 +43,5 @@ pub(crate) async fn outlast(census: &Census, time: Duration) -> bool {
     census.await_wakeable_answers().await;
     let mut symbols = Symbols::default();
     let mut tasks = tasks.iter();
-    tasks.all(|task: &Arc<Task>| task.outlasts(time, &mut symbols))
+    tasks.all(|task| task.outlasts(time, &mut symbols))
 }

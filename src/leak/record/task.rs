@@ -379,7 +379,9 @@ impl Task {
             let began = progress.poll_began.load(Relaxed);
             progress.last_poll.store(began, Relaxed);
             let (polled, timer) = self.enter(|| points::last_timer(context, poll));
-            points::CAN_TELL_TIMERS.then(|| *lock(&progress.timer) = timer);
+            if points::ARE_PRESENT {
+                *lock(&progress.timer) = timer;
+            }
             // Helpers and the body are always in flight: they would count as overlap with
             // everything.
             if !matches!(self.kind, Kind::Body | Kind::Background) {
