@@ -104,6 +104,7 @@ pub mod future {
 /// | `explore = 500, cancel` | the same, then draws both a schedule and cancellations, see [`Explore::cancel_in_schedules`] | |
 /// | `require_overlap` | with `explore`: also fails if no two children or tasks ever overlap, see [`Explore::require_overlap`] | not required |
 /// | `race_timers` | with `explore`: a timer may fire while tasks could still run, see [`Explore::race_timers`] | timers fire last |
+/// | `eager_spawns` | with `explore`: a task may begin inside its spawn, see [`Explore::eager_spawns`] | tasks begin after their spawner yields |
 /// | `unscheduled = "allow"` | with `explore`: lets tasks run that no schedule decides, see [`Explore::allow_unscheduled`] | such tasks fail the test |
 /// | `crate = ".."` | the path of this crate, if you renamed it | `::straggler` |
 ///

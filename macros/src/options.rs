@@ -35,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) require_overlap: Option<Spanned<()>>,
     /// Whether timers may fire while tasks could run.
     pub(crate) race_timers: Option<Spanned<()>>,
+    /// Whether tasks may begin inside their spawns.
+    pub(crate) eager_spawns: Option<Spanned<()>>,
     /// Whether tasks that no schedule decides are allowed.
     pub(crate) allow_unscheduled: Option<Spanned<()>>,
 }
@@ -148,16 +150,29 @@ impl Options {
                 errors.push(Error::new(explore.span, message));
             }
         }
-        if let (Some(option), Some(explore)) = (&self.race_timers, &self.explore) {
-            if let Explore::Exhaustive = explore.value {
-                let message = "`explore = \"exhaustive\"` lets timers fire only when nothing else can run: remove \
-                               `race_timers`";
-                errors.push(Error::new(option.span, message));
+        if let Some(Explore::Exhaustive) = self.explore.as_ref().map(|explore| explore.value) {
+            for (name, option, does) in [
+                (
+                    "race_timers",
+                    &self.race_timers,
+                    "lets timers fire only when nothing else can run",
+                ),
+                (
+                    "eager_spawns",
+                    &self.eager_spawns,
+                    "lets a task begin only after its spawner has yielded",
+                ),
+            ] {
+                if let Some(option) = option {
+                    let message = format!("`explore = \"exhaustive\"` {does}: remove `{name}`");
+                    errors.push(Error::new(option.span, message));
+                }
             }
         }
         for (name, option) in [
             ("require_overlap", &self.require_overlap),
             ("race_timers", &self.race_timers),
+            ("eager_spawns", &self.eager_spawns),
             ("unscheduled", &self.allow_unscheduled),
         ] {
             if let (Some(option), None) = (option, &self.explore) {

@@ -70,9 +70,11 @@ pub(crate) fn explore(options: &Options) -> Option<TokenStream> {
     let overlap = overlap.map(|option| quote_spanned!(option.span=> .require_overlap()));
     let timers = options.race_timers.as_ref();
     let timers = timers.map(|option| quote_spanned!(option.span=> .race_timers()));
+    let eager = options.eager_spawns.as_ref();
+    let eager = eager.map(|option| quote_spanned!(option.span=> .eager_spawns()));
     let unscheduled = options.allow_unscheduled.as_ref();
     let unscheduled = unscheduled.map(|option| quote_spanned!(option.span=> .allow_unscheduled()));
-    Some(quote!(.explore()#runs #cancel #overlap #timers #unscheduled))
+    Some(quote!(.explore()#runs #cancel #overlap #timers #eager #unscheduled))
 }
 
 /// Generates a duration.

@@ -244,6 +244,18 @@ pub(crate) const SPECS: &[Spec] = &[
         },
     },
     Spec {
+        name: "eager_spawns",
+        expects: "no value",
+        examples: &["explore = 500, eager_spawns"],
+        read: |options, value| {
+            let Meta::Path(_) = value.argument else {
+                return Err(value.invalid());
+            };
+            options.eager_spawns = Some(value.spanned(()));
+            Ok(())
+        },
+    },
+    Spec {
         name: "unscheduled",
         expects: r#""allow" (an explored test with tasks that no schedule decides fails by default)"#,
         examples: &[r#"explore = 500, unscheduled = "allow""#],

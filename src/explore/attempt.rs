@@ -43,6 +43,8 @@ pub(crate) struct Subject<F> {
     pub(crate) cancels: bool,
     /// Whether timers may fire early.
     pub(crate) races_timers: bool,
+    /// Whether tasks may begin inside their spawns.
+    pub(crate) spawns_eagerly: bool,
     /// The path of the test, if it has the attribute.
     pub(crate) test: Option<&'static str>,
     pub(crate) place: &'static Location<'static>,
@@ -133,6 +135,7 @@ where
     /// What steers the run, or `None` for the plain order.
     fn steered(&self, seed: &Seed, is_recorded: bool) -> Option<Run> {
         let mut run = Run::new(Decisions::of(&seed.kind)?, is_recorded);
+        run.spawns_eagerly = self.spawns_eagerly;
         // A running clock advances by itself.
         if self.races_timers && self.pause == Pause::AtStart {
             run.timers = Timers::Race(None);
@@ -223,7 +226,9 @@ where
                 ((checked, cancellations), Some(run))
             }
         });
+        let is_impossible = run.as_ref().is_some_and(|run| run.is_impossible);
         let cause = match checked {
+            _ if is_impossible => None,
             Checked::Failed(report) => Some(Cause::Found(report)),
             Checked::Run {
                 outcome: Err(panic),

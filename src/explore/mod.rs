@@ -50,6 +50,10 @@ const CANCELS_AND_ENUMERATES: &str = "`cancel` runs the body in the plain order,
 const RACES_AND_ENUMERATES: &str = "`exhaustive` lets timers fire only when nothing else can run, and `race_timers` earlier: \
                                     remove one of them";
 
+/// Why a test is not run that both lets tasks begin inside their spawns and enumerates.
+const SPAWNS_EAGERLY_AND_ENUMERATES: &str = "`exhaustive` lets a task begin only after its spawner has yielded, and \
+                                             `eager_spawns` earlier: remove one of them";
+
 /// The default timeout of a run. A run on a paused clock takes milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -142,6 +146,7 @@ pub struct Explore {
     requires_overlap: bool,
     allows_unscheduled: bool,
     races_timers: bool,
+    spawns_eagerly: bool,
     /// `None` if runs do not cancel.
     cancels: Option<Cancels>,
 }
@@ -202,6 +207,7 @@ impl Explore {
             requires_overlap: false,
             allows_unscheduled: false,
             races_timers: false,
+            spawns_eagerly: false,
             cancels: None,
         }
     }
@@ -365,6 +371,53 @@ impl Explore {
     /// ```
     pub fn race_timers(mut self) -> Self {
         self.races_timers = true;
+        self
+    }
+
+    /// Lets a task begin inside its spawn, before its spawner goes on.
+    ///
+    /// On one thread a spawned task runs only once its spawner yields. In a runtime with several threads another one
+    /// may run it at once, up to its first wait or to its end: before the spawner stores the handle, or sends what the
+    /// task waits for. With this setting a run may do so at each spawn of [`spawn`](crate::spawn),
+    /// [`spawn_named`](crate::spawn_named), [`spawn_abortable`](crate::spawn_abortable),
+    /// [`SettleAll::spawned`](crate::join::SettleAll::spawned), and of a `JoinSet` of
+    /// [`straggler::tokio`](mod@crate::tokio). In the attribute, write
+    /// `#[straggler::test(explore = 500, eager_spawns)]`.
+    ///
+    /// It is off by default: the task begins on the thread of its spawner, which no longer runs meanwhile. If the
+    /// spawner holds a `std::sync::Mutex` that the task locks, the run blocks for ever; the report of the hang shows
+    /// both places. Other threads would wait for the spawner there. Nobody can ask which locks a thread holds, so
+    /// use it for code that spawns outside of such locks. The locks of tokio are no problem, and tasks of
+    /// [`spawn_local`](crate::spawn_local) are left out, since they run on one thread everywhere.
+    ///
+    /// There the task uses up the budget of its spawner, and `tokio::task::id()` is that of the spawner.
+    /// A run in which such a task ends, and is aborted before the runtime knows of it, is not counted as failed.
+    ///
+    /// # Examples
+    ///
+    /// The task removes what its spawner inserts only afterwards:
+    ///
+    /// ```
+    /// use std::collections::HashSet;
+    /// use std::sync::{Arc, Mutex};
+    /// use straggler::Explore;
+    ///
+    /// let job = || async {
+    ///     let running = Arc::new(Mutex::new(HashSet::new()));
+    ///     let task = straggler::spawn({
+    ///         let running = Arc::clone(&running);
+    ///         async move { running.lock().unwrap().remove("job") }
+    ///     });
+    ///     running.lock().unwrap().insert("job");
+    ///     task.await.unwrap();
+    ///     assert!(running.lock().unwrap().is_empty(), "the job still runs");
+    /// };
+    /// assert!(Explore::new().find(job).is_ok());
+    /// let failure = Explore::new().eager_spawns().find(job).unwrap_err();
+    /// assert!(failure.to_string().contains("task #1 begins inside its spawn"));
+    /// ```
+    pub fn eager_spawns(mut self) -> Self {
+        self.spawns_eagerly = true;
         self
     }
 
@@ -605,6 +658,7 @@ impl Explore {
                 pause: Pause::AtStart,
                 cancels: self.cancels.is_some(),
                 races_timers: self.races_timers,
+                spawns_eagerly: self.spawns_eagerly,
                 test,
                 place,
                 body,
@@ -614,6 +668,8 @@ impl Explore {
             Err(CANCELS_AND_ENUMERATES.to_owned())
         } else if self.races_timers && exploration.is_exhaustive {
             Err(RACES_AND_ENUMERATES.to_owned())
+        } else if self.spawns_eagerly && exploration.is_exhaustive {
+            Err(SPAWNS_EAGERLY_AND_ENUMERATES.to_owned())
         } else {
             exploration.ready()
         };

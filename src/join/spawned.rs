@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::join::on_panic::OnPanic;
 use crate::join::settle_all::SettleAll;
 use crate::leak::record::claim::Claim;
-use crate::leak::record::spawn::track_claimed;
+use crate::leak::record::spawn::{begun_or_not, track_claimed};
 use crate::panic::Panic;
 
 impl<F: Future, P: OnPanic> SettleAll<F, P> {
@@ -120,7 +120,7 @@ where
             let name = this.name.take().map(Cow::Owned);
             let (tracked, _spawning, claim) = track_claimed(future, name, this.place);
             this.claim = claim;
-            this.task = Some(tokio::spawn(tracked));
+            this.task = Some(begun_or_not!(tracked => tokio::spawn(tracked)));
         }
         let Some(task) = &mut this.task else {
             // `tokio::spawn` panicked: there is no runtime.

@@ -63,6 +63,8 @@ pub(crate) enum Action {
     RunsLater(usize),
     /// Straggler held back all others, and it too, until the clock advanced. Now it runs first.
     ClockAdvanced(Advance),
+    /// It is polled inside its spawn.
+    BeginsInSpawn,
     /// It is polled with budget for this many operations. The poll itself is not recorded.
     #[cfg_attr(not(tokio_unstable), allow(dead_code, reason = "there are no hooks"))]
     HasBudget(usize),

@@ -44,6 +44,10 @@ pub(crate) struct Run {
     /// number 0.
     in_flight: FxHashMap<u32, FxHashSet<usize>>,
     pub(crate) timers: Timers,
+    /// Whether a task may begin inside its spawn.
+    pub(crate) spawns_eagerly: bool,
+    /// Whether what happened cannot happen outside of the run.
+    pub(crate) is_impossible: bool,
     /// How many more times each task is put off, by its number.
     put_off: FxHashMap<usize, usize>,
     /// The checkpoint at which the current poll was made to yield.
@@ -70,6 +74,8 @@ impl Run {
             clock_moved: Duration::ZERO,
             in_flight: FxHashMap::default(),
             timers: Timers::FireLast,
+            spawns_eagerly: false,
+            is_impossible: false,
             put_off: FxHashMap::default(),
             stopped_at: None,
             combinators: 0,
@@ -321,6 +327,21 @@ pub(crate) fn forget_task(number: usize, label: impl FnOnce() -> String) {
     if with_tree(|tree, _| tree.forget(number)) == Some(true) {
         tree::ask_for_callback();
     }
+}
+
+/// Decides whether a task that is spawned now begins inside its spawn.
+pub(super) fn begins_in_spawn(label: impl FnOnce() -> String) -> bool {
+    let begins = with_run(|run| run.spawns_eagerly && run.decisions.deviates("begins in spawn"));
+    let begins = begins.unwrap_or(false);
+    if begins {
+        record_task(label, || Action::BeginsInSpawn);
+    }
+    begins
+}
+
+/// Notes that the run is none that can happen, unless its body has ended.
+pub(super) fn note_impossible() {
+    with_run(|run| run.is_impossible = true);
 }
 
 /// Decides whether to yield at a checkpoint.

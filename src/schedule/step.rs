@@ -249,6 +249,10 @@ impl Action {
                     )
                 }
             }
+            Self::BeginsInSpawn => {
+                let text = "begins inside its spawn, before its spawner goes on".to_owned();
+                (Mark::IsPolled, text)
+            }
             Self::HasBudget(operations) => {
                 let operations = count(operations, "operation");
                 let text = format!("is polled with a budget of {operations}");

@@ -9,7 +9,7 @@ use ::tokio::task::{AbortHandle, LocalSet};
 
 use crate::boxed::boxed_if_large;
 use crate::leak::record::session::Session;
-use crate::leak::record::spawn::{track, track_blocking, track_on};
+use crate::leak::record::spawn::{begun_or_not, track, track_blocking, track_on};
 use crate::leak::record::task::Kind;
 
 /// A [`tokio::task::JoinSet`] that tracks its tasks.
@@ -58,7 +58,7 @@ impl<T: 'static> JoinSet<T> {
     {
         boxed_if_large!(future: F => {
             let (tracked, _spawning) = track(future, Kind::Tracked, None, Location::caller());
-            self.0.spawn(tracked)
+            begun_or_not!(tracked => self.0.spawn(tracked))
         })
     }
 

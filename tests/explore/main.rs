@@ -20,6 +20,7 @@ mod clock;
 mod corpus;
 mod deadlocks;
 mod diagram;
+mod eager_spawns;
 mod environment;
 mod exhaustive;
 mod kept_state;

@@ -87,6 +87,15 @@ pub(crate) fn pause() -> Paused {
     }
 }
 
+/// Resumes the hooks while `run` runs.
+pub(crate) fn resumed<R>(run: impl FnOnce() -> R) -> R {
+    let _paused = Paused {
+        #[cfg(tokio_unstable)]
+        before: PAUSED.replace(false),
+    };
+    run()
+}
+
 /// Resumes the hooks when dropped, see [`pause`].
 #[derive(Debug)]
 pub(crate) struct Paused {

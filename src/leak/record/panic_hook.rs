@@ -23,7 +23,7 @@ use crate::leak::record::panic_places::PanicPlaces;
 use crate::leak::record::panics::{Calls, Panicked};
 use crate::leak::record::registry;
 use crate::leak::record::session::Session;
-use crate::leak::record::task::Task;
+use crate::leak::record::task::{Kind, Task};
 use crate::mutex::lock;
 use crate::panic::{Panic, PayloadId, message_of, observe_resumed};
 use crate::trace::place::Place;
@@ -159,18 +159,20 @@ fn note_resumed(payload: &(dyn Any + Send)) {
 /// Records a panic of this thread, if it is inside a task of a watched runtime. The task may run
 /// another runtime.
 fn note(payload: &(dyn Any + Send), place: Option<&Location<'_>>) {
-    // The body of a test has no task id. The check catches its panic.
-    let Some(id) = task::try_id() else {
-        return;
-    };
     let place = place.map(Place::from);
-    // A tracked task catches this panic itself, and then looks up its place.
-    if let Some(task) = Task::current().filter(|task| task.has_id(Some(id))) {
+    let id = task::try_id();
+    // A tracked task catches this panic itself, and then looks up its place. The body is no task: the check
+    // catches its panic.
+    let is_task = |task: &Arc<Task>| task.kind != Kind::Body && task.has_id(id);
+    if let Some(task) = Task::current().filter(is_task) {
         if let Some(place) = place {
             lock(&task.panics).add(PayloadId::of(payload), place);
         }
         return;
     }
+    let Some(id) = id else {
+        return;
+    };
     let panicked = |task, is_nested| Panicked {
         task,
         message: message_of(payload),

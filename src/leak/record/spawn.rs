@@ -17,6 +17,8 @@ use crate::leak::record::session::Session;
 use crate::leak::record::task::{Kind, Task};
 use crate::leak::record::tracked::{Recorded, Tracked};
 use crate::schedule::abortable::Abortable;
+use crate::schedule::eager::{self, Begun};
+use crate::schedule::steering;
 
 /// Spawns a task like [`tokio::spawn`], and tracks it.
 ///
@@ -45,7 +47,7 @@ where
 {
     boxed_if_large!(future: F => {
         let (tracked, _spawning) = track(future, Kind::Tracked, None, Location::caller());
-        tokio::spawn(tracked)
+        begun_or_not!(tracked => tokio::spawn(tracked))
     })
 }
 
@@ -74,7 +76,7 @@ where
     let name = Some(name.into());
     boxed_if_large!(future: F => {
         let (tracked, _spawning) = track(future, Kind::Tracked, name, Location::caller());
-        tokio::spawn(tracked)
+        begun_or_not!(tracked => tokio::spawn(tracked))
     })
 }
 
@@ -238,6 +240,35 @@ where
         session.add_background(&task, handle.abort_handle());
     }
     handle
+}
+
+/// Evaluates `$spawn` with `$tracked`, which may have begun already.
+macro_rules! begun_or_not {
+    ($tracked:ident => $spawn:expr) => {
+        match $crate::leak::record::spawn::begin($tracked) {
+            ::std::result::Result::Ok($tracked) => $spawn,
+            ::std::result::Result::Err($tracked) => $spawn,
+        }
+    };
+}
+pub(crate) use begun_or_not;
+
+/// Begins a task inside its spawn, if the run that this thread explores decides so.
+///
+/// # Errors
+///
+/// The task, if it has not begun.
+pub(crate) fn begin<F>(tracked: Tracked<F>) -> Result<Begun<F::Output>, Tracked<F>>
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    if !steering::is_on() {
+        return Err(tracked);
+    }
+    let Some((_, task)) = tracked.session_and_task() else {
+        return Err(tracked);
+    };
+    hooks::resumed(|| eager::begin(tracked, || task.label()))
 }
 
 /// Wraps the future of a task that the caller spawns in the current runtime.

@@ -22,7 +22,7 @@ use crate::leak::record::task_waker::{TaskWaker, WakeUp, probing};
 use crate::mutex::lock;
 use crate::panic::Panic;
 use crate::schedule::recorder::BODY;
-use crate::schedule::{points, steering};
+use crate::schedule::{eager, points, steering};
 use crate::trace::blocked::Blocked;
 use crate::trace::call::Call;
 use crate::trace::place::{Place, is_standard, tokio_file};
@@ -208,13 +208,19 @@ impl Task {
         }
 
         let _leave = Leave(exchange(Some(Arc::clone(self))));
-        self.id.get_or_init(task::try_id);
+        if self.id.get().is_none() && !eager::is_in_spawn() {
+            _ = self.id.set(task::try_id());
+        }
         run()
     }
 
     /// Returns whether tokio knows the task by this id, `None` for the body.
     pub(crate) fn has_id(&self, id: Option<task::Id>) -> bool {
-        self.id.get() == Some(&id)
+        match self.id.get() {
+            Some(own) => *own == id,
+            // Tokio does not know it yet.
+            None => eager::is_in_spawn() && self.is_in_poll(),
+        }
     }
 
     /// Polls the task's future, and records where it waits if it is probed.
