@@ -283,6 +283,22 @@ fn blocked_thread_located() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn lock_held_across_eager_spawn_located() {
+    let said = report_of("blocks::on_lock_of_spawner");
+    let step =
+        "if the spawner of #1 holds the lock that it waits for: drop the guard before the spawn";
+    assert!(said.contains(step), "{said}");
+    if straggler::leak::self_test().sees_lines() {
+        let lines = [
+            "calling std::sync::Mutex::lock",
+            "in leak_hangs::blocks::on_lock_of_spawner",
+        ];
+        assert!(lines.iter().all(|line| said.contains(line)), "{said}");
+    }
+}
+
 /// Nothing is known of an untracked task, but of the thread that it blocks.
 #[cfg(target_os = "linux")]
 #[test]

@@ -18,6 +18,15 @@ async fn on_mutex() {
     lock(&mutex);
 }
 
+#[straggler::test(explore = 50, eager_spawns, timeout = "20ms")]
+#[ignore = "fails on purpose"]
+async fn on_lock_of_spawner() {
+    let mutex = Arc::new(Mutex::new(()));
+    let _held = mutex.lock().unwrap();
+    let locks = Arc::clone(&mutex);
+    straggler::spawn(async move { lock(&locks) });
+}
+
 fn receive(receiver: &mpsc::Receiver<()>) {
     _ = receiver.recv();
 }

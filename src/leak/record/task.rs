@@ -218,9 +218,13 @@ impl Task {
     pub(crate) fn has_id(&self, id: Option<task::Id>) -> bool {
         match self.id.get() {
             Some(own) => *own == id,
-            // Tokio does not know it yet.
-            None => eager::is_in_spawn() && self.is_in_poll(),
+            None => eager::is_in_spawn() && self.is_in_spawn(),
         }
+    }
+
+    /// Returns whether it is polled inside its spawn, before tokio knows of it.
+    pub(crate) fn is_in_spawn(&self) -> bool {
+        self.id.get().is_none() && self.is_in_poll()
     }
 
     /// Polls the task's future, and records where it waits if it is probed.

@@ -47,6 +47,7 @@ pub struct LeakedTask {
     wait: Wait,
     fires_in: Option<Duration>,
     spawners: Vec<SpawnedBy>,
+    is_in_spawn: bool,
 }
 
 impl LeakedTask {
@@ -64,6 +65,7 @@ impl LeakedTask {
             fires_in: task.fires_in().filter(|_| wait.timer().is_some()),
             wait,
             spawners: spawners(task),
+            is_in_spawn: task.is_in_spawn(),
         }
     }
 
@@ -130,6 +132,11 @@ impl LeakedTask {
     #[must_use]
     pub fn fires_in(&self) -> Option<Duration> {
         self.fires_in
+    }
+
+    /// Whether it runs inside its spawn, on top of its spawner.
+    pub(crate) fn is_in_spawn(&self) -> bool {
+        self.is_in_spawn
     }
 
     /// Returns the chain of spawners, the direct one first.

@@ -21,7 +21,13 @@ pub(super) fn hung(report: &Report, wait: &Wait, timeout: Duration) -> Advice {
     match wait {
         Wait::Blocks(blocked) => Advice {
             why: "A timeout cannot cancel a body that blocks its thread.",
-            steps: vec![unblock(blocked.by()).to_owned(), more_time(report)],
+            steps: match labels(report, LeakedTask::is_in_spawn) {
+                Some(task) => vec![format!(
+                    "if the spawner of {task} holds the lock that it waits for: drop the guard before the spawn, \
+                     or remove `eager_spawns`"
+                )],
+                None => vec![unblock(blocked.by()).to_owned(), more_time(report)],
+            },
         },
         Wait::Busy(_) => Advice {
             why: "The body keeps waking itself.",
