@@ -16,6 +16,7 @@ use crate::leak::record::panic_hook::{Quiet, capture_panics, install_hook};
 use crate::leak::settings::Settings;
 use crate::schedule::cancellation::{self, Cancellations};
 use crate::schedule::decisions::Decisions;
+use crate::schedule::draws;
 use crate::schedule::seed::{Kind, Seed};
 use crate::schedule::steering::{self, Run};
 use crate::schedule::timer_race::Timers;
@@ -218,6 +219,7 @@ where
                 (checked, Some(cancellations))
             }
         };
+        let check = || draws::decided(check);
         let (((checked, cancellations), run), captured) = capture_panics(quiet, || match run {
             None => (check(), None),
             Some(run) => {

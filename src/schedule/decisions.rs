@@ -123,6 +123,18 @@ impl Decisions {
         self.decide(2, |strategy| usize::from(strategy.deviates())) == 1
     }
 
+    /// Decides which of its branches a `select!` polls first. There is at least one.
+    #[cfg(straggler_instrumented)]
+    pub(crate) fn first_branch(&mut self, branches: u32) -> u32 {
+        self.note_question(("select!", branches));
+        if branches < 2 {
+            return 0;
+        }
+        to_u32(self.decide(branches as usize, |strategy| {
+            strategy.first_branch(branches)
+        }))
+    }
+
     /// Decides whether the next timer fires first, if it fires within this time.
     pub(crate) fn timers_first(&mut self) -> Option<Duration> {
         self.note_question("timers first");

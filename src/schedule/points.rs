@@ -14,7 +14,7 @@ use std::task::{Context, RawWakerVTable, Waker};
 use tokio::task::coop::{RestoreOnPending, has_budget_remaining};
 
 #[cfg(straggler_instrumented)]
-use crate::schedule::{budget, combinator, tree};
+use crate::schedule::{budget, combinator, draws, tree};
 #[cfg(straggler_instrumented)]
 use crate::trace::waker;
 
@@ -176,6 +176,8 @@ pub(crate) fn install() {
             }
         },
         outside: crate::schedule::outside::note,
+        first_branch: draws::first_branch,
+        draws_nothing: draws::are_decided,
     });
 }
 

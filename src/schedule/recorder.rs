@@ -65,6 +65,12 @@ pub(crate) enum Action {
     ClockAdvanced(Advance),
     /// It is polled inside its spawn.
     BeginsInSpawn,
+    /// Its `select!` polls the branch with this index first.
+    #[cfg_attr(
+        not(straggler_instrumented),
+        allow(dead_code, reason = "tokio draws it")
+    )]
+    SelectsFrom(u32),
     /// It is polled with budget for this many operations. The poll itself is not recorded.
     #[cfg_attr(not(tokio_unstable), allow(dead_code, reason = "there are no hooks"))]
     HasBudget(usize),

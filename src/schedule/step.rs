@@ -253,6 +253,10 @@ impl Action {
                 let text = "begins inside its spawn, before its spawner goes on".to_owned();
                 (Mark::IsPolled, text)
             }
+            Self::SelectsFrom(first) => {
+                let text = format!("polls branch {} of its `select!` first", first + 1);
+                (Mark::IsPolled, text)
+            }
             Self::HasBudget(operations) => {
                 let operations = count(operations, "operation");
                 let text = format!("is polled with a budget of {operations}");

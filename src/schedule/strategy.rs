@@ -206,6 +206,13 @@ impl Strategy {
         self.early_timers.next()
     }
 
+    /// Decides which of its branches a `select!` polls first, each with the same probability.
+    #[cfg(straggler_instrumented)]
+    pub(crate) fn first_branch(&mut self, branches: u32) -> usize {
+        self.decisions += 1;
+        self.rng.u32(..branches) as usize
+    }
+
     /// Decides whether to deviate from the plain order, with probability one half.
     pub(crate) fn deviates(&mut self) -> bool {
         self.decisions += 1;

@@ -53,3 +53,63 @@ fn operation_before_which_run_yields_is_named() {
     let again = again.find(|| torn_read(false)).unwrap_err();
     assert_eq!(again.schedule(), failure.schedule());
 }
+
+/// Returns the branch of a `select!` that it polls first. Both are ready.
+async fn first_branch() -> u32 {
+    tokio::select! {
+        () = async {} => 1,
+        () = async {} => 2,
+    }
+}
+
+#[test]
+fn first_branch_of_select_is_decided() {
+    let second_wins = async || assert_eq!(first_branch().await, 1, "the second one wins");
+    let failure = Explore::new().find(second_wins).unwrap_err();
+    assert!(failure.run() > 1, "the plain order polls the first one");
+    let text = failure.to_string();
+    let step = "1. the body polls branch 2 of its `select!` first";
+    assert!(text.contains(step), "{text}");
+    assert!(text.contains("1 forced reordering"), "{text}");
+    let replay = Explore::new().replay(failure.seed().clone());
+    let again = replay.find(second_wins).unwrap_err();
+    assert_eq!(again.schedule(), failure.schedule());
+
+    let both = async || _ = first_branch().await;
+    assert_eq!(Explore::new().find(both).unwrap().note(), None);
+}
+
+#[test]
+fn first_branches_are_enumerated() {
+    let twice = async || (first_branch().await, first_branch().await);
+    let explored = Explore::new()
+        .exhaustive(100)
+        .find(async || _ = twice().await);
+    assert_eq!(explored.unwrap().to_string(), "all 4 schedules pass");
+}
+
+/// Receivers of a `watch` wait in one of several lists, which tokio draws.
+#[test]
+fn receivers_of_watch_wake_in_the_same_order() {
+    let orders = std::sync::Mutex::new(std::collections::HashSet::new());
+    let wake_all = || async {
+        let (sender, receiver) = tokio::sync::watch::channel(0);
+        let order = std::sync::Mutex::new(Vec::new());
+        let receivers: Vec<_> = (0..8).map(|index| (index, receiver.clone())).collect();
+        let (order, waits) = (&order, receivers);
+        let waits = waits.into_iter().map(|(index, mut receiver)| async move {
+            receiver.changed().await.unwrap();
+            order.lock().unwrap().push(index);
+        });
+        let send = async {
+            yield_now().await;
+            sender.send(1).unwrap();
+        };
+        tokio::join!(biased; futures::future::join_all(waits), send);
+        orders.lock().unwrap().insert(order.lock().unwrap().clone());
+    };
+    for _ in 0..20 {
+        Explore::new().runs(1).find(wake_all).unwrap();
+    }
+    assert_eq!(orders.into_inner().unwrap().len(), 1);
+}

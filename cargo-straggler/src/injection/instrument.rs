@@ -2,8 +2,7 @@
 //!
 //! Every operation of tokio first calls the private function `trace_leaf`, which does nothing unless
 //! tokio is built for task dumps. Here it calls a hook, by which the explorer makes an operation yield.
-//! Others tell when
-//! timers fire, and what no schedule decides.
+//! Others tell when timers fire and what no schedule decides, and draw in place of tokio's random numbers.
 
 use crate::injection::folder::Folder;
 
@@ -26,6 +25,10 @@ pub struct Hooks {
     pub sleeps_until: fn(crate::time::Instant),
     /// Called for what runs outside of tasks: what it is.
     pub outside: fn(&'static str),
+    /// Called by a `select!` with the number of its branches: which one it polls first. `None` draws it.
+    pub first_branch: fn(u32) -> Option<u32>,
+    /// Called before other random numbers are drawn: whether they are all 0.
+    pub draws_nothing: fn() -> bool,
 }
 
 static HOOKS: OnceLock<Hooks> = OnceLock::new();
@@ -53,6 +56,18 @@ pub(crate) fn outside(what: &'static str) {
     if let Some(hooks) = HOOKS.get() {
         (hooks.outside)(what);
     }
+}
+
+#[inline]
+#[allow(dead_code, reason = \"some versions of tokio draw elsewhere\")]
+pub(crate) fn first_branch(branches: u32) -> Option<u32> {
+    HOOKS.get().and_then(|hooks| (hooks.first_branch)(branches))
+}
+
+#[inline]
+#[allow(dead_code, reason = \"some versions of tokio draw elsewhere\")]
+pub(crate) fn draws_nothing() -> bool {
+    HOOKS.get().is_some_and(|hooks| (hooks.draws_nothing)())
 }
 ";
 
@@ -85,13 +100,27 @@ const EDITS: [Edit; 4] = [
     },
 ];
 
-/// Scheduling points do not need this one.
-const TIMER: Edit = Edit {
-    file: "src/time/sleep.rs",
-    known: "fn poll_elapsed(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<(), Error>> {",
-    instead: "fn poll_elapsed(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<(), Error>> { crate::__straggler::sleeps_until(self.deadline());",
-    times: 1,
-};
+/// Scheduling points do not need these.
+const OPTIONAL: [Edit; 3] = [
+    Edit {
+        file: "src/time/sleep.rs",
+        known: "fn poll_elapsed(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<(), Error>> {",
+        instead: "fn poll_elapsed(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<(), Error>> { crate::__straggler::sleeps_until(self.deadline());",
+        times: 1,
+    },
+    Edit {
+        file: "src/macros/support.rs",
+        known: "crate::runtime::context::thread_rng_n(n)",
+        instead: "crate::__straggler::first_branch(n).unwrap_or_else(|| crate::runtime::context::thread_rng_n(n))",
+        times: 1,
+    },
+    Edit {
+        file: "src/runtime/context.rs",
+        known: "pub(crate) fn thread_rng_n(n: u32) -> u32 {",
+        instead: "pub(crate) fn thread_rng_n(n: u32) -> u32 { if crate::__straggler::draws_nothing() { return 0; }",
+        times: 1,
+    },
+];
 
 struct Edit {
     file: &'static str,
@@ -115,8 +144,11 @@ pub(crate) fn instrument(tokio: &mut Folder) -> bool {
     let Some(edited) = edited else {
         return false;
     };
-    let timer = TIMER.make(tokio);
-    for (file, text) in edited.into_iter().chain(timer) {
+    let optional: Vec<_> = OPTIONAL
+        .iter()
+        .filter_map(|edit| edit.make(tokio))
+        .collect();
+    for (file, text) in edited.into_iter().chain(optional) {
         tokio.set(file, &text);
     }
     let library = tokio.text("src/lib.rs").unwrap_or_default();
@@ -129,7 +161,7 @@ pub(crate) fn instrument(tokio: &mut Folder) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{EDITS, MODULE_FILE, TIMER, instrument};
+    use super::{EDITS, MODULE_FILE, OPTIONAL, instrument};
     use crate::injection::folder::Folder;
 
     fn known() -> Folder {
@@ -151,15 +183,18 @@ mod tests {
     }
 
     #[test]
-    fn points_do_not_need_timers() {
+    fn points_do_not_need_optional_edits() {
         let mut tokio = known();
         assert!(instrument(&mut tokio));
-        assert!(tokio.text(TIMER.file).is_none());
-        let mut tokio = known();
-        tokio.set(TIMER.file, &TIMER.known);
-        assert!(instrument(&mut tokio));
-        let sleep = tokio.text(TIMER.file).unwrap();
-        assert!(sleep.ends_with("{ crate::__straggler::sleeps_until(self.deadline());"));
+        for edit in &OPTIONAL {
+            assert!(tokio.text(edit.file).is_none());
+        }
+        for edit in &OPTIONAL {
+            let mut tokio = known();
+            tokio.set(edit.file, &edit.known);
+            assert!(instrument(&mut tokio));
+            assert_eq!(tokio.text(edit.file), Some(edit.instead));
+        }
     }
 
     #[test]
