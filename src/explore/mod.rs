@@ -572,7 +572,7 @@ impl Explore {
     ///
     /// # Errors
     ///
-    /// Returns the first failing run, minimized. Minimizing takes up to 1,000 more runs or two seconds, and
+    /// Returns the first failing run, minimized. Minimizing takes up to 1,000 more runs or ten seconds, and
     /// twice that if the failure depends on the grace of leftover tasks.
     ///
     /// Also returns an error if no run is possible:
