@@ -99,8 +99,8 @@ const REPLAY_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// - Threads, `spawn_blocking` closures and runtimes that the body creates are not scheduled. If one of
 ///   them takes over a second to answer, the run may be reported as a deadlock. Replace it with a task
 ///   or a fake in an explored test.
-/// - `tokio::select!` picks branches at random, so a seed may not replay it. Add `biased;` or build with
-///   `--cfg tokio_unstable`.
+/// - `tokio::select!` picks branches at random, so a seed may not replay it. Add `biased;`, or build with
+///   scheduling points or with `--cfg tokio_unstable`.
 /// - An operation polled only once, as by `now_or_never` or `poll!`, may be pending even if a lock is
 ///   free or a message is there, because the task's cooperative budget is spent. Use `try_lock`
 ///   or `try_recv`, or wrap it in `tokio::task::coop::unconstrained`.
@@ -529,8 +529,8 @@ impl Explore {
     /// Two schedules count as two even if they only swap steps that share nothing: Straggler does not know
     /// which memory a step uses. Where it cannot tell whether an operation yielded, both count.
     ///
-    /// What no schedule decides has one order only: branches of `tokio::join!` and `select!` (except where they
-    /// yield), futures in `FuturesUnordered`, timers (they fire only when nothing can run), threads, I/O, the drop of an
+    /// What no schedule decides has one order only: branches of `tokio::join!` (except where they yield), those of
+    /// `select!` too without scheduling points, futures in `FuturesUnordered`, timers (they fire only when nothing can run), threads, I/O, the drop of an
     /// aborted task, and whatever runs after the body has ended. The body is
     /// refused if one of its tasks is [not scheduled](Self::allow_unscheduled), as those of a `LocalSet`. If such
     /// tasks are allowed, or it uses blocking threads, or a task outlives it, the result is no longer
