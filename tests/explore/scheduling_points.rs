@@ -1,6 +1,7 @@
 //! What builds with scheduling points do differently; `.ci/instrumented` runs these tests.
 
-use futures::FutureExt as _;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::task::LocalSet;
 use tokio_test::{assert_pending, assert_ready};
 
@@ -105,7 +106,9 @@ fn receivers_of_watch_wake_in_the_same_order() {
             yield_now().await;
             sender.send(1).unwrap();
         };
-        tokio::join!(biased; futures::future::join_all(waits), send);
+        // Polls them in the order in which they are woken.
+        let woken = waits.collect::<FuturesUnordered<_>>().collect::<Vec<_>>();
+        tokio::join!(biased; woken, send);
         orders.lock().unwrap().insert(order.lock().unwrap().clone());
     };
     for _ in 0..20 {
