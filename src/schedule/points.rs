@@ -51,6 +51,10 @@ thread_local! {
     #[cfg(straggler_instrumented)]
     static SPENT: Cell<Option<RestoreOnPending>> = const { Cell::new(None) };
 
+    /// Whether the next operation has asked for its budget already.
+    #[cfg(straggler_instrumented)]
+    static CHARGED: Cell<bool> = const { Cell::new(false) };
+
     /// What the innermost poll of a task on this thread has reached.
     #[cfg(straggler_instrumented)]
     static REACHED: Cell<Option<Reached>> = const { Cell::new(None) };
@@ -175,6 +179,7 @@ pub(crate) fn install() {
                 waker::note_timer(deadline.saturating_duration_since(now));
             }
         },
+        charged: |begins| CHARGED.set(begins),
         outside: crate::schedule::outside::note,
         first_branch: draws::first_branch,
         draws_nothing: draws::are_decided,
@@ -185,6 +190,7 @@ pub(crate) fn install() {
 #[cfg(straggler_instrumented)]
 fn before_operation(context: &mut Context<'_>) -> Poll<()> {
     let waker = context.waker();
+    let is_charged = CHARGED.take();
     note_operation(waker);
     if SCHEDULED.get().is_none() {
         return Poll::Ready(());
@@ -210,7 +216,10 @@ fn before_operation(context: &mut Context<'_>) -> Poll<()> {
         Some(Cut::Before(others)) => CUT.set(Some(Cut::Before(others - 1))),
         Some(Cut::During(others)) => CUT.set(Some(Cut::During(others - 1))),
         Some(cut @ (Cut::Each | Cut::OnceSpent)) => {
-            let yields = cut == Cut::Each || !has_budget_remaining();
+            // The budget that a charged operation spent is its own, which it gets back if it yields here: the next
+            // poll would be the same.
+            let is_spent = !has_budget_remaining() && !is_charged;
+            let yields = cut == Cut::Each || is_spent;
             if yields {
                 // The cut is not set yet: to yield is an operation too.
                 budget::yield_now(context);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use straggler::{Explore, barrier, cancellable, settle_all};
-use tokio::sync::{Mutex, Notify, mpsc};
+use straggler::{Explore, barrier, cancellable, settle, settle_all};
+use tokio::sync::{Mutex, Notify, broadcast, mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
@@ -210,4 +210,32 @@ fn branches_that_wait_for_each_other_end() {
     });
     let explored = explored.unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(explored.note(), None);
+}
+
+/// Some operations of tokio ask for budget before anything else.
+#[test]
+fn operation_that_asks_for_budget_first_ends() {
+    let explored = Explore::new().cancel().find(|| async {
+        let (send, mut receive) = broadcast::channel(2);
+        send.send(1).unwrap();
+        let (change, mut changes) = watch::channel(0);
+        let operation = async {
+            receive.recv().await.unwrap();
+            tokio::select! {
+                biased;
+                _ = receive.recv() => {}
+                () = async {
+                    changes.changed().await.unwrap();
+                    changes.wait_for(|value| *value == 2).await.unwrap();
+                } => {}
+            }
+            yield_now().await;
+        };
+        settle!(cancellable(operation), async {
+            change.send(1).unwrap();
+            yield_now().await;
+            _ = change.send(2);
+        });
+    });
+    assert!(explored.is_ok(), "{explored:?}");
 }

@@ -23,6 +23,8 @@ pub struct Hooks {
     pub before_operation: fn(&mut Context<'_>) -> Poll<()>,
     /// Called when a timer is polled: when it fires.
     pub sleeps_until: fn(crate::time::Instant),
+    /// Called around an operation that has asked for its budget before: whether it begins.
+    pub charged: fn(bool),
     /// Called for what runs outside of tasks: what it is.
     pub outside: fn(&'static str),
     /// Called by a `select!` with the number of its branches: which one it polls first. `None` draws it.
@@ -48,6 +50,13 @@ pub(crate) fn before_operation(context: &mut Context<'_>) -> Poll<()> {
 pub(crate) fn sleeps_until(deadline: crate::time::Instant) {
     if let Some(hooks) = HOOKS.get() {
         (hooks.sleeps_until)(deadline);
+    }
+}
+
+#[inline]
+pub(crate) fn charged(begins: bool) {
+    if let Some(hooks) = HOOKS.get() {
+        (hooks.charged)(begins);
     }
 }
 
@@ -100,28 +109,39 @@ const EDITS: [Edit; 4] = [
     },
 ];
 
-/// Scheduling points do not need these.
-const OPTIONAL: [Edit; 3] = [
-    Edit {
-        file: "src/time/sleep.rs",
-        known: "fn poll_elapsed(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<(), Error>> {",
-        instead: "fn poll_elapsed(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<(), Error>> { crate::__straggler::sleeps_until(self.deadline());",
-        times: 1,
-    },
-    Edit {
-        file: "src/macros/support.rs",
-        known: "crate::runtime::context::thread_rng_n(n)",
-        instead: "crate::__straggler::first_branch(n).unwrap_or_else(|| crate::runtime::context::thread_rng_n(n))",
-        times: 1,
-    },
-    Edit {
-        file: "src/runtime/context.rs",
-        known: "pub(crate) fn thread_rng_n(n: u32) -> u32 {",
-        instead: "pub(crate) fn thread_rng_n(n: u32) -> u32 { if crate::__straggler::draws_nothing() { return 0; }",
-        times: 1,
-    },
-];
+/// Scheduling points do not need these. Each is made if its text is known.
+const OPTIONAL: [Edit; 4] = [TIMER, CHARGED, SELECT, DRAWS];
 
+/// `watch` and `broadcast` ask for budget before they call `trace_leaf`.
+const CHARGED: Edit = Edit {
+    file: "src/task/coop/mod.rs",
+    known: "if let Poll::Ready(ret) = me.fut.poll(cx) {",
+    instead: "crate::__straggler::charged(true); let polled = me.fut.poll(cx); crate::__straggler::charged(false); if let Poll::Ready(ret) = polled {",
+    times: 1,
+};
+
+const TIMER: Edit = Edit {
+    file: "src/time/sleep.rs",
+    known: "fn poll_elapsed(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<(), Error>> {",
+    instead: "fn poll_elapsed(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<(), Error>> { crate::__straggler::sleeps_until(self.deadline());",
+    times: 1,
+};
+
+const SELECT: Edit = Edit {
+    file: "src/macros/support.rs",
+    known: "crate::runtime::context::thread_rng_n(n)",
+    instead: "crate::__straggler::first_branch(n).unwrap_or_else(|| crate::runtime::context::thread_rng_n(n))",
+    times: 1,
+};
+
+const DRAWS: Edit = Edit {
+    file: "src/runtime/context.rs",
+    known: "pub(crate) fn thread_rng_n(n: u32) -> u32 {",
+    instead: "pub(crate) fn thread_rng_n(n: u32) -> u32 { if crate::__straggler::draws_nothing() { return 0; }",
+    times: 1,
+};
+
+#[derive(Clone, Copy)]
 struct Edit {
     file: &'static str,
     known: &'static str,
@@ -144,12 +164,14 @@ pub(crate) fn instrument(tokio: &mut Folder) -> bool {
     let Some(edited) = edited else {
         return false;
     };
-    let optional: Vec<_> = OPTIONAL
-        .iter()
-        .filter_map(|edit| edit.make(tokio))
-        .collect();
-    for (file, text) in edited.into_iter().chain(optional) {
+    for (file, text) in edited {
         tokio.set(file, &text);
+    }
+    // One after the other: two are in the same file.
+    for edit in OPTIONAL {
+        if let Some((file, text)) = edit.make(tokio) {
+            tokio.set(file, &text);
+        }
     }
     let library = tokio.text("src/lib.rs").unwrap_or_default();
     let module = "#[doc(hidden)]\n#[path = \"straggler.rs\"]\npub mod __straggler;\n";
