@@ -1,6 +1,6 @@
 //! The text on a run that cancelled: what kind of failure it is, and what may cure it.
 
-use std::fmt;
+use std::{fmt, slice};
 
 use rustc_hash::FxHashSet;
 
@@ -10,6 +10,7 @@ use crate::leak::report::acquisition::Acquisition;
 use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::report::verdict::Verdict;
 use crate::schedule::cancellation::{Cancelled, Later};
+use crate::schedule::spot::Spot;
 use crate::schedule::step::{Mark, Progress, Schedule};
 use crate::trace::call::Call;
 use crate::trace::wait::{Wait, WaitPlace};
@@ -20,16 +21,18 @@ pub(crate) fn write(
     cancelled: &Cancelled,
 ) -> fmt::Result {
     let Cause::Found(report) = &failed.cause else {
-        return f.write_str(after_cancellation(
+        f.write_str(after_cancellation(
             &failed.schedule,
             cancelled.operations.len(),
-        ));
+        ))?;
+        return write_message(f, &failed.schedule, cancelled);
     };
     let held = held_lock(report, cancelled);
     match report.ending() {
         Some(Verdict::Hung { wait, .. } | Verdict::Deadlocked { wait }) => {
             let what = stuck(&failed.schedule, cancelled, wait);
-            write!(f, "\n\n{what}. {}", cause_of_wait(report, wait, held))
+            write!(f, "\n\n{what}. {}", cause_of_wait(report, wait, held))?;
+            write_message(f, &failed.schedule, cancelled)
         }
         _ => match (held, report.verdict()) {
             (Some(held), Verdict::LocksHeld) => write!(f, "\n\n{}", never_released(held)),
@@ -40,6 +43,53 @@ pub(crate) fn write(
             _ => Ok(()),
         },
     }
+}
+
+/// Writes where the operation took a message that may be lost. Whether it had handled the message is unknown.
+fn write_message(
+    f: &mut fmt::Formatter<'_>,
+    schedule: &Schedule,
+    cancelled: &Cancelled,
+) -> fmt::Result {
+    let Some(message) = &cancelled.message else {
+        return Ok(());
+    };
+    // An operation that was done has perhaps returned the message.
+    let Some(suspended) = suspended_at(schedule) else {
+        return Ok(());
+    };
+    // One that receives again has come past it.
+    let receives_again = |call: &Call| suspended.innermost.contains(call);
+    if message.calls().first().is_some_and(receives_again) {
+        return Ok(());
+    }
+    let spot = Spot::of(slice::from_ref(message));
+    write!(
+        f,
+        "\n\nSuspected: a message was lost. The operation received it {}, and was cancelled before it ended. If it had \
+         handled the message by then, the cause is another one. If not, receive last: first reserve the place the \
+         message goes to.",
+        spot.text()
+    )
+}
+
+/// Where the operation was suspended that was cancelled last. `None` if it was done, or had not begun.
+fn suspended_at(schedule: &Schedule) -> Option<&Spot> {
+    let steps = schedule.steps();
+    let last = |is: fn(Mark) -> bool| steps.iter().rposition(|step| is(step.mark()));
+    let last = last(|mark| matches!(mark, Mark::Cancels(_)))
+        .or_else(|| last(|mark| mark == Mark::IsCancelled))?;
+    let (before, step) = (&steps[..last], &steps[last]);
+    match step.mark() {
+        Mark::Cancels(Progress::Unstarted | Progress::Done) => return None,
+        Mark::Cancels(Progress::HalfDone) if *step.spot() != Spot::default() => {
+            return Some(step.spot());
+        }
+        _ => {}
+    }
+    let mut own = before.iter().rev();
+    let previous = own.find(|previous| previous.actor() == step.actor())?;
+    (previous.mark() != Mark::Ends).then(|| previous.spot())
 }
 
 /// What cannot end. Each is known, not suspected.

@@ -14,7 +14,9 @@ use tokio::task::coop::has_budget_remaining;
 use crate::schedule::budget;
 use crate::schedule::points::{self, Cut};
 use crate::schedule::recorder::{Action, OPERATION, Recorder};
-use crate::trace::waker::{self, Trace};
+use crate::trace::symbols::Symbols;
+use crate::trace::wait::WaitPlace;
+use crate::trace::waker::{self, Capture, Trace};
 
 /// What a run cancels, and what it has reached.
 #[derive(Debug)]
@@ -51,6 +53,8 @@ struct Operation {
     is_cancelled: bool,
     /// Set if another one was cancelled before it began.
     later: Option<Later>,
+    /// Where it received its last message, if the run is recorded and this build can tell.
+    message: Option<Capture>,
 }
 
 /// What a run has cancelled.
@@ -60,6 +64,8 @@ pub(crate) struct Cancelled {
     pub(crate) operations: Vec<usize>,
     /// The operation in which the run stood when it was given up, if it had begun after a cancellation.
     pub(crate) stands_in: Option<Later>,
+    /// Where the last of the operations took a message from a channel, if it did.
+    pub(crate) message: Option<WaitPlace>,
 }
 
 /// An operation that began after another one was cancelled.
@@ -121,9 +127,12 @@ impl Cancellations {
             return None;
         }
         let stands_in = self.left.and_then(|left| self.begun.get(left - 1)?.later);
+        let last = operations.last().and_then(|last| self.begun.get(last - 1));
+        let message = last.and_then(|last| last.message.clone());
         Some(Cancelled {
             operations,
             stands_in,
+            message: message.map(|message| WaitPlace::of(message, &mut Symbols::default()).0),
         })
     }
 
@@ -247,6 +256,7 @@ pub(super) fn begin(name: &'static str) -> usize {
             name,
             is_cancelled: false,
             later,
+            message: None,
         });
         run.begun.len()
     });
@@ -260,6 +270,24 @@ pub(super) fn leave(operation: usize) {
             run.left.get_or_insert(operation);
         }
     });
+}
+
+/// Notes that the operation that is polled has received a message.
+#[cfg_attr(
+    not(straggler_instrumented),
+    allow(dead_code, reason = "nothing tells")
+)]
+pub(super) fn note_message() {
+    let Some(number) = polled_operation() else {
+        return;
+    };
+    if let Some(place) = waker::here() {
+        with_run(|run| {
+            if let Some(operation) = run.begun.get_mut(number - 1) {
+                operation.message = Some(place);
+            }
+        });
+    }
 }
 
 /// Notes that the schedule cancels an operation.

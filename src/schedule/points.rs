@@ -180,6 +180,7 @@ pub(crate) fn install() {
             }
         },
         charged: |begins| CHARGED.set(begins),
+        received: crate::schedule::cancellation::note_message,
         outside: crate::schedule::outside::note,
         first_branch: draws::first_branch,
         draws_nothing: draws::are_decided,

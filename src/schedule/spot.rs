@@ -11,6 +11,8 @@ const LISTED: usize = 10;
 pub(crate) struct Spot {
     /// The innermost call around everything that the step waits on.
     pub(crate) call: Option<Call>,
+    /// The innermost call of each branch.
+    pub(crate) innermost: Vec<Call>,
     /// The awaited types or functions, one for each branch.
     pub(crate) on: Vec<String>,
     /// One line for each branch of a `select!` or `join!` around several awaited futures, else empty.
@@ -30,9 +32,12 @@ impl Spot {
     pub(crate) fn of(places: &[WaitPlace]) -> Self {
         let on = places.iter().filter_map(WaitPlace::on).map(str::to_owned);
         let on = on.collect();
+        let innermost = places.iter().filter_map(|place| place.calls().first());
+        let innermost = innermost.cloned().collect();
         if let [place] = places {
             return Self {
                 call: place.calls().first().cloned(),
+                innermost,
                 on,
                 branches: Vec::new(),
                 count: 1,
@@ -46,6 +51,7 @@ impl Spot {
         let branches = places.iter().map(|place| branch(place, shared));
         Self {
             call,
+            innermost,
             on,
             branches: distinct(branches.collect()),
             count: places.len(),

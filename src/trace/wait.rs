@@ -7,7 +7,7 @@ use crate::trace::blocked::Blocked;
 use crate::trace::call::Call;
 use crate::trace::place::Place;
 use crate::trace::symbols::{Symbols, Waits};
-use crate::trace::waker::Trace;
+use crate::trace::waker::{Capture, Trace};
 use crate::wording::{Age, TEXT, count, cut};
 
 /// How many wait places a report lists. It counts the rest.
@@ -115,6 +115,25 @@ impl WaitPlace {
         &self.children
     }
 
+    /// Resolves a capture. Also returns whether the future yields there.
+    pub(crate) fn of(capture: Capture, symbols: &mut Symbols) -> (Self, bool) {
+        let Waits {
+            calls,
+            on,
+            is_for_task,
+            is_for_system,
+            is_yield,
+        } = symbols.waits(&capture.backtrace);
+        let place = Self {
+            calls,
+            on,
+            is_for_task,
+            is_for_system,
+            children: capture.children,
+        };
+        (place, is_yield)
+    }
+
     /// The order of places in a report: by source line, the innermost call first.
     fn by_line(&self, other: &Self) -> Ordering {
         let lines = |of: &Self| {
@@ -131,24 +150,12 @@ impl Wait {
     pub(crate) fn of(trace: Trace, symbols: &mut Symbols) -> Self {
         let (mut waits, mut wakes) = (Vec::new(), Vec::new());
         for capture in trace.captures {
-            let Waits {
-                calls,
-                on,
-                is_for_task,
-                is_for_system,
-                is_yield,
-            } = symbols.waits(&capture.backtrace);
-            let places = if capture.is_wake || is_yield {
+            let is_wake = capture.is_wake;
+            let (place, is_yield) = WaitPlace::of(capture, symbols);
+            let places = if is_wake || is_yield {
                 &mut wakes
             } else {
                 &mut waits
-            };
-            let place = WaitPlace {
-                calls,
-                on,
-                is_for_task,
-                is_for_system,
-                children: capture.children,
             };
             // One wait may keep several clones of the waker.
             if !places.contains(&place) {

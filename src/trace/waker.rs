@@ -161,7 +161,7 @@ static TRACING_WAKER: RawWakerVTable = RawWakerVTable::new(clone, wake_by_ref, w
 unsafe fn clone(original: *const ()) -> RawWaker {
     // SAFETY: the original outlives the tracing waker (invariant 1).
     let original = unsafe { &*original.cast::<Waker>() };
-    capture(false);
+    note_clone(false);
     let clone = ManuallyDrop::new(original.clone());
     RawWaker::new(clone.data(), clone.vtable())
 }
@@ -169,22 +169,36 @@ unsafe fn clone(original: *const ()) -> RawWaker {
 unsafe fn wake_by_ref(original: *const ()) {
     // SAFETY: the original outlives the tracing waker (invariant 1).
     let original = unsafe { &*original.cast::<Waker>() };
-    capture(true);
+    note_clone(true);
     original.wake_by_ref();
+}
+
+fn note_clone(is_wake: bool) {
+    with_current(|current| {
+        if !current.is_muted {
+            let capture = capture(is_wake, &current.children);
+            current.trace.captures.push(capture);
+        }
+    });
+}
+
+/// The place that the traced poll has reached, or `None` if none runs on this thread.
+#[cfg_attr(
+    not(straggler_instrumented),
+    allow(dead_code, reason = "nothing tells of a place without a clone")
+)]
+pub(crate) fn here() -> Option<Capture> {
+    with_current(|current| capture(false, &current.children))
 }
 
 // Never inlined: `Symbols` finds the start of the waiting frames by the name of this function.
 #[inline(never)]
-fn capture(is_wake: bool) {
-    with_current(|current| {
-        if !current.is_muted {
-            current.trace.captures.push(Capture {
-                backtrace: Backtrace::new_unresolved(),
-                is_wake,
-                children: current.children.clone(),
-            });
-        }
-    });
+fn capture(is_wake: bool, children: &[String]) -> Capture {
+    Capture {
+        backtrace: Backtrace::new_unresolved(),
+        is_wake,
+        children: children.to_vec(),
+    }
 }
 
 #[cfg(test)]

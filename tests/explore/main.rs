@@ -10,6 +10,7 @@ mod cancel_bugs;
 mod cancel_corpus;
 mod cancel_environment;
 mod cancel_inside;
+mod cancel_messages;
 mod cancel_safety;
 mod cancel_schedules;
 mod cancel_verdicts;

@@ -2,7 +2,8 @@
 //!
 //! Every operation of tokio first calls the private function `trace_leaf`, which does nothing unless
 //! tokio is built for task dumps. Here it calls a hook, by which the explorer makes an operation yield.
-//! Others tell when timers fire and what no schedule decides, and draw in place of tokio's random numbers.
+//! Others tell when timers fire, that a message was received, and what no schedule decides, and draw in place of
+//! tokio's random numbers.
 
 use crate::injection::folder::Folder;
 
@@ -25,6 +26,8 @@ pub struct Hooks {
     pub sleeps_until: fn(crate::time::Instant),
     /// Called around an operation that has asked for its budget before: whether it begins.
     pub charged: fn(bool),
+    /// Called when a message was taken from a channel.
+    pub received: fn(),
     /// Called for what runs outside of tasks: what it is.
     pub outside: fn(&'static str),
     /// Called by a `select!` with the number of its branches: which one it polls first. `None` draws it.
@@ -57,6 +60,13 @@ pub(crate) fn sleeps_until(deadline: crate::time::Instant) {
 pub(crate) fn charged(begins: bool) {
     if let Some(hooks) = HOOKS.get() {
         (hooks.charged)(begins);
+    }
+}
+
+#[inline]
+pub(crate) fn received() {
+    if let Some(hooks) = HOOKS.get() {
+        (hooks.received)();
     }
 }
 
@@ -110,7 +120,16 @@ const EDITS: [Edit; 4] = [
 ];
 
 /// Scheduling points do not need these. Each is made if its text is known.
-const OPTIONAL: [Edit; 4] = [TIMER, CHARGED, SELECT, DRAWS];
+const OPTIONAL: [Edit; 8] = [
+    TIMER,
+    CHARGED,
+    RECEIVED[0],
+    RECEIVED[1],
+    RECEIVED[2],
+    RECEIVED[3],
+    SELECT,
+    DRAWS,
+];
 
 /// `watch` and `broadcast` ask for budget before they call `trace_leaf`.
 const CHARGED: Edit = Edit {
@@ -140,6 +159,34 @@ const DRAWS: Edit = Edit {
     instead: "pub(crate) fn thread_rng_n(n: u32) -> u32 { if crate::__straggler::draws_nothing() { return 0; }",
     times: 1,
 };
+
+const RECEIVED: [Edit; 4] = [
+    Edit {
+        file: "src/sync/mpsc/chan.rs",
+        known: "return Ready(Some(value));",
+        instead: "crate::__straggler::received(); return Ready(Some(value));",
+        times: 1,
+    },
+    // `recv_many`.
+    Edit {
+        file: "src/sync/mpsc/chan.rs",
+        known: "self.inner.semaphore.add_permits(number_added);",
+        instead: "crate::__straggler::received(); self.inner.semaphore.add_permits(number_added);",
+        times: 2,
+    },
+    Edit {
+        file: "src/sync/oneshot.rs",
+        known: "Some(value) => Ready(Ok(value)),",
+        instead: "Some(value) => { crate::__straggler::received(); Ready(Ok(value)) }",
+        times: 3,
+    },
+    Edit {
+        file: "src/sync/broadcast.rs",
+        known: "Poll::Ready(guard.clone_value().ok_or(RecvError::Closed))",
+        instead: "crate::__straggler::received(); Poll::Ready(guard.clone_value().ok_or(RecvError::Closed))",
+        times: 1,
+    },
+];
 
 #[derive(Clone, Copy)]
 struct Edit {
@@ -183,7 +230,9 @@ pub(crate) fn instrument(tokio: &mut Folder) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{EDITS, MODULE_FILE, OPTIONAL, instrument};
+    use std::collections::BTreeMap;
+
+    use super::{EDITS, MODULE_FILE, OPTIONAL, RECEIVED, instrument};
     use crate::injection::folder::Folder;
 
     fn known() -> Folder {
@@ -213,10 +262,31 @@ mod tests {
         }
         for edit in &OPTIONAL {
             let mut tokio = known();
-            tokio.set(edit.file, &edit.known);
+            tokio.set(edit.file, &edit.known.repeat(edit.times));
             assert!(instrument(&mut tokio));
-            assert_eq!(tokio.text(edit.file), Some(edit.instead));
+            let edited = edit.instead.repeat(edit.times);
+            assert_eq!(tokio.text(edit.file), Some(&*edited));
         }
+    }
+
+    #[test]
+    fn each_receive_is_told() {
+        let mut tokio = known();
+        let mut files = BTreeMap::<_, String>::new();
+        for edit in RECEIVED {
+            *files.entry(edit.file).or_default() += &edit.known.repeat(edit.times);
+        }
+        for (file, text) in &files {
+            tokio.set(file, text);
+        }
+        assert!(instrument(&mut tokio));
+        let told = |file| {
+            let text = tokio.text(file).unwrap();
+            text.matches("crate::__straggler::received();").count()
+        };
+        assert_eq!(told("src/sync/mpsc/chan.rs"), 3);
+        assert_eq!(told("src/sync/oneshot.rs"), 3);
+        assert_eq!(told("src/sync/broadcast.rs"), 1);
     }
 
     #[test]
