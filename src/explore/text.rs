@@ -65,8 +65,8 @@ impl fmt::Display for Failure {
         if matches!(ending, Some(Verdict::Hung { .. })) {
             f.write_str(
                 "\n\nnote: this may be a deadlock. Straggler detects deadlocks only if all tasks are spawned \
-                 through straggler, the build has debug information, and no timer keeps firing (an \
-                 `interval`, or a `sleep` in a loop)",
+                 through straggler and wait for tokio or straggler, not inside another dependency, the build has \
+                 debug information, and no timer keeps firing (an `interval`, or a `sleep` in a loop)",
             )?;
         }
         write_replay(f, failed, place.file(), ending)

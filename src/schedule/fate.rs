@@ -11,6 +11,8 @@ pub(crate) enum Fate {
     Unpolled,
     /// It is cancelled after this poll, also if it ends in it.
     Polled,
+    /// If it waits after this poll, it is cancelled while it waits: some time later, though nothing has woken it.
+    Waiting,
     /// It is cancelled in the operation of tokio that follows this many others in the poll.
     In(usize),
     /// It is cancelled before the operation of tokio that follows this many others in the poll. Only in builds
@@ -28,6 +30,7 @@ impl Fate {
         Self::Continues,
         Self::Unpolled,
         Self::Polled,
+        Self::Waiting,
         Self::In(0),
         Self::In(1),
         Self::In(2),
@@ -42,6 +45,9 @@ impl Fate {
         Self::Before(3),
     ];
 }
+
+/// The first of the fates that cancel within a poll.
+const FIRST_WITHIN: usize = 4;
 
 /// Draws fates, for one run.
 #[derive(Debug)]
@@ -70,10 +76,11 @@ impl Fates {
             return Fate::Continues;
         }
         self.left -= 1;
-        match self.rng.u32(..4) {
+        match self.rng.u32(..5) {
             0 => Fate::Unpolled,
             1 => Fate::Polled,
-            _ => Fate::ALL[self.rng.usize(3..Fate::ALL.len())],
+            2 => Fate::Waiting,
+            _ => Fate::ALL[self.rng.usize(FIRST_WITHIN..Fate::ALL.len())],
         }
     }
 }

@@ -168,6 +168,87 @@ fn permit_handed_over_to_cancelled_waiter_lost() {
     assert!(Explore::new().cancel().find(body).is_ok());
 }
 
+/// Takes its entry out of the slot when it is dropped.
+struct Entry<'a>(&'a RefCell<Option<Sender<()>>>);
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        self.0.take();
+    }
+}
+
+/// The waiter is seen, and is gone before it is answered. The channel is none of tokio's.
+async fn seen_before_answered(repaired: bool) {
+    let waiter = RefCell::new(None);
+    let is_closed = Cell::new(false);
+    let ask = async {
+        if is_closed.get() {
+            return;
+        }
+        let (sender, receiver) = channel();
+        *waiter.borrow_mut() = Some(sender);
+        let _entry = Entry(&waiter);
+        _ = receiver.await;
+    };
+    let answer = async {
+        is_closed.set(true);
+        if waiter.borrow().is_none() {
+            return;
+        }
+        let taken = repaired.then(|| waiter.take()).flatten();
+        yield_now().await;
+        let waiter = taken.or_else(|| waiter.take());
+        _ = waiter.expect("the waiter is gone").send(());
+    };
+    settle!(cancellable(ask), answer);
+}
+
+/// Nothing wakes the waiter in the meantime.
+#[test]
+fn waiter_cancelled_while_it_waits() {
+    let failure = explore(|| seen_before_answered(false)).unwrap_err();
+    let message = failure.message().unwrap_or_default();
+    assert!(message.contains("the waiter is gone"), "{failure}");
+    let text = failure.to_string();
+    assert!(text.contains("cancels its operation where it is"), "{text}");
+    assert!(text.contains(" steps, 1 cancellation"), "{text}");
+    assert!(
+        text.contains("child #0 `cancellable(ask)` waits at "),
+        "{text}"
+    );
+    assert!(!text.contains("wakes child #0"), "{text}");
+    assert!(explore(|| seen_before_answered(true)).is_ok());
+}
+
+#[test]
+fn task_aborted_while_it_waits() {
+    struct Slot(Arc<std::sync::Mutex<Option<Sender<()>>>>);
+    impl Drop for Slot {
+        fn drop(&mut self) {
+            self.0.lock().unwrap().take();
+        }
+    }
+    let failure = explore(|| async {
+        let (sender, receiver) = channel();
+        let waiter = Arc::new(std::sync::Mutex::new(Some(sender)));
+        let slot = Slot(Arc::clone(&waiter));
+        let ask = straggler::spawn_abortable(async move {
+            let _slot = slot;
+            _ = receiver.await;
+        });
+        yield_now().await;
+        if waiter.lock().unwrap().is_some() {
+            yield_now().await;
+            let waiter = waiter.lock().unwrap().take();
+            _ = waiter.expect("the waiter is gone").send(());
+        }
+        _ = ask.await;
+    })
+    .unwrap_err();
+    let message = failure.message().unwrap_or_default();
+    assert!(message.contains("the waiter is gone"), "{failure}");
+}
+
 #[test]
 fn picture_shows_cancellation() {
     let failure = explore(|| handed_over(false)).unwrap_err();
