@@ -16,9 +16,8 @@ pub(super) enum Polled<T> {
 }
 
 /// What earlier polls of an operation leave to the next one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Progress {
-    #[default]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
     Unstarted,
     Polled,
     /// The operation waits, and its next poll cancels it.
@@ -28,20 +27,26 @@ pub(super) enum Progress {
 /// Polls an operation, or cancels it before, in or after the poll, as the schedule decides.
 pub(super) fn poll<T>(
     operation: usize,
-    progress: &mut Progress,
+    phase: &mut Phase,
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Polled<T> {
     let poll = |context: &mut Context<'_>| cancellation::in_poll(operation, || poll(context));
-    let fate = fate(operation, *progress);
-    let before = mem::replace(progress, Progress::Polled);
+    let before = mem::replace(phase, Phase::Polled);
+    let fate = if before == Phase::Doomed {
+        Fate::Unpolled
+    } else {
+        let fate = steering::with_run(|run| run.decisions.fate(operation));
+        fate.unwrap_or(Fate::Continues)
+    };
     match fate {
         Fate::Continues => return Polled::Continues(poll(context)),
         Fate::Waiting => {
             let polled = poll(context);
             if polled.is_pending() {
-                *progress = Progress::Doomed;
-                wake_itself(context);
+                *phase = Phase::Doomed;
+                // The schedule picks the moment of the next poll. The step is a wait, not a yield.
+                waker::muted(|| context.waker().wake_by_ref());
             }
             return Polled::Continues(polled);
         }
@@ -49,8 +54,8 @@ pub(super) fn poll<T>(
     }
     if fate == Fate::Unpolled {
         return Polled::Cancelled(match before {
-            Progress::Unstarted => CancelledAt::Start,
-            Progress::Polled | Progress::Doomed => CancelledAt::LastStep,
+            Phase::Unstarted => CancelledAt::Start,
+            Phase::Polled | Phase::Doomed => CancelledAt::LastStep,
         });
     }
     let cut = cut(fate, context);
@@ -69,13 +74,12 @@ pub(super) fn poll<T>(
 /// Polls the operation of a task, or aborts the task before or after the poll, as the schedule decides.
 pub(super) fn poll_or_abort<T>(
     operation: usize,
-    progress: &mut Progress,
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     abort: impl FnOnce(),
 ) -> Poll<T> {
-    let fate = fate(operation, *progress);
-    *progress = Progress::Polled;
+    let fate = steering::with_run(|run| run.decisions.fate(operation));
+    let fate = fate.unwrap_or(Fate::Continues);
     let polled = if fate == Fate::Unpolled {
         steering::record_polled(|| Action::IsCancelled);
         Poll::Pending
@@ -89,36 +93,13 @@ pub(super) fn poll_or_abort<T>(
             poll(context)
         }
     };
-    // A task that has ended cannot be aborted.
-    if polled.is_pending() {
-        match fate {
-            Fate::Continues => {}
-            Fate::Waiting => {
-                *progress = Progress::Doomed;
-                wake_itself(context);
-            }
-            _ => {
-                cancellation::note_cancelled(operation);
-                abort();
-            }
-        }
+    // A task that has ended cannot be aborted. One that waits is dropped when the runtime runs it next, which is
+    // already some time later.
+    if fate != Fate::Continues && polled.is_pending() {
+        cancellation::note_cancelled(operation);
+        abort();
     }
     polled
-}
-
-/// What becomes of the operation that is about to be polled.
-fn fate(operation: usize, progress: Progress) -> Fate {
-    if progress == Progress::Doomed {
-        return Fate::Unpolled;
-    }
-    let fate = steering::with_run(|run| run.decisions.fate(operation));
-    fate.unwrap_or(Fate::Continues)
-}
-
-/// Makes the operation ready to run, so that the schedule picks the moment of its next poll.
-fn wake_itself(context: &mut Context<'_>) {
-    // The step is a wait, not a yield.
-    waker::muted(|| context.waker().wake_by_ref());
 }
 
 /// Where a poll of an operation that is cancelled in it ends.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use pin_project::{pin_project, pinned_drop};
 
-use crate::schedule::cancel_decision::{self, Polled, Progress};
+use crate::schedule::cancel_decision::{self, Phase, Polled};
 use crate::schedule::cancellation::{self, Mode};
 use crate::schedule::recorder::Action;
 use crate::schedule::steering;
@@ -64,7 +64,7 @@ pub fn cancellable<F: Future>(future: F) -> Cancellable<F> {
     Cancellable {
         future: Some(future),
         number: None,
-        progress: Progress::Unstarted,
+        phase: Phase::Unstarted,
     }
 }
 
@@ -82,7 +82,7 @@ pub struct Cancellable<F> {
     future: Option<F>,
     /// The number of the operation in its run, from 1. `None` until the first poll in a run.
     number: Option<usize>,
-    progress: Progress,
+    phase: Phase,
 }
 
 impl<F: Future> Future for Cancellable<F> {
@@ -122,13 +122,13 @@ impl<F: Future> Cancellable<F> {
         // The panic of a later poll comes before anything is counted.
         self.as_mut().future();
         let number = self.as_mut().number();
-        if self.progress == Progress::Unstarted && cancellation::reach(number, || None) {
+        if self.phase == Phase::Unstarted && cancellation::reach(number, || None) {
             return Poll::Ready(None);
         }
         let (polled, trace) = cancellation::step(number, context, |context| {
             self.as_mut().future().poll(context)
         });
-        *self.project().progress = Progress::Polled;
+        *self.project().phase = Phase::Polled;
         let is_pending = polled.is_pending();
         let is_cancelled = cancellation::reach(number, || {
             Some(if is_pending {
@@ -150,11 +150,11 @@ impl<F: Future> Cancellable<F> {
     ) -> Poll<Option<F::Output>> {
         self.as_mut().future();
         let number = self.as_mut().number();
-        let mut progress = self.progress;
-        let polled = cancel_decision::poll(number, &mut progress, context, |context| {
+        let mut phase = self.phase;
+        let polled = cancel_decision::poll(number, &mut phase, context, |context| {
             self.as_mut().future().poll(context)
         });
-        *self.as_mut().project().progress = progress;
+        *self.as_mut().project().phase = phase;
         match polled {
             Polled::Continues(polled) => polled.map(Some),
             Polled::Cancelled(at) => {

@@ -220,6 +220,7 @@ fn waiter_cancelled_while_it_waits() {
     assert!(explore(|| seen_before_answered(true)).is_ok());
 }
 
+/// The runtime drops an aborted task some time later.
 #[test]
 fn task_aborted_while_it_waits() {
     struct Slot(Arc<std::sync::Mutex<Option<Sender<()>>>>);
