@@ -65,7 +65,11 @@ where
         }
         // A search without a run would miss an overlap that is required.
         if let Some((seeds, requires_overlap)) = schedules.filter(|_| left > 0) {
-            return self.search(seeds, requires_overlap, before);
+            let explored = self.search(seeds, requires_overlap, before)?;
+            return Ok(Explored {
+                places: tried,
+                ..explored
+            });
         }
         let runs = before.runs;
         let count = places.len();
@@ -86,6 +90,7 @@ where
             distinct_schedules: runs,
             extent: Extent::Sample,
             note,
+            places: tried,
             refusal: None,
         })
     }
@@ -104,6 +109,7 @@ where
             distinct_schedules: 1,
             extent: Extent::Sample,
             note: reached.warning.is_none().then(passes),
+            places: 0,
             refusal: None,
         })
     }

@@ -128,6 +128,7 @@ where
             distinct_schedules: enumerated.schedules,
             extent: enumerated.extent(is_complete, tally.unscheduled > 0),
             note: self.note_on_all(&tally, requires_overlap)?,
+            places: 0,
             refusal: None,
         })
     }

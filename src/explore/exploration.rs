@@ -143,6 +143,7 @@ where
             distinct_schedules: before + fingerprints.len(),
             extent: Extent::Sample,
             note: self.note_on_all(&tally, requires_overlap)?,
+            places: 0,
             refusal: None,
         })
     }
@@ -183,6 +184,7 @@ where
                         distinct_schedules: 1,
                         extent: Extent::Sample,
                         note: Some(format!("not explored: {reason}")),
+                        places: 0,
                         refusal: Some(reason),
                     }),
                     None => Err(self.minimize(tally.runs, seed.clone(), cause, attempt.run)),
@@ -239,6 +241,7 @@ where
                 .into_iter()
                 .chain(overlap_note)
                 .reduce(|one, other| format!("{one}\n{other}")),
+            places: 0,
             refusal: None,
         };
         let cause = match attempt.cause {

@@ -31,6 +31,8 @@ pub struct Explored {
     pub(crate) runs: usize,
     pub(crate) distinct_schedules: usize,
     pub(crate) extent: Extent,
+    /// At how many places an operation was cancelled in the plain order. 0 if the runs do not cancel.
+    pub(crate) places: usize,
     pub(crate) note: Option<String>,
     /// Why the test was not explored, if it was not. The note says it too.
     pub(crate) refusal: Option<String>,
@@ -64,6 +66,29 @@ impl Explored {
     #[must_use]
     pub fn distinct_schedules(&self) -> usize {
         self.distinct_schedules
+    }
+
+    /// Returns at how many places a run of [`cancel`](crate::Explore::cancel) cancelled an operation, or 0 if the runs
+    /// do not cancel.
+    ///
+    /// Few places may mean that little was tested: a lock of another crate that is free, for one, is no place.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use straggler::{Explore, cancellable};
+    /// use tokio::task::yield_now;
+    ///
+    /// let explored = Explore::new().cancel().find(|| async {
+    ///     cancellable(yield_now()).await;
+    /// });
+    /// let explored = explored.unwrap();
+    /// assert!(explored.places() >= 3, "before, at and after the yield");
+    /// assert!(explored.to_string().contains(" places"));
+    /// ```
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.places
     }
 
     /// Returns whether the runs were all schedules of the body, within the bounds of
@@ -112,9 +137,9 @@ impl Explored {
         self.extent == Extent::Sample
     }
 
-    /// Prints what an exhaustive exploration states, and the note.
+    /// Prints what an exhaustive exploration states, or how many places were cancelled at, and the note.
     pub(crate) fn print(&self) {
-        if !self.is_sample() {
+        if !self.is_sample() || self.places > 0 {
             eprintln!("explore: {self}");
         }
         if let Some(note) = &self.note {
@@ -131,7 +156,13 @@ impl fmt::Display for Explored {
             _ => "pass",
         };
         match self.extent {
-            Extent::Sample => write!(f, "{} without a failure", count(self.runs, "run")),
+            Extent::Sample => {
+                write!(f, "{} without a failure", count(self.runs, "run"))?;
+                match self.places {
+                    0 => Ok(()),
+                    places => write!(f, ", cancelled at {}", count(places, "place")),
+                }
+            }
             Extent::All { is_bounded: false } => match self.distinct_schedules {
                 1 => write!(f, "the only schedule passes"),
                 _ => write!(f, "all {schedules} {pass}"),

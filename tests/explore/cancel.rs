@@ -433,6 +433,32 @@ fn polled_after_end_panics() {
     });
 }
 
+#[test]
+fn places_are_counted() {
+    let body = || async {
+        _ = cancellable(async {
+            yield_now().await;
+            yield_now().await;
+        })
+        .await;
+    };
+    let explored = Explore::new().cancel().find(body).unwrap();
+    let places = explored.places();
+    // Nothing is left to cancel a second time.
+    assert_eq!(explored.runs(), 1 + places);
+    if !cfg!(straggler_instrumented) {
+        assert_eq!(places, 4);
+        let text = explored.to_string();
+        assert_eq!(text, "5 runs without a failure, cancelled at 4 places");
+    }
+    let few = Explore::new().runs(3).cancel().find(body).unwrap();
+    assert_eq!(few.places(), 2);
+    let schedules = Explore::new().runs(40).cancel_in_schedules().find(body);
+    let schedules = schedules.unwrap();
+    assert_eq!((schedules.places(), schedules.runs()), (places, 40));
+    assert_eq!(Explore::new().runs(2).find(body).unwrap().places(), 0);
+}
+
 #[straggler::test(cancel)]
 async fn attribute_cancels() {
     let (first, second) = (Mutex::new(0), Mutex::new(0));
