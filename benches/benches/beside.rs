@@ -4,7 +4,7 @@
 //! primitive, so this file repeats the bugs with shuttle's. Both tools draw random schedules. shuttle
 //! can switch at each operation, also between releasing one lock and taking another.
 
-#[path = "../../tests/explore/bugs.rs"]
+#[path = "../../tests/explore/bugs/mod.rs"]
 mod bugs;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use bugs::BUGS;
 use shuttle::scheduler::RandomScheduler;
 use shuttle::sync::{Mutex, RwLock};
 use shuttle::{Config, FailurePersistence, Runner, future, thread};
@@ -63,8 +62,7 @@ fn median(campaigns: impl Iterator<Item = Found>) -> String {
 
 /// Makes the body that contains the bug `name`.
 fn body(name: &str) -> bugs::Body {
-    let bug = BUGS.iter().find(|bug| bug.name == name);
-    (bug.expect("the corpus has a bug of this name").body)(false)
+    (bugs::named(name).body)(false)
 }
 
 /// Explores one campaign.

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::consume_budget;
 
 use super::*;
-use bugs::{BUGS, BUGS_BEFORE_OPERATIONS, BUGS_WHILE_HELD, Bug};
+use bugs::{CORPUS, Needs};
 
 /// Explores all schedules of a body that passes in each of them.
 #[track_caller]
@@ -469,12 +469,13 @@ const LARGE: &[&str] = &["task that is late", "task that is later than two that 
 
 #[test]
 fn known_bug_passes_no_full_exploration() {
-    let before_operations = if cfg!(straggler_instrumented) {
-        BUGS_BEFORE_OPERATIONS
-    } else {
-        &[]
+    let is_tried = |needs| match needs {
+        Needs::Budget => true,
+        Needs::PointsBefore => cfg!(straggler_instrumented),
+        Needs::YieldWhileHeld | Needs::Hooks | Needs::Checkpoint => false,
     };
-    for bug in BUGS.iter().chain(before_operations) {
+    let bugs = CORPUS.iter().flat_map(|(_, bugs)| *bugs);
+    for bug in bugs.filter(|bug| is_tried(bug.needs)) {
         // With scheduling points most bodies have more schedules than a test has time for.
         let is_large = cfg!(straggler_instrumented) || LARGE.contains(&bug.name);
         let limit = if is_large { 1_000 } else { 10_000 };
@@ -499,8 +500,7 @@ fn known_bug_passes_no_full_exploration() {
 /// Finds the bug of a small body, and nothing in any schedule of its twin.
 #[track_caller]
 fn assert_distinguished(name: &str) {
-    let mut bugs = BUGS.iter().chain(BUGS_WHILE_HELD);
-    let Bug { body, .. } = bugs.find(|bug| bug.name == name).unwrap();
+    let body = bugs::named(name).body;
     let failure = Explore::new().exhaustive(10_000).find(|| body(false));
     assert!(failure.is_err(), "{failure:?}");
     let explored = all_pass(|| body(true));

@@ -37,13 +37,13 @@ async fn by_hand_in_task() {
 
 #[test]
 fn operation_before_which_run_yields_is_named() {
-    let torn_read = bugs::BUGS_BEFORE_OPERATIONS[0].body;
+    let torn_read = bugs::named("torn read").body;
     let failure = Explore::new().find(|| torn_read(false)).unwrap_err();
     let steps: Vec<_> = failure.schedule().steps().iter().collect();
     assert_eq!(steps[0].actor(), "child #0 `transfer`", "{failure}");
     let action = steps[0].action();
     assert!(
-        action.starts_with("yields at tests/explore/bugs.rs:"),
+        action.starts_with("yields at tests/explore/bugs/races.rs:"),
         "{failure}"
     );
     assert!(
