@@ -6,6 +6,7 @@
 #[path = "../../tests/explore/bugs/mod.rs"]
 mod bugs;
 
+use std::thread;
 use std::time::Instant;
 
 use bugs::{Bug, CORPUS, Needs};
@@ -14,6 +15,9 @@ use straggler::explore::Failure;
 
 /// The number of runs in a campaign.
 const RUNS: u32 = 500;
+
+/// How many campaigns run at a time. A deadlock takes a second or two to confirm, in which nothing happens.
+const THREADS: u32 = 8;
 
 fn main() {
     let argument = std::env::args().find_map(|argument| argument.parse().ok());
@@ -41,10 +45,20 @@ fn row(bug: &Bug, campaigns: u32) -> String {
         let exploring = Explore::new().runs(RUNS as usize).seed(seed.into());
         exploring.find(|| (bug.body)(repaired)).err()
     };
-    let found = (0..campaigns).filter_map(|seed| explore(seed, false));
-    let found: Vec<_> = found
-        .map(|failure| (failure.run(), reorderings_of(&failure)))
-        .collect();
+    let found_by = |thread: u32| {
+        let seeds = (thread..campaigns).step_by(THREADS as usize);
+        let failures = seeds.filter_map(|seed| explore(seed, false));
+        let found = failures.map(|failure| (failure.run(), reorderings_of(&failure)));
+        found.collect::<Vec<_>>()
+    };
+    let found: Vec<_> = thread::scope(|scope| {
+        let threads = (0..THREADS).map(|thread| scope.spawn(move || found_by(thread)));
+        let threads: Vec<_> = threads.collect();
+        let found = threads.into_iter().map(|thread| thread.join());
+        found
+            .flat_map(|found| found.expect("no campaign panics"))
+            .collect()
+    });
     let runs = median_and_maximum(found.iter().map(|(runs, _)| *runs));
     let reorderings = median_and_maximum(found.iter().map(|(_, reorderings)| *reorderings));
     let started = Instant::now();

@@ -7,7 +7,7 @@ use super::cancel_bugs::CANCELLATION_BUGS;
 
 #[test]
 fn cancellation_bugs_found() {
-    for Bug { name, body } in CANCELLATION_BUGS {
+    for Bug { name, body, .. } in CANCELLATION_BUGS {
         let failure = match Explore::new().cancel().find(|| body(false)) {
             Ok(explored) => panic!("{name}: {explored:?}"),
             Err(failure) => failure,
@@ -22,7 +22,7 @@ fn cancellation_bugs_found() {
 
 #[test]
 fn repaired_cancellation_bugs_pass() {
-    for Bug { name, body } in CANCELLATION_BUGS {
+    for Bug { name, body, .. } in CANCELLATION_BUGS {
         let explored = Explore::new().cancel().find(|| body(true));
         let explored = explored.unwrap_or_else(|failure| panic!("{name}: {failure}"));
         assert_eq!(explored.note(), None, "{name}");

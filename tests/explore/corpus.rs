@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use straggler::Explore;
@@ -56,6 +57,20 @@ fn bugs_out_of_reach_pass() {
         let explored = Explore::new().runs(500).find(|| body(false));
         assert!(explored.is_ok(), "{name}: {explored:?}");
     }
+}
+
+#[test]
+fn checkpoint_brings_spawn_into_reach() {
+    let failure = Explore::new().find(|| async {
+        let running = Arc::new(std::sync::Mutex::new(false));
+        let ends = Arc::clone(&running);
+        let task = straggler::spawn(async move { *ends.lock().unwrap() = false });
+        straggler::checkpoint("spawned").await;
+        *running.lock().unwrap() = true;
+        task.await.unwrap();
+        assert!(!*running.lock().unwrap());
+    });
+    assert!(failure.unwrap_err().run() > 1);
 }
 
 fn is_met(needs: Needs) -> bool {
