@@ -7,6 +7,7 @@ macro_rules! pages {
         #[doc = "[joins]: crate::guide::joins"]
         #[doc = "[explore]: crate::guide::explore"]
         #[doc = "[cancel]: crate::guide::cancel"]
+        #[doc = "[corpus]: crate::guide::corpus"]
         #[doc = "[ci]: crate::guide::ci"]
         #[doc = "[cargo]: crate::guide::cargo"]
         #[doc = "[attribute]: crate::guide::attribute"]
@@ -22,6 +23,7 @@ pages! {
     joins: "../docs/joins.md"
     explore: "../docs/explore.md"
     cancel: "../docs/cancel.md"
+    corpus: "../docs/corpus.md"
     ci: "../docs/ci.md"
     cargo: "../docs/cargo.md"
     attribute: "../docs/attribute.md"
