@@ -51,6 +51,10 @@ fn repaired_twins_pass() {
 /// The guide says so. A bug that comes into reach belongs to the others.
 #[test]
 fn bugs_out_of_reach_pass() {
+    if !yields_while_held() {
+        // Until tokio 1.54 something may come before a free lock is taken, which brings some into reach.
+        return;
+    }
     let out_of_reach = [Needs::PointsBefore, Needs::Checkpoint];
     let unmet = |bug: &&Bug| out_of_reach.contains(&bug.needs) && !is_met(bug.needs);
     for Bug { name, body, .. } in all_bugs().filter(unmet) {

@@ -34,7 +34,6 @@ pub(crate) const BUGS: &[(&str, fn())] = &[
     ("key published before its row", published_early),
     ("messages of two senders", two_senders),
     ("numbers drawn in order, sent in another", sequence_numbers),
-    ("request sent after the last look", sent_after_drain),
 ];
 
 /// A future that runs beside others.
@@ -383,25 +382,4 @@ fn sequence_numbers() {
     };
     together([writes(), writes()]);
     assert_eq!(receive.recv(), Ok(1));
-}
-
-fn sent_after_drain() {
-    let (send, receive) = channel();
-    let server = Arc::new((
-        RwLock::new(true),
-        AtomicBool::new(false),
-        AtomicBool::new(false),
-    ));
-    let request = beside(&server, move |(is_open, is_sent, _)| {
-        let is_open = *read(is_open);
-        if is_open {
-            is_sent.store(send.send("request").is_ok(), Relaxed);
-        }
-    });
-    let shut_down = beside(&server, move |(is_open, _, is_handled)| {
-        *write(is_open) = false;
-        is_handled.store(receive.try_recv().is_ok(), Relaxed);
-    });
-    together([request, shut_down]);
-    assert_eq!(server.1.load(Relaxed), server.2.load(Relaxed));
 }
