@@ -54,7 +54,7 @@ fn row(bug: &Bug, campaigns: u32) -> String {
     let found: Vec<_> = thread::scope(|scope| {
         let threads = (0..THREADS).map(|thread| scope.spawn(move || found_by(thread)));
         let threads: Vec<_> = threads.collect();
-        let found = threads.into_iter().map(|thread| thread.join());
+        let found = threads.into_iter().map(thread::ScopedJoinHandle::join);
         found
             .flat_map(|found| found.expect("no campaign panics"))
             .collect()

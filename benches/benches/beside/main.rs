@@ -24,7 +24,7 @@ const RUNS: usize = 500;
 /// The number of campaigns for each bug. Each has its own seed.
 const CAMPAIGNS: u64 = 100;
 /// How many campaigns run at a time, where no time is measured.
-const THREADS: u64 = 8;
+const THREADS: usize = 8;
 
 fn main() {
     // Every bug panics in hundreds of runs: the messages would bury the table.
@@ -97,15 +97,15 @@ fn explore(name: &str) -> Vec<Found> {
         let explore = Explore::new().runs(runs).seed(seed);
         explore.find(|| body(name)).err()
     };
-    let found_by = |thread: u64| {
-        let seeds = (thread..CAMPAIGNS).step_by(THREADS as usize);
+    let found_by = |thread| {
+        let seeds = (0..CAMPAIGNS).skip(thread).step_by(THREADS);
         let found = seeds.filter_map(|seed| Some((seed, exploring(RUNS, seed)?.run())));
         found.collect::<Vec<_>>()
     };
     let found: Vec<_> = thread::scope(|scope| {
         let threads = (0..THREADS).map(|thread| scope.spawn(move || found_by(thread)));
         let threads: Vec<_> = threads.collect();
-        let found = threads.into_iter().map(|thread| thread.join());
+        let found = threads.into_iter().map(thread::ScopedJoinHandle::join);
         found
             .flat_map(|found| found.expect("no campaign panics"))
             .collect()
