@@ -10,7 +10,6 @@ use std::thread;
 use std::time::Instant;
 
 use bugs::{Bug, CORPUS, Needs};
-use straggler::Explore;
 use straggler::explore::Failure;
 
 /// The number of runs in a campaign.
@@ -42,7 +41,7 @@ fn row(bug: &Bug, campaigns: u32) -> String {
         return "refused | | | | | | ".to_owned();
     }
     let explore = |seed: u32, repaired| {
-        let exploring = Explore::new().runs(RUNS as usize).seed(seed.into());
+        let exploring = bug.explore().runs(RUNS as usize).seed(seed.into());
         exploring.find(|| (bug.body)(repaired)).err()
     };
     let found_by = |thread: u32| {

@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
 
 use straggler::Explore;
@@ -23,9 +22,10 @@ fn all_bugs() -> impl Iterator<Item = &'static Bug> {
 #[test]
 fn bugs_in_reach_found() {
     let mut reorderings = Vec::new();
-    for Bug { name, body, .. } in all_bugs().filter(|bug| is_met(bug.needs)) {
+    for bug in all_bugs().filter(|bug| is_met(bug.needs)) {
+        let Bug { name, body, .. } = bug;
         for seed in [1, 2] {
-            let found = Explore::new().runs(500).seed(seed).find(|| body(false));
+            let found = bug.explore().runs(500).seed(seed).find(|| body(false));
             let failure = found.expect_err(name);
             assert!(failure.run() > 1, "{name}: the plain order shows nothing");
             let forced = shrink::reorderings(&failure);
@@ -42,8 +42,9 @@ fn bugs_in_reach_found() {
 fn repaired_twins_pass() {
     // A task that is not scheduled fails the exploration of a twin too.
     let scheduled = |bug: &&Bug| bug.needs != Needs::Hooks || is_met(Needs::Hooks);
-    for Bug { name, body, .. } in all_bugs().filter(scheduled) {
-        let explored = Explore::new().runs(500).find(|| body(true));
+    for bug in all_bugs().filter(scheduled) {
+        let Bug { name, body, .. } = bug;
+        let explored = bug.explore().runs(500).find(|| body(true));
         assert!(explored.is_ok(), "{name}: {explored:?}");
     }
 }
@@ -55,26 +56,16 @@ fn bugs_out_of_reach_pass() {
         // Until tokio 1.54 something may come before a free lock is taken, which brings some into reach.
         return;
     }
-    let out_of_reach = [Needs::PointsBefore, Needs::Checkpoint];
-    let unmet = |bug: &&Bug| out_of_reach.contains(&bug.needs) && !is_met(bug.needs);
+    let unmet = |bug: &&Bug| match bug.needs {
+        Needs::PointsBefore => !is_met(bug.needs),
+        // By default it is off.
+        Needs::EagerSpawns => true,
+        Needs::Budget | Needs::YieldWhileHeld | Needs::Hooks => false,
+    };
     for Bug { name, body, .. } in all_bugs().filter(unmet) {
         let explored = Explore::new().runs(500).find(|| body(false));
         assert!(explored.is_ok(), "{name}: {explored:?}");
     }
-}
-
-#[test]
-fn checkpoint_brings_spawn_into_reach() {
-    let failure = Explore::new().find(|| async {
-        let running = Arc::new(std::sync::Mutex::new(false));
-        let ends = Arc::clone(&running);
-        let task = straggler::spawn(async move { *ends.lock().unwrap() = false });
-        straggler::checkpoint("spawned").await;
-        *running.lock().unwrap() = true;
-        task.await.unwrap();
-        assert!(!*running.lock().unwrap());
-    });
-    assert!(failure.unwrap_err().run() > 1);
 }
 
 fn is_met(needs: Needs) -> bool {
@@ -83,7 +74,7 @@ fn is_met(needs: Needs) -> bool {
         Needs::YieldWhileHeld => yields_while_held(),
         Needs::PointsBefore => cfg!(straggler_instrumented),
         Needs::Hooks => cfg!(tokio_unstable),
-        Needs::Checkpoint => false,
+        Needs::EagerSpawns => true,
     }
 }
 

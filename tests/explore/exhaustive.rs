@@ -472,7 +472,7 @@ fn known_bug_passes_no_full_exploration() {
     let is_tried = |needs| match needs {
         Needs::Budget => true,
         Needs::PointsBefore => cfg!(straggler_instrumented),
-        Needs::YieldWhileHeld | Needs::Hooks | Needs::Checkpoint => false,
+        Needs::YieldWhileHeld | Needs::Hooks | Needs::EagerSpawns => false,
     };
     let bugs = CORPUS.iter().flat_map(|(_, bugs)| *bugs);
     for bug in bugs.filter(|bug| is_tried(bug.needs)) {

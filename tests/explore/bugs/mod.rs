@@ -18,6 +18,8 @@ mod signals;
 
 use std::pin::Pin;
 
+use straggler::Explore;
+
 /// The body of a run. It panics or hangs if the bug shows.
 pub(crate) type Body = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -32,8 +34,8 @@ pub(crate) enum Needs {
     PointsBefore,
     /// Tasks that are not spawned through straggler are scheduled, as with `tokio_unstable`.
     Hooks,
-    /// A checkpoint in the code: no build has a place to yield there.
-    Checkpoint,
+    /// A task can begin inside its spawn, with `Explore::eager_spawns`.
+    EagerSpawns,
 }
 
 /// A bug and its repaired twin.
@@ -48,6 +50,15 @@ pub(crate) struct Bug {
 }
 
 impl Bug {
+    /// The exploration that can find it, if the build can.
+    #[allow(dead_code, reason = "some that use the corpus leave it out")]
+    pub(crate) fn explore(&self) -> Explore {
+        match self.needs {
+            Needs::EagerSpawns => Explore::new().eager_spawns(),
+            _ => Explore::new(),
+        }
+    }
+
     const fn needs(self, needs: Needs) -> Self {
         Self { needs, ..self }
     }

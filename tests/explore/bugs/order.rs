@@ -17,7 +17,7 @@ pub(crate) const BUGS: &[Bug] = &[
     bug!("task that is late", late_task),
     bug!("task that is later than two that talk", later_than_two),
     bug!("task ahead of its spawner", ahead_of_spawner).needs(Needs::PointsBefore),
-    bug!("task ahead of a spawner that does not wait", ahead_at_once).needs(Needs::Checkpoint),
+    bug!("task ahead of a spawner that does not wait", ahead_at_once).needs(Needs::EagerSpawns),
     bug!("key published before its row", published_early).needs(Needs::PointsBefore),
     bug!("messages of two senders", two_senders),
     bug!("numbers drawn in order, sent in another", sequence_numbers),
