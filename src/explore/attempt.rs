@@ -12,11 +12,12 @@ use crate::explore::{REPLAY_TIMEOUT, TIMEOUT};
 use crate::leak;
 use crate::leak::check::body::Body;
 use crate::leak::check::run::Checked;
-use crate::leak::record::panic_hook::{Quiet, capture_panics, install_hook};
+use crate::leak::record::panic_hook::{Captured, Quiet, capture_panics, install_hook};
 use crate::leak::settings::Settings;
 use crate::schedule::cancellation::{self, Cancellations};
 use crate::schedule::decisions::Decisions;
 use crate::schedule::draws;
+use crate::schedule::eager::Spawns;
 use crate::schedule::seed::{Kind, Seed};
 use crate::schedule::steering::{self, Run};
 use crate::schedule::timer_race::Timers;
@@ -44,8 +45,7 @@ pub(crate) struct Subject<F> {
     pub(crate) cancels: bool,
     /// Whether timers may fire early.
     pub(crate) races_timers: bool,
-    /// Whether tasks may begin inside their spawns.
-    pub(crate) spawns_eagerly: bool,
+    pub(crate) spawns: Spawns,
     /// The path of the test, if it has the attribute.
     pub(crate) test: Option<&'static str>,
     pub(crate) place: &'static Location<'static>,
@@ -136,7 +136,7 @@ where
     /// What steers the run, or `None` for the plain order.
     fn steered(&self, seed: &Seed, is_recorded: bool) -> Option<Run> {
         let mut run = Run::new(Decisions::of(&seed.kind)?, is_recorded);
-        run.spawns_eagerly = self.spawns_eagerly;
+        run.spawns = self.spawns;
         // A running clock advances by itself.
         if self.races_timers && self.pause == Pause::AtStart {
             run.timers = Timers::Race(None);
@@ -228,38 +228,46 @@ where
                 ((checked, cancellations), Some(run))
             }
         });
-        let is_impossible = run.as_ref().is_some_and(|run| run.is_impossible);
-        let cause = match checked {
-            _ if is_impossible => None,
-            Checked::Failed(report) => Some(Cause::Found(report)),
-            Checked::Run {
-                outcome: Err(panic),
-                report,
-                ..
-            } => {
-                // Tasks may have panicked too.
-                let place = captured.places.find(panic.payload_id());
-                Some(Cause::Panicked {
-                    panic,
-                    place,
-                    report,
-                })
-            }
-            Checked::Run {
-                outcome: Ok(output),
-                report,
-                ..
-            } => match (output.error(), report) {
-                (Some(error), report) => Some(Cause::ReturnedError { error, report }),
-                (None, report) => report.map(Cause::Found),
-            },
+        let impossible = Spawns::MayBegin {
+            is_impossible: true,
         };
+        let is_impossible = run.as_ref().is_some_and(|run| run.spawns == impossible);
+        let cause = (!is_impossible).then(|| cause(checked, &captured));
+        let cause = cause.flatten();
         let attempt = Attempt {
             cause,
             run,
             cancellations,
         };
         (attempt, captured.has_message)
+    }
+}
+
+/// Why a run failed, if it did.
+fn cause<T: Outcome>(checked: Checked<T>, captured: &Captured) -> Option<Cause> {
+    match checked {
+        Checked::Failed(report) => Some(Cause::Found(report)),
+        Checked::Run {
+            outcome: Err(panic),
+            report,
+            ..
+        } => {
+            // Tasks may have panicked too.
+            let place = captured.places.find(panic.payload_id());
+            Some(Cause::Panicked {
+                panic,
+                place,
+                report,
+            })
+        }
+        Checked::Run {
+            outcome: Ok(output),
+            report,
+            ..
+        } => match (output.error(), report) {
+            (Some(error), report) => Some(Cause::ReturnedError { error, report }),
+            (None, report) => report.map(Cause::Found),
+        },
     }
 }
 

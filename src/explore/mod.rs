@@ -28,6 +28,7 @@ use self::attempt::{Pause, Subject};
 use self::exploration::{Exploration, Seeds, Tally};
 use self::failure::Cause;
 use crate::leak::LeakCheck;
+use crate::schedule::eager::Spawns;
 use crate::schedule::seed::Kind;
 use crate::trace::place::find_workspace;
 
@@ -146,7 +147,7 @@ pub struct Explore {
     requires_overlap: bool,
     allows_unscheduled: bool,
     races_timers: bool,
-    spawns_eagerly: bool,
+    spawns: Spawns,
     /// `None` if runs do not cancel.
     cancels: Option<Cancels>,
 }
@@ -207,7 +208,7 @@ impl Explore {
             requires_overlap: false,
             allows_unscheduled: false,
             races_timers: false,
-            spawns_eagerly: false,
+            spawns: Spawns::BeginLater,
             cancels: None,
         }
     }
@@ -380,7 +381,7 @@ impl Explore {
     /// may run it at once, up to its first wait or to its end: before the spawner stores the handle, or sends what the
     /// task waits for. With this setting a run may do so at each spawn of [`spawn`](crate::spawn),
     /// [`spawn_named`](crate::spawn_named), [`spawn_abortable`](crate::spawn_abortable),
-    /// [`SettleAll::spawned`](crate::join::SettleAll::spawned), and of a `JoinSet` of
+    /// [`SettleAll::spawned`](crate::future::SettleAll::spawned), and of a `JoinSet` of
     /// [`straggler::tokio`](mod@crate::tokio). In the attribute, write
     /// `#[straggler::test(explore = 500, eager_spawns)]`.
     ///
@@ -417,7 +418,9 @@ impl Explore {
     /// assert!(failure.to_string().contains("task #1 begins inside its spawn"));
     /// ```
     pub fn eager_spawns(mut self) -> Self {
-        self.spawns_eagerly = true;
+        self.spawns = Spawns::MayBegin {
+            is_impossible: false,
+        };
         self
     }
 
@@ -658,7 +661,7 @@ impl Explore {
                 pause: Pause::AtStart,
                 cancels: self.cancels.is_some(),
                 races_timers: self.races_timers,
-                spawns_eagerly: self.spawns_eagerly,
+                spawns: self.spawns,
                 test,
                 place,
                 body,
@@ -668,7 +671,7 @@ impl Explore {
             Err(CANCELS_AND_ENUMERATES.to_owned())
         } else if self.races_timers && exploration.is_exhaustive {
             Err(RACES_AND_ENUMERATES.to_owned())
-        } else if self.spawns_eagerly && exploration.is_exhaustive {
+        } else if self.spawns != Spawns::BeginLater && exploration.is_exhaustive {
             Err(SPAWNS_EAGERLY_AND_ENUMERATES.to_owned())
         } else {
             exploration.ready()

@@ -27,6 +27,18 @@ thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
+/// When the tasks of a run begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spawns {
+    /// After their spawner has yielded.
+    BeginLater,
+    /// Perhaps inside their spawns.
+    MayBegin {
+        /// Whether what happened then cannot happen outside of the run.
+        is_impossible: bool,
+    },
+}
+
 /// A task that has been polled inside its spawn.
 pub(crate) struct Begun<T> {
     future: Pin<Box<dyn Future<Output = T> + Send>>,

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::schedule::budget;
 use crate::schedule::cancellation::Cancelled;
 use crate::schedule::decisions::Decisions;
+use crate::schedule::eager::Spawns;
 use crate::schedule::points::{self, Cut};
 use crate::schedule::recorder::{Action, Actor, Recorder};
 use crate::schedule::timer_race::{self, Timers, Turn};
@@ -44,10 +45,7 @@ pub(crate) struct Run {
     /// number 0.
     in_flight: FxHashMap<u32, FxHashSet<usize>>,
     pub(crate) timers: Timers,
-    /// Whether a task may begin inside its spawn.
-    pub(crate) spawns_eagerly: bool,
-    /// Whether what happened cannot happen outside of the run.
-    pub(crate) is_impossible: bool,
+    pub(crate) spawns: Spawns,
     /// How many more times each task is put off, by its number.
     put_off: FxHashMap<usize, usize>,
     /// The checkpoint at which the current poll was made to yield.
@@ -74,8 +72,7 @@ impl Run {
             clock_moved: Duration::ZERO,
             in_flight: FxHashMap::default(),
             timers: Timers::FireLast,
-            spawns_eagerly: false,
-            is_impossible: false,
+            spawns: Spawns::BeginLater,
             put_off: FxHashMap::default(),
             stopped_at: None,
             combinators: 0,
@@ -331,7 +328,10 @@ pub(crate) fn forget_task(number: usize, label: impl FnOnce() -> String) {
 
 /// Decides whether a task that is spawned now begins inside its spawn.
 pub(super) fn begins_in_spawn(label: impl FnOnce() -> String) -> bool {
-    let begins = with_run(|run| run.spawns_eagerly && run.decisions.deviates("begins in spawn"));
+    let begins = with_run(|run| match run.spawns {
+        Spawns::BeginLater => false,
+        Spawns::MayBegin { .. } => run.decisions.deviates("begins in spawn"),
+    });
     let begins = begins.unwrap_or(false);
     if begins {
         record_task(label, || Action::BeginsInSpawn);
@@ -341,7 +341,11 @@ pub(super) fn begins_in_spawn(label: impl FnOnce() -> String) -> bool {
 
 /// Notes that the run is none that can happen, unless its body has ended.
 pub(super) fn note_impossible() {
-    with_run(|run| run.is_impossible = true);
+    with_run(|run| {
+        run.spawns = Spawns::MayBegin {
+            is_impossible: true,
+        }
+    });
 }
 
 /// Decides whether to yield at a checkpoint.

@@ -70,11 +70,10 @@ fn bugs_out_of_reach_pass() {
 
 fn is_met(needs: Needs) -> bool {
     match needs {
-        Needs::Budget => true,
+        Needs::Budget | Needs::EagerSpawns => true,
         Needs::YieldWhileHeld => yields_while_held(),
         Needs::PointsBefore => cfg!(straggler_instrumented),
         Needs::Hooks => cfg!(tokio_unstable),
-        Needs::EagerSpawns => true,
     }
 }
 

@@ -261,13 +261,13 @@ fn local_tasks_are_not_eager() {
         let set = tokio::task::LocalSet::new();
         set.run_until(async {
             let cell = Rc::new(RefCell::new(0));
-            let mut borrowed = cell.borrow_mut();
-            let task = straggler::spawn_local({
+            let task = {
+                let mut borrowed = cell.borrow_mut();
+                *borrowed += 1;
                 let cell = Rc::clone(&cell);
-                async move { *cell.borrow_mut() += 1 }
-            });
-            *borrowed += 1;
-            drop(borrowed);
+                // Held across the spawn.
+                straggler::spawn_local(async move { *cell.borrow_mut() += 1 })
+            };
             task.await.unwrap();
             assert_eq!(*cell.borrow(), 2);
         })

@@ -81,22 +81,27 @@ thread_local! {
 /// Pauses the hooks of this thread, so that a tracked spawn is not recorded twice.
 #[must_use]
 pub(crate) fn pause() -> Paused {
+    set_paused(true)
+}
+
+#[cfg_attr(
+    not(tokio_unstable),
+    allow(unused_variables, reason = "there are no hooks")
+)]
+fn set_paused(are_paused: bool) -> Paused {
     Paused {
         #[cfg(tokio_unstable)]
-        before: PAUSED.replace(true),
+        before: PAUSED.replace(are_paused),
     }
 }
 
 /// Resumes the hooks while `run` runs.
 pub(crate) fn resumed<R>(run: impl FnOnce() -> R) -> R {
-    let _paused = Paused {
-        #[cfg(tokio_unstable)]
-        before: PAUSED.replace(false),
-    };
+    let _resumed = set_paused(false);
     run()
 }
 
-/// Resumes the hooks when dropped, see [`pause`].
+/// Restores the hooks when dropped, see [`pause`] and [`resumed`].
 #[derive(Debug)]
 pub(crate) struct Paused {
     #[cfg(tokio_unstable)]
