@@ -380,7 +380,7 @@ impl Explore {
     /// On one thread a spawned task runs only once its spawner yields. In a runtime with several threads another one
     /// may run it at once, up to its first wait or to its end: before the spawner stores the handle, or sends what the
     /// task waits for. With this setting a run may do so at each spawn of [`spawn`](crate::spawn),
-    /// [`spawn_named`](crate::spawn_named), [`spawn_abortable`](crate::spawn_abortable),
+    /// [`spawn_named`](crate::spawn_named),
     /// [`SettleAll::spawned`](crate::future::SettleAll::spawned), and of a `JoinSet` of
     /// [`straggler::tokio`](mod@crate::tokio). In the attribute, write
     /// `#[straggler::test(explore = 500, eager_spawns)]`.

@@ -15,6 +15,9 @@ use crate::schedule::steering;
 thread_local! {
     /// Whether this thread explores.
     static ARE_DECIDED: Cell<bool> = const { Cell::new(false) };
+
+    /// How many times a `select!` has asked in this run.
+    static ASKED: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Decides what tokio draws on this thread while `run` runs.
@@ -28,6 +31,7 @@ pub(crate) fn decided<R>(run: impl FnOnce() -> R) -> R {
             }
         }
 
+        ASKED.set(0);
         Restore(ARE_DECIDED.replace(true))
     };
     run()
@@ -38,10 +42,13 @@ pub(crate) fn decided<R>(run: impl FnOnce() -> R) -> R {
 pub(super) fn first_branch(branches: u32) -> Option<u32> {
     let are_decided = are_decided();
     are_decided.then(|| {
-        let first = steering::with_run(|run| run.decisions.first_branch(branches));
+        // Each branch in turn: a loop around a branch that is always ready must reach the others too.
+        let asked = ASKED.replace(ASKED.get().wrapping_add(1));
         // The plain order decides nothing.
-        let first = first.unwrap_or_default();
-        if first > 0 {
+        let decided = steering::with_run(|run| run.decisions.first_branch(branches));
+        let decided = decided.unwrap_or_default();
+        let first = asked.wrapping_add(decided) % branches.max(1);
+        if decided > 0 {
             steering::record_polled(|| Action::SelectsFrom(first));
         }
         first

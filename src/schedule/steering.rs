@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::schedule::budget;
 use crate::schedule::cancellation::Cancelled;
 use crate::schedule::decisions::Decisions;
-use crate::schedule::eager::Spawns;
+use crate::schedule::eager::{self, Spawns};
 use crate::schedule::points::{self, Cut};
 use crate::schedule::recorder::{Action, Actor, Recorder};
 use crate::schedule::timer_race::{self, Timers, Turn};
@@ -262,6 +262,11 @@ fn poll_steered<T>(
         strategy::Poll::Plainly => None,
         // Only at the operation itself, so that neither `select!` nor a poll by hand meets the end.
         strategy::Poll::With(left) if points::ARE_PRESENT => Some(Cut::During(left)),
+        // The budget is that of the spawner, who has spent some of it.
+        strategy::Poll::With(left) if eager::is_in_spawn() => {
+            budget::at_most(left, context);
+            None
+        }
         strategy::Poll::With(left) => {
             budget::to(left, context);
             None

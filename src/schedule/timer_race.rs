@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::schedule::eager;
 use crate::schedule::steering::with_run;
 
 /// When timers fire in a run.
@@ -52,6 +53,10 @@ pub(crate) struct Advance {
 
 /// Decides whether a task is held back now.
 pub(super) fn turn(task: usize, context: &mut Context<'_>) -> Turn {
+    if eager::is_in_spawn() {
+        // Its spawner may have no budget left, without which no timer can be set.
+        return Turn::Runs;
+    }
     let began = with_run(|run| match &run.timers {
         Timers::FireLast => None,
         Timers::Race(hold) => Some(hold.as_ref().map(|hold| hold.began)),

@@ -134,7 +134,11 @@ where
 {
     let task = Arc::new(OnceLock::new());
     let future = Abortable::new(future, Arc::clone(&task));
-    let handle = spawn(future);
+    // It must not begin inside the spawn: nobody could abort it there.
+    let handle = boxed_if_large!(future: Abortable<F> => {
+        let (tracked, _spawning) = track(future, Kind::Tracked, None, Location::caller());
+        tokio::spawn(tracked)
+    });
     _ = task.set(handle.abort_handle());
     handle
 }
