@@ -228,12 +228,9 @@ where
                 ((checked, cancellations), Some(run))
             }
         });
-        let impossible = Spawns::MayBegin {
-            is_impossible: true,
-        };
-        let is_impossible = run.as_ref().is_some_and(|run| run.spawns == impossible);
-        let cause = (!is_impossible).then(|| cause(checked, &captured));
-        let cause = cause.flatten();
+        // A run that tokio could not make says nothing of the body.
+        let is_possible = run.as_ref().is_none_or(|run| run.lost_outputs == 0);
+        let cause = is_possible.then(|| cause(checked, &captured)).flatten();
         let attempt = Attempt {
             cause,
             run,

@@ -9,8 +9,8 @@ use crate::schedule::seed::Seed;
 pub(crate) const NOT_REPLAYED: &str = "a `select!` that picks branches at random (add `biased;`), state that a `static` \
                             keeps between runs, I/O, threads, real time, the iteration order of a hash map";
 #[cfg(straggler_instrumented)]
-pub(crate) const NOT_REPLAYED: &str = "state that a `static` keeps between runs, I/O, threads, real time, the iteration \
-                            order of a hash map";
+pub(crate) const NOT_REPLAYED: &str = "a `futures::select!` that picks branches at random, state that a `static` keeps between \
+                            runs, I/O, threads, real time, the iteration order of a hash map";
 
 /// The note on a failure after which the plain order fails too.
 pub(crate) const KEEPS_STATE: &str = "the plain order passed in run 1, but fails now, so the schedule above may not \

@@ -208,7 +208,7 @@ impl Explore {
             requires_overlap: false,
             allows_unscheduled: false,
             races_timers: false,
-            spawns: Spawns::BeginLater,
+            spawns: Spawns::Lazy,
             cancels: None,
         }
     }
@@ -375,24 +375,25 @@ impl Explore {
         self
     }
 
-    /// Lets a task begin inside its spawn, before its spawner goes on.
+    /// Lets a spawned task begin before its spawner continues.
     ///
-    /// On one thread a spawned task runs only once its spawner yields. In a runtime with several threads another one
-    /// may run it at once, up to its first wait or to its end: before the spawner stores the handle, or sends what the
-    /// task waits for. With this setting a run may do so at each spawn of [`spawn`](crate::spawn),
-    /// [`spawn_named`](crate::spawn_named),
-    /// [`SettleAll::spawned`](crate::future::SettleAll::spawned), and of a `JoinSet` of
+    /// On one thread a spawned task runs only once its spawner has yielded. In a runtime with several threads another
+    /// thread may run it at once, up to its first wait or to its end: before the spawner stores the handle, or inserts
+    /// what the task removes. With this setting a run may poll the task once inside its spawn, for
+    /// [`spawn`](crate::spawn), [`spawn_named`](crate::spawn_named),
+    /// [`SettleAll::spawned`](crate::future::SettleAll::spawned), and `JoinSet::spawn` of
     /// [`straggler::tokio`](mod@crate::tokio). In the attribute, write
     /// `#[straggler::test(explore = 500, eager_spawns)]`.
     ///
-    /// It is off by default: the task begins on the thread of its spawner, which no longer runs meanwhile. If the
-    /// spawner holds a `std::sync::Mutex` that the task locks, the run blocks for ever; the report of the hang shows
-    /// both places. Other threads would wait for the spawner there. Nobody can ask which locks a thread holds, so
-    /// use it for code that spawns outside of such locks. The locks of tokio are no problem, and tasks of
-    /// [`spawn_local`](crate::spawn_local) are left out, since they run on one thread everywhere.
+    /// It is off by default, because the task begins on the thread of its spawner. If the spawner holds a
+    /// `std::sync::Mutex` that the task locks, the run blocks forever; the report of the hang shows both places. Nobody
+    /// can ask which locks a thread holds, so use it for code that holds none when it spawns. The locks of tokio may be
+    /// held. Tasks of [`spawn_local`](crate::spawn_local) are left out, since they run on one thread everywhere, and so
+    /// are those of [`spawn_abortable`](crate::spawn_abortable).
     ///
-    /// There the task uses up the budget of its spawner, and `tokio::task::id()` is that of the spawner.
-    /// A run in which such a task ends, and is aborted before the runtime knows of it, is not counted as failed.
+    /// Inside its spawn the task uses the budget of its spawner, and sees the thread-locals, `task_local!`s, tracing
+    /// spans and `tokio::task::id()` of its spawner. A run in which a task ends there and is then aborted does not
+    /// count as failed: tokio would have kept its output.
     ///
     /// # Examples
     ///
@@ -418,9 +419,7 @@ impl Explore {
     /// assert!(failure.to_string().contains("task #1 begins inside its spawn"));
     /// ```
     pub fn eager_spawns(mut self) -> Self {
-        self.spawns = Spawns::MayBegin {
-            is_impossible: false,
-        };
+        self.spawns = Spawns::Eager;
         self
     }
 
@@ -533,9 +532,8 @@ impl Explore {
     /// which memory a step uses. Where it cannot tell whether an operation yielded, both count.
     ///
     /// What no schedule decides has one order only: branches of `tokio::join!` (except where they yield), those of
-    /// `select!` too without scheduling points, futures in `FuturesUnordered`, timers (they fire only when nothing can run), threads, I/O, the drop of an
-    /// aborted task, and whatever runs after the body has ended. The body is
-    /// refused if one of its tasks is [not scheduled](Self::allow_unscheduled), as those of a `LocalSet`. If such
+    /// `select!` too without scheduling points, futures in `FuturesUnordered`, timers (they fire only when nothing can
+    /// run), threads, I/O, the drop of an aborted task, and whatever runs after the body has ended. The body is refused if one of its tasks is [not scheduled](Self::allow_unscheduled), as those of a `LocalSet`. If such
     /// tasks are allowed, or it uses blocking threads, or a task outlives it, the result is no longer
     /// [exhaustive](Explored::is_exhaustive).
     ///
@@ -544,7 +542,7 @@ impl Explore {
     /// [`find`](Self::find) also returns an error
     /// - if a run repeats the decisions of an earlier one, but takes another course: the body depends on more than its
     ///   schedule;
-    /// - if the exploration cancels or [races timers](Self::race_timers) too.
+    /// - if the exploration also cancels, [races timers](Self::race_timers) or [spawns eagerly](Self::eager_spawns).
     ///
     /// # Examples
     ///
@@ -671,7 +669,7 @@ impl Explore {
             Err(CANCELS_AND_ENUMERATES.to_owned())
         } else if self.races_timers && exploration.is_exhaustive {
             Err(RACES_AND_ENUMERATES.to_owned())
-        } else if self.spawns != Spawns::BeginLater && exploration.is_exhaustive {
+        } else if self.spawns == Spawns::Eager && exploration.is_exhaustive {
             Err(SPAWNS_EAGERLY_AND_ENUMERATES.to_owned())
         } else {
             exploration.ready()

@@ -7,6 +7,7 @@
 //! In a run that a schedule decides, so does it decide what is cancelled: see `cancel_decision`.
 
 use std::cell::RefCell;
+use std::mem;
 use std::task::{Context, Poll};
 
 use tokio::task::coop::has_budget_remaining;
@@ -30,6 +31,8 @@ pub(crate) struct Cancellations {
     begun: Vec<Operation>,
     /// The operation that was left when the body was given up. Later ones outlived it as tasks.
     left: Option<usize>,
+    /// The operation that was cancelled last.
+    last: Option<usize>,
     /// Whether the body has ended, or is about to be dropped.
     is_over: bool,
     /// The number of the one that is polled: operations inside it are parts of it.
@@ -64,7 +67,7 @@ pub(crate) struct Cancelled {
     pub(crate) operations: Vec<usize>,
     /// The operation in which the run stood when it was given up, if it had begun after a cancellation.
     pub(crate) stands_in: Option<Later>,
-    /// Where the last of the operations took a message from a channel, if it did.
+    /// Where the operation that was cancelled last took a message from a channel, if it did.
     pub(crate) message: Option<WaitPlace>,
 }
 
@@ -112,6 +115,7 @@ impl Cancellations {
             next: 0,
             begun: Vec::new(),
             left: None,
+            last: None,
             is_over: false,
             polled: None,
             recorder,
@@ -127,7 +131,7 @@ impl Cancellations {
             return None;
         }
         let stands_in = self.left.and_then(|left| self.begun.get(left - 1)?.later);
-        let last = operations.last().and_then(|last| self.begun.get(last - 1));
+        let last = self.last.and_then(|last| self.begun.get(last - 1));
         let message = last.and_then(|last| last.message.clone());
         Some(Cancelled {
             operations,
@@ -147,8 +151,11 @@ impl Cancellations {
 
     /// Notes whether the run cancels an operation. It may be unknown: a `static` may keep one of an earlier run.
     fn set_cancelled(&mut self, operation: usize, is_cancelled: bool) {
-        if let Some(operation) = self.begun.get_mut(operation - 1) {
-            operation.is_cancelled |= is_cancelled;
+        if let Some(begun) = self.begun.get_mut(operation - 1) {
+            begun.is_cancelled |= is_cancelled;
+            if is_cancelled {
+                self.last = Some(operation);
+            }
         }
     }
 
@@ -297,15 +304,24 @@ pub(super) fn note_cancelled(operation: usize) {
 
 /// Runs a poll of an operation, in which others are parts of it.
 pub(super) fn in_poll<R>(operation: usize, poll: impl FnOnce() -> R) -> R {
-    struct Leave;
-    impl Drop for Leave {
+    polling(Some(operation), poll)
+}
+
+/// Runs a poll that is nested in that of an operation, but is no part of it.
+pub(super) fn outside<R>(poll: impl FnOnce() -> R) -> R {
+    polling(None, poll)
+}
+
+fn polling<R>(operation: Option<usize>, poll: impl FnOnce() -> R) -> R {
+    struct Restore(Option<usize>);
+    impl Drop for Restore {
         fn drop(&mut self) {
-            with_run(|run| run.polled = None);
+            with_run(|run| run.polled = self.0);
         }
     }
 
-    with_run(|run| run.polled = Some(operation));
-    let _leave = Leave;
+    let outer = with_run(|run| mem::replace(&mut run.polled, operation));
+    let _restore = Restore(outer.flatten());
     poll()
 }
 

@@ -1,11 +1,10 @@
 //! Polls a task once inside its spawn, as another thread of the runtime may.
 //!
-//! Whoever spawns a task goes on before it runs, on one thread. A runtime with several threads may run it first, so
-//! this order is part of what the code has to survive, for
-//! [`Explore::eager_spawns`](crate::Explore::eager_spawns). Nothing in tokio polls a task there: the task is polled
-//! before tokio has it.
+//! On one thread a spawned task runs only once its spawner has yielded. A runtime with several threads may run it
+//! before, so [`Explore::eager_spawns`](crate::Explore::eager_spawns) tries that order too. Nothing in tokio polls a
+//! task there: straggler polls it before tokio has it.
 //!
-//! That poll is nested in the one of the spawner: it has the spawner's budget, and tokio takes it for the spawner.
+//! That poll is nested in the poll of the spawner: it has the spawner's budget, and tokio takes it for the spawner.
 
 use std::cell::Cell;
 use std::fmt;
@@ -17,7 +16,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use crate::contain::contain;
 use crate::mutex::lock;
 use crate::panic::Panic;
-use crate::schedule::steering;
+use crate::schedule::{cancellation, steering};
 
 /// How many spawns may be nested: a chain of tasks that spawn their successors must not overflow the stack.
 const DEEPEST: usize = 16;
@@ -31,12 +30,9 @@ thread_local! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spawns {
     /// After their spawner has yielded.
-    BeginLater,
+    Lazy,
     /// Perhaps inside their spawns.
-    MayBegin {
-        /// Whether what happened then cannot happen outside of the run.
-        is_impossible: bool,
-    },
+    Eager,
 }
 
 /// A task that has been polled inside its spawn.
@@ -55,7 +51,7 @@ impl<T> fmt::Debug for Begun<T> {
     }
 }
 
-/// Polls a task, unless the run decides that its spawner goes on first. Returns the task.
+/// Polls a task, unless the run decides that its spawner continues first. Returns the task.
 ///
 /// # Errors
 ///
@@ -70,8 +66,10 @@ where
     let mut future: Pin<Box<dyn Future<Output = F::Output> + Send>> = Box::pin(future);
     let wake_ups = Arc::<WakeUps>::default();
     let waker = Waker::from(Arc::clone(&wake_ups));
-    // The panic is the task's own: its handle has it, and the spawner goes on.
-    let polled = contain(|| in_spawn(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
+    // The panic is the task's own: its handle has it, and the spawner continues.
+    let poll = || in_spawn(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
+    // The operation that spawns it, if there is one, does not await it.
+    let polled = contain(|| cancellation::outside(poll));
     let outcome = match polled {
         Ok(Poll::Pending) => None,
         Ok(Poll::Ready(output)) => Some(Ok(output)),
@@ -127,7 +125,7 @@ impl<T> Drop for Begun<T> {
     fn drop(&mut self) {
         // Whoever aborts a task that has ended gets its output. Tokio cannot know that it has ended.
         if self.outcome.is_some() {
-            steering::note_impossible();
+            steering::note_lost_output();
         }
     }
 }
@@ -186,9 +184,32 @@ impl Wake for WakeUps {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use std::task::{Wake, Waker};
 
-    use super::WakeUps;
+    use super::{DEEPEST, DEPTH, Spawns, WakeUps, begin};
+    use crate::schedule::decisions::Decisions;
+    use crate::schedule::seed::Kind;
+    use crate::schedule::steering::{Run, steer};
+
+    /// Spawns a chain of tasks, each the successor of the one before, and notes how deep their polls are nested.
+    fn chain(left: usize, deepest: &Arc<AtomicUsize>) {
+        deepest.fetch_max(DEPTH.get(), Relaxed);
+        if left > 0 {
+            let deepest = Arc::clone(deepest);
+            drop(begin(async move { chain(left - 1, &deepest) }, String::new));
+        }
+    }
+
+    #[test]
+    fn nested_spawns_are_limited() {
+        let all = (0..100).map(|decision| (decision, 1)).collect();
+        let mut run = Run::new(Decisions::of(&Kind::Changes(all)).unwrap(), false);
+        run.spawns = Spawns::Eager;
+        let deepest = Arc::default();
+        steer(run, || chain(100, &deepest));
+        assert_eq!(deepest.load(Relaxed), DEEPEST);
+    }
 
     #[test]
     fn wake_up_before_the_runtime_has_the_task_is_kept() {

@@ -74,7 +74,11 @@ pub(crate) fn cut<R>(
         fn drop(&mut self) {
             CUT.set(self.0);
             #[cfg(straggler_instrumented)]
-            SPENT.take();
+            {
+                SPENT.take();
+                // An operation that panicked has not taken it.
+                CHARGED.set(false);
+            }
         }
     }
 

@@ -46,6 +46,8 @@ pub(crate) struct Run {
     in_flight: FxHashMap<u32, FxHashSet<usize>>,
     pub(crate) timers: Timers,
     pub(crate) spawns: Spawns,
+    /// How many tasks had ended inside their spawn, and were aborted. In tokio they keep their output.
+    pub(crate) lost_outputs: usize,
     /// How many more times each task is put off, by its number.
     put_off: FxHashMap<usize, usize>,
     /// The checkpoint at which the current poll was made to yield.
@@ -72,7 +74,8 @@ impl Run {
             clock_moved: Duration::ZERO,
             in_flight: FxHashMap::default(),
             timers: Timers::FireLast,
-            spawns: Spawns::BeginLater,
+            spawns: Spawns::Lazy,
+            lost_outputs: 0,
             put_off: FxHashMap::default(),
             stopped_at: None,
             combinators: 0,
@@ -333,10 +336,8 @@ pub(crate) fn forget_task(number: usize, label: impl FnOnce() -> String) {
 
 /// Decides whether a task that is spawned now begins inside its spawn.
 pub(super) fn begins_in_spawn(label: impl FnOnce() -> String) -> bool {
-    let begins = with_run(|run| match run.spawns {
-        Spawns::BeginLater => false,
-        Spawns::MayBegin { .. } => run.decisions.deviates("begins in spawn"),
-    });
+    let begins =
+        with_run(|run| run.spawns == Spawns::Eager && run.decisions.deviates("begins in spawn"));
     let begins = begins.unwrap_or(false);
     if begins {
         record_task(label, || Action::BeginsInSpawn);
@@ -344,13 +345,9 @@ pub(super) fn begins_in_spawn(label: impl FnOnce() -> String) -> bool {
     begins
 }
 
-/// Notes that the run is none that can happen, unless its body has ended.
-pub(super) fn note_impossible() {
-    with_run(|run| {
-        run.spawns = Spawns::MayBegin {
-            is_impossible: true,
-        }
-    });
+/// Notes that a task was aborted that had ended inside its spawn.
+pub(super) fn note_lost_output() {
+    with_run(|run| run.lost_outputs += 1);
 }
 
 /// Decides whether to yield at a checkpoint.

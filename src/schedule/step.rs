@@ -250,7 +250,7 @@ impl Action {
                 }
             }
             Self::BeginsInSpawn => {
-                let text = "begins inside its spawn, before its spawner goes on".to_owned();
+                let text = "begins inside its spawn, before its spawner continues".to_owned();
                 (Mark::IsPolled, text)
             }
             Self::SelectsFrom(first) => {

@@ -240,3 +240,38 @@ fn no_message_not_suspected() {
         assert_suspects_nothing(&text);
     }
 }
+
+/// Of several operations, only the one that is cancelled last is spoken of.
+#[test]
+fn message_of_other_operation_not_suspected() {
+    let body = || async {
+        let (send, mut receive) = mpsc::channel(1);
+        send.send(7).await.unwrap();
+        let receives = async {
+            receive.recv().await.unwrap();
+            yield_now().await;
+        };
+        let waits = async {
+            yield_now().await;
+            yield_now().await;
+        };
+        let both = settle!(cancellable(receives), cancellable(waits));
+        assert_ne!(both, (None, None), "both were cancelled");
+    };
+    let mut suspected = 0;
+    for seed in 0..20 {
+        let found = Explore::new().cancel_in_schedules().seed(seed).find(body);
+        let text = found.unwrap_err().to_string();
+        let cancels = |line: &&str| line.contains("cancels its operation");
+        let last = text
+            .lines()
+            .filter(cancels)
+            .next_back()
+            .unwrap_or_else(|| panic!("{text}"));
+        if text.contains(RECEIVED) {
+            assert!(last.contains("child #0"), "{text}");
+            suspected += 1;
+        }
+    }
+    assert_eq!(suspected > 0, cfg!(straggler_instrumented));
+}

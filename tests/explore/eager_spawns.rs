@@ -1,13 +1,11 @@
-//! `eager_spawns`: tasks that begin before their spawner goes on.
+//! `eager_spawns`: tasks that begin before their spawner continues.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use straggler::tokio::task::JoinSet;
-use straggler::{Explore, settle_all};
+use straggler::{Explore, cancellable, settle_all};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::yield_now;
 
@@ -72,7 +70,7 @@ fn explore() -> Explore {
 }
 
 #[test]
-fn task_ends_before_spawner_goes_on() {
+fn task_ends_before_spawner_continues() {
     let missed = Explore::new().find(|| run_job(Insert::After, by_spawn));
     assert_eq!(missed.unwrap().note(), None);
 
@@ -80,7 +78,7 @@ fn task_ends_before_spawner_goes_on() {
     let failure = failure.unwrap_err();
     let text = failure.to_string();
     assert!(text.contains("the job still runs"), "{text}");
-    let begins = "task #1 begins inside its spawn, before its spawner goes on";
+    let begins = "task #1 begins inside its spawn, before its spawner continues";
     assert!(text.contains(begins), "{text}");
     assert!(text.contains("1 forced reordering"), "{text}");
 
@@ -189,12 +187,12 @@ async fn future_is_not_polled_without_wake_up() {
 #[test]
 fn panic_is_that_of_the_task() {
     let failure = explore().find(|| async {
-        let has_gone_on = Arc::new(AtomicBool::new(false));
+        let has_continued = Arc::new(AtomicBool::new(false));
         let task = straggler::spawn({
-            let has_gone_on = Arc::clone(&has_gone_on);
-            async move { assert!(has_gone_on.load(Relaxed), "too early") }
+            let has_continued = Arc::clone(&has_continued);
+            async move { assert!(has_continued.load(Relaxed), "too early") }
         });
-        has_gone_on.store(true, Relaxed);
+        has_continued.store(true, Relaxed);
         _ = task.await;
     });
     let text = failure.unwrap_err().to_string();
@@ -207,16 +205,16 @@ fn panic_is_that_of_the_task() {
 #[test]
 fn spawner_of_spawned_task_is_known() {
     let failure = explore().find(|| async {
-        let has_gone_on = Arc::new(AtomicBool::new(false));
+        let has_continued = Arc::new(AtomicBool::new(false));
         let task = straggler::spawn({
-            let has_gone_on = Arc::clone(&has_gone_on);
+            let has_continued = Arc::clone(&has_continued);
             async move {
-                if !has_gone_on.load(Relaxed) {
+                if !has_continued.load(Relaxed) {
                     straggler::spawn(std::future::pending::<()>());
                 }
             }
         });
-        has_gone_on.store(true, Relaxed);
+        has_continued.store(true, Relaxed);
         task.await.unwrap();
     });
     let text = failure.unwrap_err().to_string();
@@ -239,41 +237,49 @@ async fn aborted_task_has_either_run_or_not() {
     assert_eq!(task.await.is_ok(), has_run.load(Relaxed));
 }
 
-#[straggler::test(explore = 5, eager_spawns)]
-async fn chain_of_spawns_does_not_overflow() {
-    fn chain(length: usize, done: oneshot::Sender<()>) {
-        straggler::spawn(async move {
-            match length {
-                0 => done.send(()).unwrap(),
-                _ => chain(length - 1, done),
+#[test]
+fn abortable_task_is_aborted_only_once_tokio_has_it() {
+    let explored = explore().cancel_in_schedules().find(|| async {
+        let lock = Arc::new(tokio::sync::Mutex::new(0));
+        let task = straggler::spawn_abortable({
+            let lock = Arc::clone(&lock);
+            async move {
+                *lock.lock().await += 1;
+                yield_now().await;
+                *lock.lock().await += 1;
             }
         });
-    }
-    let (done, all_done) = oneshot::channel();
-    chain(2_000, done);
-    all_done.await.unwrap();
-}
-
-#[test]
-fn local_tasks_are_not_eager() {
-    let check = straggler::LeakCheck::new().local();
-    let explored = check.explore().eager_spawns().runs(50).find(|| async {
-        let set = tokio::task::LocalSet::new();
-        set.run_until(async {
-            let cell = Rc::new(RefCell::new(0));
-            let task = {
-                let mut borrowed = cell.borrow_mut();
-                *borrowed += 1;
-                let cell = Rc::clone(&cell);
-                // Held across the spawn.
-                straggler::spawn_local(async move { *cell.borrow_mut() += 1 })
-            };
-            task.await.unwrap();
-            assert_eq!(*cell.borrow(), 2);
-        })
-        .await;
+        let is_done = task.await.is_ok();
+        assert!(!is_done || *lock.lock().await == 2);
     });
     explored.unwrap();
+}
+
+/// A task that an operation spawns is no part of the operation, also while it is polled inside it.
+#[test]
+fn operation_in_eager_task_is_cancelled_by_itself() {
+    let failure = explore().cancel_in_schedules().find(|| async {
+        let mut set = JoinSet::new();
+        let spawns = async {
+            set.spawn(async {
+                // Inside a spawn of the body, tokio knows of no task.
+                let is_in_spawn = tokio::task::try_id().is_none();
+                let mut is_polled = false;
+                let inner = async {
+                    is_polled = true;
+                    yield_now().await;
+                };
+                let is_cancelled = cancellable(inner).await.is_none();
+                is_in_spawn && is_cancelled && !is_polled
+            });
+        };
+        cancellable(spawns).await;
+        while let Some(never_polled) = set.join_next().await {
+            assert!(!never_polled.unwrap(), "never polled");
+        }
+    });
+    let text = failure.unwrap_err().to_string();
+    assert!(text.contains("never polled"), "{text}");
 }
 
 #[test]

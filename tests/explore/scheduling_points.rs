@@ -80,6 +80,20 @@ fn first_branch_of_select_is_decided() {
     assert_eq!(Explore::new().find(both).unwrap().note(), None);
 }
 
+/// In the plain order too: by chance tokio would get there.
+#[test]
+fn loop_around_ready_branch_reaches_the_others() {
+    let explored = Explore::new().find(|| async {
+        for _ in 0..1_000 {
+            if first_branch().await == 2 {
+                return;
+            }
+        }
+        panic!("the second branch was never polled first");
+    });
+    explored.unwrap();
+}
+
 #[test]
 fn first_branches_are_enumerated() {
     let twice = async || (first_branch().await, first_branch().await);
