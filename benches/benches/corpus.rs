@@ -5,8 +5,9 @@
 
 #[path = "../../tests/explore/bugs/mod.rs"]
 mod bugs;
+#[path = "beside/campaigns.rs"]
+mod campaigns;
 
-use std::thread;
 use std::time::Instant;
 
 use bugs::{Bug, CORPUS, Needs};
@@ -14,9 +15,6 @@ use straggler::explore::Failure;
 
 /// The number of runs in a campaign.
 const RUNS: u32 = 500;
-
-/// How many campaigns run at a time. A deadlock takes a second or two to confirm, in which nothing happens.
-const THREADS: u32 = 8;
 
 fn main() {
     let argument = std::env::args().find_map(|argument| argument.parse().ok());
@@ -40,28 +38,18 @@ fn row(bug: &Bug, campaigns: u32) -> String {
         // Each campaign fails, whether the body is right or not.
         return "refused | | | | | | ".to_owned();
     }
-    let explore = |seed: u32, repaired| {
-        let exploring = bug.explore().runs(RUNS as usize).seed(seed.into());
+    let explore = |seed: u64, repaired| {
+        let exploring = bug.explore().runs(RUNS as usize).seed(seed);
         exploring.find(|| (bug.body)(repaired)).err()
     };
-    let found_by = |thread: u32| {
-        let seeds = (thread..campaigns).step_by(THREADS as usize);
-        let failures = seeds.filter_map(|seed| explore(seed, false));
-        let found = failures.map(|failure| (failure.run(), reorderings_of(&failure)));
-        found.collect::<Vec<_>>()
-    };
-    let found: Vec<_> = thread::scope(|scope| {
-        let threads = (0..THREADS).map(|thread| scope.spawn(move || found_by(thread)));
-        let threads: Vec<_> = threads.collect();
-        let found = threads.into_iter().map(thread::ScopedJoinHandle::join);
-        found
-            .flat_map(|found| found.expect("no campaign panics"))
-            .collect()
+    let found = campaigns::run(campaigns.into(), |seed| {
+        let failure = explore(seed, false)?;
+        Some((failure.run(), reorderings_of(&failure)))
     });
     let runs = median_and_maximum(found.iter().map(|(runs, _)| *runs));
     let reorderings = median_and_maximum(found.iter().map(|(_, reorderings)| *reorderings));
     let started = Instant::now();
-    let failures = (0..campaigns).filter(|seed| explore(*seed, true).is_some());
+    let failures = (0..campaigns.into()).filter(|seed| explore(*seed, true).is_some());
     let failures = failures.count();
     let microseconds = started.elapsed().as_secs_f64() * 1e6 / f64::from(campaigns * RUNS);
     let found = found.len();

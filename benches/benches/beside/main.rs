@@ -6,6 +6,7 @@
 
 #[path = "../../../tests/explore/bugs/mod.rs"]
 mod bugs;
+mod campaigns;
 mod in_shuttle;
 
 use std::fmt::{self, Display, Formatter};
@@ -23,8 +24,6 @@ use straggler::Explore;
 const RUNS: usize = 500;
 /// The number of campaigns for each bug. Each has its own seed.
 const CAMPAIGNS: u64 = 100;
-/// How many campaigns run at a time, where no time is measured.
-const THREADS: usize = 8;
 
 fn main() {
     // Every bug panics in hundreds of runs: the messages would bury the table.
@@ -97,19 +96,7 @@ fn explore(name: &str) -> Vec<Found> {
         let explore = Explore::new().runs(runs).seed(seed);
         explore.find(|| body(name)).err()
     };
-    let found_by = |thread| {
-        let seeds = (0..CAMPAIGNS).skip(thread).step_by(THREADS);
-        let found = seeds.filter_map(|seed| Some((seed, exploring(RUNS, seed)?.run())));
-        found.collect::<Vec<_>>()
-    };
-    let found: Vec<_> = thread::scope(|scope| {
-        let threads = (0..THREADS).map(|thread| scope.spawn(move || found_by(thread)));
-        let threads: Vec<_> = threads.collect();
-        let found = threads.into_iter().map(thread::ScopedJoinHandle::join);
-        found
-            .flat_map(|found| found.expect("no campaign panics"))
-            .collect()
-    });
+    let found = campaigns::run(CAMPAIGNS, |seed| Some((seed, exploring(RUNS, seed)?.run())));
     let measured = found.into_iter().map(|(seed, runs)| {
         let started = Instant::now();
         let failure = exploring(runs - 1, seed);
