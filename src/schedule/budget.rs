@@ -70,6 +70,21 @@ pub(crate) fn at_most(most: usize, context: &mut Context<'_>) {
     }
 }
 
+/// Polls with at most `most` units, and gives the others back: what else the task polls is not to yield.
+pub(crate) fn limited<R>(
+    most: usize,
+    context: &mut Context<'_>,
+    poll: impl FnOnce(&mut Context<'_>) -> R,
+) -> R {
+    if left() <= most {
+        return poll(context);
+    }
+    // Gives the budget back when it is dropped.
+    let _all = poll_proceed(context);
+    at_most(most, context);
+    poll(context)
+}
+
 /// Spends one unit, or returns `false` if there is none.
 fn spend(context: &mut Context<'_>) -> bool {
     // With no budget left, `poll_proceed` would wake the task.
@@ -116,7 +131,7 @@ mod tests {
     use std::future::poll_fn;
     use std::task::Poll;
 
-    use super::{ENDLESS, at_most, left, size, spend, to};
+    use super::{ENDLESS, at_most, left, limited, size, spend, to};
 
     #[test]
     fn spending_leaves_requested_units() {
@@ -139,6 +154,18 @@ mod tests {
                 Poll::Ready((0..ENDLESS).take_while(|_| spend(context)).count())
             }));
             assert_eq!(counted, left, "of {spent} and {most}");
+        }
+    }
+
+    #[test]
+    fn limited_poll_gives_rest_back() {
+        size().unwrap();
+        for (units, most, inside) in [(128, 1, 1), (5, 0, 0), (1, 1, 1), (2, 1, 1), (0, 1, 0)] {
+            let measured = tokio_test::block_on(poll_fn(|context| {
+                to(units, context);
+                Poll::Ready((limited(most, context, |_| left()), left()))
+            }));
+            assert_eq!(measured, (inside, units), "of {units} and {most}");
         }
     }
 

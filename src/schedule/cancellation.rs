@@ -359,9 +359,7 @@ pub(super) fn step<T>(
     };
     let early = with_run(|run| run.target_within(EARLY.len())).flatten();
     let ending = early.map_or(Ending::AtSecond, |index| EARLY[index]);
-    let stepped = in_poll(operation, || ending.apply(context, traced));
-    // Otherwise a poll that ends in its first operation had ended at the same place.
-    let is_spent = !has_budget_remaining();
+    let (stepped, is_spent) = in_poll(operation, || ending.apply(context, traced));
     with_run(|run| match early {
         Some(index) => run.next += index,
         None => {
@@ -394,17 +392,21 @@ const EARLY: &[Ending] = if points::ARE_PRESENT {
 };
 
 impl Ending {
+    /// Polls, and returns whether the poll has spent its budget. Otherwise a poll that ends in its first operation
+    /// had ended at the same place.
     fn apply<R>(
         self,
         context: &mut Context<'_>,
         traced: impl FnOnce(&mut Context<'_>, Option<Cut>) -> R,
-    ) -> R {
+    ) -> (R, bool) {
         let (units, cut) = match self {
             Self::BeforeFirst => (1, Some(Cut::Each)),
             Self::InFirst => (0, None),
             Self::AtSecond => (1, Some(Cut::OnceSpent)),
         };
-        budget::to(units, context);
-        traced(context, cut)
+        budget::limited(units, context, |context| {
+            let polled = traced(context, cut);
+            (polled, !has_budget_remaining())
+        })
     }
 }

@@ -53,6 +53,21 @@ fn two_step_write_found_with_its_place() {
 }
 
 #[test]
+fn sibling_keeps_its_budget() {
+    passes(|| async {
+        let mut polls = 0;
+        let mut sibling = pin!(tokio::task::consume_budget());
+        let sibling = poll_fn(|context| {
+            polls += 1;
+            sibling.as_mut().poll(context)
+        });
+        let operation = async { tokio::task::consume_budget().await };
+        settle!(cancellable(operation), sibling);
+        assert_eq!(polls, 1, "only the operation is made to yield");
+    });
+}
+
+#[test]
 fn write_in_one_step_passes() {
     let runs = passes(|| async {
         let (ada, bob) = (Mutex::new(100), Mutex::new(0));
