@@ -13,9 +13,18 @@ use crate::schedule::points::{self, Cut};
 /// A task or the body by its number, with 0 for the combinator; or a child by its combinator and its index.
 pub(crate) type Actor = (u32, usize);
 
-/// At which of its operations an actor was last made to yield.
+/// How the last poll of an actor was made to yield.
+#[derive(Clone, Copy, Debug)]
+struct Yielded {
+    at: Place,
+    /// How many more polls in a row may be made to yield there. With plain tokio all branches of a `join!` yield in
+    /// one poll, and `tokio::join!` begins the next one with another branch.
+    again: usize,
+}
+
+/// At which of its operations an actor was made to yield.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Yielded {
+enum Place {
     /// The first of the poll.
     AtFirst,
     /// A later one, before the poll had used any budget.
@@ -28,7 +37,7 @@ enum Yielded {
 #[derive(Clone, Copy, Debug)]
 struct Operation {
     actor: Actor,
-    kind: Yielded,
+    place: Place,
 }
 
 /// One poll of a task, and of the children in it.
@@ -46,8 +55,8 @@ struct TaskPoll {
     /// The actors whose polls began before one of them ended.
     descent: Vec<Actor>,
     has_left: bool,
-    /// The first actor whose poll was pending.
-    first_pending: Option<Actor>,
+    /// The first actor whose poll was pending, and how often the poll cloned the waker: for each branch that yields.
+    first_pending: Option<(Actor, usize)>,
     operations: Vec<Operation>,
     /// `None` until the poll has ended.
     ended: Option<Ended>,
@@ -113,15 +122,20 @@ impl TaskPoll {
     }
 
     /// Which actor was made to yield, and where.
-    fn place_of_cut(&self) -> Option<(Actor, Yielded)> {
-        match cut(self.decided)? {
-            Cut::Before(index) | Cut::Within(index) => {
-                let operation = self.operations.get(index)?;
-                Some((operation.actor, operation.kind))
-            }
-            _ if self.is_spent() => Some((self.first_pending?, Yielded::AtFirst)),
-            _ => None,
+    fn place_of_cut(&self, before: &FxHashMap<Actor, Yielded>) -> Option<(Actor, Yielded)> {
+        let cut = cut(self.decided)?;
+        if let Cut::Before(index) | Cut::Within(index) = cut {
+            let Operation { actor, place: at } = *self.operations.get(index)?;
+            return Some((actor, Yielded { at, again: 0 }));
         }
+        let (actor, branches) = self.first_pending.filter(|_| self.is_spent())?;
+        let before = before.get(&actor).filter(|_| cut == Cut::During(0));
+        let left = before.map_or(branches, |before| before.again);
+        let yielded = Yielded {
+            at: Place::AtFirst,
+            again: left.saturating_sub(1),
+        };
+        Some((actor, yielded))
     }
 }
 
@@ -156,13 +170,13 @@ impl Preemption {
     }
 
     /// Ends the poll of the innermost actor.
-    pub(crate) fn leave(&mut self, is_pending: bool) {
+    ///
+    /// `pending` is the number of times it cloned its waker, if it was pending.
+    pub(crate) fn leave(&mut self, pending: Option<usize>) {
         if let Some(poll) = &mut self.poll {
             let actor = poll.running.pop();
             poll.has_left = true;
-            if is_pending {
-                poll.first_pending = poll.first_pending.or(actor);
-            }
+            poll.first_pending = poll.first_pending.or(actor.zip(pending));
         }
     }
 
@@ -179,12 +193,12 @@ impl Preemption {
             return;
         };
         let is_first = poll.operations.iter().all(|known| known.actor != actor);
-        let kind = match (is_first, is_idle) {
-            (true, _) => Yielded::AtFirst,
-            (false, true) => Yielded::Idle,
-            (false, false) => Yielded::Later,
+        let place = match (is_first, is_idle) {
+            (true, _) => Place::AtFirst,
+            (false, true) => Place::Idle,
+            (false, false) => Place::Later,
         };
-        poll.operations.push(Operation { actor, kind });
+        poll.operations.push(Operation { actor, place });
     }
 
     /// Ends the poll of the task.
@@ -211,7 +225,7 @@ impl Preemption {
             _ => Vec::new(),
         };
         let is_schedule = self.counts(&poll, is_end_of_run);
-        let place = poll.place_of_cut();
+        let place = poll.place_of_cut(&self.yielded);
         for actor in &poll.polled {
             self.yielded.remove(actor);
         }
@@ -237,10 +251,10 @@ impl Preemption {
         }
     }
 
-    /// Whether the first operation of the poll has just been made to yield. An operation yields once in a row.
+    /// Whether the first operation of the poll has just been made to yield, and may not be again.
     fn has_yielded(&self, poll: &TaskPoll) -> bool {
-        let mut descent = poll.descent.iter();
-        descent.any(|actor| self.yielded.contains_key(actor))
+        let mut before = poll.descent.iter().map(|actor| self.yielded.get(actor));
+        before.any(|before| before.is_some_and(|yielded| yielded.again == 0))
     }
 
     /// Whether the poll may be made to yield at an operation, if it has that many.
@@ -248,11 +262,11 @@ impl Preemption {
         let Some(operation) = poll.operations.get(index) else {
             return false;
         };
-        match (operation.kind, self.yielded.get(&operation.actor)) {
-            (_, None) | (Yielded::Later, _) => true,
-            (Yielded::AtFirst, Some(_)) => false,
+        match (operation.place, self.yielded.get(&operation.actor)) {
+            (_, None) | (Place::Later, _) => true,
+            (Place::AtFirst, Some(_)) => false,
             // Otherwise a branch that waits could let the next one yield for ever.
-            (Yielded::Idle, Some(before)) => *before != Yielded::Idle,
+            (Place::Idle, Some(before)) => before.at != Place::Idle,
         }
     }
 

@@ -17,6 +17,7 @@ use crate::schedule::preemption::{self, Actor, Ended, Preemption};
 use crate::schedule::ready::{Found, ReadyTasks};
 use crate::schedule::recorder::Recorder;
 use crate::schedule::steering::{self, TASKS};
+use crate::trace::waker;
 
 /// The state of such a run.
 #[derive(Debug, Default)]
@@ -195,12 +196,11 @@ pub(crate) fn actor<T>(
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
-    struct Leave {
-        is_pending: bool,
-    }
+    /// `Some` with the clones of its waker, if the poll was pending.
+    struct Leave(Option<usize>);
     impl Drop for Leave {
         fn drop(&mut self) {
-            steering::with_tree(|tree, _| tree.preemption.leave(self.is_pending));
+            steering::with_tree(|tree, _| tree.preemption.leave(self.0));
         }
     }
 
@@ -210,11 +210,11 @@ pub(crate) fn actor<T>(
     };
     let noted = Waker::from(Arc::new(Noted {
         number,
-        original: context.waker().clone(),
+        original: waker::muted(|| context.waker().clone()),
     }));
-    let mut leave = Leave { is_pending: false };
-    let polled = poll(&mut Context::from_waker(&noted));
-    leave.is_pending = polled.is_pending();
+    let mut leave = Leave(None);
+    let (polled, clones) = waker::counting_clones(&noted, poll);
+    leave.0 = polled.is_pending().then_some(clones);
     polled
 }
 

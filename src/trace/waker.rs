@@ -15,7 +15,7 @@
     reason = "a custom waker is the only way to see its clones"
 )]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem::{self, ManuallyDrop};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
@@ -52,6 +52,9 @@ struct Current {
 
 thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+
+    /// The clones in the innermost poll that counts them.
+    static CLONES: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
 /// How many traced polls run. While it is 0 no combinator needs to look at `CURRENT`.
@@ -76,6 +79,20 @@ pub(crate) fn poll<R>(waker: &Waker, poll: impl FnOnce(&mut Context<'_>) -> R) -
     (polled, trace.unwrap_or_default())
 }
 
+/// Polls, and returns how often what it polled cloned `waker`. Clones in an inner call do not count.
+///
+/// Unlike a waker that is shared, this one is never equal to its clones, so tokio's list of those that yield keeps
+/// one for each branch of a `join!`. `waker` is no tracing waker: each clone would be captured twice.
+pub(crate) fn counting_clones<R>(
+    waker: &Waker,
+    poll: impl FnOnce(&mut Context<'_>) -> R,
+) -> (R, usize) {
+    let _count = Count::set(Some(0));
+    let _unmuted = Muted::set(false);
+    let polled = lend(waker, poll);
+    (polled, CLONES.get().unwrap_or_default())
+}
+
 /// Whether a traced poll runs on this thread.
 #[inline]
 pub(crate) fn is_on() -> bool {
@@ -96,6 +113,7 @@ pub(crate) fn note_timer(fires_in: Duration) {
 
 /// Runs code that clones the waker without waiting for anything.
 pub(crate) fn muted<R>(run: impl FnOnce() -> R) -> R {
+    let _count = Count::set(None);
     let _restore = Muted::set(true);
     run()
 }
@@ -132,6 +150,21 @@ impl Muted {
 impl Drop for Muted {
     fn drop(&mut self) {
         with_current(|current| current.is_muted = self.0);
+    }
+}
+
+/// Restores the previous count of clones, even if a poll unwinds.
+struct Count(Option<usize>);
+
+impl Count {
+    fn set(count: Option<usize>) -> Self {
+        Self(CLONES.replace(count))
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        CLONES.set(self.0);
     }
 }
 
@@ -174,6 +207,9 @@ unsafe fn wake_by_ref(original: *const ()) {
 }
 
 fn note_clone(is_wake: bool) {
+    if !is_wake {
+        CLONES.set(CLONES.get().map(|count| count + 1));
+    }
     with_current(|current| {
         if !current.is_muted {
             let capture = capture(is_wake, &current.children);
@@ -207,7 +243,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Wake, Waker};
 
-    use super::{Trace, child, is_on, muted, poll};
+    use super::{Trace, child, counting_clones, is_on, muted, poll};
 
     #[derive(Default)]
     struct Wakes(AtomicUsize);
@@ -266,6 +302,29 @@ mod tests {
             .map(|capture| &capture.children)
             .collect();
         assert_eq!(children, [&["#3".to_owned()]]);
+    }
+
+    #[test]
+    fn clones_are_counted_for_each_poll_alone() {
+        let clone = |context: &mut Context<'_>| drop(context.waker().clone());
+        let (inner, outer) = counting_clones(Waker::noop(), |context| {
+            clone(context);
+            let ((), inner) = counting_clones(Waker::noop(), clone);
+            muted(|| clone(context));
+            context.waker().wake_by_ref();
+            clone(context);
+            inner
+        });
+        assert_eq!((inner, outer), (1, 2));
+    }
+
+    #[test]
+    fn counted_clones_are_captured() {
+        let (_, trace) = poll(Waker::noop(), |_| {
+            let inner = |context: &mut Context<'_>| drop(context.waker().clone());
+            muted(|| counting_clones(Waker::noop(), inner))
+        });
+        assert_eq!(wakes_of(&trace), [false]);
     }
 
     #[test]

@@ -359,6 +359,16 @@ const BODIES: &[(&str, TracedBody)] = &[
             );
         })
     }),
+    ("operations in branches of the body", |trace| {
+        Box::pin(async move {
+            let branch = async |before, after| {
+                push(&trace, before);
+                consume_budget().await;
+                push(&trace, after);
+            };
+            tokio::join!(branch("a", "b"), branch("x", "y"));
+        })
+    }),
     ("branches of a child", |trace| {
         Box::pin(async move {
             let lock = Mutex::new(());
@@ -386,14 +396,6 @@ const BODIES: &[(&str, TracedBody)] = &[
                 push(&trace, "x");
             };
             settle!(first, send);
-        })
-    }),
-    ("futures with wakers of their own", |trace| {
-        Box::pin(async move {
-            let lock = Mutex::new(());
-            let all = [["a", "b"], ["x", "y"]];
-            let all = all.map(|[before, after]| in_turn(&trace, before, &lock, after));
-            FuturesUnordered::from_iter(all).collect::<()>().await;
         })
     }),
     ("notified", |trace| {
@@ -449,19 +451,36 @@ const BODIES: &[(&str, TracedBody)] = &[
 /// other branches of its child go on, as the guide says; and the yields have more than 50 000 schedules.
 const WITHOUT_POINTS: &[&str] = &["branches of a child", "yields"];
 
+#[track_caller]
+fn assert_sample_shows_nothing_new(name: &str, body: TracedBody) {
+    let (explored, all) = traces(Explore::new().exhaustive(50_000), body);
+    assert!(explored.is_exhaustive(), "{name}: {explored}");
+    assert!(all.len() > 1, "{name}: {all:?}");
+    let (_, sample) = traces(Explore::new().runs(500), body);
+    let new: Vec<_> = sample.difference(&all).collect();
+    assert!(new.is_empty(), "{name}: {new:?} is not among {all:?}");
+}
+
 #[test]
 fn sample_shows_nothing_new() {
     for (name, body) in BODIES {
         if cfg!(straggler_instrumented) && WITHOUT_POINTS.contains(name) {
             continue;
         }
-        let (explored, all) = traces(Explore::new().exhaustive(50_000), *body);
-        assert!(explored.is_exhaustive(), "{name}: {explored}");
-        assert!(all.len() > 1, "{name}: {all:?}");
-        let (_, sample) = traces(Explore::new().runs(500), *body);
-        let new: Vec<_> = sample.difference(&all).collect();
-        assert!(new.is_empty(), "{name}: {new:?} is not among {all:?}");
+        assert_sample_shows_nothing_new(name, *body);
     }
+}
+
+#[test]
+fn sample_of_futures_with_own_wakers_shows_nothing_new() {
+    assert_sample_shows_nothing_new("futures with wakers of their own", |trace| {
+        Box::pin(async move {
+            let lock = Mutex::new(());
+            let all = [["a", "b"], ["x", "y"]];
+            let all = all.map(|[before, after]| in_turn(&trace, before, &lock, after));
+            FuturesUnordered::from_iter(all).collect::<()>().await;
+        })
+    });
 }
 
 /// Bugs whose bodies have more schedules than a test has time for.
@@ -828,4 +847,31 @@ fn report_has_number_of_schedules() {
     assert_eq!(explored["schedules"], orders(&[1, 1, 1]), "{lines}");
     assert_eq!(explored["exhaustive"], true, "{lines}");
     assert_eq!(line["verdict"], "clean", "{lines}");
+}
+
+#[test]
+fn steps_of_body_and_tasks_have_places() {
+    let failure = Explore::new().exhaustive(1_000).find(|| async {
+        let count = Arc::new(Mutex::new(0));
+        let add = async |count: Arc<Mutex<i32>>| {
+            let read = *count.lock().await;
+            consume_budget().await;
+            *count.lock().await = read + 1;
+        };
+        let task = straggler::spawn(add(Arc::clone(&count)));
+        add(Arc::clone(&count)).await;
+        task.await.unwrap();
+        assert_eq!(*count.lock().await, 2);
+    });
+    let text = failure.unwrap_err().to_string();
+    // Which of them waits depends on the tokio.
+    let steps = [
+        "the body yields at",
+        "the body waits at",
+        "task #1 yields at",
+        "task #1 waits at",
+    ];
+    let has_place = |step: &&str| text.contains(&format!("{step} tests/explore/exhaustive.rs:"));
+    assert!(steps.iter().any(has_place), "{text}");
+    assert!(!text.contains("unknown place"), "{text}");
 }
