@@ -5,9 +5,8 @@ use quote::{ToTokens, quote};
 use strsim::levenshtein;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser};
-use syn::punctuated::Punctuated;
 use syn::{
-    Error, Expr, ExprLit, Lit, LitStr, Meta, MetaNameValue, Result, Token, parenthesized,
+    Error, Expr, ExprLit, Ident, Lit, LitStr, Meta, MetaNameValue, Result, Token, parenthesized,
     parse_quote,
 };
 
@@ -26,18 +25,14 @@ impl Arguments {
         let parse = |input: ParseStream<'_>| {
             let inside;
             parenthesized!(inside in input);
-            Punctuated::<Meta, Token![,]>::parse_terminated(&inside)
+            separated(&inside)
         };
         // syn reports a missing token at the closing delimiter. Without one that is the whole
         // attribute, so the last token lends its span to one.
         let last = tokens.clone().into_iter().last();
         let mut group = Group::new(Delimiter::Parenthesis, tokens);
         group.set_span(last.map_or_else(Span::call_site, |token| token.span()));
-        let arguments = parse.parse2(group.to_token_stream()).map_err(|error| {
-            let message = format!(r#"{error}; write options as `grace = "250ms"`"#);
-            Error::new(error.span(), message)
-        })?;
-        Ok(Self(arguments.into_iter().collect()))
+        parse.parse2(group.to_token_stream()).map(Self)
     }
 
     /// Adds the arguments of a test attribute further down, which must not contradict these.
@@ -105,6 +100,28 @@ impl Arguments {
         options.check(errors);
         options
     }
+}
+
+/// Parses arguments that commas separate.
+fn separated(input: ParseStream<'_>) -> Result<Vec<Meta>> {
+    let malformed = |error: Error| {
+        let message = format!(r#"{error}; write options as `grace = "250ms"`"#);
+        Error::new(error.span(), message)
+    };
+    let mut arguments = Vec::new();
+    while !input.is_empty() {
+        arguments.push(input.parse().map_err(malformed)?);
+        if input.is_empty() {
+            break;
+        }
+        // An option behind another one is no wrong value of that.
+        if let Ok(next) = input.fork().call(Ident::parse_any) {
+            let message = format!("expected `,` before `{next}`");
+            return Err(Error::new(next.span(), message));
+        }
+        input.parse::<Token![,]>().map_err(malformed)?;
+    }
+    Ok(arguments)
 }
 
 /// Emits the arguments as written, each followed by a comma.
@@ -234,6 +251,26 @@ mod tests {
                 ("c".to_owned(), None)
             ]
         );
+    }
+
+    #[test]
+    fn missing_comma_names_option_behind_it() {
+        for (arguments, next) in [
+            (quote!(cancel timeout = 3), "timeout"),
+            (quote!(explore = 500 cancel), "cancel"),
+            (quote!(cancel crate = "a"), "crate"),
+        ] {
+            let says = format!("expected `,` before `{next}`");
+            assert_eq!(errors(arguments, quote!()), [says]);
+        }
+        let says = r#"expected `,`; write options as `grace = "250ms"`"#;
+        assert_eq!(errors(quote!(grace "250ms"), quote!()), [says]);
+    }
+
+    #[test]
+    fn number_of_runs_is_no_value_of_cancel() {
+        let errors = errors(quote!(cancel = 100), quote!());
+        assert!(errors[0].contains("`STRAGGLER_RUNS=100`"), "{errors:?}");
     }
 
     #[test]

@@ -209,7 +209,7 @@ pub(crate) const SPECS: &[Spec] = &[
     },
     Spec {
         name: "cancel",
-        expects: "no value",
+        expects: "no value (`STRAGGLER_RUNS=100` sets the number of runs)",
         examples: &["cancel", "explore = 500, cancel"],
         read: |options, value| {
             let Meta::Path(_) = value.argument else {

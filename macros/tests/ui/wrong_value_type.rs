@@ -46,4 +46,7 @@ async fn explore_without_value() {}
 #[straggler::test(explore = true)]
 async fn explore_switched_on() {}
 
+#[straggler::test(cancel = 100)]
+async fn cancel_with_runs() {}
+
 fn main() {}
