@@ -149,7 +149,9 @@ fn checked_test<T: Termination>(
     }
     match checked {
         Checked::Failed(report) => fail(&report, Role::Fails),
-        Checked::Run { outcome, report } => match (outcome, report) {
+        Checked::Run {
+            outcome, report, ..
+        } => match (outcome, report) {
             (Ok(output), None) => output,
             (Ok(output), Some(report)) if report.only_warns() => {
                 emit(&report, Role::Warns);
@@ -194,7 +196,9 @@ pub fn leak_test_should_panic(case: TestCase, check: LeakCheck, body: BoxedBody<
     }
     match checked {
         Checked::Failed(report) => emit(&report, Role::Fails),
-        Checked::Run { outcome, report } => match (outcome, report) {
+        Checked::Run {
+            outcome, report, ..
+        } => match (outcome, report) {
             (outcome, None) => outcome.unwrap_or_else(|panic| panic.resume()),
             (Ok(()), Some(report)) => emit(&report, Role::Note(Failure::DidNotPanic)),
             (Err(panic), Some(report)) => {

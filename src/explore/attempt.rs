@@ -11,7 +11,7 @@ use crate::explore::outcome::Outcome;
 use crate::explore::{REPLAY_TIMEOUT, TIMEOUT};
 use crate::leak;
 use crate::leak::check::body::Body;
-use crate::leak::check::run::Checked;
+use crate::leak::check::run::{Checked, RuleUse};
 use crate::leak::record::panic_hook::{Captured, Quiet, capture_panics, install_hook};
 use crate::leak::settings::Settings;
 use crate::schedule::cancellation::{self, Cancellations};
@@ -46,6 +46,8 @@ pub(crate) struct Subject<F> {
     /// Whether timers may fire early.
     pub(crate) races_timers: bool,
     pub(crate) spawns: Spawns,
+    /// What the rules did in all runs that searched. `None` before the first one.
+    pub(crate) rules: Option<RuleUse>,
     /// The path of the test, if it has the attribute.
     pub(crate) test: Option<&'static str>,
     pub(crate) place: &'static Location<'static>,
@@ -164,7 +166,6 @@ where
                 builder.event_interval(1);
             }
         }
-        let is_plain = run.is_none();
         let (ends_when_idle, grace) = match purpose {
             Purpose::Find { grace } => (false, grace),
             Purpose::Replay => (false, Grace::Usual),
@@ -186,8 +187,8 @@ where
                 Purpose::Replay => REPLAY_TIMEOUT,
                 Purpose::Find { .. } | Purpose::Confirm { .. } => TIMEOUT,
             },
-            // One note per exploration is enough, and every search starts with the plain order.
-            notes_rules: is_plain && !matches!(purpose, Purpose::Confirm { .. }),
+            // A rule may be there for one run only, so the exploration notes at its end what no run used.
+            notes_rules: false,
             ends_when_idle,
             is_explored: true,
             ..self.settings.clone()
@@ -230,6 +231,9 @@ where
         });
         // A run that tokio could not make says nothing of the body.
         let is_possible = run.as_ref().is_none_or(|run| run.lost_outputs == 0);
+        if let (Purpose::Find { .. }, Checked::Run { rules, .. }) = (purpose, &checked) {
+            self.rules.get_or_insert_with(|| rules.clone()).add(rules);
+        }
         let cause = is_possible.then(|| cause(checked, &captured)).flatten();
         let attempt = Attempt {
             cause,

@@ -37,7 +37,7 @@ where
     /// With `schedules`, half of the runs that are left after the single places, or more, draw a schedule and what
     /// is cancelled in it.
     pub(crate) fn cancel_each(
-        mut self,
+        &mut self,
         schedules: Option<(Seeds, bool)>,
     ) -> Result<Explored, Failure> {
         let mut before = Tally::default();
@@ -96,7 +96,7 @@ where
     }
 
     /// Replays the cancellation at these places.
-    pub(crate) fn replay_cancelled(mut self, places: &[usize]) -> Result<Explored, Failure> {
+    pub(crate) fn replay_cancelled(&mut self, places: &[usize]) -> Result<Explored, Failure> {
         self.runs = 1;
         let attempt = self.attempt_at(places, true, Purpose::Replay);
         let reached = self.failed_at(places, 1, attempt)?;

@@ -82,7 +82,7 @@ where
     R: Future<Output: Outcome>,
 {
     /// Makes a run in the plain order, then one for each schedule, until one fails or the runs are used up.
-    pub(crate) fn enumerate(mut self, requires_overlap: bool) -> Result<Explored, Failure> {
+    pub(crate) fn enumerate(&mut self, requires_overlap: bool) -> Result<Explored, Failure> {
         let mut tally = Tally::default();
         let plain = Seed::new(Kind::Plain);
         if let ControlFlow::Break(ended) = self.next_run(&plain, &mut tally) {

@@ -116,7 +116,7 @@ where
 
     /// Makes runs until one fails, after those that were made before.
     pub(crate) fn search(
-        mut self,
+        &mut self,
         mut seeds: Seeds,
         requires_overlap: bool,
         mut tally: Tally,
@@ -218,7 +218,7 @@ where
 
     /// Replays one run.
     pub(crate) fn replay(
-        mut self,
+        &mut self,
         seed: Seed,
         requires_overlap: bool,
     ) -> Result<Explored, Failure> {

@@ -660,6 +660,7 @@ impl Explore {
                 cancels: self.cancels.is_some(),
                 races_timers: self.races_timers,
                 spawns: self.spawns,
+                rules: None,
                 test,
                 place,
                 body,
@@ -691,7 +692,7 @@ impl Explore {
             seed = None;
         }
         let cancels = exploration.subject.cancels;
-        match seed {
+        let explored = match seed {
             Some(Seed {
                 kind: Kind::Cancelled(places),
                 ..
@@ -711,7 +712,11 @@ impl Explore {
                     exploration.search(seeds, requires_overlap, Tally::default())
                 }
             }
+        }?;
+        if let Some(rules) = &exploration.subject.rules {
+            rules.note(test, place);
         }
+        Ok(explored)
     }
 }
 

@@ -361,7 +361,9 @@ impl LeakCheck {
         let body = Body::new(Box::pin(future));
         match run(self.runtime, self.settings, None, Location::caller(), body) {
             Checked::Failed(report) => Err(report),
-            Checked::Run { outcome, report } => match (outcome, report) {
+            Checked::Run {
+                outcome, report, ..
+            } => match (outcome, report) {
                 (Ok(output), None) => Ok(output),
                 (Ok(output), Some(report)) if report.only_warns() => {
                     emit(&report, Role::Warns);

@@ -214,7 +214,9 @@ fn leak_two(place: &'static Location<'static>) -> Option<(Backtrace, Report)> {
         ..Settings::default()
     };
     match run(None, settings, None, place, Body::new(Box::pin(leaking))) {
-        Checked::Run { outcome, report } => Some((outcome.ok()?.ok()?, report?)),
+        Checked::Run {
+            outcome, report, ..
+        } => Some((outcome.ok()?.ok()?, report?)),
         Checked::Failed(_) => None,
     }
 }

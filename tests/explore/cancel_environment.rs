@@ -55,6 +55,26 @@ async fn leak_and_half_done() {
     assert!(!half.get(), "half done");
 }
 
+/// Nothing leaks in any run.
+#[straggler::test(cancel, allow("src/lib.rs"))]
+#[ignore = "run by another test"]
+async fn unused_rule() {
+    cancellable(yield_now()).await;
+}
+
+/// A task leaks if the operation is cancelled after its spawn.
+#[straggler::test(cancel, grace = "0s", allow("tests/explore"))]
+#[ignore = "run by another test"]
+async fn rule_for_cancelled_run() {
+    cancellable(async {
+        let task = straggler::spawn(pending::<()>());
+        yield_now().await;
+        task.abort();
+        _ = task.await;
+    })
+    .await;
+}
+
 const LEAKED: &str = "leak_check: 1 task outlived";
 
 #[test]
@@ -103,6 +123,17 @@ fn untried_places_noted() {
     let ended = run_with("cancel_environment::clean", &[("STRAGGLER_RUNS", "2")]);
     assert!(ended.passed, "{ended:?}");
     assert!(ended.stderr.contains("only the first 1 of "), "{ended:?}");
+}
+
+#[test]
+fn unused_rule_noted_once() {
+    let note = "allowed nothing";
+    let ended = run("cancel_environment::unused_rule");
+    assert!(ended.passed, "{ended:?}");
+    assert_eq!(ended.stderr.matches(note).count(), 1, "{ended:?}");
+    let ended = run("cancel_environment::rule_for_cancelled_run");
+    assert!(ended.passed, "{ended:?}");
+    assert!(!ended.stderr.contains(note), "{ended:?}");
 }
 
 #[test]

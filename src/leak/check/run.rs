@@ -50,7 +50,30 @@ pub(crate) enum Checked<T> {
         outcome: Result<T, Panic>,
         /// The report, if the check found anything.
         report: Option<Report>,
+        rules: RuleUse,
     },
+}
+
+/// What the rules of a check did. Empty if the check found anything: its report names them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RuleUse {
+    /// The rules that allowed nothing.
+    unused: Vec<String>,
+    /// How many leftovers were allowed that may have been spawned elsewhere.
+    assumed: usize,
+}
+
+impl RuleUse {
+    /// Adds another run of the same check: a rule that one run needs is used.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.unused.retain(|rule| other.unused.contains(rule));
+        self.assumed = self.assumed.max(other.assumed);
+    }
+
+    /// Prints the notes on the rules of a clean test.
+    pub(crate) fn note(&self, test: Option<&'static str>, place: &'static Location<'static>) {
+        emit::note_rules(&self.unused, self.assumed, test, place);
+    }
 }
 
 /// Runs a test in a runtime from `runtime`, by default a current-thread runtime with all drivers
@@ -103,6 +126,7 @@ fn run_if_possible<T>(
         return Ok(Checked::Run {
             outcome: contain(|| runtime.block_on(body)),
             report: None,
+            rules: RuleUse::default(),
         });
     };
     let session = Session::open(runtime.handle());
@@ -157,6 +181,7 @@ fn run_if_possible<T>(
                 (report, Some(output)) => Checked::Run {
                     outcome: Ok(output),
                     report: Some(report),
+                    rules: RuleUse::default(),
                 },
                 (report, None) => Checked::Failed(report),
             });
@@ -173,10 +198,28 @@ fn run_if_possible<T>(
         },
     };
     scope.add_panics_at_shutdown(&mut findings);
-    let (unused_rules, assumed) = (findings.unused_rules.clone(), findings.assumed);
+    Ok(ranked(outcome, findings, scope, settings.notes_rules))
+}
+
+/// Ranks the findings of a test that ended. If there are none, `notes_rules` prints the notes on its rules.
+fn ranked<T>(
+    outcome: Result<T, Panic>,
+    findings: Findings,
+    scope: &Scope,
+    notes_rules: bool,
+) -> Checked<T> {
+    let rules = RuleUse {
+        unused: findings.unused_rules.clone(),
+        assumed: findings.assumed,
+    };
     let report = Report::rank(findings);
-    if report.is_none() && settings.notes_rules {
-        emit::note_rules(&unused_rules, assumed, scope.test, scope.place);
+    let is_clean = report.is_none();
+    if is_clean && notes_rules {
+        rules.note(scope.test, scope.place);
     }
-    Ok(Checked::Run { outcome, report })
+    Checked::Run {
+        outcome,
+        report,
+        rules: if is_clean { rules } else { RuleUse::default() },
+    }
 }
