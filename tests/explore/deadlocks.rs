@@ -1,5 +1,7 @@
 //! Deadlocks are reproduced, minimized and replayed like any other failure.
 
+use tokio::sync::Semaphore;
+
 use super::*;
 
 /// Takes two locks, one after the other.
@@ -53,6 +55,22 @@ async fn opposite_order_of_lock() {
         let _other = other.acquire().await;
     };
     settle!(both(&ada, &bob), both(&bob, &ada));
+}
+
+/// Nobody holds a lock there.
+#[test]
+fn advice_on_semaphore_speaks_of_permits() {
+    let failure = Explore::new().find(|| async {
+        let permits = Semaphore::new(1);
+        permits.acquire().await.unwrap().forget();
+        drop(permits.acquire().await);
+    });
+    let text = failure.unwrap_err().to_string();
+    assert!(
+        text.contains("if a future that holds the permit was polled"),
+        "{text}"
+    );
+    assert!(!text.contains(" lock"), "{text}");
 }
 
 fn expect_minimal<R: Future<Output = ()>>(most: usize, mut body: impl FnMut() -> R) {

@@ -1,6 +1,6 @@
 //! Advice on waits that only the test itself can end: cycles of locks, and wake-ups that were lost.
 
-use crate::leak::render::advice::awaited::{LOCKS, count_waits_on};
+use crate::leak::render::advice::awaited::{LOCKS, count_waits_on, held};
 use crate::leak::render::advice::{Advice, labels};
 use crate::leak::report::Report;
 use crate::leak::report::leaked_task::LeakedTask;
@@ -44,15 +44,17 @@ fn is_lost_wake_up(wait: &Wait) -> bool {
 /// Returns advice on how to end waits that only other tasks can end.
 pub(super) fn break_cycle(report: &Report, wait: &Wait) -> Vec<String> {
     let waits = report.tasks().iter().map(LeakedTask::wait).chain([wait]);
-    let for_locks = waits.map(|wait| count_waits_on(wait, LOCKS)).sum();
+    let waits: Vec<_> = waits.collect();
+    let held = held(&waits);
+    let for_locks = waits.iter().map(|wait| count_waits_on(wait, LOCKS)).sum();
     let mut steps = Vec::from_iter(wake_tasks(report));
     if let Some(step) = reacquired_lock(report) {
         steps.push(step);
-    } else if let Some(step) = hold_and_wait(report, for_locks) {
-        steps.push(step.to_owned());
+    } else if let Some(step) = hold_and_wait(report, for_locks, held) {
+        steps.push(step);
     }
     if for_locks > 0 {
-        steps.push(KEPT_FUTURE.to_owned());
+        steps.push(kept_future(held));
     }
     steps.push(
         "find who should end each wait above (a sender, a permit, another task), and why it cannot"
@@ -62,14 +64,14 @@ pub(super) fn break_cycle(report: &Report, wait: &Wait) -> Vec<String> {
 }
 
 /// Returns how to break a deadlock that involves a lock. Only two waits for locks can be a cycle of locks.
-fn hold_and_wait(report: &Report, for_locks: usize) -> Option<&'static str> {
+fn hold_and_wait(report: &Report, for_locks: usize, held: &str) -> Option<String> {
     match for_locks {
         0 => None,
         1 if report.count() == 0 => None,
-        1 => Some("hold no lock while awaiting a task or a message"),
-        _ => {
-            Some("acquire locks in the same order everywhere, and hold none while awaiting a task")
-        }
+        1 => Some(format!("hold no {held} while awaiting a task or a message")),
+        _ => Some(format!(
+            "acquire {held}s in the same order everywhere, and hold none while awaiting a task"
+        )),
     }
 }
 
@@ -88,5 +90,9 @@ pub(super) fn reacquired_lock(report: &Report) -> Option<String> {
 }
 
 /// Nothing waits for the lock's holder then, so no report can show it.
-pub(super) const KEPT_FUTURE: &str = "if a future that holds the lock was polled and then kept (`select!` with \
-     `&mut future`, a `FuturesUnordered` that nobody polls): poll it to its end, or drop it";
+pub(super) fn kept_future(held: &str) -> String {
+    format!(
+        "if a future that holds the {held} was polled and then kept (`select!` with `&mut future`, a \
+         `FuturesUnordered` that nobody polls): poll it to its end, or drop it"
+    )
+}

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::leak::render::advice::awaited::{CHANNELS, LOCKS, TASKS, waits_on};
+use crate::leak::render::advice::awaited::{CHANNELS, LOCKS, TASKS, held, waits_on};
 use crate::leak::render::advice::blocker::{
     UNBLOCK, alike, blockers, closure_blocker, let_return, unblock,
 };
 use crate::leak::render::advice::deadlock::{
-    KEPT_FUTURE, NEVER_HAPPENS, break_cycle, lost_wake_up, reacquired_lock,
+    NEVER_HAPPENS, break_cycle, kept_future, lost_wake_up, reacquired_lock,
 };
 use crate::leak::render::advice::{Advice, labels, more_time};
 use crate::leak::render::blocking;
@@ -60,7 +60,7 @@ pub(super) fn hung(report: &Report, wait: &Wait, timeout: Duration) -> Advice {
             if let Some(step) = reacquired_lock(report) {
                 return Advice {
                     why: NEVER_HAPPENS,
-                    steps: vec![step, KEPT_FUTURE.to_owned()],
+                    steps: vec![step, kept_future("lock")],
                 };
             }
             if let Some(step) = unblock_task(report) {
@@ -80,7 +80,7 @@ pub(super) fn hung(report: &Report, wait: &Wait, timeout: Duration) -> Advice {
             let is_timed = wait.timer().is_some() && !others.iter().any(|on| waits_on(wait, on));
             let mut steps = vec![end_of_wait(report, wait)];
             if waits_on(wait, LOCKS) {
-                steps.push(KEPT_FUTURE.to_owned());
+                steps.push(kept_future(held(&[wait])));
             }
             steps.push(more_time(report));
             Advice {
@@ -136,6 +136,9 @@ fn end_of_wait(report: &Report, wait: &Wait) -> String {
         let holder = report.locks().iter().find_map(LockState::holder);
         return match holder.map(Acquisition::place) {
             Some(place) => format!("release the lock acquired at {place} before waiting for it"),
+            None if held(&[wait]) == "permit" => {
+                "return the permit before waiting for another one: drop it".to_owned()
+            }
             None => {
                 "release the lock before waiting for it: drop the guard that holds it".to_owned()
             }
