@@ -15,6 +15,7 @@ pub(crate) fn advice(failed: &Failed) -> Vec<String> {
         | Cause::NoOverlap
         | Cause::Unscheduled(_)
         | Cause::Diverged(_)
+        | Cause::NothingToCancel
         | Cause::NotRun(_) => {
             return Vec::new();
         }

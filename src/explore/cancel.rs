@@ -12,10 +12,6 @@ use crate::schedule::cancellation::Cancellations;
 use crate::schedule::seed::{Kind, Seed};
 use crate::schedule::step::Schedule;
 
-/// The error of a body without an operation.
-const NOTHING_TO_CANCEL: &str = "its body polls no `straggler::cancellable(..)` and no task of `straggler::spawn_abortable`, so there is nothing \
-     to cancel";
-
 /// The note on an exploration whose runs were used up by the places.
 const NO_SCHEDULE: &str = "no run was left to draw a schedule: raise the number of runs";
 
@@ -44,8 +40,7 @@ where
         let places = self.cancel_at(&[], &mut before)?;
         if places.is_empty() {
             let plain = Seed::new(Kind::Plain);
-            let cause = Cause::NotRun(NOTHING_TO_CANCEL.to_owned());
-            return Err(self.failure(0, plain, None, cause));
+            return Err(self.failure(0, plain, None, Cause::NothingToCancel));
         }
         // Each pair of a place and a later one in the run that cancels there.
         let mut pairs = Vec::new();
@@ -99,16 +94,22 @@ where
     pub(crate) fn replay_cancelled(&mut self, places: &[usize]) -> Result<Explored, Failure> {
         self.runs = 1;
         let attempt = self.attempt_at(places, true, Purpose::Replay);
-        let reached = self.failed_at(places, 1, attempt)?;
+        let counted = attempt.cancellations.as_ref();
+        let counted = counted.map_or(0, Cancellations::counted);
+        let beyond = beyond_last_place(places, counted);
+        let reached = self
+            .failed_at(places, 1, attempt)
+            .map_err(|failure| failure.with_note(beyond.clone()))?;
         if let Some(report) = &reached.warning {
             warn_of(report);
         }
         let passes = || format!("the run with the seed `{}` passes now", seed(places));
+        let passes = reached.warning.is_none().then(passes);
         Ok(Explored {
             runs: 1,
             distinct_schedules: 1,
             extent: Extent::Sample,
-            note: reached.warning.is_none().then(passes),
+            note: beyond.or(passes),
             places: 0,
             refusal: None,
         })
@@ -176,6 +177,26 @@ where
         failed.cancelled = cancelled;
         Err(Failure::new(failed))
     }
+}
+
+/// The note on a replay whose run had only so many places. Else it would look as if a mended operation passed there.
+fn beyond_last_place(places: &[usize], counted: usize) -> Option<String> {
+    let first = places.iter().find(|place| **place >= counted)?;
+    let seed = seed(places);
+    // Of two places the first one may have cancelled.
+    let nothing = if places.first() == Some(first) {
+        "nothing".to_owned()
+    } else {
+        format!("nothing at place {first}")
+    };
+    let has = match counted {
+        0 => "no place".to_owned(),
+        1 => "the place 0 only".to_owned(),
+        more => format!("the places 0 to {}", more - 1),
+    };
+    Some(format!(
+        "the seed `{seed}` cancels {nothing}: this run has {has}. Without a seed the test cancels at each of its places"
+    ))
 }
 
 /// The seed of a run that cancels at these places.

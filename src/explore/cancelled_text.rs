@@ -1,5 +1,6 @@
 //! The text on a run that cancelled: what kind of failure it is, and what may cure it.
 
+use std::borrow::Cow;
 use std::{fmt, slice};
 
 use rustc_hash::FxHashSet;
@@ -21,7 +22,7 @@ pub(crate) fn write(
     cancelled: &Cancelled,
 ) -> fmt::Result {
     let Cause::Found(report) = &failed.cause else {
-        f.write_str(after_cancellation(
+        f.write_str(&after_cancellation(
             &failed.schedule,
             cancelled.operations.len(),
         ))?;
@@ -31,7 +32,9 @@ pub(crate) fn write(
     match report.ending() {
         Some(Verdict::Hung { wait, .. } | Verdict::Deadlocked { wait }) => {
             let what = stuck(&failed.schedule, cancelled, wait);
-            write!(f, "\n\n{what}. {}", cause_of_wait(report, wait, held))?;
+            let cause = cause_of_wait(report, wait, held);
+            let cause = cause.unwrap_or_else(|| UNKNOWN_WAIT.to_owned());
+            write!(f, "\n\n{what}. {cause}")?;
             write_message(f, &failed.schedule, cancelled)
         }
         _ => match (held, report.verdict()) {
@@ -42,6 +45,19 @@ pub(crate) fn write(
             ),
             _ => Ok(()),
         },
+    }
+}
+
+/// Why the run hangs, if what it waits for shows what the cancelled operation may owe.
+pub(crate) fn diagnosis(failed: &Failed) -> Option<String> {
+    let (Cause::Found(report), Some(cancelled)) = (&failed.cause, &failed.cancelled) else {
+        return None;
+    };
+    match report.verdict() {
+        Verdict::Hung { wait, .. } | Verdict::Deadlocked { wait } => {
+            cause_of_wait(report, wait, held_lock(report, cancelled))
+        }
+        _ => None,
     }
 }
 
@@ -158,7 +174,7 @@ fn never_released(held: &Acquisition) -> String {
 }
 
 /// What the end of the wait may depend on. Only of a `Lock` is it known who holds it.
-fn cause_of_wait(report: &Report, wait: &Wait, held: Option<&Acquisition>) -> String {
+fn cause_of_wait(report: &Report, wait: &Wait, held: Option<&Acquisition>) -> Option<String> {
     let waits_on = |paths: &[&str]| {
         let tasks = report.tasks().iter().map(LeakedTask::wait);
         let mut on = tasks
@@ -168,10 +184,11 @@ fn cause_of_wait(report: &Report, wait: &Wait, held: Option<&Acquisition>) -> St
         on.any(|on| paths.iter().any(|path| on.contains(path)))
     };
     if let Some(held) = held.filter(|_| waits_on(&["straggler::Lock"])) {
-        return never_released(held);
+        return Some(never_released(held));
     }
     let suspected = if waits_on(&["::semaphore::"]) {
-        "a permit of that semaphore was not returned. Return it in a `drop`, as the guard of `acquire` does."
+        "a permit of that semaphore was not returned. Keep the permit of `acquire` in a variable of the operation, \
+         whose drop returns it; do not `forget()` it."
     } else if waits_on(&["::mutex::", "::rwlock::", "straggler::Lock"]) {
         "a guard of that lock was never released. Keep the guard in a variable of the operation, whose drop releases \
          it."
@@ -186,17 +203,19 @@ fn cause_of_wait(report: &Report, wait: &Wait, held: Option<&Acquisition>) -> St
     } else if waits_on(&["::barrier::"]) {
         "the cancelled operation does not arrive at that barrier. Use a `Rendezvous`, which breaks instead."
     } else {
-        "the cancelled operation took something and did not give it back, or owes an answer. Do that in a `drop`, as a \
-         guard does."
+        return None;
     };
-    format!("Suspected: {suspected}")
+    Some(format!("Suspected: {suspected}"))
 }
 
+const UNKNOWN_WAIT: &str = "Suspected: the cancelled operation took something and did not give it back, or owes an answer. Do that in a \
+     `drop`, as a guard does.";
+
 /// What may cure an operation whose cancellation broke what the body asserts.
-fn after_cancellation(schedule: &Schedule, times: usize) -> &'static str {
-    match progress(schedule) {
+fn after_cancellation(schedule: &Schedule, times: usize) -> Cow<'static, str> {
+    let advice = match progress(schedule) {
         // Of two cancellations either may be the cause.
-        _ if times > 1 => HALF_DONE,
+        _ if times > 1 => return half_done(schedule).into(),
         Some(Progress::Unstarted) => {
             "\n\nThe operation was dropped before its first poll, as by a `select!` whose other branch was ready. \
              The body must not count on anything that the operation does."
@@ -206,8 +225,9 @@ fn after_cancellation(schedule: &Schedule, times: usize) -> &'static str {
              store the output where the next attempt finds it\n  \
              or make it harmless to repeat the operation"
         }
-        Some(Progress::HalfDone) | None => HALF_DONE,
-    }
+        Some(Progress::HalfDone) | None => return half_done(schedule).into(),
+    };
+    advice.into()
 }
 
 /// How far the first operation was that was cancelled.
@@ -229,7 +249,24 @@ fn progress(schedule: &Schedule) -> Option<Progress> {
     None
 }
 
-const HALF_DONE: &str = "\n\nWhat the operation did before the cancellation stays, and the rest is missing. What to do:\n  \
-     make the whole change after the last `.await`\n  \
-     or undo the first part in a `drop`, until the rest is done\n  \
-     or spawn the change as a task, which completes even if its caller is cancelled";
+fn half_done(schedule: &Schedule) -> String {
+    // The operation has spawned a task already, which perhaps makes the change.
+    let task = if awaited_task(schedule) {
+        "or, if the awaited task completes the change: let the test wait for that task before it asserts"
+    } else {
+        "or spawn the change as a task, which completes even if its caller is cancelled, and let the test wait for it \
+         before it asserts"
+    };
+    format!(
+        "\n\nWhat the operation did before the cancellation stays, and the rest is missing. What to do:\n  \
+         make the whole change after the last `.await`\n  \
+         or undo the first part in the `drop` of a guard, which cannot await, until the rest is done\n  {task}"
+    )
+}
+
+/// Whether the operation was awaiting a spawned task when it was cancelled last.
+fn awaited_task(schedule: &Schedule) -> bool {
+    let suspended = suspended_at(schedule);
+    let is_task = |on: &String| on.contains("JoinHandle");
+    suspended.is_some_and(|spot| spot.on.iter().any(is_task))
+}

@@ -58,9 +58,11 @@ where
         let report = match cause {
             Cause::Panicked { report, .. } | Cause::ReturnedError { report, .. } => report.as_ref(),
             Cause::Found(report) => Some(report),
-            Cause::NoOverlap | Cause::Unscheduled(_) | Cause::Diverged(_) | Cause::NotRun(_) => {
-                None
-            }
+            Cause::NoOverlap
+            | Cause::Unscheduled(_)
+            | Cause::Diverged(_)
+            | Cause::NothingToCancel
+            | Cause::NotRun(_) => None,
         };
         let has_ended = report.is_none_or(|report| report.ending().is_none());
         if !has_ended || self.subject.pause == Pause::ByBody {

@@ -422,6 +422,7 @@ where
                 shown: forced,
             }),
             clock_jump,
+            cancels: self.subject.cancels,
             cancelled,
             note: None,
         }

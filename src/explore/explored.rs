@@ -123,6 +123,7 @@ impl Explored {
     /// - the test was not explored, because a timeout fires early on the paused clock beside real I/O,
     /// - a replay diverged from the recorded run,
     /// - a replay passes although its seed was printed for a failing run,
+    /// - a replay has no place at which its seed cancels,
     /// - runs were left for only some of the places of [`cancel`](crate::Explore::cancel), or none to draw a schedule
     ///   with [`cancel_in_schedules`](crate::Explore::cancel_in_schedules), or
     /// - [`require_overlap`](crate::Explore::require_overlap) was not checked, since there was a single

@@ -67,6 +67,8 @@ pub(crate) struct Failed {
     pub(crate) reorderings: Option<Reorderings>,
     /// Why timers of the run may have fired early.
     pub(crate) clock_jump: Option<ClockJump>,
+    /// Whether runs of the exploration cancel.
+    pub(crate) cancels: bool,
     /// `None` if the run cancelled nothing.
     pub(crate) cancelled: Option<Cancelled>,
     pub(crate) note: Option<String>,
@@ -100,6 +102,8 @@ pub(crate) enum Cause {
     Unscheduled(usize),
     /// The run with this number repeated the decisions of an earlier one, and took another course.
     Diverged(usize),
+    /// The body has no operation that its runs could cancel.
+    NothingToCancel,
     /// No run was possible, for this reason.
     NotRun(String),
 }
@@ -117,6 +121,13 @@ impl Cause {
             }
             _ => discriminant(self) == discriminant(other),
         }
+    }
+}
+
+impl Failed {
+    /// Whether the run could cancel an operation, and failed without.
+    pub(crate) fn is_uncancelled(&self) -> bool {
+        self.cancels && self.cancelled.is_none() && self.reorderings.is_none()
     }
 }
 
@@ -172,6 +183,7 @@ impl Failure {
             Cause::NoOverlap => Found::NoOverlap,
             Cause::Unscheduled(tasks) => Found::Unscheduled(*tasks),
             Cause::Diverged(_) => Found::Diverged,
+            Cause::NothingToCancel => Found::NothingToCancel,
             Cause::NotRun(reason) => Found::NotRun(reason),
         };
         let run = || FailedRun {
@@ -181,7 +193,7 @@ impl Failure {
             svg: self.to_svg(),
         };
         let run = match failed.cause {
-            Cause::NotRun(_) => None,
+            Cause::NothingToCancel | Cause::NotRun(_) => None,
             Cause::NoOverlap | Cause::Unscheduled(_) | Cause::Diverged(_) => Some(None),
             _ => Some(Some(run())),
         };
@@ -195,6 +207,12 @@ impl Failure {
                 run,
             }),
         }
+    }
+
+    /// Adds a note to a failure without one.
+    pub(crate) fn with_note(mut self, note: Option<String>) -> Self {
+        self.0.note = self.0.note.or(note);
+        self
     }
 
     /// Fails the current test. `test` is its name if it has the attribute.
@@ -297,9 +315,11 @@ impl Failure {
         match &self.0.cause {
             Cause::Panicked { report, .. } | Cause::ReturnedError { report, .. } => report.as_ref(),
             Cause::Found(report) => Some(report),
-            Cause::NoOverlap | Cause::Unscheduled(_) | Cause::Diverged(_) | Cause::NotRun(_) => {
-                None
-            }
+            Cause::NoOverlap
+            | Cause::Unscheduled(_)
+            | Cause::Diverged(_)
+            | Cause::NothingToCancel
+            | Cause::NotRun(_) => None,
         }
     }
 }

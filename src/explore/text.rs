@@ -8,7 +8,8 @@ use crate::explore::diagram_text;
 use crate::explore::divergence::NOT_REPLAYED;
 use crate::explore::failure::{Cause, Failed, Failure, Reorderings};
 use crate::explore::rerun::Binary;
-use crate::leak::render::text::AfterPanic;
+use crate::leak::render::summary::NOTHING_TO_CANCEL;
+use crate::leak::render::text::{AfterPanic, WithoutAdvice};
 use crate::leak::report::Report;
 use crate::leak::report::verdict::Verdict;
 use crate::schedule::points;
@@ -29,14 +30,15 @@ impl fmt::Display for Failure {
             Cause::NoOverlap => return write_no_overlap(f, &test, failed.runs),
             Cause::Unscheduled(tasks) => return write_unscheduled(f, &test, *tasks, failed.runs),
             Cause::Diverged(run) => return write_diverged(f, &test, *run),
+            Cause::NothingToCancel => return write!(f, "explore: {test} {NOTHING_TO_CANCEL}"),
             Cause::Panicked { .. } | Cause::ReturnedError { .. } | Cause::Found(_) => {}
         }
         write!(f, "explore: {test} failed")?;
         let is_steered = failed.reorderings.is_some();
-        // A replay makes a single run, and its number would say nothing. A place says more than it does.
+        // A replay makes a single run, and its number would say nothing. What was cancelled says more than it does.
         if failed.is_exhaustive {
             write!(f, " in run {}", failed.run)?;
-        } else if failed.runs > 1 && (is_steered || failed.cancelled.is_none()) {
+        } else if failed.runs > 1 && (is_steered || !failed.cancels) {
             write!(f, " in run {} of {}", failed.run, failed.runs)?;
         }
         if let Some(cancelled) = &failed.cancelled {
@@ -47,9 +49,12 @@ impl fmt::Display for Failure {
                 (_, true) => ", when operations were cancelled",
             })?;
         }
+        if failed.is_uncancelled() {
+            f.write_str(" before anything was cancelled")?;
+        }
         f.write_str("\n\n  ")?;
         let report = self.report();
-        write_cause(f, &failed.cause, report)?;
+        write_cause(f, failed, report)?;
         write_schedule(f, failed)?;
         match &failed.cancelled {
             Some(cancelled) => cancelled_text::write(f, failed, cancelled)?,
@@ -76,6 +81,7 @@ impl fmt::Display for Failure {
 /// The cause in one line.
 pub(crate) fn heading(failed: &Failed) -> String {
     let cause = match &failed.cause {
+        Cause::NothingToCancel => format!("the test {NOTHING_TO_CANCEL}"),
         Cause::NotRun(reason) => format!("the test was not run: {reason}"),
         Cause::NoOverlap => "no two children and no two tasks overlapped".to_owned(),
         Cause::Diverged(_) => "the body depends on more than its schedule".to_owned(),
@@ -143,7 +149,12 @@ fn write_diverged(f: &mut fmt::Formatter<'_>, test: &str, run: usize) -> fmt::Re
     )
 }
 
-fn write_cause(f: &mut fmt::Formatter<'_>, cause: &Cause, report: Option<&Report>) -> fmt::Result {
+fn write_cause(
+    f: &mut fmt::Formatter<'_>,
+    failed: &Failed,
+    report: Option<&Report>,
+) -> fmt::Result {
+    let cause = &failed.cause;
     let mut before_report = "\n\n  also ";
     match cause {
         Cause::Panicked { panic, place, .. } => {
@@ -162,6 +173,7 @@ fn write_cause(f: &mut fmt::Formatter<'_>, cause: &Cause, report: Option<&Report
         | Cause::NoOverlap
         | Cause::Unscheduled(_)
         | Cause::Diverged(_)
+        | Cause::NothingToCancel
         | Cause::NotRun(_) => {
             before_report = "";
         }
@@ -172,6 +184,9 @@ fn write_cause(f: &mut fmt::Formatter<'_>, cause: &Cause, report: Option<&Report
                 Cause::Panicked { .. } => {
                     before_report = "\n\n  ";
                     AfterPanic(report).to_string()
+                }
+                Cause::Found(_) if cancelled_text::diagnosis(failed).is_some() => {
+                    WithoutAdvice(report).to_string().trim_end().to_owned()
                 }
                 _ => report.to_string(),
             };
@@ -223,6 +238,14 @@ pub(crate) fn schedule_summary(failed: &Failed) -> String {
             "The steps were not recorded, since the run did not fail again".to_owned()
         };
     }
+    if failed.is_uncancelled() {
+        let what = if is_recorded {
+            ". What the operation did"
+        } else {
+            ""
+        };
+        return format!("The test fails without a cancellation too{what}");
+    }
     let Some(Reorderings { found, shown }) = failed.reorderings else {
         return "The run used the plain order, without forced reorderings".to_owned();
     };
@@ -260,16 +283,13 @@ fn write_replay(
     file: &str,
     ending: Option<&Verdict>,
 ) -> fmt::Result {
-    // A seed means something else in the other kind of build.
-    let points = if points::ARE_PRESENT {
-        "with scheduling points"
+    // A seed means something else in the other kind of build. The command makes a plain one, unless told otherwise.
+    let build = if points::ARE_PRESENT {
+        " in a build with scheduling points"
     } else {
-        "without scheduling points"
+        ""
     };
-    write!(
-        f,
-        "\n\nTo replay this run in a build {points}, also in a debugger:\n  "
-    )?;
+    write!(f, "\n\nTo replay this run{build}, also in a debugger:\n  ")?;
     // By default a replay has an hour: the run might end within it, or hang for all of it.
     let timeout = match ending {
         Some(Verdict::Hung { timeout, .. } | Verdict::Late { timeout, .. }) => {

@@ -25,7 +25,8 @@ use crate::trace::waker;
 ///
 /// A task is cancelled in another way, by its abort: see [`spawn_abortable`](crate::spawn_abortable).
 ///
-/// Everywhere else, `cancellable(future)` awaits `future`, and returns `Some`.
+/// Everywhere else, `cancellable(future)` awaits `future`, and returns `Some`. So nothing is cancelled in a test without
+/// `cancel` in its attribute.
 ///
 /// # Cancel safety
 ///

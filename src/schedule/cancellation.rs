@@ -140,6 +140,11 @@ impl Cancellations {
         })
     }
 
+    /// How many places the run has counted.
+    pub(crate) fn counted(&self) -> usize {
+        self.next
+    }
+
     fn is_target(&self, place: usize) -> bool {
         matches!(&self.by, By::Places(places) if places.contains(&place))
     }

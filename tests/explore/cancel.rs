@@ -320,6 +320,44 @@ fn same_place_is_replayed() {
     assert!(note.note().unwrap().contains("passes now"));
 }
 
+/// A place of a run in which the operation had more of them, as before a bug was mended.
+#[test]
+fn seed_beyond_last_place_noted() {
+    let replay = |seed: &str| Explore::new().cancel().replay(seed.parse().unwrap());
+    let passes = || async { _ = cancellable(yield_now()).await };
+    let note = |seed: &str| {
+        let explored = replay(seed).find(passes).unwrap();
+        explored.note().unwrap().to_owned()
+    };
+    let beyond = note("cancel:90");
+    let (_, last) = beyond
+        .split_once("the seed `cancel:90` cancels nothing: this run has the places 0 to ")
+        .unwrap_or_else(|| panic!("{beyond}"));
+    let last: usize = last.split_once('.').unwrap().0.parse().unwrap();
+    assert!(!beyond.contains("passes now"), "{beyond}");
+    for (place, is_there) in [(0, true), (last, true), (last + 1, false)] {
+        let of_place = note(&format!("cancel:{place}"));
+        assert_eq!(of_place.contains("passes now"), is_there, "{of_place}");
+    }
+    let half = note("cancel:0,90");
+    let says = "the seed `cancel:0,90` cancels nothing at place 90: ";
+    assert!(half.starts_with(says), "{half}");
+
+    let is_mended = false;
+    let fails = || async {
+        cancellable(yield_now()).await;
+        assert!(is_mended, "always");
+    };
+    let failure = replay("cancel:90").find(fails).unwrap_err().to_string();
+    for says in [
+        "failed before anything was cancelled",
+        "note: the seed `cancel:90` cancels nothing: ",
+    ] {
+        assert!(failure.contains(says), "{failure}");
+    }
+    assert!(!failure.contains("plain order"), "{failure}");
+}
+
 #[test]
 fn operation_inside_operation_is_part_of_it() {
     let runs = |is_nested: bool| {
@@ -369,10 +407,14 @@ fn picture_shows_cancelled_operation_beside_another() {
 #[test]
 fn body_without_operation_is_an_error() {
     let failure = cancel(|| async {});
-    assert!(
-        failure.to_string().contains("nothing to cancel"),
-        "{failure}"
-    );
+    let text = failure.to_string();
+    for says in [
+        " cancelled nothing: its body polls no `straggler::cancellable(..)`",
+        "; wrap the operation: `cancellable(operation).await`",
+    ] {
+        assert!(text.contains(says), "{text}");
+    }
+    assert!(!text.contains("was not run"), "{text}");
 }
 
 #[test]
@@ -400,7 +442,12 @@ fn failure_without_cancellation_is_a_plain_one() {
         panic!("always");
     });
     assert_eq!(failure.seed().to_string(), "plain");
-    assert!(!failure.to_string().contains("cancelled"), "{failure}");
+    let text = failure.to_string();
+    assert_eq!(text.matches("cancelled").count(), 1, "{text}");
+    assert!(
+        text.contains(" failed before anything was cancelled"),
+        "{text}"
+    );
 }
 
 /// Outside of such a run the future is that of its operation.

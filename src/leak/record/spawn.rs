@@ -92,7 +92,7 @@ where
 /// - A task that is done cannot be aborted, so its output is never lost.
 ///
 /// Everywhere else it is [`spawn`]. A test that neither polls such a task nor an operation inside `cancellable`
-/// is not run: there is nothing to cancel.
+/// fails: it cancels nothing.
 ///
 /// # Panics
 ///

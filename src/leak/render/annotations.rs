@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::leak::render::blocking;
 use crate::leak::render::groups;
 use crate::leak::render::locks;
-use crate::leak::render::summary::{Explored, Found, Summary};
+use crate::leak::render::summary::{Explored, Found, NOTHING_TO_CANCEL, Summary};
 use crate::leak::render::tasks::{write_group, write_panic};
 use crate::leak::render::text::ending;
 use crate::leak::render::threads;
@@ -124,6 +124,7 @@ impl<'a> Annotations<'a> {
                     "{test} depends on more than its schedule: its schedules cannot be enumerated"
                 ),
             ),
+            Found::NothingToCancel => (None, format!("{test} {NOTHING_TO_CANCEL}")),
             Found::NotRun(reason) => (None, format!("{test} was not run: {reason}")),
         };
         let says = match self

@@ -81,7 +81,7 @@
 //! | `unscheduled` | the test passed in every explored run, but spawns tasks that no schedule decides |
 //! | `diverged` | the test has `explore = "exhaustive"`, but depends on more than its schedule |
 //! | `stuck` | the body ended, but a leftover blocks the test's thread |
-//! | `not_run` | the test did not run |
+//! | `not_run` | the test did not run, or a test with `cancel` has nothing to cancel |
 //! | `check_failed` | the test ran, but the check failed |
 //! | `clean` | the check found nothing, whether or not the test passed (only with `STRAGGLER_REPORT_CLEAN`) |
 //! | `skipped` | `STRAGGLER_TESTS` skips the check of the test (only with `STRAGGLER_REPORT_CLEAN`) |
@@ -111,7 +111,7 @@
 //! | `deadlock` | the body cannot end | `waits_for` |
 //! | `late` | the body ended too late | `timeout_ms`, `took_ms` |
 //! | `stuck` | the test cannot end | |
-//! | `not_run` | the test did not run | `message` |
+//! | `not_run` | as above | `message` |
 //! | `check_failed` | the check, or its search for threads, failed | `message` |
 //! | `body_panic` | the body panicked in a run of an exploration | `panicked_at`, `message` |
 //! | `body_error` | the body returned an error in a run of an exploration | `message` |
@@ -188,7 +188,7 @@ use crate::leak::render::json_findings::{
 };
 use crate::leak::render::json_run::of_exploration;
 use crate::leak::render::json_value::{Object, Value};
-use crate::leak::render::summary::{Found, Summary};
+use crate::leak::render::summary::{Found, NOTHING_TO_CANCEL, Summary};
 use crate::leak::report::Report;
 use crate::leak::report::role::{Failure, Role};
 use crate::leak::report::verdict::Verdict;
@@ -325,6 +325,8 @@ fn of_found<'a>(found: &Found<'a>) -> (&'static str, Option<Object<'a>>) {
             ("unscheduled", Some(tasks))
         }
         Found::Diverged => ("diverged", Some(kind("diverged"))),
+        // The body ran, but not as a test that cancels.
+        Found::NothingToCancel => ("not_run", Some(message_of("not_run", NOTHING_TO_CANCEL))),
         Found::NotRun(message) => ("not_run", Some(message_of("not_run", message))),
     }
 }

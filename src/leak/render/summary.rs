@@ -38,6 +38,8 @@ pub(crate) enum Found<'a> {
     Unscheduled(usize),
     /// A run repeated the decisions of another one, and took another course.
     Diverged,
+    /// The body has no operation that its runs could cancel.
+    NothingToCancel,
     /// The exploration did not start, for this reason.
     NotRun(&'a str),
 }
@@ -49,6 +51,10 @@ pub(crate) struct Explored<'a> {
     /// `None` if no single run failed, but all of them together.
     pub(crate) run: Option<FailedRun<'a>>,
 }
+
+/// Why nothing was cancelled, behind the name of the test.
+pub(crate) const NOTHING_TO_CANCEL: &str = "cancelled nothing: its body polls no `straggler::cancellable(..)` and no \
+     task of `straggler::spawn_abortable`; wrap the operation: `cancellable(operation).await`";
 
 /// A run that failed.
 pub(crate) struct FailedRun<'a> {
@@ -93,7 +99,11 @@ impl<'a> Summary<'a> {
         match self.found {
             Found::Report(report) => Some(report),
             Found::BodyPanic { also, .. } | Found::BodyError { also, .. } => also,
-            Found::NoOverlap | Found::Unscheduled(_) | Found::Diverged | Found::NotRun(_) => None,
+            Found::NoOverlap
+            | Found::Unscheduled(_)
+            | Found::Diverged
+            | Found::NothingToCancel
+            | Found::NotRun(_) => None,
         }
     }
 

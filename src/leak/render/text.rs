@@ -19,28 +19,42 @@ const LISTED_AFTER_PANIC: usize = 5;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let findings = self.findings();
-        write!(f, "leak_check: {}", headline(self))?;
         if let Verdict::NotRun(_) | Verdict::CheckFailed(_) = self.verdict() {
-            return Ok(());
+            return write!(f, "leak_check: {}", headline(self));
         }
-        if self.has_panics_first() {
-            write_panics(f, self)?;
-            write_body(f, self, "the body")?;
-        } else {
-            write_body(f, self, "it")?;
-            write_panics(f, self)?;
-        }
-        write_alive(f, self)?;
-        write_tasks(f, findings)?;
-        blocking::write_section(f, self)?;
-        locks::write_section(f, self)?;
-        threads::write_section(f, self)?;
-        write_test_thread(f, findings)?;
-        f.write_str("\n")?;
-        notes::write_notes(f, self)?;
+        write_findings(f, self)?;
         write_advice(f, self)
     }
+}
+
+/// A report beside which something else names the cause, so that advice for any cause would mislead.
+pub(crate) struct WithoutAdvice<'a>(pub(crate) &'a Report);
+
+impl fmt::Display for WithoutAdvice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_findings(f, self.0)
+    }
+}
+
+/// Writes everything but what to do.
+fn write_findings(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
+    let findings = report.findings();
+    write!(f, "leak_check: {}", headline(report))?;
+    if report.has_panics_first() {
+        write_panics(f, report)?;
+        write_body(f, report, "the body")?;
+    } else {
+        write_body(f, report, "it")?;
+        write_panics(f, report)?;
+    }
+    write_alive(f, report)?;
+    write_tasks(f, findings)?;
+    blocking::write_section(f, report)?;
+    locks::write_section(f, report)?;
+    threads::write_section(f, report)?;
+    write_test_thread(f, findings)?;
+    f.write_str("\n")?;
+    notes::write_notes(f, report)
 }
 
 /// Names the test as reports do, with its place.
