@@ -11,7 +11,11 @@ impl Results {
         let checked = count(self.tests.checked.len(), "test");
         let number = self.places.len();
         if number == 0 {
-            return format!("{checked} checked, no findings");
+            // Below come the schedules that failed.
+            let explored = self.explored.as_ref();
+            let fails = explored.is_some_and(|explored| !explored.failed.is_empty());
+            let order = if fails { " in tokio's own order" } else { "" };
+            return format!("{checked} checked, no findings{order}");
         }
         let (with, places) = (self.tests_with_findings(), count(number, "place"));
         let new = self.new_places().count();

@@ -62,7 +62,7 @@ fn failing_schedules_are_findings() {
     let ended = fixture.straggler(&["report", "one.jsonl", "two.jsonl"]);
     assert_eq!(ended.status, Some(10), "{ended:?}");
     let expected = "
-straggler: 2 tests checked, no findings
+straggler: 2 tests checked, no findings in tokio's own order
 
 schedule: one fails in run 9 of 50
   message: no money
