@@ -6,6 +6,7 @@
 //! task after other tasks have run. From tokio 1.54 on, a lock acquisition takes its permit first and checks
 //! the budget afterwards: at zero it yields while it holds the lock. Before, it yields without the lock.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::OnceLock;
@@ -14,9 +15,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::runtime::Builder;
 use tokio::sync::Mutex;
 use tokio::task;
-#[cfg(straggler_instrumented)]
-use tokio::task::coop::RestoreOnPending;
-use tokio::task::coop::{has_budget_remaining, poll_proceed};
+use tokio::task::coop::{RestoreOnPending, has_budget_remaining, poll_proceed};
 
 /// Wakes the task once all others have had a turn, as one that yields. The caller returns `Pending`.
 pub(crate) fn yield_now(context: &mut Context<'_>) {
@@ -35,6 +34,47 @@ pub(crate) fn to(left: usize, context: &mut Context<'_>) {
             return;
         }
     }
+}
+
+/// Most polls with a forced yield keep fewer units than this.
+const FEW: usize = 4;
+
+thread_local! {
+    /// Sets the budget to [`FEW`] units when it is dropped.
+    static TO_FEW: Cell<Option<RestoreOnPending>> = const { Cell::new(None) };
+}
+
+/// Leaves `left` units to a poll of a task that is about to begin, so that its budget is full.
+///
+/// Unlike [`to`], it spends the other units one by one only once per thread. Every forced yield asks for this.
+pub(crate) fn begin_with(left: usize, context: &mut Context<'_>) {
+    if left >= FEW || !begin_with_few(context) {
+        to(left, context);
+        return;
+    }
+    for _ in left..FEW - 1 {
+        spend(context);
+    }
+}
+
+/// Leaves `FEW - 1` units to a poll that is about to begin. Returns `false` if its budget is unlimited.
+fn begin_with_few(context: &mut Context<'_>) -> bool {
+    if let Some(to_few) = TO_FEW.take() {
+        drop(to_few);
+    } else {
+        to(FEW, context);
+        let to_few = poll_proceed(context);
+        to(0, context);
+        if has_budget_remaining() {
+            // It would restore nothing, in later polls too.
+            return false;
+        }
+        drop(to_few);
+    }
+    if let Poll::Ready(to_few) = poll_proceed(context) {
+        TO_FEW.set(Some(to_few));
+    }
+    true
 }
 
 /// Spends all units, and returns what gives them back when it is dropped in the same poll.
@@ -131,7 +171,9 @@ mod tests {
     use std::future::poll_fn;
     use std::task::Poll;
 
-    use super::{ENDLESS, at_most, left, limited, size, spend, to};
+    use tokio::task::coop::unconstrained;
+
+    use super::{ENDLESS, FEW, at_most, begin_with, left, limited, size, spend, to};
 
     #[test]
     fn spending_leaves_requested_units() {
@@ -143,6 +185,37 @@ mod tests {
             }));
             assert_eq!(spent, left);
         }
+    }
+
+    #[test]
+    fn poll_begins_with_requested_units() {
+        size().unwrap();
+        // Twice each: the first call on a thread spends what later ones restore.
+        for left in (0..=FEW).flat_map(|left| [left, left]) {
+            let spent = tokio_test::block_on(poll_fn(|context| {
+                begin_with(left, context);
+                Poll::Ready((0..ENDLESS).take_while(|_| spend(context)).count())
+            }));
+            assert_eq!(spent, left);
+        }
+    }
+
+    #[test]
+    fn unlimited_budget_stays_unlimited() {
+        size().unwrap();
+        let begin = |is_unlimited: bool| {
+            let units = poll_fn(|context| {
+                begin_with(2, context);
+                Poll::Ready((0..ENDLESS).take_while(|_| spend(context)).count())
+            });
+            if is_unlimited {
+                tokio_test::block_on(unconstrained(units))
+            } else {
+                tokio_test::block_on(units)
+            }
+        };
+        assert_eq!(begin(true), ENDLESS);
+        assert_eq!(begin(false), 2, "nothing was kept of it");
     }
 
     #[test]

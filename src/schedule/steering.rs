@@ -271,7 +271,7 @@ fn poll_steered<T>(
             None
         }
         strategy::Poll::With(left) => {
-            budget::to(left, context);
+            budget::begin_with(left, context);
             None
         }
         strategy::Poll::Before(others) => Some(Cut::Before(others)),
@@ -377,7 +377,7 @@ pub(crate) fn before_poll(number: usize) {
     let how = with_run(|run| run.decisions.poll(number));
     if let Some(strategy::Poll::With(left)) = how {
         record_task(|| format!("task #{number}"), || Action::HasBudget(left));
-        budget::to(left, &mut Context::from_waker(std::task::Waker::noop()));
+        budget::begin_with(left, &mut Context::from_waker(std::task::Waker::noop()));
     }
 }
 

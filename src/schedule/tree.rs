@@ -147,7 +147,7 @@ pub(super) fn poll<T>(
     };
     let cut = preemption::cut(decided);
     if let Some(Cut::During(left)) = cut {
-        budget::to(left, context);
+        budget::begin_with(left, context);
     }
     let mut end = End { is_pending: false };
     let cut = cut.filter(|_| points::ARE_PRESENT);
