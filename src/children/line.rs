@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Waker};
 
 use super::slots::{Holds, Slots};
+#[cfg(feature = "tokio")]
+use super::to_u32;
 use super::wake::{CompletionOrder, WakeQueue};
 use super::woken::Woken;
 
@@ -32,6 +34,10 @@ pub(super) struct Line {
     /// The number of the combinator in an explored run, or 0.
     #[cfg(feature = "tokio")]
     number: u32,
+    /// The children that [steps](Self::begin_step) choose among: the first part of the queue, in a place of its
+    /// own. Their notes are linked. Empty unless steps are made.
+    #[cfg(feature = "tokio")]
+    choices: Vec<u32>,
 }
 
 impl Line {
@@ -49,6 +55,8 @@ impl Line {
             is_last_batch: false,
             #[cfg(feature = "tokio")]
             number: 0,
+            #[cfg(feature = "tokio")]
+            choices: Vec::new(),
         }
     }
 
@@ -95,6 +103,8 @@ impl Line {
 
     /// Begins a turn of one poll: `choose` picks the child among the woken and startable children, if
     /// any. In the [last batch](Self::begin_last_batch) each child is polled once.
+    ///
+    /// However many can be chosen, it visits only those that were woken since the last step.
     #[cfg(feature = "tokio")]
     pub(super) fn begin_step(
         &mut self,
@@ -106,14 +116,46 @@ impl Line {
         for index in mem::replace(&mut self.started, self.admitted)..self.admitted {
             self.woken.push(slots.as_mut(), index);
         }
+        self.woken.move_to(&mut self.choices, &*slots);
         if mem::take(&mut self.begins_batch) || !self.is_last_batch {
-            self.batch = self.woken.len();
+            self.batch = to_u32(self.choices.len());
         }
-        let ready = self.woken.first_of(&*slots, self.batch);
+        let ready = &self.choices[..self.choices.len().min(self.batch as usize)];
         if !ready.is_empty() {
-            let chosen = ready[choose(&ready)];
-            self.woken.bring_to_front(slots, chosen);
+            let chosen = choose(ready);
+            let chosen = self.choices.remove(chosen);
+            self.woken.push(slots, chosen);
         }
+    }
+
+    /// Puts the children that the steps have not chosen back in the queue, before a turn that is not a step.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(super) fn end_steps(&mut self, slots: Pin<&mut impl Slots>) {
+        if !self.choices.is_empty() {
+            self.requeue_choices(slots);
+        }
+    }
+
+    #[cfg(feature = "tokio")]
+    #[cold]
+    fn requeue_choices(&mut self, mut slots: Pin<&mut impl Slots>) {
+        let mut queue = Woken::new();
+        for index in mem::take(&mut self.choices) {
+            queue.push(slots.as_mut(), index);
+        }
+        queue.append(slots, mem::replace(&mut self.woken, Woken::new()));
+        self.woken = queue;
+    }
+
+    /// How many children are to be polled because they were woken.
+    #[inline]
+    fn woken_count(&self) -> u32 {
+        #[cfg(feature = "tokio")]
+        let choices = to_u32(self.choices.len());
+        #[cfg(not(feature = "tokio"))]
+        let choices = 0;
+        choices + self.woken.len()
     }
 
     /// Returns the number of the combinator, which `new` makes at the first call.
@@ -223,7 +265,7 @@ impl Line {
 
     #[inline]
     fn sleep(&mut self, slots: Pin<&mut impl Slots>, parent: &Waker) -> bool {
-        if self.woken.len() > 0 || self.started < self.admitted {
+        if self.woken_count() > 0 || self.started < self.admitted {
             return false;
         }
         if self.wakes.sleep(parent) {
@@ -231,7 +273,7 @@ impl Line {
         }
         // The wake-up may be that of a finished child, which needs no poll. Try once more.
         self.take_woken(slots, None);
-        self.woken.len() == 0 && self.wakes.sleep(parent)
+        self.woken_count() == 0 && self.wakes.sleep(parent)
     }
 
     /// Stops every wake-up of the parent. No turn may follow.

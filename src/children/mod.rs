@@ -158,6 +158,11 @@ impl<S: Slots> Children<S> {
         context: &mut Context<'_>,
         schedule: &mut impl Schedule,
     ) -> Turn {
+        #[cfg(feature = "tokio")]
+        {
+            let this = self.as_mut().project();
+            this.line.end_steps(this.slots);
+        }
         let this = self.as_mut().project();
         this.line.begin_turn(this.slots, context.waker());
         self.polls_of_turn(context, schedule)
@@ -367,5 +372,124 @@ impl<S: Slots> PinnedDrop for Children<S> {
         self.as_mut().project().line.leave_parent_alone();
         // A panic held back until all had settled is not swallowed. The slots drop the rest.
         self.first_panic().resume_in_drop();
+    }
+}
+
+#[cfg(all(test, feature = "tokio", not(straggler_loom)))]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::future::poll_fn;
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Poll, Waker};
+
+    use super::slots::Note;
+    use super::{Children, List, Schedule, Slot, Slots, Turn, Visit};
+
+    /// Slots that count how often they are visited.
+    struct Counted<F: Future> {
+        list: List<F>,
+        visits: Cell<usize>,
+    }
+
+    impl<F: Future> Counted<F> {
+        fn visited(self: Pin<&mut Self>) -> Pin<&mut List<F>> {
+            self.visits.set(self.visits.get() + 1);
+            Pin::new(&mut self.get_mut().list)
+        }
+    }
+
+    impl<F: Future> Slots for Counted<F> {
+        type Slot<'a>
+            = Slot<F>
+        where
+            F: 'a;
+
+        fn count(&self) -> usize {
+            self.list.count()
+        }
+
+        fn slot_mut(self: Pin<&mut Self>, index: usize) -> Pin<&mut Slot<F>> {
+            self.visited().slot_mut(index)
+        }
+
+        fn visit<V: Visit>(self: Pin<&mut Self>, index: usize, visit: V) -> V::Output {
+            self.visited().visit(index, visit)
+        }
+
+        fn note(&self, index: usize) -> &Note {
+            self.visits.set(self.visits.get() + 1);
+            self.list.note(index)
+        }
+
+        fn note_mut(self: Pin<&mut Self>, index: usize) -> &mut Note {
+            self.visited().note_mut(index)
+        }
+    }
+
+    /// A schedule of this many polls.
+    struct AtMost(u32);
+
+    impl Schedule for AtMost {
+        fn should_continue(&self) -> bool {
+            self.0 > 0
+        }
+
+        fn polled(&mut self, _: bool) {
+            self.0 -= 1;
+        }
+    }
+
+    /// How often 100 steps of this many children, all ready, visit a slot.
+    fn visits_of_steps(children: usize) -> usize {
+        let ready = || {
+            poll_fn(|context: &mut Context<'_>| {
+                context.waker().wake_by_ref();
+                Poll::<()>::Pending
+            })
+        };
+        let slots = Counted {
+            list: List::collect((0..children).map(|_| ready())),
+            visits: Cell::new(0),
+        };
+        let mut children = pin!(Children::new(slots));
+        let context = &mut Context::from_waker(Waker::noop());
+        let visits = [1, 100].map(|steps| {
+            for _ in 0..steps {
+                let middle = |ready: &[u32]| ready.len() / 2;
+                let turn = children.as_mut().step(context, middle, &mut AtMost(1));
+                assert_eq!(turn, Turn::Paused);
+            }
+            children.as_mut().slots_mut().visits.take()
+        });
+        // The first one starts all of them.
+        visits[1]
+    }
+
+    #[test]
+    fn step_visits_no_child_that_keeps_waiting() {
+        assert_eq!(visits_of_steps(1_000), visits_of_steps(10));
+    }
+
+    #[test]
+    fn turn_polls_children_that_no_step_chose() {
+        let polled = RefCell::new(Vec::new());
+        let child = |index: usize| {
+            let polled = &polled;
+            poll_fn(move |context| {
+                polled.borrow_mut().push(index);
+                context.waker().wake_by_ref();
+                Poll::<()>::Pending
+            })
+        };
+        let mut children = pin!(Children::new(List::collect((0..4).map(child))));
+        let context = &mut Context::from_waker(Waker::noop());
+        for chosen in [2, 0] {
+            _ = children.as_mut().step(context, |_| chosen, &mut AtMost(1));
+        }
+        assert_eq!(
+            children.as_mut().turn(context, &mut AtMost(9)),
+            Turn::Waiting
+        );
+        assert_eq!(polled.take(), [2, 0, 1, 3, 2]);
     }
 }

@@ -13,7 +13,7 @@ const LAST: u32 = u32::MAX - 1;
 
 /// The children to poll because they were woken, in the order of their wake-ups.
 ///
-/// The first one is polled next; [`bring_to_front`](Self::bring_to_front) makes another one the first.
+/// The first one is polled next.
 #[derive(Debug)]
 pub(super) struct Woken {
     first: u32,
@@ -81,37 +81,16 @@ impl Woken {
         self.len += later.len;
     }
 
-    /// Returns the first `count` children of the list, or all if there are fewer.
+    /// Moves all children to the end of `choices`. Their links stay, so that nobody puts them on the list again.
     #[cfg(feature = "tokio")]
-    pub(super) fn first_of(&self, slots: &impl Slots, count: u32) -> Vec<u32> {
-        let mut next = self.first;
-        let children = (0..self.len.min(count)).map(|_| {
+    pub(super) fn move_to(&mut self, choices: &mut Vec<u32>, slots: &impl Slots) {
+        let list = mem::replace(self, Self::new());
+        let mut next = list.first;
+        choices.extend((0..list.len).map(|_| {
             let index = next;
             next = slots.note(index as usize).link;
             index
-        });
-        children.collect()
-    }
-
-    /// Moves child `index`, which must be on the list, to the front.
-    #[cfg(feature = "tokio")]
-    pub(super) fn bring_to_front(&mut self, mut slots: Pin<&mut impl Slots>, index: u32) {
-        if index == self.first {
-            return;
-        }
-        let mut before = self.first;
-        while slots.note(before as usize).link != index {
-            before = slots.note(before as usize).link;
-        }
-        let after = mem::replace(
-            &mut slots.as_mut().note_mut(index as usize).link,
-            self.first,
-        );
-        slots.note_mut(before as usize).link = after;
-        if self.last == index {
-            self.last = before;
-        }
-        self.first = index;
+        }));
     }
 
     /// Removes and returns the child that was woken first.
