@@ -52,6 +52,8 @@ const FINISHED: usize = 1024;
 struct Record {
     /// The tasks that have not ended.
     live: FxHashMap<Key, Arc<Task>>,
+    /// How many of them the runtime counts. An explored run asks at each poll.
+    counted: usize,
     /// Whether a spawn was ever tracked.
     has_tracked: bool,
     /// The closures of checks that hold the clock. They have no numbers.
@@ -213,7 +215,7 @@ impl Session {
         let mut task = Task::new(number, kind, name, spawned_at, spawner);
         task.stack = stack;
         let task = Arc::new(task);
-        record.live.insert(Key::Number(number), Arc::clone(&task));
+        record.add(Key::Number(number), Arc::clone(&task));
         task
     }
 
@@ -227,7 +229,7 @@ impl Session {
                 .retain(|hold| !ptr::eq(Arc::as_ptr(hold), task));
             return;
         }
-        let ended = record.live.remove(&Key::Number(task.number));
+        let ended = record.remove(Key::Number(task.number));
         let ended = match ended {
             Some(ended) if has_output => record.keep_finished(ended),
             ended => ended,
@@ -261,14 +263,14 @@ impl Session {
         let (number, spawner) = (self.next_number(), record.spawner());
         let mut task = Task::new(number, Kind::Hooked, None, spawned_at, spawner);
         task.stack = stack;
-        record.live.insert(Key::Id(id), Arc::new(task));
+        record.add(Key::Id(id), Arc::new(task));
     }
 
     /// Ends the record of an untracked task. Ignores other ids: tracked tasks end their own
     /// records.
     #[cfg(tokio_unstable)]
     pub(crate) fn end_hooked(&self, id: task::Id) {
-        let ended = self.record().live.remove(&Key::Id(id));
+        let ended = self.record().remove(Key::Id(id));
         drop(ended);
     }
 
@@ -319,12 +321,17 @@ impl Session {
 
     /// Returns how many recorded tasks the runtime counts as alive.
     pub(crate) fn counted(&self) -> usize {
-        let record = self.record();
-        if record.live.is_empty() {
-            return 0;
+        self.record().counted
+    }
+
+    /// Notes that the runtime counts a task from [`begin`](Self::begin), if the task has not ended.
+    pub(crate) fn set_counted(&self, task: &Task) {
+        let mut record = self.record();
+        let is_live = record.live.contains_key(&Key::Number(task.number));
+        if is_live && !task.is_counted() {
+            task.set_counted();
+            record.counted += 1;
         }
-        let counted = record.live.values().filter(|task| task.is_counted());
-        counted.count()
     }
 
     /// Notes the tasks of the current runtime that an explored run does not schedule.
@@ -438,6 +445,19 @@ impl Drop for Stopping<'_> {
 }
 
 impl Record {
+    /// Adds a live task.
+    fn add(&mut self, key: Key, task: Arc<Task>) {
+        self.counted += usize::from(task.is_counted());
+        self.live.insert(key, task);
+    }
+
+    /// Removes a live task.
+    fn remove(&mut self, key: Key) -> Option<Arc<Task>> {
+        let ended = self.live.remove(&key)?;
+        self.counted -= usize::from(ended.is_counted());
+        Some(ended)
+    }
+
     /// Keeps a finished task, and returns the one that has to make room for it.
     fn keep_finished(&mut self, task: Arc<Task>) -> Option<Arc<Task>> {
         let is_full = self.finished.len() == FINISHED;
@@ -473,6 +493,26 @@ mod tests {
     use std::panic::Location;
 
     use super::{FINISHED, Kind, Session};
+
+    #[test]
+    fn live_tasks_of_runtime_are_counted() {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.build().unwrap();
+        let session = Session::open(runtime.handle());
+        let begin = |kind| session.begin(kind, None, Location::caller());
+        let tasks = [Kind::Tracked, Kind::Local, Kind::Blocking].map(begin);
+        assert_eq!(session.counted(), 1, "the first one");
+        for _ in 0..2 {
+            session.set_counted(&tasks[1]);
+            assert_eq!(session.counted(), 2);
+        }
+        for (task, left) in tasks.iter().zip([1, 0, 0]) {
+            session.end(task, false);
+            assert_eq!(session.counted(), left);
+        }
+        session.set_counted(&tasks[1]);
+        assert_eq!(session.counted(), 0, "it has ended");
+    }
 
     #[test]
     fn finished_tasks_are_bounded() {

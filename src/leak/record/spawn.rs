@@ -342,7 +342,7 @@ impl Drop for Spawning {
         // A spawn that panicked has dropped the task, and the probe would panic like it.
         if let Some((session, task)) = self.local.take().filter(|(s, task)| s.is_live(task)) {
             if session.is_local(local_tasks_join_runtime) {
-                task.set_counted();
+                session.set_counted(&task);
             }
         }
     }
