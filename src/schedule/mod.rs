@@ -17,6 +17,7 @@ pub(crate) mod draws;
 pub(crate) mod eager;
 pub(crate) mod fairness;
 pub(crate) mod fate;
+mod numbered;
 pub(crate) mod outside;
 pub(crate) mod points;
 pub(crate) mod preemption;

@@ -11,13 +11,14 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use crate::schedule::budget;
 use crate::schedule::cancellation::Cancelled;
 use crate::schedule::decisions::Decisions;
 use crate::schedule::eager::{self, Spawns};
+use crate::schedule::numbered::Numbered;
 use crate::schedule::points::{self, Cut};
 use crate::schedule::recorder::{Action, Actor, Recorder};
 use crate::schedule::timer_race::{self, Timers, Turn};
@@ -41,9 +42,9 @@ pub(crate) struct Run {
     pub(crate) cancelled: Option<Cancelled>,
     /// How far the clock of the runtime moved while the body ran.
     pub(crate) clock_moved: Duration,
-    /// The started and pending children of each combinator, by its number. Tasks are children of
-    /// number 0.
-    in_flight: FxHashMap<u32, FxHashSet<usize>>,
+    /// The started and pending child of each combinator, by its number. Tasks are children of number 0. The
+    /// second one that is polled is an overlap, after which nobody asks.
+    in_flight: Numbered<Option<usize>>,
     pub(crate) timers: Timers,
     pub(crate) spawns: Spawns,
     /// How many tasks had ended inside their spawn, and were aborted. In tokio they keep their output.
@@ -72,7 +73,7 @@ impl Run {
             unscheduled: 0,
             cancelled: None,
             clock_moved: Duration::ZERO,
-            in_flight: FxHashMap::default(),
+            in_flight: Numbered::default(),
             timers: Timers::FireLast,
             spawns: Spawns::Lazy,
             lost_outputs: 0,
@@ -104,12 +105,12 @@ impl Run {
 
     /// Notes a poll of a child of a combinator, or of a task.
     pub(crate) fn note_polled(&mut self, combinator: u32, index: usize, is_pending: bool) {
-        let in_flight = self.in_flight.entry(combinator).or_default();
-        in_flight.remove(&index);
-        self.has_overlap |= !in_flight.is_empty();
-        if is_pending {
-            in_flight.insert(index);
+        if self.has_overlap {
+            return;
         }
+        let in_flight = self.in_flight.entry(combinator as usize);
+        self.has_overlap = in_flight.is_some_and(|other| other != index);
+        *in_flight = is_pending.then_some(index);
     }
 }
 
@@ -321,7 +322,9 @@ pub(crate) fn forget_task(number: usize, label: impl FnOnce() -> String) {
         return;
     }
     with_run(|run| {
-        run.in_flight.entry(TASKS).or_default().remove(&number);
+        run.in_flight
+            .entry(TASKS as usize)
+            .take_if(|task| *task == number);
         if let Some(recorder) = &mut run.recorder {
             let label = label();
             if !recorder.has_ended(&label) {

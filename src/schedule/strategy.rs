@@ -4,10 +4,10 @@
 //! hardly ever a long run of one child with a single switch. So each run draws one of a portfolio.
 
 use fastrand::Rng;
-use rustc_hash::FxHashMap;
 
 use crate::schedule::decisions::ADVANCES;
 use crate::schedule::fate::{Fate, Fates};
+use crate::schedule::numbered::Numbered;
 use crate::schedule::points;
 
 /// How often in a row a strategy may prefer one child to the other ready ones. A child may spin until
@@ -45,8 +45,8 @@ enum Choice {
     /// Burckhardt, Kothari, Musuvathi, Nagarakatte: A Randomized Scheduler with Probabilistic
     /// Guarantees of Finding Bugs (ASPLOS 2010).
     Priorities {
-        /// The priority of each child, by combinator and index.
-        of: FxHashMap<(u32, u32), u64>,
+        /// The priority of each child, by combinator and index. `None` until it is drawn.
+        of: Numbered<Numbered<Option<u64>>>,
         /// The decisions at which a priority drops, the last first.
         change_points: Vec<usize>,
     },
@@ -58,8 +58,10 @@ enum Choice {
 struct Holds {
     /// The longest hold, in polls.
     longest: usize,
-    /// The remaining polls of each task's hold.
-    left: FxHashMap<usize, usize>,
+    /// The remaining polls of each task's hold. `None` until its first poll.
+    left: Numbered<Option<usize>>,
+    /// How many tasks have been polled.
+    tasks: usize,
     /// The decisions at which a new hold starts, the last first.
     change_points: Vec<usize>,
 }
@@ -80,7 +82,7 @@ pub(crate) struct Strategy {
     early_timers: EarlyTimers,
     decisions: usize,
     /// The child that each combinator polled last, and how often in a row while others were ready.
-    last: FxHashMap<u32, (u32, usize)>,
+    last: Numbered<Option<(u32, usize)>>,
 }
 
 impl Strategy {
@@ -113,20 +115,16 @@ impl Strategy {
             fates: Fates::draw(seed),
             early_timers: EarlyTimers::draw(seed),
             decisions: 0,
-            last: FxHashMap::default(),
+            last: Numbered::default(),
         }
     }
 
     /// Chooses a ready child of a combinator, by position. `ready` is not empty.
     pub(crate) fn choose(&mut self, combinator: u32, ready: &[u32]) -> usize {
         self.decisions += 1;
-        let last = self.last.get(&combinator).copied();
+        let last = *self.last.entry(combinator as usize);
         let is_last = |child: u32| last.is_some_and(|(last, _)| last == child);
-        let mut chosen = self.prefer(
-            combinator,
-            ready,
-            ready.iter().position(|&child| is_last(child)),
-        );
+        let mut chosen = self.prefer(combinator, ready, is_last);
         let in_a_row = last.map_or(0, |(_, in_a_row)| in_a_row);
         // Without this a child that spins until another one runs would never end.
         if in_a_row >= IN_A_ROW && is_last(ready[chosen]) {
@@ -134,28 +132,22 @@ impl Strategy {
         }
         let is_same = is_last(ready[chosen]) && ready.len() > 1;
         let in_a_row = if is_same { in_a_row + 1 } else { 0 };
-        self.last.insert(combinator, (ready[chosen], in_a_row));
+        *self.last.entry(combinator as usize) = Some((ready[chosen], in_a_row));
         chosen
     }
 
-    fn prefer(&mut self, combinator: u32, ready: &[u32], last: Option<usize>) -> usize {
+    fn prefer(&mut self, combinator: u32, ready: &[u32], is_last: impl Fn(u32) -> bool) -> usize {
         match &mut self.choice {
             Choice::Uniform => self.rng.usize(..ready.len()),
-            Choice::LongRuns => match last {
+            // From the end: if it is ready, it has lined up behind the others.
+            Choice::LongRuns => match ready.iter().rposition(|&child| is_last(child)) {
                 Some(last) if self.rng.u32(..16) < 14 => last,
                 _ => self.rng.usize(..ready.len()),
             },
             Choice::Priorities { of, change_points } => {
+                let of = of.entry(combinator as usize);
                 let rng = &mut self.rng;
-                let highest = |of: &mut FxHashMap<_, u64>, rng: &mut Rng| {
-                    let priorities = ready.iter().map(|&child| {
-                        let drawn = || rng.u64(1 << 32..);
-                        *of.entry((combinator, child)).or_insert_with(drawn)
-                    });
-                    let highest = priorities.enumerate().max_by_key(|(_, priority)| *priority);
-                    highest.map_or(0, |(index, _)| index)
-                };
-                let chosen = highest(of, rng);
+                let chosen = highest(of, ready, rng);
                 let is_due = change_points
                     .last()
                     .is_some_and(|due| *due <= self.decisions);
@@ -163,9 +155,9 @@ impl Strategy {
                     return chosen;
                 }
                 // Below every drawn priority (from 1 << 32) and every earlier drop.
-                of.insert((combinator, ready[chosen]), change_points.len() as u64);
+                *of.entry(ready[chosen] as usize) = Some(change_points.len() as u64);
                 change_points.pop();
-                highest(of, rng)
+                highest(of, ready, rng)
             }
         }
     }
@@ -220,6 +212,16 @@ impl Strategy {
     }
 }
 
+/// Returns the position of the ready child with the highest priority. Draws those that are missing.
+fn highest(of: &mut Numbered<Option<u64>>, ready: &[u32], rng: &mut Rng) -> usize {
+    let priorities = ready.iter().map(|&child| {
+        *of.entry(child as usize)
+            .get_or_insert_with(|| rng.u64(1 << 32..))
+    });
+    let highest = priorities.enumerate().max_by_key(|(_, priority)| *priority);
+    highest.map_or(0, |(position, _)| position)
+}
+
 /// The timers that fire early.
 #[derive(Debug)]
 struct EarlyTimers {
@@ -254,7 +256,8 @@ impl Holds {
     fn draw(rng: &mut Rng, change_points: usize, length: usize) -> Self {
         Self {
             longest: length.min(HELD),
-            left: FxHashMap::default(),
+            left: Numbered::default(),
+            tasks: 0,
             change_points: draw_change_points(rng, change_points, length),
         }
     }
@@ -264,9 +267,10 @@ impl Holds {
         let longest = self.longest.max(1);
         // The body starts at once: it spawns the tasks that can get ahead of others.
         let drawn = || if task == 0 { 0 } else { rng.usize(..longest) };
-        let others = self.left.len() - usize::from(self.left.contains_key(&task));
-        let left = self.left.entry(task).or_insert_with(drawn);
-        if others == 0 {
+        let left = self.left.entry(task);
+        self.tasks += usize::from(left.is_none());
+        let left = left.get_or_insert_with(drawn);
+        if self.tasks == 1 {
             // Nothing else could run meanwhile.
             return false;
         }
@@ -293,7 +297,7 @@ impl Choice {
     /// ordering constraints between events.
     fn priorities(rng: &mut Rng, depth: usize, length: usize) -> Self {
         Self::Priorities {
-            of: FxHashMap::default(),
+            of: Numbered::default(),
             change_points: draw_change_points(rng, depth - 1, length),
         }
     }
