@@ -416,7 +416,7 @@ where
             runs: self.runs,
             is_exhaustive: self.is_exhaustive,
             seed,
-            schedule: Schedule::new(recorder),
+            schedule: Schedule::new(*recorder),
             reorderings: forced.map(|forced| Reorderings {
                 found: forced,
                 shown: forced,

@@ -13,6 +13,9 @@ use crate::schedule::strategy::{Poll, Strategy};
 /// would yield forever.
 const LIMIT: usize = 20_000;
 
+/// For how many decisions a run reserves memory at most.
+const RESERVED: usize = 1_024;
+
 /// The ways to poll a task. The plain one comes first: decision 0 is always the plain one.
 const POLLS: &[Poll] = &[
     Poll::Plainly,
@@ -91,9 +94,13 @@ impl Decisions {
                 Guide::Changes(changes.iter().rev().copied().collect())
             }
         };
+        let expected = match kind {
+            Kind::Drawn(bits) => length(*bits).min(RESERVED),
+            _ => 0,
+        };
         Some(Self {
             guide,
-            made: Vec::new(),
+            made: Vec::with_capacity(expected),
             is_tree: matches!(kind, Kind::Tree(_)),
             is_cut_off: false,
             fingerprint: 0,

@@ -26,14 +26,14 @@ use crate::schedule::tree::{self, Tree};
 use crate::schedule::{strategy, wake};
 use crate::trace::waker;
 
-/// A run and its state.
+/// A run and its state. What few runs have is boxed: the others move only what they need.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) decisions: Decisions,
     /// `None` unless the run is a path in the tree of decisions.
-    pub(crate) tree: Option<Tree>,
+    pub(crate) tree: Option<Box<Tree>>,
     /// Records the steps. `None` in most runs of a search, since tracing each poll is slow.
-    pub(crate) recorder: Option<Recorder>,
+    pub(crate) recorder: Option<Box<Recorder>>,
     /// Whether two children of one combinator, or two tasks, were ever in flight at once.
     pub(crate) has_overlap: bool,
     /// The most tasks at a time that the run does not schedule.
@@ -66,9 +66,9 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn new(decisions: Decisions, is_recorded: bool) -> Self {
         Self {
-            tree: decisions.is_tree.then(Tree::default),
+            tree: decisions.is_tree.then(Box::default),
             decisions,
-            recorder: is_recorded.then(Recorder::default),
+            recorder: is_recorded.then(Box::default),
             has_overlap: false,
             unscheduled: 0,
             cancelled: None,
@@ -158,7 +158,8 @@ pub(crate) fn until_dropped() -> impl Drop {
                 let run = run.as_mut()?;
                 run.has_ended = true;
                 run.clock_moved = self.0.elapsed();
-                Some((run.timers.take_hold(), run.tree.as_mut().map(Tree::release)))
+                let tree = run.tree.as_deref_mut();
+                Some((run.timers.take_hold(), tree.map(Tree::release)))
             });
             let Some((hold, waiting)) = released else {
                 return;
@@ -481,7 +482,7 @@ pub(super) fn record_wake(woken: &Arc<Actor>) -> impl Drop {
 
 /// The recorder of a recorded run. Unlike [`with_run`] it also works in the poll in which the body ends.
 fn with_recorder<R>(with: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
-    let with = |run: &mut Run| run.recorder.as_mut().map(with);
+    let with = |run: &mut Run| run.recorder.as_deref_mut().map(with);
     with_unsuspended(with).flatten()
 }
 
