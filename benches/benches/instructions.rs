@@ -1,0 +1,138 @@
+//! How many instructions an explored run takes, with growing numbers of operations and of ready children.
+//!
+//! `cargo bench -p straggler-benches --bench instructions` counts them with valgrind. Unlike times, they are the same
+//! on a busy machine. What the first run alone does is left out: a row is the difference of two numbers of runs.
+
+use std::env;
+use std::process::Command;
+use std::sync::Arc;
+
+use straggler::explore::Explored;
+use straggler::{Explore, settle_all};
+use tokio::runtime::Builder;
+use tokio::sync::Mutex;
+use tokio::task::yield_now;
+
+/// The name of a body, the numbers of children and of operations of each, and of runs.
+const ROWS: &[(&str, u32, u32, [usize; 2])] = &[
+    ("runtime", 0, 0, [20, 120]),
+    ("nothing", 0, 0, [20, 120]),
+    ("one lock", 2, 2, [100, 300]),
+    ("one lock", 2, 5, [100, 300]),
+    ("one lock", 2, 50, [20, 70]),
+    ("one lock", 2, 500, [5, 15]),
+    ("one lock", 2, 2_000, [4, 10]),
+    ("own locks", 2, 5, [40, 140]),
+    ("own locks", 10, 5, [40, 140]),
+    ("own locks", 100, 5, [20, 60]),
+    ("own locks", 400, 5, [10, 30]),
+    ("tasks", 10, 5, [50, 100]),
+    ("tasks", 100, 5, [10, 30]),
+];
+
+fn main() {
+    let mut arguments = env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some("runs") => {
+            let body = arguments.next().expect("the name of a body");
+            let numbers: Vec<u32> = arguments
+                .map(|text| text.parse().expect("a number"))
+                .collect();
+            let [children, operations, runs] = numbers[..] else {
+                panic!("expected the numbers of children, operations and runs");
+            };
+            make(&body, children, operations, runs as usize);
+        }
+        _ => print_table(),
+    }
+}
+
+fn print_table() {
+    println!("| body | children x operations | instructions per run | per operation |");
+    println!("|---|---|---|---|");
+    for (body, children, operations, [few, many]) in ROWS {
+        let count = |runs: &usize| {
+            count(&[
+                "runs".to_owned(),
+                (*body).to_owned(),
+                children.to_string(),
+                operations.to_string(),
+                runs.to_string(),
+            ])
+        };
+        let per_run = (count(many) - count(few)) / (many - few) as u64;
+        let all = u64::from(children * operations);
+        let per_operation = per_run.checked_div(all).unwrap_or_default();
+        println!("| {body} | {children} x {operations} | {per_run} | {per_operation} |");
+    }
+}
+
+/// Returns how many instructions this program takes with these arguments.
+fn count(arguments: &[String]) -> u64 {
+    let program = env::current_exe().expect("this program has a path");
+    let counted = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(program)
+        .args(arguments)
+        .output()
+        .expect("valgrind is installed");
+    let text = String::from_utf8_lossy(&counted.stderr);
+    let line = text
+        .lines()
+        .find_map(|line| line.split_once("Collected : "));
+    let (_, number) = line.unwrap_or_else(|| panic!("valgrind says: {text}"));
+    number.trim().parse().expect("a number of instructions")
+}
+
+/// Makes that many runs of a body.
+fn make(body: &str, children: u32, operations: u32, runs: usize) {
+    let explore = || Explore::new().runs(runs);
+    let explored: Result<Explored, _> = match body {
+        "runtime" => return (0..runs).for_each(|_| build_runtime()),
+        "nothing" => explore().find(|| async {}),
+        "one lock" => explore().find(|| async {
+            let count = &Mutex::new(0);
+            _ = settle_all((0..children).map(|_| add(count, operations))).await;
+        }),
+        "own locks" => explore().find(|| async {
+            // Each child is ready again as soon as it was polled.
+            let child = |_| async {
+                let count = Mutex::new(0);
+                for _ in 0..operations {
+                    *count.lock().await += 1;
+                    yield_now().await;
+                }
+            };
+            _ = settle_all((0..children).map(child)).await;
+        }),
+        "tasks" => explore().find(|| async {
+            let count = Arc::new(Mutex::new(0));
+            let task = |_| {
+                let count = Arc::clone(&count);
+                straggler::spawn(async move { add(&count, operations).await })
+            };
+            let tasks: Vec<_> = (0..children).map(task).collect();
+            for task in tasks {
+                task.await.expect("it does not panic");
+            }
+        }),
+        other => panic!("no body is called `{other}`"),
+    };
+    explored.expect("the body has no race");
+}
+
+/// Takes a lock that many times.
+async fn add(count: &Mutex<u32>, operations: u32) {
+    for _ in 0..operations {
+        *count.lock().await += 1;
+    }
+}
+
+/// What each run has to do in any case.
+fn build_runtime() {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build();
+    runtime.expect("it is built").block_on(async {});
+}
