@@ -17,6 +17,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::mem::{self, ManuallyDrop};
+use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 use std::time::Duration;
@@ -82,7 +83,7 @@ pub(crate) fn poll<R>(waker: &Waker, poll: impl FnOnce(&mut Context<'_>) -> R) -
 /// Polls, and returns how often what it polled cloned `waker`. Clones in an inner call do not count.
 ///
 /// Unlike a waker that is shared, this one is never equal to its clones, so tokio's list of those that yield keeps
-/// one for each branch of a `join!`. `waker` is no tracing waker: each clone would be captured twice.
+/// one for each branch of a `join!`. Whatever has kept the waker in an earlier poll clones it again.
 pub(crate) fn counting_clones<R>(
     waker: &Waker,
     poll: impl FnOnce(&mut Context<'_>) -> R,
@@ -91,6 +92,12 @@ pub(crate) fn counting_clones<R>(
     let _unmuted = Muted::set(false);
     let polled = lend(waker, poll);
     (polled, CLONES.get().unwrap_or_default())
+}
+
+/// Whether the innermost poll that counts clones has seen one so far.
+#[cfg_attr(not(straggler_instrumented), allow(dead_code, reason = "nothing asks"))]
+pub(crate) fn was_cloned() -> bool {
+    CLONES.get().is_some_and(|count| count > 0)
 }
 
 /// Whether a traced poll runs on this thread.
@@ -177,11 +184,19 @@ fn with_current<R>(run: impl FnOnce(&mut Current) -> R) -> Option<R> {
     CURRENT.try_with(run).ok().flatten()
 }
 
-/// Calls `poll` with a tracing waker in front of `original`.
+/// Calls `poll` with a tracing waker in front of `original`, or of what that traces.
 fn lend<R>(original: &Waker, poll: impl FnOnce(&mut Context<'_>) -> R) -> R {
+    // Otherwise each clone would be captured twice.
+    let is_tracing = ptr::eq(original.vtable(), &raw const TRACING_WAKER);
+    let traced = if is_tracing {
+        original.data()
+    } else {
+        (&raw const *original).cast()
+    };
     // SAFETY: the functions in the table follow the contract of `RawWakerVTable`, and the data is the
-    // pointer they expect (invariant 1).
-    let tracing = unsafe { Waker::new((&raw const *original).cast(), &TRACING_WAKER) };
+    // pointer they expect (invariant 1): that of another tracing waker points to an original that outlives
+    // that waker, which is borrowed for the whole call.
+    let tracing = unsafe { Waker::new(traced, &TRACING_WAKER) };
     let tracing = ManuallyDrop::new(tracing);
     poll(&mut Context::from_waker(&tracing))
 }
@@ -243,7 +258,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Wake, Waker};
 
-    use super::{Trace, child, counting_clones, is_on, muted, poll};
+    use super::{Trace, child, counting_clones, is_on, muted, poll, was_cloned};
 
     #[derive(Default)]
     struct Wakes(AtomicUsize);
@@ -310,7 +325,11 @@ mod tests {
         let (inner, outer) = counting_clones(Waker::noop(), |context| {
             clone(context);
             let ((), inner) = counting_clones(Waker::noop(), clone);
-            muted(|| clone(context));
+            assert!(was_cloned());
+            muted(|| {
+                assert!(!was_cloned());
+                clone(context);
+            });
             context.waker().wake_by_ref();
             clone(context);
             inner
@@ -320,11 +339,15 @@ mod tests {
 
     #[test]
     fn counted_clones_are_captured() {
-        let (_, trace) = poll(Waker::noop(), |_| {
-            let inner = |context: &mut Context<'_>| drop(context.waker().clone());
-            muted(|| counting_clones(Waker::noop(), inner))
+        let (kept, trace) = poll(Waker::noop(), |context| {
+            let inner = |context: &mut Context<'_>| context.waker().clone();
+            let (kept, count) = muted(|| counting_clones(context.waker(), inner));
+            assert_eq!(count, 1);
+            assert!(!was_cloned(), "nothing counts any more");
+            kept
         });
-        assert_eq!(wakes_of(&trace), [false]);
+        assert_eq!(wakes_of(&trace), [false], "once");
+        assert!(kept.will_wake(Waker::noop()));
     }
 
     #[test]

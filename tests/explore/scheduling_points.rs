@@ -1,5 +1,7 @@
 //! What builds with scheduling points do differently; `.ci/instrumented` runs these tests.
 
+use std::task::Context;
+
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::task::LocalSet;
@@ -33,6 +35,48 @@ async fn by_hand_in_task() {
     yield_now().await;
     assert_pending!(tokio_test::task::spawn(receiver.recv()).poll());
     assert!(Mutex::new(()).lock().now_or_never().is_some());
+}
+
+/// The children of such a combinator have wakers of their own, whoever polls it.
+#[test]
+fn combinators_polled_by_hand_never_yield() {
+    let explored = Explore::new().runs(200).find(|| async {
+        let by_hand = async || {
+            let lock = Mutex::new(());
+            let [first, second] = [(); 2].map(|()| async { drop(lock.lock().await) });
+            let mut both = tokio_test::task::spawn(FuturesUnordered::from_iter([first, second]));
+            assert!(assert_ready!(both.poll_next()).is_some());
+            assert!(both.next().now_or_never().is_some());
+        };
+        by_hand().await;
+        settle!(by_hand(), by_hand());
+    });
+    assert!(explored.is_ok(), "{explored:?}");
+}
+
+/// Polls a future with a clone of the waker.
+async fn with_cloned_waker<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let waker = context.waker().clone();
+        future.as_mut().poll(&mut Context::from_waker(&waker))
+    })
+    .await
+}
+
+#[test]
+fn operation_with_cloned_waker_yields() {
+    let failure = Explore::new().find(|| async {
+        let (total, lock) = (Cell::new(0), Mutex::new(()));
+        let add = async || {
+            let before = total.get();
+            drop(with_cloned_waker(lock.lock()).await);
+            total.set(before + 1);
+        };
+        settle!(add(), add());
+        assert_eq!(total.get(), 2);
+    });
+    assert!(failure.is_err());
 }
 
 #[test]
