@@ -3,6 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use crate::explore::failure::{Cause, Failed};
+use crate::schedule::points;
 use crate::schedule::step::{Mark, Schedule, Step};
 use crate::trace::call::Call;
 
@@ -29,6 +30,10 @@ pub(crate) fn advice(failed: &Failed) -> Vec<String> {
         return vec![TIMEOUT.to_owned()];
     }
     let schedule = &failed.schedule;
+    // With scheduling points no poll by hand finds the budget spent.
+    if schedule.panics_without_budget && !points::ARE_PRESENT {
+        return vec![BY_HAND.to_owned()];
+    }
     // Branches of one future have no steps of their own, so nothing is known of their order.
     if !has_several_actors(schedule) {
         return Vec::new();
@@ -36,17 +41,26 @@ pub(crate) fn advice(failed: &Failed) -> Vec<String> {
     if let Some(step) = two_locks(schedule) {
         return vec![step];
     }
+    if let Some(step) = not_awaited(schedule) {
+        return vec![step, ACCEPT.to_owned()];
+    }
     if let Some(step) = interrupted(schedule) {
         return vec![step, ACCEPT.to_owned()];
     }
     if has_one_step_each(schedule) {
         return vec![AWAIT.to_owned(), ACCEPT.to_owned()];
     }
-    Vec::new()
+    match put_off(schedule) {
+        Some(step) => vec![step, ACCEPT.to_owned()],
+        None => Vec::new(),
+    }
 }
 
 const TIMEOUT: &str = "if a `timeout` elapsed: on a paused clock it does so only when nothing else can run, so find what \
      the future inside it waits for, and why that does not happen in this schedule";
+
+const BY_HAND: &str = "if the test polls by hand, as with `now_or_never` or `tokio_test::task`: such a poll is pending here only \
+     because the schedule left no budget. Run `cargo straggler explore`, which never makes it yield";
 
 const ACCEPT: &str = "if this order is valid: make the test accept it";
 
@@ -110,6 +124,56 @@ fn interrupted(schedule: &Schedule) -> Option<String> {
         "if {other} must not run between step {first} and step {second} of {actor}: hold one lock over both, or let \
          {other} wait for {actor}"
     ))
+}
+
+/// Finds an actor that fails after a `yield_now`, though another one has not run on since.
+fn not_awaited(schedule: &Schedule) -> Option<String> {
+    let (last, before) = schedule.steps().split_last()?;
+    let at = before
+        .iter()
+        .rposition(|step| step.actor() == last.actor())?;
+    let yields = &before[at];
+    let is_own = |on: &String| on.ends_with("::yield_now");
+    if yields.mark() != Mark::Yields || !yields.spot().on.iter().any(is_own) {
+        return None;
+    }
+    let (actor, step) = (last.actor(), schedule.number(at));
+    let other = ready(schedule).into_iter().rfind(|other| *other != actor)?;
+    Some(format!(
+        "if {actor} needs {other} to get further first: wait for that, as by a handle or a channel. `yield_now` (step \
+         {step}) lets others run, but does not wait for them"
+    ))
+}
+
+/// Finds an actor that was put off, and has not run when another one fails.
+fn put_off(schedule: &Schedule) -> Option<String> {
+    let last = schedule.steps().last()?.actor();
+    let ready = ready(schedule);
+    let steps = schedule.steps().iter().enumerate();
+    let (index, step) = steps
+        .rev()
+        .find(|(_, step)| step.mark() == Mark::RunsLater && ready.contains(&step.actor()))?;
+    let (other, number) = (step.actor(), schedule.number(index));
+    Some(format!(
+        "if {last} needs {other} to run first, which was put off (step {number}): wait for that, as by a handle or a \
+         channel"
+    ))
+}
+
+/// The actors that can run when the schedule ends, in the order in which they could.
+fn ready(schedule: &Schedule) -> Vec<&str> {
+    let mut ready = Vec::new();
+    for step in schedule.steps() {
+        ready.retain(|known| *known != step.actor());
+        if matches!(step.mark(), Mark::Yields | Mark::RunsLater) {
+            ready.push(step.actor());
+        }
+        for woken in step.wakes() {
+            ready.retain(|known| known != woken);
+            ready.push(woken);
+        }
+    }
+    ready
 }
 
 /// All pairs of consecutive steps of an actor with a step of another one in between.

@@ -36,6 +36,8 @@ pub(crate) struct Recorder {
     wakes: Vec<(Arc<Actor>, Arc<Actor>)>,
     /// Whether a recorded waker is at work.
     is_waking: bool,
+    /// Whether a poll panicked when its budget was spent.
+    pub(super) panicked_without_budget: bool,
 }
 
 /// The child, task or body that made a step.

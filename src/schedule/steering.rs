@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
 
 use crate::schedule::budget;
@@ -421,6 +422,7 @@ pub(crate) fn record_poll<T>(
             with_recorder(|recorder| {
                 recorder.set_polled(self.outer.take());
                 if !self.has_returned {
+                    recorder.panicked_without_budget |= !has_budget_remaining();
                     recorder.push(&self.actor, Action::Panics);
                 }
             });

@@ -37,6 +37,8 @@ use crate::wording::count;
 pub struct Schedule {
     steps: Vec<Step>,
     omitted: usize,
+    /// Whether a poll panicked when its budget was spent.
+    pub(crate) panics_without_budget: bool,
 }
 
 /// One step of a run: an actor and what it did.
@@ -94,6 +96,7 @@ pub(crate) enum Progress {
 
 impl Schedule {
     pub(crate) fn new(recorder: Recorder) -> Self {
+        let panics_without_budget = recorder.panicked_without_budget;
         let (records, omitted) = recorder.into_steps();
         let combinators = Combinators::of(&records);
         // The borrow of the records ends before their actions are taken.
@@ -120,6 +123,7 @@ impl Schedule {
         Self {
             steps: steps.collect(),
             omitted,
+            panics_without_budget,
         }
     }
 

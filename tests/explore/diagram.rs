@@ -233,6 +233,71 @@ fn advice_names_interrupted_child() {
     assert!(text.contains(advice), "{text}");
 }
 
+#[cfg(not(straggler_instrumented))]
+#[test]
+fn advice_on_poll_by_hand_without_budget() {
+    let failure = Explore::new().find(|| async {
+        let lock = Mutex::new(());
+        let is_free = futures::FutureExt::now_or_never(lock.lock()).is_some();
+        assert!(is_free);
+    });
+    let text = failure.unwrap_err().to_string();
+    assert!(text.contains("if the test polls by hand, "), "{text}");
+
+    let failure = Explore::new().find(two_registrations).unwrap_err();
+    let text = failure.to_string();
+    assert!(!text.contains("polls by hand"), "{text}");
+}
+
+/// A body that looks at what a task has done after a `yield_now` alone.
+async fn looks_after_yield(has_waited: bool) {
+    let total = Arc::new(Mutex::new(0));
+    let (send, receive) = oneshot::channel();
+    let of_task = Arc::clone(&total);
+    straggler::spawn(async move {
+        let added: u32 = receive.await.unwrap();
+        *of_task.lock().await += added;
+    });
+    if has_waited {
+        yield_now().await;
+    }
+    send.send(1).unwrap();
+    yield_now().await;
+    assert_eq!(*total.lock().await, 1);
+}
+
+#[test]
+fn advice_names_task_that_nobody_awaits() {
+    for has_waited in [false, true] {
+        let failure = Explore::new().find(|| looks_after_yield(has_waited));
+        let text = failure.unwrap_err().to_string();
+        let advice = "if the body needs task #1 to get further first: wait for that, ";
+        assert!(text.contains(advice), "{text}");
+        assert!(text.contains("`yield_now` (step "), "{text}");
+        assert!(!text.contains("must not run"), "{text}");
+    }
+}
+
+/// The body joins the tasks as they end, and expects the first one first.
+#[test]
+fn advice_names_task_that_was_put_off() {
+    let failure = Explore::new().find(|| async {
+        let ended = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let mut tasks = straggler::tokio::task::JoinSet::new();
+        for name in ["ada", "bob", "eve"] {
+            let ended = Arc::clone(&ended);
+            tasks.spawn(async move { ended.lock().unwrap().push(name) });
+        }
+        tasks.join_next().await.unwrap().unwrap();
+        tasks.join_next().await.unwrap().unwrap();
+        assert!(ended.lock().unwrap().contains(&"ada"));
+    });
+    let text = failure.unwrap_err().to_string();
+    let advice = "if the body needs task #1 to run first, which was put off (step ";
+    assert!(text.contains(advice), "{text}");
+    assert!(text.contains("if this order is valid: "), "{text}");
+}
+
 #[test]
 fn advice_on_elapsed_timeout() {
     let waits_for_late_message = || async {
