@@ -129,7 +129,7 @@ fn data_url(svg: &str) -> String {
 }
 
 fn schedule(failed: &Failed) -> Markup {
-    let places = [Some(&failed.at), failed.panicked_at.as_ref()];
+    let places = [Some(&failed.test.at), failed.panicked_at.as_ref()];
     let places = ["test at ", "panics at "].into_iter().zip(places);
     html! {
         article .(NEW) data-entry data-kind=(SCHEDULE) data-state=(NEW) {
@@ -221,7 +221,7 @@ fn other_tests(results: &Results) -> Markup {
 fn unexplored(explored: &Explored) -> Markup {
     html! {
         @for (reason, tests) in &explored.unexplored {
-            @let tests: Vec<_> = tests.iter().map(|test| html! { code { (test) } }).collect();
+            @let tests: Vec<_> = tests.iter().map(|test| html! { code { (test.name) } }).collect();
             (names(&format!("not explored: {reason}"), &tests))
         }
     }
@@ -232,7 +232,7 @@ fn clean(results: &Results) -> Vec<&Test> {
     let found: BTreeSet<_> = places.flat_map(|place| place.tests.keys()).collect();
     let tests = &results.tests;
     let is_clean = |test: &&Test| {
-        let fails = schedules(results).any(|failed| failed.test == test.name);
+        let fails = schedules(results).any(|failed| failed.test == **test);
         !fails && !found.contains(test) && !tests.failed.contains(*test)
     };
     tests.checked.iter().filter(is_clean).collect()

@@ -204,12 +204,12 @@ impl<'a> Exploration<'a> {
     fn new(explored: &'a Explored) -> Self {
         let unexplored = explored.unexplored.iter();
         Self {
-            passed: explored.passed.iter().map(|test| &**test).collect(),
+            passed: explored.passed.iter().map(|test| &*test.name).collect(),
             failed: explored.failed.iter().map(Schedule::new).collect(),
             unexplored: unexplored
                 .map(|(reason, tests)| Unexplored {
                     reason,
-                    tests: tests.iter().map(|test| &**test).collect(),
+                    tests: tests.iter().map(|test| &*test.name).collect(),
                 })
                 .collect(),
         }
@@ -220,10 +220,7 @@ impl<'a> Schedule<'a> {
     fn new(failed: &'a Failed) -> Self {
         let exploration = &failed.exploration;
         Self {
-            test: TestAt {
-                name: &failed.test,
-                at: &failed.at,
-            },
+            test: TestAt::new(&failed.test),
             run: exploration.run,
             runs: exploration.runs,
             seed: exploration.seed.as_deref(),

@@ -100,7 +100,7 @@ fn failures(results: &Results, test: &Test) -> Vec<Failure> {
     let explored = results.explored.iter();
     let schedules = explored
         .flat_map(|explored| &explored.failed)
-        .filter(|failed| (&failed.test, &failed.at) == (&test.name, &test.at))
+        .filter(|failed| failed.test == *test)
         .map(|failed| Failure {
             kind: "schedule",
             title: failed.title(),

@@ -197,11 +197,11 @@ fn failed(known: &Known<'_>) -> BTreeSet<Test> {
             .any(|place| place.tests.contains_key(test))
     };
     let explored = known.explored.iter().flat_map(|explored| &explored.failed);
-    let scheduled: Vec<_> = explored.map(|failed| (&failed.test, &failed.at)).collect();
+    let scheduled: Vec<_> = explored.map(|failed| &failed.test).collect();
     let is_explained = |test: &Test| {
         let mut places = found.places.iter().filter(fails_its_test);
         found.failed.contains(test)
-            || scheduled.contains(&(&test.name, &test.at))
+            || scheduled.contains(&test)
             || places.any(|place| place.tests.contains_key(test))
     };
     let mut failed = found.failed.clone();

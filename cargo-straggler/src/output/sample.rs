@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::baseline::Origin;
-use crate::exploration::{Explored, Failed};
+use crate::exploration::{COMMAND, Explored, Failed};
 use crate::findings::line::{At, Call, Exploration};
 use crate::findings::place::{Kind, Test};
 use crate::output::results::{Example, ReportedPlace, ReportedTest, Results, TestOutcomes};
@@ -103,12 +103,11 @@ fn accepted() -> ReportedPlace {
 }
 
 fn explored() -> Explored {
-    let of_threads = BTreeSet::from(["pool::serves".to_owned()]);
+    let of_threads = BTreeSet::from([test("pool::serves", 9)]);
     Explored {
-        passed: ["pool::fills".to_owned()].into(),
+        passed: [test("pool::fills", 3)].into(),
         failed: vec![Failed {
-            test: "pool::drains".to_owned(),
-            at: at("tests/pool.rs", 20),
+            test: test("pool::drains", 20),
             panicked_at: Some(at("tests/pool.rs", 24)),
             in_repository: Some(at("tests/pool.rs", 24)),
             exploration: Exploration {
@@ -118,6 +117,7 @@ fn explored() -> Explored {
                 svg: Some("<svg><script>alert(\"<b>\")</script></svg>".to_owned()),
             },
             message: Some("left: 1\nright: 2".to_owned()),
+            command: COMMAND.to_owned(),
         }],
         unexplored: BTreeMap::from([("it uses a file".to_owned(), of_threads)]),
     }

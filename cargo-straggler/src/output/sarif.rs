@@ -196,7 +196,7 @@ fn of_place(place: &ReportedPlace, ordinal: usize) -> Result {
 }
 
 fn of_schedule(failed: &Failed) -> Result {
-    let file = failed.at.file.as_deref().unwrap_or_default();
+    let file = failed.test.at.file.as_deref().unwrap_or_default();
     Result {
         rule_id: SCHEDULE,
         level: "error",
@@ -207,11 +207,11 @@ fn of_schedule(failed: &Failed) -> Result {
         )),
         locations: location(failed.in_repository.as_ref()),
         partial_fingerprints: Fingerprints {
-            origin: [SCHEDULE, file, &failed.test].join("|"),
+            origin: [SCHEDULE, file, &failed.test.name].join("|"),
         },
         suppressions: Vec::new(),
         properties: Properties {
-            tests: vec![failed.test.clone()],
+            tests: vec![failed.test.name.clone()],
         },
     }
 }
