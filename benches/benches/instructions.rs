@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p straggler-benches --bench instructions` counts them with valgrind. Unlike times, they are the same
 //! on a busy machine. What the first run alone does is left out: a row is the difference of two numbers of runs.
+//!
+//! The last two rows are tests that are not explored. In a build with scheduling points they have the cost of its hooks.
 
 use std::env;
 use std::process::Command;
@@ -28,6 +30,8 @@ const ROWS: &[(&str, u32, u32, [usize; 2])] = &[
     ("own locks", 400, 5, [10, 30]),
     ("tasks", 10, 5, [50, 100]),
     ("tasks", 100, 5, [10, 30]),
+    ("not explored", 1, 10_000, [5, 15]),
+    ("not explored, after an exploration", 1, 10_000, [5, 15]),
 ];
 
 fn main() {
@@ -89,6 +93,13 @@ fn make(body: &str, children: u32, operations: u32, runs: usize) {
     let explore = || Explore::new().runs(runs);
     let explored: Result<Explored, _> = match body {
         "runtime" => return (0..runs).for_each(|_| build_runtime()),
+        "not explored" => return (0..runs).for_each(|_| run_plainly(operations)),
+        "not explored, after an exploration" => {
+            let once = Explore::new().runs(2);
+            let explored = once.find(|| async { add(&Mutex::new(0), 1).await });
+            (0..runs).for_each(|_| run_plainly(operations));
+            explored
+        }
         "nothing" => explore().find(|| async {}),
         "one lock" => explore().find(|| async {
             let count = &Mutex::new(0);
@@ -130,9 +141,15 @@ async fn add(count: &Mutex<u32>, operations: u32) {
 
 /// What each run has to do in any case.
 fn build_runtime() {
+    run_plainly(0);
+}
+
+/// Takes a lock that many times in a runtime of its own, as a test that is not explored.
+fn run_plainly(operations: u32) {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
         .build();
-    runtime.expect("it is built").block_on(async {});
+    let body = async { add(&Mutex::new(0), operations).await };
+    runtime.expect("it is built").block_on(body);
 }
