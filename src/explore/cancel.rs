@@ -179,7 +179,7 @@ where
     }
 }
 
-/// The note on a replay whose run had only so many places. Else it would look as if a mended operation passed there.
+/// The note on a replay whose run had fewer places than its seed. Else it would look as if a mended operation passed there.
 fn beyond_last_place(places: &[usize], counted: usize) -> Option<String> {
     let first = places.iter().find(|place| **place >= counted)?;
     let seed = seed(places);
