@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
 
+use crate::features;
 use crate::output::format::{Requested, conflict};
 
 /// `cargo straggler`.
@@ -226,14 +227,6 @@ pub(crate) struct CargoOptions {
     unstable: Vec<OsString>,
 }
 
-/// The beginnings of cargo's options for features.
-const FEATURES: [&str; 4] = [
-    "--all-features",
-    "--no-default-features",
-    "--features",
-    "-F",
-];
-
 /// Options of cargo that leave no test out.
 const OF_THE_WHOLE: [&str; 10] = [
     "--workspace",
@@ -270,7 +263,7 @@ impl TestOptions {
 
     /// The options that decide which tests are built, each with a space before it.
     pub(crate) fn of_build(&self) -> String {
-        let features = features(&self.passed_on);
+        let features = features::among(&self.passed_on);
         if self.update_tokio {
             return " --update-tokio".to_owned() + &features;
         }
@@ -288,33 +281,6 @@ impl TestOptions {
             let (name, _) = argument.split_once('=').unwrap_or((&argument, ""));
             name == option
         })
-    }
-}
-
-/// The options for features among those that are passed to cargo, each with a space before it.
-fn features(passed_on: &[OsString]) -> String {
-    let arguments = passed_on.iter().map(|argument| argument.to_string_lossy());
-    let mut arguments = arguments.take_while(|argument| argument != "--");
-    let mut features = String::new();
-    while let Some(argument) = arguments.next() {
-        if !FEATURES.iter().any(|option| argument.starts_with(option)) {
-            continue;
-        }
-        features += &quoted(&argument);
-        if matches!(&*argument, "--features" | "-F") {
-            features += &arguments.next().as_deref().map(quoted).unwrap_or_default();
-        }
-    }
-    features
-}
-
-/// A space and an argument, as a shell takes it.
-fn quoted(argument: &str) -> String {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_=,./:+".contains(letter);
-    if argument.chars().all(is_plain) {
-        format!(" {argument}")
-    } else {
-        format!(" '{argument}'")
     }
 }
 
@@ -481,29 +447,4 @@ fn known<'c>(command: &'c clap::Command, argument: &str) -> Option<(&'c clap::Ar
         (is_named && (option.get_action().takes_values() || !has_value))
             .then_some((option, has_value))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::features;
-
-    #[test]
-    fn replay_has_features() {
-        for (passed_on, expected) in [
-            ("-p pool --test pool closes -- --exact", ""),
-            ("--all-features closes", " --all-features"),
-            ("--features full -p pool", " --features full"),
-            (
-                "--features=a,b --no-default-features",
-                " --features=a,b --no-default-features",
-            ),
-            ("-F rt -Ftime -- -F", " -F rt -Ftime"),
-            ("--features", " --features"),
-        ] {
-            let passed_on: Vec<_> = passed_on.split(' ').map(Into::into).collect();
-            assert_eq!(features(&passed_on), expected);
-        }
-        let two = ["--features", "a b"].map(Into::into);
-        assert_eq!(features(&two), " --features 'a b'");
-    }
 }

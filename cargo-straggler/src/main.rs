@@ -11,6 +11,7 @@ mod command;
 mod exit;
 mod expected_panics;
 mod exploration;
+mod features;
 mod findings;
 mod given_time;
 mod init;

@@ -116,12 +116,15 @@ pub(crate) fn limited<R>(
     context: &mut Context<'_>,
     poll: impl FnOnce(&mut Context<'_>) -> R,
 ) -> R {
-    if left() <= most {
+    let units = left();
+    if units <= most {
         return poll(context);
     }
-    // Gives the budget back when it is dropped.
+    // Takes a unit, and gives the budget back when it is dropped.
     let _all = poll_proceed(context);
-    at_most(most, context);
+    for _ in most..units - 1 {
+        spend(context);
+    }
     poll(context)
 }
 
