@@ -87,7 +87,7 @@ impl Scope {
                 ..self.no_findings()
             },
             room: self.rules.count(),
-            place_room: self.rules.apply(&[], 0).room,
+            place_room: self.rules.room(),
             unseen: 0,
         })
     }

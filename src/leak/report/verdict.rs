@@ -111,22 +111,33 @@ impl Verdict {
         let has_panics = !panics.is_empty();
         // A leaked task that panics when the runtime drops it does so because it leaked.
         let is_cause = panics.len() > *panics_at_shutdown;
-        let kinds = [
-            (has_tasks, Self::Leaked),
-            (has_panics && !is_cause, Self::Panicked),
-            (has_blocking, Self::BlockingLeaked),
-            (!locks.is_empty(), Self::LocksHeld),
-            (!threads.is_empty(), Self::ThreadsLeaked),
-        ];
-        let cause = (has_panics && is_cause).then_some(Self::Panicked);
-        let ending = ending.as_ref().map(Self::of_ending);
-        let found = kinds
-            .into_iter()
-            .filter_map(|(is_found, kind)| is_found.then_some(kind));
+        let mut found = Vec::new();
+        if has_panics && is_cause {
+            found.push(Self::Panicked);
+        }
+        if let Some(ending) = ending {
+            found.push(Self::of_ending(ending));
+        }
+        if has_tasks {
+            found.push(Self::Leaked);
+        }
+        if has_panics && !is_cause {
+            found.push(Self::Panicked);
+        }
+        if has_blocking {
+            found.push(Self::BlockingLeaked);
+        }
+        if !locks.is_empty() {
+            found.push(Self::LocksHeld);
+        }
+        if !threads.is_empty() {
+            found.push(Self::ThreadsLeaked);
+        }
         // A search that failed is a note on other findings, and a verdict only without any.
-        let failed = threads_unknown.clone().map(Self::CheckFailed);
-        let cause = cause.into_iter().chain(ending);
-        cause.chain(found).chain(failed).collect()
+        if let Some(reason) = threads_unknown {
+            found.push(Self::CheckFailed(reason.clone()));
+        }
+        found
     }
 
     /// The verdict on a test that did not end by itself and in time.

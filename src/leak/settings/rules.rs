@@ -112,6 +112,12 @@ impl Rules {
         limits.try_fold(self.count(), |sum, limit| Some(sum.saturating_add(limit?)))
     }
 
+    /// Returns how many leftovers without a record the place rules allow where nothing else is left.
+    pub(crate) fn room(&self) -> usize {
+        let rooms = self.places.iter().map(|rule| rule.unknown_room(0));
+        rooms.fold(0, usize::saturating_add)
+    }
+
     /// Returns how many leftovers the test allows at exactly this place.
     pub(crate) fn limit_at(&self, place: &str) -> usize {
         let mut rules = self.places.iter().filter(|rule| !rule.is_of_suite);
