@@ -17,7 +17,8 @@ use tokio::task::{self, AbortHandle};
 use crate::leak::record::locks::{Entrant, InTest, Locks};
 use crate::leak::record::panics::{PanicLog, Panicked, Watermark};
 use crate::leak::record::registry;
-use crate::leak::record::task::{Kind, Spawner, Task, hides_call};
+use crate::leak::record::spawn_place::hides_call;
+use crate::leak::record::task::{Kind, Spawner, Task};
 use crate::leak::record::thread_runtime;
 use crate::mutex::lock;
 use crate::schedule::{cancellation, steering};
@@ -213,7 +214,7 @@ impl Session {
         let number = self.next_number();
         let spawner = record.spawner();
         let mut task = Task::new(number, kind, name, spawned_at, spawner);
-        task.stack = stack;
+        task.spawned_at.stack = stack;
         let task = Arc::new(task);
         record.add(Key::Number(number), Arc::clone(&task));
         task
@@ -262,7 +263,7 @@ impl Session {
         let mut record = self.record();
         let (number, spawner) = (self.next_number(), record.spawner());
         let mut task = Task::new(number, Kind::Hooked, None, spawned_at, spawner);
-        task.stack = stack;
+        task.spawned_at.stack = stack;
         record.add(Key::Id(id), Arc::new(task));
     }
 
