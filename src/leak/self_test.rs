@@ -19,7 +19,7 @@ use crate::leak::report::leaked_task::LeakedTask;
 use crate::leak::settings::Settings;
 use crate::leak::settings::environment::{Environment, Mode};
 use crate::schedule::points;
-use crate::trace::frame::Catcher;
+use crate::trace::catcher::Catcher;
 use crate::trace::symbols::Symbols;
 use crate::trace::wait::Wait;
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod blocked;
 pub(crate) mod call;
+pub(crate) mod catcher;
 pub(crate) mod frame;
 pub(crate) mod function_path;
 mod package;

@@ -8,7 +8,8 @@ use backtrace::{Backtrace, BacktraceFrame};
 
 use crate::trace::blocked::{Blocker, Stuck};
 use crate::trace::call::Call;
-use crate::trace::frame::{Catcher, Frame, catcher, is_for_system, is_for_task};
+use crate::trace::catcher::{Catcher, catcher};
+use crate::trace::frame::{Frame, is_for_system, is_for_task};
 use crate::trace::function_path::function_path;
 use crate::trace::place::{Place, tokio_file};
 

@@ -6,8 +6,9 @@ use std::panic::Location;
 use std::path::Path;
 use std::sync::Once;
 
-use crate::leak::render::annotations::{Repository, annotations};
+use crate::leak::render::annotations::annotations;
 use crate::leak::render::json::Exploration;
+use crate::leak::render::repository::Repository;
 use crate::leak::render::summary::Summary;
 use crate::leak::render::text::AfterPanic;
 use crate::leak::render::{json, notes};

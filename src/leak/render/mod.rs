@@ -13,6 +13,7 @@ mod json_run;
 mod json_value;
 mod locks;
 mod notes;
+mod repository;
 pub(crate) mod summary;
 mod tasks;
 pub(crate) mod text;

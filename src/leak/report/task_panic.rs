@@ -4,7 +4,7 @@ use crate::leak::record::panics::Panicked;
 use crate::leak::record::task::Kind;
 use crate::leak::report::spawned_by::{SpawnedBy, spawners};
 use crate::trace::call::Call;
-use crate::trace::frame::Catcher;
+use crate::trace::catcher::Catcher;
 use crate::trace::place::Place;
 use crate::trace::symbols::Symbols;
 
