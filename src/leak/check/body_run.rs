@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::coop::unconstrained;
 use tokio::time::sleep;
@@ -12,6 +12,7 @@ use crate::contain::contain;
 use crate::leak::check::deadlock::{find_deadlock, only_tasks_can_end};
 use crate::leak::check::drain::is_paused;
 use crate::leak::check::runtime::CheckedRuntime;
+use crate::leak::check::watchdog::Watched;
 use crate::leak::check::watched::RunningTest;
 use crate::leak::record::probe::Held;
 use crate::leak::report::Report;
@@ -30,6 +31,8 @@ pub(crate) enum End<T> {
     Output(T),
     Panic(Panic),
     TimedOut,
+    /// Nothing can ever wake the body.
+    Stuck,
     Deadlock(Report),
 }
 
@@ -54,6 +57,10 @@ impl<T> End<T> {
         };
         match self {
             Self::Deadlock(report) => (report, None),
+            Self::Stuck => {
+                let wait = body.wait(&mut Symbols::default());
+                (give_up(Ending::Deadlocked { wait }), None)
+            }
             Self::TimedOut => {
                 let wait = body.wait(&mut Symbols::default());
                 let report = give_up(Ending::Hung { timeout, wait });
@@ -75,7 +82,7 @@ pub(crate) fn run_body<F: Future + ?Sized>(
     runtime: &CheckedRuntime,
     test: &RunningTest,
     mut body: Pin<&mut F>,
-    deadline: Option<Instant>,
+    watched: &Watched,
     ends_when_idle: bool,
 ) -> End<F::Output> {
     let (task, scope) = (&test.body, &test.scope);
@@ -97,20 +104,13 @@ pub(crate) fn run_body<F: Future + ?Sized>(
                 test.probe_all();
                 continue;
             }
-            Ok(_) if is_stuck => {
-                let wait = task.wait(&mut Symbols::default());
-                let report =
-                    contain(|| runtime.block_on(scope.give_up(Ending::Deadlocked { wait })));
-                return End::Deadlock(report.unwrap_or_else(|panic| scope.failed(&panic)));
-            }
-            Ok(_) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
-                return End::TimedOut;
-            }
+            Ok(_) if is_stuck => return End::Stuck,
+            Ok(_) if watched.has_timed_out() => return End::TimedOut,
             // Before the timeout, a probe looks for a deadlock.
             Ok(Ran::Probed { when_idle }) => when_idle,
         };
         let progress = scope.census.progress(task);
-        let found = contain(|| runtime.block_on(find_deadlock(test)));
+        let found = contain(|| runtime.block_on(find_deadlock(test, watched)));
         // The probe polled everything, which may have let a task continue. A deadlock is certain
         // only if a second probe, made while the runtime is idle, finds it with no progress in
         // between.

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::leak::check::outsiders;
+use crate::leak::check::watchdog::Watched;
 use crate::leak::check::watched::RunningTest;
 use crate::leak::record::task::Task;
 use crate::leak::report::Report;
@@ -19,7 +20,7 @@ use crate::trace::wait::Wait;
 /// them may still run.
 ///
 /// The future has to run in the runtime of the check, which has one thread.
-pub(crate) async fn find_deadlock(test: &RunningTest) -> Option<Report> {
+pub(crate) async fn find_deadlock(test: &RunningTest, watched: &Watched) -> Option<Report> {
     let census = &test.scope.census;
     let (begun, clock) = (Instant::now(), tokio::time::Instant::now());
     // A clock that does not advance in a millisecond of real time is paused.
@@ -40,7 +41,7 @@ pub(crate) async fn find_deadlock(test: &RunningTest) -> Option<Report> {
     if test.threads.now() > 0 || census.has_blocking() {
         return None;
     }
-    let report = listed(test);
+    let report = watched.pause(|| listed(test));
     if !only_tasks_can_end(&report) {
         return None;
     }
@@ -52,7 +53,7 @@ pub(crate) async fn find_deadlock(test: &RunningTest) -> Option<Report> {
     let spared = tasks.iter().filter(|task| task.is_unwakeable());
     spared.for_each(|task| Task::probe(task));
     census.await_answers().await;
-    Some(listed(test))
+    Some(watched.pause(|| listed(test)))
 }
 
 fn listed(test: &RunningTest) -> Report {

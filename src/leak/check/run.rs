@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 
@@ -160,12 +160,12 @@ fn run_if_possible<T>(
         &runtime,
         &test,
         Pin::new(&mut body),
-        deadline,
+        &watched,
         settings.ends_when_idle,
     );
     steering::note_threads(test.threads.now());
+    let is_late = watched.has_timed_out();
     drop(watched);
-    let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
     let grace = settings.grace.or(of_test.grace);
     let grace = grace.or(environment.grace).unwrap_or(GRACE);
     let scope = &test.scope;

@@ -4,6 +4,7 @@
 //! probe because it blocks its thread. Before the timeout it checks each test for a possible
 //! deadlock.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -52,6 +53,8 @@ struct Entry {
     /// When the watchdog acts next.
     next: Instant,
     was_probed: bool,
+    /// Whether the check itself is at work: see [`Watched::pause`].
+    is_paused: bool,
 }
 
 static WATCHDOG: Mutex<Watchdog> = Mutex::new(Watchdog {
@@ -64,7 +67,10 @@ static EARLIER: Condvar = Condvar::new();
 
 /// Watches a test until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Watched(u64);
+pub(crate) struct Watched {
+    number: u64,
+    deadline: Cell<Option<Instant>>,
+}
 
 /// Watches a test until the returned value is dropped.
 ///
@@ -92,6 +98,7 @@ pub(crate) fn watch(
         deadline,
         next,
         was_probed: false,
+        is_paused: false,
     };
     let mut watchdog = locked();
     watchdog.tests.push(entry);
@@ -101,12 +108,42 @@ pub(crate) fn watch(
     if wakes {
         EARLIER.notify_one();
     }
-    Ok(Watched(number))
+    Ok(Watched {
+        number,
+        deadline: Cell::new(deadline),
+    })
+}
+
+impl Watched {
+    /// Returns whether the test has exceeded its timeout.
+    pub(crate) fn has_timed_out(&self) -> bool {
+        is_over(self.deadline.get(), Instant::now())
+    }
+
+    /// Calls `look`, which must not run code of the test, and watches nothing meanwhile. It takes none of the test's
+    /// time: on a busy machine, resolving the first backtrace of a process may take longer than the timeout.
+    pub(crate) fn pause<R>(&self, look: impl FnOnce() -> R) -> R {
+        struct Paused<'a>(&'a Watched, Instant);
+        impl Drop for Paused<'_> {
+            fn drop(&mut self) {
+                let Self(watched, begun) = *self;
+                let now = Instant::now();
+                let later = |deadline: Instant| deadline.checked_add(now - begun);
+                let deadline = watched.deadline.get().and_then(later);
+                watched.deadline.set(deadline);
+                locked().resume(watched.number, now, deadline);
+            }
+        }
+
+        let _paused = Paused(self, Instant::now());
+        locked().pause(self.number);
+        look()
+    }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let entry = locked().remove(self.0);
+        let entry = locked().remove(self.number);
         drop(entry);
     }
 }
@@ -123,8 +160,7 @@ fn run() {
     let mut watchdog = locked();
     loop {
         let now = Instant::now();
-        let next = watchdog.tests.iter().min_by_key(|entry| entry.next);
-        let next = next.cloned();
+        let next = watchdog.next().cloned();
         watchdog.sleeps_until = next.as_ref().map(|entry| entry.next);
         let Some(entry) = next else {
             let waited = EARLIER.wait(watchdog);
@@ -155,8 +191,13 @@ fn run() {
 impl Entry {
     /// Returns whether the test has exceeded its timeout.
     fn has_timed_out(&self, now: Instant) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= now)
+        is_over(self.deadline, now)
     }
+}
+
+/// Returns whether a deadline has passed.
+fn is_over(deadline: Option<Instant>, now: Instant) -> bool {
+    deadline.is_some_and(|deadline| deadline <= now)
 }
 
 /// Returns when to act next on a test that has not timed out.
@@ -166,10 +207,40 @@ fn next_check(now: Instant, deadline: Option<Instant>) -> Instant {
 }
 
 impl Watchdog {
+    /// Returns the test that is due next.
+    fn next(&self) -> Option<&Entry> {
+        let tests = self.tests.iter().filter(|entry| !entry.is_paused);
+        tests.min_by_key(|entry| entry.next)
+    }
+
     /// Removes a test, if it is still watched.
     fn remove(&mut self, number: u64) -> Option<Entry> {
         let at = self.tests.iter().position(|entry| entry.number == number)?;
         Some(self.tests.swap_remove(at))
+    }
+
+    /// Leaves a test alone.
+    fn pause(&mut self, number: u64) {
+        let mut tests = self.tests.iter_mut();
+        if let Some(entry) = tests.find(|entry| entry.number == number) {
+            entry.is_paused = true;
+        }
+    }
+
+    /// Watches a test again, with a new deadline.
+    fn resume(&mut self, number: u64, now: Instant, deadline: Option<Instant>) {
+        let mut tests = self.tests.iter_mut();
+        let Some(entry) = tests.find(|entry| entry.number == number) else {
+            return;
+        };
+        entry.is_paused = false;
+        entry.deadline = deadline;
+        entry.next = next_check(now, deadline);
+        // It may have been probed for the old deadline just when the pause began.
+        entry.was_probed = false;
+        if self.sleeps_until.is_none_or(|sleeps| entry.next < sleeps) {
+            EARLIER.notify_one();
+        }
     }
 
     /// Sets when the watchdog acts next on a test, or removes a test it gives up.
@@ -199,7 +270,7 @@ mod tests {
     use std::sync::mpsc::{Sender, TryRecvError, channel};
     use std::time::{Duration, Instant};
 
-    use super::{Test, watch};
+    use super::{CHECK_INTERVAL, Entry, Test, Watchdog, watch};
 
     struct Log(Sender<&'static str>);
 
@@ -253,6 +324,47 @@ mod tests {
         assert_eq!(calls.recv(), Ok("check"));
         drop(watched);
         assert!(calls.recv().is_err());
+    }
+
+    #[test]
+    fn pause_takes_no_time_of_test() {
+        let (sender, calls) = channel();
+        let deadline = Instant::now() + Duration::from_secs(3600);
+        let watched = watch(Arc::new(Log(sender)), Some(deadline)).unwrap();
+        let looked = watched.pause(|| {
+            let begun = Instant::now();
+            while begun.elapsed().is_zero() {}
+            begun.elapsed()
+        });
+        assert!(watched.deadline.get().unwrap() >= deadline + looked);
+        assert!(!watched.has_timed_out());
+        drop(watched);
+        assert!(calls.iter().all(|call| call == "check"));
+    }
+
+    #[test]
+    fn paused_test_is_left_alone_then_gets_its_time() {
+        let (sender, _calls) = channel();
+        let now = Instant::now();
+        let mut watchdog = Watchdog {
+            tests: vec![Entry {
+                number: 7,
+                test: Arc::new(Log(sender)),
+                deadline: Some(now),
+                next: now,
+                was_probed: true,
+                is_paused: false,
+            }],
+            sleeps_until: None,
+        };
+        assert!(watchdog.next().is_some());
+        watchdog.pause(7);
+        assert!(watchdog.next().is_none());
+        let deadline = now + CHECK_INTERVAL / 2;
+        watchdog.resume(7, now, Some(deadline));
+        let next = watchdog.next().unwrap();
+        assert_eq!((next.deadline, next.next), (Some(deadline), deadline));
+        assert!(!next.was_probed, "it would be given up at once");
     }
 
     #[test]
