@@ -164,8 +164,15 @@ pub(crate) fn last_timer<R>(
     polled
 }
 
-/// Notes an operation for [`last_timer`].
+/// Whether [`last_timer`] has a timer that the next operation may follow.
 #[cfg(straggler_instrumented)]
+fn is_after_timer() -> bool {
+    REACHED.get().is_some_and(|reached| reached.timer.is_some())
+}
+
+/// Notes an operation after a timer for [`last_timer`].
+#[cfg(straggler_instrumented)]
+#[cold]
 fn note_operation(waker: &Waker) {
     if let Some(mut reached) = REACHED.get() {
         if !reached.is_beginning || reached.waker != Identity::of(waker) {
@@ -209,12 +216,22 @@ pub(crate) fn install() {
 /// Decides whether an operation yields before it begins.
 #[cfg(straggler_instrumented)]
 fn before_operation(context: &mut Context<'_>) -> Poll<()> {
-    let waker = context.waker();
-    let is_charged = CHARGED.take();
-    note_operation(waker);
+    // Each operation of a test that is not explored pays for these two.
+    if is_after_timer() {
+        note_operation(context.waker());
+    }
     if SCHEDULED.get().is_none() {
         return Poll::Ready(());
     }
+    decide(context)
+}
+
+/// Decides whether an operation yields that a schedule polls.
+#[cfg(straggler_instrumented)]
+#[inline(never)]
+fn decide(context: &mut Context<'_>) -> Poll<()> {
+    let waker = context.waker();
+    let is_charged = CHARGED.take();
     // A combinator that a test polls by hand has the waker of that test.
     let is_of_combinator = || waker::was_cloned() && combinator::owns(waker);
     if !is_scheduled(waker) && !is_of_combinator() {
