@@ -104,6 +104,7 @@ pub(crate) fn scheduled<R>(
     impl Drop for Restore {
         fn drop(&mut self) {
             SCHEDULED.set(self.0);
+            ask_if_needed();
         }
     }
 
@@ -116,6 +117,7 @@ pub(crate) fn scheduled<R>(
     let (polled, _) = waker::counting_clones(context.waker(), |context| {
         let waker = Identity::of(context.waker());
         let _restore = Restore(SCHEDULED.replace(Some(Scheduled { waker, clone })));
+        ask_if_needed();
         poll(context)
     });
     polled
@@ -149,6 +151,7 @@ pub(crate) fn last_timer<R>(
         impl Drop for Restore {
             fn drop(&mut self) {
                 REACHED.set(self.0);
+                ask_if_needed();
             }
         }
 
@@ -158,21 +161,25 @@ pub(crate) fn last_timer<R>(
             is_beginning: false,
         };
         let _restore = Restore(REACHED.replace(Some(reached)));
+        ask_if_needed();
         let outcome = poll(context);
         (outcome, REACHED.get().and_then(|reached| reached.timer))
     };
     polled
 }
 
-/// Whether [`last_timer`] has a timer that the next operation may follow.
-#[cfg(straggler_instrumented)]
-fn is_after_timer() -> bool {
-    REACHED.get().is_some_and(|reached| reached.timer.is_some())
+/// Makes the operations of this thread call [`before_operation`] if it has anything to do.
+fn ask_if_needed() {
+    #[cfg(straggler_instrumented)]
+    {
+        // Only what follows a timer tells anything.
+        let is_after_timer = REACHED.get().is_some_and(|reached| reached.timer.is_some());
+        tokio::__straggler::ASKS.set(is_after_timer || SCHEDULED.get().is_some());
+    }
 }
 
-/// Notes an operation after a timer for [`last_timer`].
+/// Notes an operation for [`last_timer`].
 #[cfg(straggler_instrumented)]
-#[cold]
 fn note_operation(waker: &Waker) {
     if let Some(mut reached) = REACHED.get() {
         if !reached.is_beginning || reached.waker != Identity::of(waker) {
@@ -180,6 +187,7 @@ fn note_operation(waker: &Waker) {
         }
         reached.is_beginning = false;
         REACHED.set(Some(reached));
+        ask_if_needed();
     }
 }
 
@@ -190,6 +198,7 @@ fn note_timer(deadline: tokio::time::Instant) {
         reached.timer = Some(deadline);
         reached.is_beginning = true;
         REACHED.set(Some(reached));
+        ask_if_needed();
     }
 }
 
@@ -216,22 +225,12 @@ pub(crate) fn install() {
 /// Decides whether an operation yields before it begins.
 #[cfg(straggler_instrumented)]
 fn before_operation(context: &mut Context<'_>) -> Poll<()> {
-    // Each operation of a test that is not explored pays for these two.
-    if is_after_timer() {
-        note_operation(context.waker());
-    }
+    let waker = context.waker();
+    let is_charged = CHARGED.take();
+    note_operation(waker);
     if SCHEDULED.get().is_none() {
         return Poll::Ready(());
     }
-    decide(context)
-}
-
-/// Decides whether an operation yields that a schedule polls.
-#[cfg(straggler_instrumented)]
-#[inline(never)]
-fn decide(context: &mut Context<'_>) -> Poll<()> {
-    let waker = context.waker();
-    let is_charged = CHARGED.take();
     // A combinator that a test polls by hand has the waker of that test.
     let is_of_combinator = || waker::was_cloned() && combinator::owns(waker);
     if !is_scheduled(waker) && !is_of_combinator() {

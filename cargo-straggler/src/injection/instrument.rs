@@ -16,13 +16,14 @@ const MODULE: &str = "\
 
 #![allow(dead_code, reason = \"some versions of tokio have no place for one of the hooks\")]
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
 /// What tokio calls.
 #[derive(Debug)]
 pub struct Hooks {
-    /// Called before an operation. `Pending` makes it yield.
+    /// Called before an operation, on a thread that asks. `Pending` makes it yield.
     pub before_operation: fn(&mut Context<'_>) -> Poll<()>,
     /// Called when a timer is polled: when it fires.
     pub sleeps_until: fn(crate::time::Instant),
@@ -45,8 +46,16 @@ pub fn set_hooks(hooks: Hooks) {
     let _ = HOOKS.set(hooks);
 }
 
+std::thread_local! {
+    /// Whether this thread asks before its operations. Those of a test that is not explored pay for the look.
+    pub static ASKS: Cell<bool> = const { Cell::new(false) };
+}
+
 #[inline]
 pub(crate) fn before_operation(context: &mut Context<'_>) -> Poll<()> {
+    if !ASKS.get() {
+        return Poll::Ready(());
+    }
     let hooks = HOOKS.get();
     hooks.map_or(Poll::Ready(()), |hooks| (hooks.before_operation)(context))
 }
