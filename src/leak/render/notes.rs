@@ -10,11 +10,11 @@ use crate::wording::{count, is_or_are};
 
 /// How to track every spawn of a crate.
 const SHADOW: &str =
-    "depend on `straggler-tokio` (folder `tokio/` of the straggler repository) and add
+    "run `cargo straggler test` (docs/cargo.md), which tracks every spawn.
+For `cargo test`, depend on `straggler-tokio` (folder `tokio/` of the straggler repository) and add
     extern crate straggler_tokio as tokio;
-at the root of the crate that spawns: the test file, or lib.rs, under `#[cfg(test)]` for unit tests.
-Tests in `tests/` build the library without `cfg(test)`: make it optional there, and turn its feature on
-in a dev-dependency of the crate on itself (docs/leaks.md shows the manifest).";
+at the root of the crate that spawns: the test file, or lib.rs, under `#[cfg(test)]` for unit tests. For tests in
+`tests/` that track the spawns of their library, docs/leaks.md shows the manifest.";
 
 /// What straggler does not track in a test whose spawns it tracks.
 const TRACKED: &str = "Straggler tracks other spawns of this test. Untracked are methods such as `Handle::spawn`, spawns in
@@ -55,7 +55,7 @@ fn write_how_to_track(f: &mut fmt::Formatter<'_>, findings: &Findings) -> fmt::R
             f,
             "
 To see where {they} {were} spawned and where {they_wait}, {SHADOW}
-To see spawns by `Handle::spawn` and by dependencies, build with {FLAG}.
+To see spawns by `Handle::spawn` and by dependencies there too, build with {FLAG}.
 "
         )?;
     } else if has_hooked {
