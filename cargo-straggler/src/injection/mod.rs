@@ -239,6 +239,9 @@ impl Injected {
         let mut configuration = vec![
             "--config".to_owned(),
             format!("patch.crates-io.tokio.path={}", text(&self.tokio)),
+            // Reports do not read its lines, which would be a third of each test binary.
+            "--config".to_owned(),
+            "profile.dev.package.straggler.debug=false".to_owned(),
         ];
         if self.replaces_straggler {
             // A `[patch]` cannot take the place of a path dependency.
