@@ -1,12 +1,9 @@
 //! How many instructions an explored run takes, with growing numbers of operations and of ready children.
 //!
-//! `cargo bench -p straggler-benches --bench instructions` counts them with valgrind. Unlike times, they are the same
-//! on a busy machine. What the first run alone does is left out: a row is the difference of two numbers of runs.
+//! What the first run alone does is left out: a row is the difference of two numbers of runs.
 //!
 //! The last two rows are tests that are not explored. In a build with scheduling points they have the cost of its hooks.
 
-use std::env;
-use std::process::Command;
 use std::sync::Arc;
 
 use straggler::explore::Explored;
@@ -14,6 +11,8 @@ use straggler::{Explore, settle_all};
 use tokio::runtime::Builder;
 use tokio::sync::Mutex;
 use tokio::task::yield_now;
+
+use crate::count;
 
 /// The name of a body, the numbers of children and of operations of each, and of runs.
 const ROWS: &[(&str, u32, u32, [usize; 2])] = &[
@@ -34,35 +33,19 @@ const ROWS: &[(&str, u32, u32, [usize; 2])] = &[
     ("not explored, after an exploration", 1, 10_000, [5, 15]),
 ];
 
-fn main() {
-    let mut arguments = env::args().skip(1);
-    match arguments.next().as_deref() {
-        Some("runs") => {
-            let body = arguments.next().expect("the name of a body");
-            let numbers: Vec<u32> = arguments
-                .map(|text| text.parse().expect("a number"))
-                .collect();
-            let [children, operations, runs] = numbers[..] else {
-                panic!("expected the numbers of children, operations and runs");
-            };
-            make(&body, children, operations, runs as usize);
-        }
-        _ => print_table(),
-    }
-}
-
-fn print_table() {
+pub(crate) fn print_table() {
     println!("| body | children x operations | instructions per run | per operation |");
     println!("|---|---|---|---|");
     for (body, children, operations, [few, many]) in ROWS {
         let count = |runs: &usize| {
-            count(&[
+            let arguments = [
                 "runs".to_owned(),
                 (*body).to_owned(),
                 children.to_string(),
                 operations.to_string(),
                 runs.to_string(),
-            ])
+            ];
+            count(&[], &arguments).instructions
         };
         let per_run = (count(many) - count(few)) / (many - few) as u64;
         let all = u64::from(children * operations);
@@ -71,25 +54,21 @@ fn print_table() {
     }
 }
 
-/// Returns how many instructions this program takes with these arguments.
-fn count(arguments: &[String]) -> u64 {
-    let program = env::current_exe().expect("this program has a path");
-    let counted = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(program)
-        .args(arguments)
-        .output()
-        .expect("valgrind is installed");
-    let text = String::from_utf8_lossy(&counted.stderr);
-    let line = text
-        .lines()
-        .find_map(|line| line.split_once("Collected : "));
-    let (_, number) = line.unwrap_or_else(|| panic!("valgrind says: {text}"));
-    number.trim().parse().expect("a number of instructions")
+/// Makes runs: the name of a body, the numbers of children and of operations of each, and of runs.
+pub(crate) fn make(arguments: &[String]) {
+    let (body, numbers) = arguments.split_first().expect("the name of a body");
+    let numbers: Vec<u32> = numbers
+        .iter()
+        .map(|text| text.parse().expect("a number"))
+        .collect();
+    let [children, operations, runs] = numbers[..] else {
+        panic!("expected the numbers of children, operations and runs");
+    };
+    make_runs(body, children, operations, runs as usize);
 }
 
 /// Makes that many runs of a body.
-fn make(body: &str, children: u32, operations: u32, runs: usize) {
+fn make_runs(body: &str, children: u32, operations: u32, runs: usize) {
     let explore = || Explore::new().runs(runs);
     let explored: Result<Explored, _> = match body {
         "runtime" => return (0..runs).for_each(|_| build_runtime()),
