@@ -31,12 +31,19 @@ pub(super) struct Line {
     /// Whether the [last batch](Self::begin_last_batch) was begun.
     #[cfg(feature = "tokio")]
     is_last_batch: bool,
+    /// Boxed, because only explored runs make steps.
+    #[cfg(feature = "tokio")]
+    steps: Option<Box<Steps>>,
+}
+
+/// What [steps](Line::begin_step) need beyond a turn.
+#[cfg(feature = "tokio")]
+#[derive(Debug, Default)]
+struct Steps {
     /// The number of the combinator in an explored run, or 0.
-    #[cfg(feature = "tokio")]
     number: u32,
-    /// The children that [steps](Self::begin_step) choose among: the first part of the queue, in a place of its
-    /// own. Their notes are linked. Empty unless steps are made.
-    #[cfg(feature = "tokio")]
+    /// The children that steps choose among: the first part of the queue, in a place of its own. Their notes
+    /// are linked.
     choices: Vec<u32>,
 }
 
@@ -54,9 +61,7 @@ impl Line {
             #[cfg(feature = "tokio")]
             is_last_batch: false,
             #[cfg(feature = "tokio")]
-            number: 0,
-            #[cfg(feature = "tokio")]
-            choices: Vec::new(),
+            steps: None,
         }
     }
 
@@ -116,14 +121,15 @@ impl Line {
         for index in mem::replace(&mut self.started, self.admitted)..self.admitted {
             self.woken.push(slots.as_mut(), index);
         }
-        self.woken.move_to(&mut self.choices, &*slots);
+        let choices = &mut self.steps.get_or_insert_default().choices;
+        self.woken.move_to(choices, &*slots);
         if mem::take(&mut self.begins_batch) || !self.is_last_batch {
-            self.batch = to_u32(self.choices.len());
+            self.batch = to_u32(choices.len());
         }
-        let ready = &self.choices[..self.choices.len().min(self.batch as usize)];
+        let ready = &choices[..choices.len().min(self.batch as usize)];
         if !ready.is_empty() {
             let chosen = choose(ready);
-            let chosen = self.choices.remove(chosen);
+            let chosen = choices.remove(chosen);
             self.woken.push(slots, chosen);
         }
     }
@@ -132,7 +138,7 @@ impl Line {
     #[cfg(feature = "tokio")]
     #[inline]
     pub(super) fn end_steps(&mut self, slots: Pin<&mut impl Slots>) {
-        if !self.choices.is_empty() {
+        if self.steps.is_some() {
             self.requeue_choices(slots);
         }
     }
@@ -140,31 +146,40 @@ impl Line {
     #[cfg(feature = "tokio")]
     #[cold]
     fn requeue_choices(&mut self, mut slots: Pin<&mut impl Slots>) {
+        let choices = self
+            .steps
+            .as_mut()
+            .map(|steps| mem::take(&mut steps.choices));
         let mut queue = Woken::new();
-        for index in mem::take(&mut self.choices) {
+        for index in choices.into_iter().flatten() {
             queue.push(slots.as_mut(), index);
         }
         queue.append(slots, mem::replace(&mut self.woken, Woken::new()));
         self.woken = queue;
     }
 
-    /// How many children are to be polled because they were woken.
+    /// Whether a child is to be polled because it was woken.
     #[inline]
-    fn woken_count(&self) -> u32 {
+    fn has_woken(&self) -> bool {
         #[cfg(feature = "tokio")]
-        let choices = to_u32(self.choices.len());
-        #[cfg(not(feature = "tokio"))]
-        let choices = 0;
-        choices + self.woken.len()
+        if self
+            .steps
+            .as_ref()
+            .is_some_and(|steps| !steps.choices.is_empty())
+        {
+            return true;
+        }
+        self.woken.len() > 0
     }
 
     /// Returns the number of the combinator, which `new` makes at the first call.
     #[cfg(feature = "tokio")]
     pub(super) fn number(&mut self, new: impl FnOnce() -> u32) -> u32 {
-        if self.number == 0 {
-            self.number = new();
+        let number = &mut self.steps.get_or_insert_default().number;
+        if *number == 0 {
+            *number = new();
         }
-        self.number
+        *number
     }
 
     /// Takes the next child out of the queue, unless the batch is over or `should_continue` says no.
@@ -265,7 +280,7 @@ impl Line {
 
     #[inline]
     fn sleep(&mut self, slots: Pin<&mut impl Slots>, parent: &Waker) -> bool {
-        if self.woken_count() > 0 || self.started < self.admitted {
+        if self.has_woken() || self.started < self.admitted {
             return false;
         }
         if self.wakes.sleep(parent) {
@@ -273,7 +288,7 @@ impl Line {
         }
         // The wake-up may be that of a finished child, which needs no poll. Try once more.
         self.take_woken(slots, None);
-        self.woken_count() == 0 && self.wakes.sleep(parent)
+        !self.has_woken() && self.wakes.sleep(parent)
     }
 
     /// Stops every wake-up of the parent. No turn may follow.
