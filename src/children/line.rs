@@ -187,7 +187,7 @@ impl Line {
     pub(super) fn next(
         &mut self,
         mut slots: Pin<&mut impl Slots>,
-        should_continue: impl Fn() -> bool,
+        should_continue: impl FnOnce() -> bool,
     ) -> Option<u32> {
         if self.batch > 0 {
             if !should_continue() {
@@ -197,7 +197,14 @@ impl Line {
             self.take_wakes_of_first(slots.as_mut());
             return self.woken.pop(slots);
         }
-        if self.started == self.admitted || !should_continue() {
+        if self.started == self.admitted {
+            // Children that have finished meanwhile make room for others.
+            self.admit();
+            if self.started == self.admitted {
+                return None;
+            }
+        }
+        if !should_continue() {
             return None;
         }
         self.started += 1;
@@ -254,11 +261,15 @@ impl Line {
         }
     }
 
-    /// Notes that child `index` has finished, and admits the next one.
+    /// Notes that child `index` has finished.
     #[inline]
     pub(super) fn end(&mut self, index: u32) {
         self.wakes.end(index);
-        self.admit();
+    }
+
+    /// Returns the child that was lent a waker last.
+    pub(super) fn polled(&self) -> u32 {
+        self.wakes.polled()
     }
 
     /// Whether every child has finished.
@@ -271,6 +282,7 @@ impl Line {
     /// wakes it if there is, or may be, something to do already. Returns whether the batch is over.
     #[inline]
     pub(super) fn end_turn(&mut self, slots: Pin<&mut impl Slots>, parent: &Waker) -> bool {
+        self.admit();
         if !self.sleep(slots, parent) {
             parent.wake_by_ref();
         }

@@ -27,9 +27,6 @@ use crate::contain::{FirstPanic, contain};
 ///
 /// One value serves one turn, which is one poll of the combinator.
 pub(crate) trait Schedule {
-    /// Whether to poll one more child in this turn. If not, the rest waits for the next turn.
-    fn should_continue(&self) -> bool;
-
     /// Polls child `index`.
     #[inline]
     fn poll<F: Future>(
@@ -42,8 +39,9 @@ pub(crate) trait Schedule {
         slot.poll(context)
     }
 
-    /// Notes that a child was polled, and whether it finished.
-    fn polled(&mut self, has_ended: bool);
+    /// Whether to poll one more child in this turn, after the poll of one that has finished or not. If not, the
+    /// rest waits for the next turn. Every turn polls a first child.
+    fn should_continue(&mut self, has_ended: bool) -> bool;
 }
 
 /// The result of a turn. If there is more to do, the parent was woken or will be.
@@ -202,18 +200,17 @@ impl<S: Slots> Children<S> {
         schedule: &mut impl Schedule,
     ) -> Turn {
         let mut this = self.project();
-        let mut polling = 0;
         // One `contain` around all polls, not one for each: it is set up again only after a panic.
-        while let Err(panic) = contain(|| {
-            let slots = this.slots.as_mut();
-            poll_each(slots, this.line, schedule, &mut polling);
-        }) {
+        while let Err(panic) = contain(|| poll_each(this.slots.as_mut(), this.line, schedule)) {
+            let polled = this.line.polled();
             // Before the drop in `end_with`: a child that wakes itself there must not wake the parent.
-            this.line.end(polling);
-            let slot = this.slots.as_mut().slot_mut(polling as usize);
+            this.line.end(polled);
+            let slot = this.slots.as_mut().slot_mut(polled as usize);
             slot.end_with(panic);
-            schedule.polled(true);
             *this.has_panicked = true;
+            if !schedule.should_continue(true) {
+                break;
+            }
         }
         if this.line.have_all_ended() {
             Turn::Settled
@@ -317,15 +314,10 @@ impl<F: Future> Children<List<F>> {
 
 /// Polls one child after the other, until the batch or the schedule ends.
 ///
-/// Unwinds if a child panics: `polling` is its index then, and another call resumes after it.
-fn poll_each(
-    mut slots: Pin<&mut impl Slots>,
-    line: &mut Line,
-    schedule: &mut impl Schedule,
-    polling: &mut u32,
-) {
-    while let Some(index) = line.next(slots.as_mut(), || schedule.should_continue()) {
-        *polling = index;
+/// Unwinds if a child panics, the one that was [polled](Line::polled). Another call resumes after it.
+fn poll_each(mut slots: Pin<&mut impl Slots>, line: &mut Line, schedule: &mut impl Schedule) {
+    let mut next = line.next(slots.as_mut(), || true);
+    while let Some(index) = next {
         let (polled, woke_itself) = line.lend(index, |context| {
             let poll = PollBy {
                 index: index as usize,
@@ -339,7 +331,8 @@ fn poll_each(
             Poll::Pending if woke_itself => line.put(slots.as_mut(), index),
             Poll::Pending => {}
         }
-        schedule.polled(polled.is_ready());
+        let has_ended = polled.is_ready();
+        next = line.next(slots.as_mut(), || schedule.should_continue(has_ended));
     }
 }
 
@@ -430,12 +423,9 @@ mod tests {
     struct AtMost(u32);
 
     impl Schedule for AtMost {
-        fn should_continue(&self) -> bool {
-            self.0 > 0
-        }
-
-        fn polled(&mut self, _: bool) {
+        fn should_continue(&mut self, _: bool) -> bool {
             self.0 -= 1;
+            self.0 > 0
         }
     }
 

@@ -30,11 +30,7 @@ pub(crate) fn step<S: Slots>(
     // The task or child that polls the combinator must not record a wait or yield between children:
     // each child has its own trace.
     let turn = waker::muted(|| {
-        let mut one = Step {
-            names,
-            combinator,
-            is_done: false,
-        };
+        let mut one = Step { names, combinator };
         children.as_mut().step(context, choose, &mut one)
     });
     if let Some(chosen) = chosen {
@@ -48,14 +44,9 @@ pub(crate) fn step<S: Slots>(
 struct Step<'a> {
     names: &'a Names,
     combinator: u32,
-    is_done: bool,
 }
 
 impl Schedule for Step<'_> {
-    fn should_continue(&self) -> bool {
-        !self.is_done
-    }
-
     fn poll<F: Future>(
         &mut self,
         index: usize,
@@ -74,7 +65,7 @@ impl Schedule for Step<'_> {
         steering::record_poll(actor, context, poll)
     }
 
-    fn polled(&mut self, _: bool) {
-        self.is_done = true;
+    fn should_continue(&mut self, _: bool) -> bool {
+        false
     }
 }

@@ -55,31 +55,23 @@ pub(crate) fn turn<S: Slots>(
 /// line up again behind the child that used it up, turn after turn.
 struct FairShare {
     polls_left: u32,
-    /// Whether the last child has finished. A finished child cannot use up the budget again, so the
-    /// turn continues: at worst tokio refuses the next child once.
-    has_ended: bool,
 }
 
 impl Default for FairShare {
     fn default() -> Self {
         Self {
             polls_left: CHILDREN_PER_POLL,
-            // Polls the first child even without budget, so that every turn makes progress.
-            has_ended: true,
         }
     }
 }
 
 impl Schedule for FairShare {
     #[inline]
-    fn should_continue(&self) -> bool {
-        self.polls_left > 0 && (self.has_ended || has_budget_remaining())
-    }
-
-    #[inline]
-    fn polled(&mut self, has_ended: bool) {
+    fn should_continue(&mut self, has_ended: bool) -> bool {
         self.polls_left -= 1;
-        self.has_ended = has_ended;
+        // A finished child cannot use up the budget again, so the turn continues: at worst tokio refuses
+        // the next child once.
+        self.polls_left > 0 && (has_ended || has_budget_remaining())
     }
 }
 
@@ -118,10 +110,6 @@ impl<'a> Traced<'a> {
 
 #[cfg(feature = "tokio")]
 impl Schedule for Traced<'_> {
-    fn should_continue(&self) -> bool {
-        true
-    }
-
     fn poll<F: Future>(
         &mut self,
         index: usize,
@@ -139,5 +127,7 @@ impl Schedule for Traced<'_> {
         waker::child(label, context, |context| slot.poll(context))
     }
 
-    fn polled(&mut self, _: bool) {}
+    fn should_continue(&mut self, _: bool) -> bool {
+        true
+    }
 }

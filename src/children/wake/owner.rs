@@ -16,7 +16,6 @@ use super::waker::lend;
 /// The combinator's end of a block.
 #[derive(Debug)]
 pub(in crate::children) struct WakeQueue {
-    len: u32,
     block: BlockCell,
     parents: Parents,
     /// Whether the parent was put to sleep and the stack not taken since.
@@ -37,8 +36,7 @@ impl WakeQueue {
     pub(in crate::children) fn new(len: usize) -> Self {
         let index = u32::try_from(len).ok().filter(|len| *len <= MOST);
         Self {
-            len: index.expect("no more than 4 294 967 290 futures"),
-            block: BlockCell::new(),
+            block: BlockCell::new(index.expect("no more than 4 294 967 290 futures")),
             parents: Parents::default(),
             sleeping: false,
             ended: 0,
@@ -103,7 +101,12 @@ impl WakeQueue {
         index: u32,
         poll: impl FnOnce(&mut Context<'_>) -> R,
     ) -> (R, bool) {
-        lend(&self.block, self.len, index, poll)
+        lend(&self.block, index, poll)
+    }
+
+    /// Returns the child that was [lent](Self::lend) a waker last.
+    pub(in crate::children) fn polled(&self) -> u32 {
+        self.block.polled.load(Ordering::Relaxed)
     }
 
     /// Whether child `index` is on the stack or about to be, and was not taken from it after its last
@@ -131,18 +134,24 @@ impl WakeQueue {
     /// Notes that child `index` has finished: further wake-ups of it do nothing.
     #[inline]
     pub(in crate::children) fn end(&mut self, index: u32) {
-        if let Some(block) = self.block.get() {
-            block.entry(index).end();
-        }
-        if self.is_recorded || self.ended != index {
-            self.record(index);
+        match self.block.get() {
+            // No order is recorded without a block.
+            None if self.ended == index => {}
+            block => {
+                if let Some(block) = block {
+                    block.entry(index).end();
+                }
+                if self.is_recorded || self.ended != index {
+                    self.record(index);
+                }
+            }
         }
         self.ended += 1;
     }
 
     /// Records in the block that child `index` is the next to finish.
     fn record(&mut self, index: u32) {
-        let block = self.block.get_or_make(self.len);
+        let block = self.block.get_or_make();
         // So far they finished in input order, which needs no record. Now it does.
         if !self.is_recorded {
             for earlier in 0..self.ended {
@@ -158,7 +167,7 @@ impl WakeQueue {
     /// How many children there are.
     #[inline]
     pub(in crate::children) fn len(&self) -> u32 {
-        self.len
+        self.block.len
     }
 
     /// How many children have finished.
@@ -240,7 +249,7 @@ impl WakeQueue {
 
     fn leave_block(&mut self) -> Option<Reference> {
         let block = self.block.get()?;
-        let is_held = (0..self.len).any(|index| block.entry(index).is_held());
+        let is_held = (0..self.len()).any(|index| block.entry(index).is_held());
         if is_held {
             self.close();
         } else {
@@ -261,7 +270,7 @@ impl WakeQueue {
 
     /// Gives each entry that has wakers a reference of its own.
     fn leave_entries(&self, block: &Reference) {
-        for index in 0..self.len {
+        for index in 0..self.len() {
             let entry = block.entry(index);
             if !entry.is_held() {
                 continue;

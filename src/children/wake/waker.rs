@@ -6,12 +6,13 @@
 )]
 
 use std::mem::{self, ManuallyDrop};
+use std::ptr;
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
 use super::block::Reference;
 use super::cell::BlockCell;
 use super::entry::{Entry, LEFT};
-use super::sync::{AtomicBool, Ordering};
+use super::sync::Ordering;
 
 static WAKER: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
 
@@ -53,60 +54,50 @@ unsafe fn drop_waker(entry: *const ()) {
     }
 }
 
-/// What a lent waker points to before there is a block.
-struct Unborn<'a> {
-    index: u32,
-    len: u32,
-    block: &'a BlockCell,
-    woke_itself: AtomicBool,
-}
-
+/// Of a waker that is lent before there is a block. It points to the cell.
 static UNBORN: RawWakerVTable = RawWakerVTable::new(clone_unborn, wake_unborn, wake_unborn, |_| {});
 
 /// # Safety
 ///
-/// `unborn` points to an [`Unborn`] that lives.
-unsafe fn clone_unborn(unborn: *const ()) -> RawWaker {
+/// `cell` points to a [`BlockCell`] that lives.
+unsafe fn clone_unborn(cell: *const ()) -> RawWaker {
     // SAFETY: the caller says so.
-    let unborn = unsafe { &*unborn.cast::<Unborn<'_>>() };
-    let block = unborn.block.add_waker(unborn.len, unborn.index);
-    RawWaker::new(block.entry_pointer(unborn.index).cast(), &WAKER)
+    let cell = unsafe { &*cell.cast::<BlockCell>() };
+    // Relaxed is enough: it does not change while the waker is lent.
+    let index = cell.polled.load(Ordering::Relaxed);
+    let block = cell.add_waker(index);
+    RawWaker::new(block.entry_pointer(index).cast(), &WAKER)
 }
 
 /// # Safety
 ///
-/// `unborn` points to an [`Unborn`] that lives.
-unsafe fn wake_unborn(unborn: *const ()) {
+/// `cell` points to a [`BlockCell`] that lives.
+unsafe fn wake_unborn(cell: *const ()) {
     // SAFETY: the caller says so.
-    let unborn = unsafe { &*unborn.cast::<Unborn<'_>>() };
+    let cell = unsafe { &*cell.cast::<BlockCell>() };
     // A flag is enough: without a block there is no other waker, so nothing else can be on the stack.
-    unborn.woke_itself.store(true, Ordering::Release);
+    cell.woke_itself.store(true, Ordering::Release);
 }
 
-/// Lends child `index` of `len` a waker for a poll. Also returns whether the child woke itself with it
+/// Lends child `index` a waker for a poll. Also returns whether the child woke itself with it
 /// and may not be on the stack.
 #[inline]
 pub(super) fn lend<R>(
-    block: &BlockCell,
-    len: u32,
+    cell: &BlockCell,
     index: u32,
     poll: impl FnOnce(&mut Context<'_>) -> R,
 ) -> (R, bool) {
-    if let Some(block) = block.get() {
+    cell.polled.store(index, Ordering::Relaxed);
+    if let Some(block) = cell.get() {
         let pointer = block.entry_pointer(index);
         // SAFETY: the block is not dropped while its reference is lent, and its entries are never
         // borrowed mutably.
         let entry = unsafe { &*pointer };
         return entry.poll(|| lend_as(pointer.cast(), &WAKER, poll));
     }
-    let unborn = Unborn {
-        index,
-        len,
-        block,
-        woke_itself: AtomicBool::new(false),
-    };
-    let polled = lend_as((&raw const unborn).cast(), &UNBORN, poll);
-    (polled, unborn.woke_itself.load(Ordering::Acquire))
+    cell.woke_itself.store(false, Ordering::Relaxed);
+    let polled = lend_as(ptr::from_ref(cell).cast(), &UNBORN, poll);
+    (polled, cell.woke_itself.load(Ordering::Acquire))
 }
 
 #[inline]
