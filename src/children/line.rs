@@ -309,6 +309,12 @@ impl Line {
         self.wakes.close();
     }
 
+    /// Whether anybody may have a waker that wakes the parent.
+    #[inline]
+    pub(super) fn may_wake_parent(&self) -> bool {
+        self.wakes.has_block()
+    }
+
     /// Returns whether child `index` was woken after its last poll began, and whether anything outside
     /// the engine holds its waker. If nothing does, no other wake-up of it can come.
     pub(super) fn wakes_of(&self, slots: &impl Slots, index: u32) -> (bool, bool) {
@@ -328,7 +334,13 @@ impl Line {
     /// Moves the children woken since the last call into the queue, unless they are in it. Puts
     /// `parent` to sleep, if given and if that [costs nothing more](WakeQueue::take_and_sleep).
     #[inline]
-    fn take_woken(&mut self, mut slots: Pin<&mut impl Slots>, parent: Option<&Waker>) {
+    fn take_woken(&mut self, slots: Pin<&mut impl Slots>, parent: Option<&Waker>) {
+        if self.wakes.may_have_woken() {
+            self.take_stack(slots, parent);
+        }
+    }
+
+    fn take_stack(&mut self, mut slots: Pin<&mut impl Slots>, parent: Option<&Waker>) {
         // The stack hands over the last wake-up first, so this list is built from its end.
         let mut part = Woken::new();
         let put = |index| {

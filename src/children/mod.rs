@@ -284,6 +284,15 @@ impl<S: Slots> Children<S> {
         panics
     }
 
+    /// Stops the wake-ups of the parent, and resumes the first panic from a destructor.
+    #[inline(never)]
+    fn stop(mut self: Pin<&mut Self>) {
+        // A child that is dropped may wake another; that must not wake the parent any more.
+        self.as_mut().project().line.leave_parent_alone();
+        // A panic held back until all had settled is not swallowed. The slots drop the rest.
+        self.first_panic().resume_in_drop();
+    }
+
     /// Drops what each slot still holds, in the order of their indices, and notes the panics.
     pub(crate) fn clear(self: Pin<&mut Self>, panics: &mut FirstPanic) {
         let mut this = self.project();
@@ -361,10 +370,10 @@ fn to_u32(index: usize) -> u32 {
 impl<S: Slots> PinnedDrop for Children<S> {
     #[inline]
     fn drop(mut self: Pin<&mut Self>) {
-        // A child that is dropped may wake another; that must not wake the parent any more.
-        self.as_mut().project().line.leave_parent_alone();
-        // A panic held back until all had settled is not swallowed. The slots drop the rest.
-        self.first_panic().resume_in_drop();
+        // Apart, so that a join that nobody can wake any more costs no registers.
+        if self.has_panicked || self.line.may_wake_parent() {
+            self.as_mut().stop();
+        }
     }
 }
 

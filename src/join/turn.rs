@@ -76,11 +76,13 @@ impl Schedule for FairShare {
 }
 
 #[cfg(feature = "tokio")]
+#[inline]
 fn has_budget_remaining() -> bool {
     tokio::task::coop::has_budget_remaining()
 }
 
 #[cfg(not(feature = "tokio"))]
+#[inline]
 fn has_budget_remaining() -> bool {
     true
 }

@@ -5,7 +5,7 @@
     reason = "std has no safe way to pin an element of a pinned slice"
 )]
 
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::pin::Pin;
 
 use super::slot::{Holds, Note, Outcome, Slot};
@@ -14,6 +14,9 @@ use crate::boxed::LARGE;
 
 /// The outputs reuse the allocation of the slots if it is at most this many times as large as needed.
 const ROOM_KEPT: usize = 4;
+
+/// Room for futures of up to this many bytes is reserved on the word of an iterator.
+const SMALL: usize = 64 * 1024;
 
 /// Any number of futures of one type, on the heap.
 pub(crate) struct List<F: Future>(Pin<Box<[Slot<F>]>>);
@@ -34,7 +37,13 @@ impl<F: Future> List<F> {
         // The size is only a hint. A failed reservation is no error here, and `into_boxed_slice`
         // returns what was reserved in vain.
         let is_reserved = match futures.size_hint() {
-            (lower, Some(upper)) => lower == upper && slots.try_reserve_exact(lower).is_ok(),
+            (lower, Some(upper)) if lower != upper => false,
+            (lower, Some(_)) if lower.saturating_mul(size_of::<Slot<F>>()) <= SMALL => {
+                // Takes fewer instructions than a reservation that may fail.
+                slots = Vec::with_capacity(lower);
+                true
+            }
+            (lower, Some(_)) => slots.try_reserve_exact(lower).is_ok(),
             _ => false,
         };
         // `extend` is faster. Without optimization, it has copies of each future on the stack.
@@ -69,12 +78,14 @@ impl<F: Future> List<F> {
         let slots = mem::replace(&mut list.0, Box::into_pin(Box::default()));
         // SAFETY: no future is left in them (invariant 2).
         let slots = unsafe { Pin::into_inner_unchecked(slots) };
-        let slots = slots.into_vec().into_iter();
+        let slots = slots.into_vec();
         if are_outputs {
             // The usual case. It needs no `filter_map`, and each slot only a comparison.
+            let slots = Taken::all(slots).into_iter();
             collect_outputs::<F, _>(slots.map(|slot| output(Ok(slot.into_output()))))
         } else {
-            collect_outputs::<F, _>(slots.filter_map(Slot::into_outcome).map(output))
+            let outcomes = slots.into_iter().filter_map(Slot::into_outcome);
+            collect_outputs::<F, _>(outcomes.map(output))
         }
     }
 
@@ -104,6 +115,34 @@ impl<F: Future> List<F> {
             future.expect("every slot holds a future")
         };
         Some((0..number).map(future))
+    }
+}
+
+/// A slot out of a list, which does not drop its output. So the output alone is moved, not the whole slot.
+#[repr(transparent)]
+struct Taken<F: Future>(ManuallyDrop<Slot<F>>);
+
+impl<F: Future> Taken<F> {
+    #[inline]
+    fn all(slots: Vec<Slot<F>>) -> Vec<Self> {
+        let mut slots = ManuallyDrop::new(slots);
+        let (first, len, capacity) = (slots.as_mut_ptr(), slots.len(), slots.capacity());
+        // SAFETY: they are the parts of a vector that is not used any more, and the layout of its items is
+        // that of slots.
+        unsafe { Vec::from_raw_parts(first.cast(), len, capacity) }
+    }
+
+    /// Returns the output.
+    ///
+    /// # Panics
+    ///
+    /// If the slot holds none.
+    #[inline]
+    fn into_output(mut self) -> F::Output {
+        let Some(Ok(output)) = self.0.take() else {
+            unreachable!("the slot holds an output");
+        };
+        output
     }
 }
 

@@ -233,20 +233,6 @@ impl<F: Future> Slot<F> {
         unsafe { self.get_unchecked_mut() }.take()
     }
 
-    /// Returns the output.
-    ///
-    /// # Panics
-    ///
-    /// If the slot holds none.
-    #[inline]
-    pub(super) fn into_output(mut self) -> F::Output {
-        assert!(self.note.holds == Holds::Output, "the slot holds an output");
-        let Some(Ok(output)) = self.take() else {
-            unreachable!("an output is taken as one");
-        };
-        output
-    }
-
     /// Returns the outcome of the future, if it has finished.
     #[inline]
     pub(super) fn into_outcome(mut self) -> Option<Outcome<F::Output>> {
@@ -255,7 +241,7 @@ impl<F: Future> Slot<F> {
 
     /// Takes the outcome of the future, if it has finished. A pending future stays in place.
     #[inline]
-    fn take(&mut self) -> Option<Outcome<F::Output>> {
+    pub(super) fn take(&mut self) -> Option<Outcome<F::Output>> {
         let content = self.content.get_mut();
         let taken = match self.note.holds {
             Holds::Output => {

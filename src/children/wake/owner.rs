@@ -44,6 +44,20 @@ impl WakeQueue {
         }
     }
 
+    /// Whether a waker may exist, apart from one that is lent.
+    #[inline]
+    pub(in crate::children) fn has_block(&self) -> bool {
+        self.block.get().is_some()
+    }
+
+    /// Whether the stack may hold anything to [take](Self::take).
+    #[inline]
+    pub(in crate::children) fn may_have_woken(&self) -> bool {
+        // A wake-up missed here is seen by the exchange that puts the parent to sleep.
+        let block = self.block.get();
+        block.is_some_and(|block| block.header().top.load(Ordering::Relaxed) != NONE)
+    }
+
     /// Takes the stack and passes the woken children to `woken`, the last wake-up first. From now on no
     /// wake-up wakes the parent.
     #[inline]
