@@ -99,8 +99,10 @@ impl Line {
     #[inline]
     pub(super) fn begin_turn(&mut self, slots: Pin<&mut impl Slots>, parent: &Waker) {
         self.admit();
-        let sleeps = self.woken.len() == 0 && self.started - self.wakes.ended() > 1;
-        self.take_woken(slots, sleeps.then_some(parent));
+        if self.wakes.may_have_woken() {
+            let sleeps = self.woken.len() == 0 && self.started - self.wakes.ended() > 1;
+            self.take_stack(slots, sleeps.then_some(parent));
+        }
         if mem::take(&mut self.begins_batch) {
             self.batch = self.woken.len();
         }
@@ -117,7 +119,7 @@ impl Line {
         choose: impl FnOnce(&[u32]) -> usize,
     ) {
         self.admit();
-        self.take_woken(slots.as_mut(), None);
+        self.take_woken(slots.as_mut());
         for index in mem::replace(&mut self.started, self.admitted)..self.admitted {
             self.woken.push(slots.as_mut(), index);
         }
@@ -182,42 +184,58 @@ impl Line {
         *number
     }
 
-    /// Takes the next child out of the queue, unless the batch is over or `should_continue` says no.
+    /// Whether the batch is not over.
     #[inline]
-    pub(super) fn next(
-        &mut self,
-        mut slots: Pin<&mut impl Slots>,
-        should_continue: impl FnOnce() -> bool,
-    ) -> Option<u32> {
-        if self.batch > 0 {
-            if !should_continue() {
-                return None;
-            }
-            self.batch -= 1;
-            self.take_wakes_of_first(slots.as_mut());
-            return self.woken.pop(slots);
+    pub(super) fn has_next(&mut self) -> bool {
+        self.batch > 0 || self.may_start()
+    }
+
+    /// Takes the next woken child of the batch out of the queue.
+    #[expect(
+        clippy::inline_always,
+        reason = "the compiler would not, and each poll would cost a call"
+    )]
+    #[inline(always)]
+    pub(super) fn next_woken(&mut self, mut slots: Pin<&mut impl Slots>) -> Option<u32> {
+        if self.batch == 0 {
+            return None;
         }
-        if self.started == self.admitted {
-            // Children that have finished meanwhile make room for others.
-            self.admit();
-            if self.started == self.admitted {
-                return None;
-            }
-        }
-        if !should_continue() {
+        self.batch -= 1;
+        self.take_wakes_of_first(slots.as_mut());
+        self.woken.pop(slots)
+    }
+
+    /// Starts the next child, if the batch has one.
+    #[inline]
+    pub(super) fn start_next(&mut self) -> Option<u32> {
+        if !self.may_start() {
             return None;
         }
         self.started += 1;
         Some(self.started - 1)
     }
 
+    #[inline]
+    fn may_start(&mut self) -> bool {
+        if self.started < self.admitted {
+            return true;
+        }
+        // Children that have finished meanwhile make room for others.
+        self.admit();
+        self.started < self.admitted
+    }
+
     /// Takes the wake-ups of the first child off the stack, because its next poll answers them. There
     /// can be some if the child is in the queue because it woke itself.
     #[inline]
     fn take_wakes_of_first(&mut self, slots: Pin<&mut impl Slots>) {
+        // Without a block there are none. Often there is none, if children wake themselves.
+        if !self.wakes.has_block() {
+            return;
+        }
         let first = self.woken.first();
         if first.is_some_and(|first| self.wakes.is_to_be_taken(first)) {
-            self.take_woken(slots, None);
+            self.take_woken(slots);
         }
     }
 
@@ -234,7 +252,11 @@ impl Line {
 
     /// Lends child `index` a waker for a poll. Also returns whether the child woke itself: unless it
     /// has finished, [`put`](Self::put) it in the queue again.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "the compiler would not, and each poll would cost a call"
+    )]
+    #[inline(always)]
     pub(super) fn lend<R>(
         &mut self,
         index: u32,
@@ -252,7 +274,7 @@ impl Line {
     /// Puts every started, pending child in the queue.
     #[cfg(feature = "tokio")]
     pub(super) fn put_pending(&mut self, mut slots: Pin<&mut impl Slots>) {
-        self.take_woken(slots.as_mut(), None);
+        self.take_woken(slots.as_mut());
         for index in 0..self.started {
             let is_pending = slots.note(index as usize).holds() == Holds::Future;
             if is_pending && !slots.note(index as usize).is_linked() {
@@ -299,7 +321,7 @@ impl Line {
             return true;
         }
         // The wake-up may be that of a finished child, which needs no poll. Try once more.
-        self.take_woken(slots, None);
+        self.take_woken(slots);
         !self.has_woken() && self.wakes.sleep(parent)
     }
 
@@ -331,15 +353,16 @@ impl Line {
         self.wakes.take_order()
     }
 
-    /// Moves the children woken since the last call into the queue, unless they are in it. Puts
-    /// `parent` to sleep, if given and if that [costs nothing more](WakeQueue::take_and_sleep).
+    /// Moves the children woken since the last call into the queue, unless they are in it.
     #[inline]
-    fn take_woken(&mut self, slots: Pin<&mut impl Slots>, parent: Option<&Waker>) {
+    fn take_woken(&mut self, slots: Pin<&mut impl Slots>) {
         if self.wakes.may_have_woken() {
-            self.take_stack(slots, parent);
+            self.take_stack(slots, None);
         }
     }
 
+    /// Does it even if none may have been woken. Puts `parent` to sleep, if given and if that
+    /// [costs nothing more](WakeQueue::take_and_sleep).
     fn take_stack(&mut self, mut slots: Pin<&mut impl Slots>, parent: Option<&Waker>) {
         // The stack hands over the last wake-up first, so this list is built from its end.
         let mut part = Woken::new();

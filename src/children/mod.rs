@@ -325,24 +325,47 @@ impl<F: Future> Children<List<F>> {
 ///
 /// Unwinds if a child panics, the one that was [polled](Line::polled). Another call resumes after it.
 fn poll_each(mut slots: Pin<&mut impl Slots>, line: &mut Line, schedule: &mut impl Schedule) {
-    let mut next = line.next(slots.as_mut(), || true);
-    while let Some(index) = next {
-        let (polled, woke_itself) = line.lend(index, |context| {
-            let poll = PollBy {
-                index: index as usize,
-                context,
-                schedule,
-            };
-            slots.as_mut().visit(index as usize, poll)
-        });
-        match polled {
-            Poll::Ready(()) => line.end(index),
-            Poll::Pending if woke_itself => line.put(slots.as_mut(), index),
-            Poll::Pending => {}
+    while let Some(index) = line.next_woken(slots.as_mut()) {
+        if !poll_one(slots.as_mut(), line, schedule, index) {
+            return;
         }
-        let has_ended = polled.is_ready();
-        next = line.next(slots.as_mut(), || schedule.should_continue(has_ended));
     }
+    while let Some(index) = line.start_next() {
+        if !poll_one(slots.as_mut(), line, schedule, index) {
+            return;
+        }
+    }
+}
+
+/// Polls child `index`. Returns whether the turn continues.
+#[expect(
+    clippy::inline_always,
+    reason = "the compiler would not, and each poll would cost a call"
+)]
+#[inline(always)]
+fn poll_one(
+    mut slots: Pin<&mut impl Slots>,
+    line: &mut Line,
+    schedule: &mut impl Schedule,
+    index: u32,
+) -> bool {
+    let (polled, woke_itself) = line.lend(index, |context| {
+        let poll = PollBy {
+            index: index as usize,
+            context,
+            schedule,
+        };
+        slots.as_mut().visit(index as usize, poll)
+    });
+    if polled.is_ready() {
+        line.end(index);
+        return schedule.should_continue(true);
+    }
+    if woke_itself {
+        line.put(slots, index);
+    }
+    // In this order: the schedule may have to ask the runtime.
+    line.has_next() && schedule.should_continue(false)
 }
 
 /// Lets the schedule poll the child in the visited slot.

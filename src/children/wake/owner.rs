@@ -109,7 +109,11 @@ impl WakeQueue {
     /// does not remember.
     ///
     /// Takes the queue exclusively: at most one child is polled at a time (invariant 5).
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "the compiler would not, and each poll would cost a call"
+    )]
+    #[inline(always)]
     pub(in crate::children) fn lend<R>(
         &mut self,
         index: u32,

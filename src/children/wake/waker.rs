@@ -81,7 +81,11 @@ unsafe fn wake_unborn(cell: *const ()) {
 
 /// Lends child `index` a waker for a poll. Also returns whether the child woke itself with it
 /// and may not be on the stack.
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "the compiler would not, and each poll would cost a call"
+)]
+#[inline(always)]
 pub(super) fn lend<R>(
     cell: &BlockCell,
     index: u32,
