@@ -50,12 +50,14 @@ struct Steps {
 impl Line {
     #[inline]
     pub(super) fn new(len: usize) -> Self {
+        let wakes = WakeQueue::new(len);
         Self {
-            wakes: WakeQueue::new(len),
             woken: Woken::new(),
             batch: 0,
             started: 0,
-            admitted: 0,
+            // There is no limit yet.
+            admitted: wakes.len(),
+            wakes,
             limit: u32::MAX,
             begins_batch: true,
             #[cfg(feature = "tokio")]
@@ -68,6 +70,8 @@ impl Line {
     /// Limits how many children are in flight at once: started and not finished.
     pub(super) fn limit(&mut self, at_most: usize) {
         self.limit = u32::try_from(at_most).unwrap_or(u32::MAX);
+        // Each turn admits children anew.
+        self.admitted = self.started;
     }
 
     /// Whether the limit is below `len`.
