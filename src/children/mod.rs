@@ -6,6 +6,8 @@
 
 mod line;
 mod slots;
+#[cfg(all(test, feature = "tokio", not(straggler_loom)))]
+mod turns;
 mod wake;
 #[cfg(all(test, straggler_loom))]
 mod wake_loom;
@@ -397,121 +399,5 @@ impl<S: Slots> PinnedDrop for Children<S> {
         if self.has_panicked || self.line.may_wake_parent() {
             self.as_mut().stop();
         }
-    }
-}
-
-#[cfg(all(test, feature = "tokio", not(straggler_loom)))]
-mod tests {
-    use std::cell::{Cell, RefCell};
-    use std::future::poll_fn;
-    use std::pin::{Pin, pin};
-    use std::task::{Context, Poll, Waker};
-
-    use super::slots::Note;
-    use super::{Children, List, Schedule, Slot, Slots, Turn, Visit};
-
-    /// Slots that count how often they are visited.
-    struct Counted<F: Future> {
-        list: List<F>,
-        visits: Cell<usize>,
-    }
-
-    impl<F: Future> Counted<F> {
-        fn visited(self: Pin<&mut Self>) -> Pin<&mut List<F>> {
-            self.visits.set(self.visits.get() + 1);
-            Pin::new(&mut self.get_mut().list)
-        }
-    }
-
-    impl<F: Future> Slots for Counted<F> {
-        type Slot<'a>
-            = Slot<F>
-        where
-            F: 'a;
-
-        fn count(&self) -> usize {
-            self.list.count()
-        }
-
-        fn slot_mut(self: Pin<&mut Self>, index: usize) -> Pin<&mut Slot<F>> {
-            self.visited().slot_mut(index)
-        }
-
-        fn visit<V: Visit>(self: Pin<&mut Self>, index: usize, visit: V) -> V::Output {
-            self.visited().visit(index, visit)
-        }
-
-        fn note(&self, index: usize) -> &Note {
-            self.visits.set(self.visits.get() + 1);
-            self.list.note(index)
-        }
-
-        fn note_mut(self: Pin<&mut Self>, index: usize) -> &mut Note {
-            self.visited().note_mut(index)
-        }
-    }
-
-    /// A schedule of this many polls.
-    struct AtMost(u32);
-
-    impl Schedule for AtMost {
-        fn should_continue(&mut self, _: bool) -> bool {
-            self.0 -= 1;
-            self.0 > 0
-        }
-    }
-
-    /// How often 100 steps of this many children, all ready, visit a slot.
-    fn visits_of_steps(children: usize) -> usize {
-        let ready = || {
-            poll_fn(|context: &mut Context<'_>| {
-                context.waker().wake_by_ref();
-                Poll::<()>::Pending
-            })
-        };
-        let slots = Counted {
-            list: List::collect((0..children).map(|_| ready())),
-            visits: Cell::new(0),
-        };
-        let mut children = pin!(Children::new(slots));
-        let context = &mut Context::from_waker(Waker::noop());
-        let visits = [1, 100].map(|steps| {
-            for _ in 0..steps {
-                let middle = |ready: &[u32]| ready.len() / 2;
-                let turn = children.as_mut().step(context, middle, &mut AtMost(1));
-                assert_eq!(turn, Turn::Paused);
-            }
-            children.as_mut().slots_mut().visits.take()
-        });
-        // The first one starts all of them.
-        visits[1]
-    }
-
-    #[test]
-    fn step_visits_no_child_that_keeps_waiting() {
-        assert_eq!(visits_of_steps(1_000), visits_of_steps(10));
-    }
-
-    #[test]
-    fn turn_polls_children_that_no_step_chose() {
-        let polled = RefCell::new(Vec::new());
-        let child = |index: usize| {
-            let polled = &polled;
-            poll_fn(move |context| {
-                polled.borrow_mut().push(index);
-                context.waker().wake_by_ref();
-                Poll::<()>::Pending
-            })
-        };
-        let mut children = pin!(Children::new(List::collect((0..4).map(child))));
-        let context = &mut Context::from_waker(Waker::noop());
-        for chosen in [2, 0] {
-            _ = children.as_mut().step(context, |_| chosen, &mut AtMost(1));
-        }
-        assert_eq!(
-            children.as_mut().turn(context, &mut AtMost(9)),
-            Turn::Waiting
-        );
-        assert_eq!(polled.take(), [2, 0, 1, 3, 2]);
     }
 }
