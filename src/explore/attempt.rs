@@ -16,6 +16,7 @@ use crate::leak::record::panic_hook::{Captured, Quiet, capture_panics, install_h
 use crate::leak::settings::Settings;
 use crate::schedule::cancellation::{self, Cancellations};
 use crate::schedule::decisions::Decisions;
+use crate::schedule::discarded::Discarded;
 use crate::schedule::draws;
 use crate::schedule::eager::Spawns;
 use crate::schedule::seed::{Kind, Seed};
@@ -90,6 +91,11 @@ impl Attempt {
     pub(crate) fn fingerprint(&self) -> u64 {
         let run = self.run.as_ref();
         run.map_or(PLAIN_FINGERPRINT, |run| run.decisions.fingerprint())
+    }
+
+    /// Why it counts as nothing, if it does. Then it has no cause either.
+    pub(crate) fn discarded(&self) -> Option<Discarded> {
+        self.run.as_ref()?.discarded
     }
 
     /// The decisions other than the plain ones.
@@ -230,11 +236,13 @@ where
             }
         });
         // A run that tokio could not make says nothing of the body.
-        let is_possible = run.as_ref().is_none_or(|run| run.lost_outputs == 0);
-        if let (Purpose::Find { .. }, Checked::Run { rules, .. }) = (purpose, &checked) {
+        let counts = run.as_ref().is_none_or(|run| run.discarded.is_none());
+        if let (true, Purpose::Find { .. }, Checked::Run { rules, .. }) =
+            (counts, purpose, &checked)
+        {
             self.rules.get_or_insert_with(|| rules.clone()).add(rules);
         }
-        let cause = is_possible.then(|| cause(checked, &captured)).flatten();
+        let cause = counts.then(|| cause(checked, &captured)).flatten();
         let attempt = Attempt {
             cause,
             run,

@@ -1,10 +1,11 @@
 //! Cancels the operations of a body at each place, one run a place.
 
 use crate::explore::attempt::{Attempt, Grace, Purpose};
-use crate::explore::exploration::{Exploration, Seeds, Tally};
+use crate::explore::exploration::{Exploration, Seeds};
 use crate::explore::explored::{Explored, Extent};
 use crate::explore::failure::{Cause, Failure};
 use crate::explore::outcome::Outcome;
+use crate::explore::tally::Tally;
 use crate::leak::render::emit::warn_of;
 use crate::leak::report::Report;
 use crate::leak::report::verdict::Verdict;
@@ -82,6 +83,7 @@ where
         };
         Ok(Explored {
             runs,
+            discarded: 0,
             distinct_schedules: runs,
             extent: Extent::Sample,
             note,
@@ -107,6 +109,7 @@ where
         let passes = reached.warning.is_none().then(passes);
         Ok(Explored {
             runs: 1,
+            discarded: 0,
             distinct_schedules: 1,
             extent: Extent::Sample,
             note: beyond.or(passes),

@@ -7,10 +7,11 @@
 use std::ops::ControlFlow;
 
 use crate::explore::attempt::{Attempt, Grace, Purpose};
-use crate::explore::exploration::{Exploration, Tally};
+use crate::explore::exploration::Exploration;
 use crate::explore::explored::{Explored, Extent};
 use crate::explore::failure::{Cause, Failure};
 use crate::explore::outcome::Outcome;
+use crate::explore::tally::Tally;
 use crate::schedule::decisions::Decision;
 use crate::schedule::seed::{Kind, Seed};
 use crate::schedule::tree::Tree;
@@ -94,7 +95,7 @@ where
         let mut enumerated = Enumerated::default();
         let mut is_complete = false;
         // The plain run comes on top.
-        while tally.runs <= self.runs {
+        while tally.made() <= self.runs {
             let seed = path.seed();
             let attempt = match self.next_run(&seed, &mut tally) {
                 ControlFlow::Continue(attempt) => attempt,
@@ -105,7 +106,7 @@ where
             let end = run.tree.and_then(|tree| tree.pruned_at);
             let made = run.decisions.into_made();
             if path.follow(made, end.unwrap_or(usize::MAX)).is_err() {
-                return Err(self.diverged(tally.runs));
+                return Err(self.diverged(tally.made()));
             }
             is_complete = !path.advance();
             if is_complete {
@@ -120,11 +121,12 @@ where
             };
             let again = self.subject.attempt(seed, false, confirm);
             if again.fingerprint() != *fingerprint || again.has_failed() {
-                return Err(self.diverged(tally.runs + 1));
+                return Err(self.diverged(tally.made() + 1));
             }
         }
         Ok(Explored {
             runs: tally.runs,
+            discarded: tally.discarded,
             distinct_schedules: enumerated.schedules,
             extent: enumerated.extent(is_complete, tally.unscheduled > 0),
             note: self.note_on_all(&tally, requires_overlap)?,
@@ -161,6 +163,7 @@ impl Enumerated {
         };
         let tree = run.tree.as_ref();
         let is_new = tree.is_some_and(|tree| tree.pruned_at.is_none());
+        let is_new = is_new && attempt.discarded().is_none();
         self.schedules += usize::from(is_new);
         self.is_bounded |= tree.is_some_and(|tree| tree.fairness.has_ruled_out);
         self.is_cut_off |= run.decisions.is_cut_off;

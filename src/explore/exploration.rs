@@ -15,6 +15,7 @@ use crate::explore::explored::{Explored, Extent};
 use crate::explore::failure::{Cause, Failed, Failure, Reorderings};
 use crate::explore::outcome::Outcome;
 use crate::explore::shrink::{Tried, shrink};
+use crate::explore::tally::Tally;
 use crate::leak::render::emit::warn_of;
 use crate::leak::report::verdict::Verdict;
 use crate::leak::settings::environment::{Environment, Shard};
@@ -65,16 +66,6 @@ impl Seeds {
     }
 }
 
-/// What the runs so far have shown.
-#[derive(Default)]
-pub(crate) struct Tally {
-    pub(crate) runs: usize,
-    has_overlap: bool,
-    /// The most tasks at a time that no schedule decides.
-    pub(crate) unscheduled: usize,
-    pub(crate) warnings: usize,
-}
-
 /// An exploration of one body.
 pub(crate) struct Exploration<F> {
     /// Whether the check has its own runtime builder.
@@ -114,7 +105,8 @@ where
         Ok(environment)
     }
 
-    /// Makes runs until one fails, after those that were made before.
+    /// Makes runs until one fails, after those that were made before. Gives up once as many were discarded as
+    /// were asked for.
     pub(crate) fn search(
         &mut self,
         mut seeds: Seeds,
@@ -124,27 +116,31 @@ where
         let mut fingerprints = HashSet::new();
         let before = tally.runs;
         let mut length = FIRST_LENGTH;
-        for run in before + 1..=self.runs {
-            let seed = match run {
-                1 => Seed::new(Kind::Plain),
+        while tally.runs < self.runs && tally.discarded < self.runs {
+            let seed = match tally.runs {
+                0 => Seed::new(Kind::Plain),
                 _ => Seed::drawn(seeds.draw(), length),
             };
             let attempt = match self.next_run(&seed, &mut tally) {
                 ControlFlow::Continue(attempt) => attempt,
                 ControlFlow::Break(ended) => return ended,
             };
+            if attempt.discarded().is_some() {
+                continue;
+            }
             fingerprints.insert(attempt.fingerprint());
             if let Some(steered) = &attempt.run {
                 length = steered.decisions.len();
             }
         }
         Ok(Explored {
-            runs: self.runs,
+            runs: tally.runs,
+            discarded: tally.discarded,
             distinct_schedules: before + fingerprints.len(),
             extent: Extent::Sample,
             note: self.note_on_all(&tally, requires_overlap)?,
             places: 0,
-            refusal: None,
+            refusal: tally.refusal(),
         })
     }
 
@@ -154,7 +150,6 @@ where
         seed: &Seed,
         tally: &mut Tally,
     ) -> ControlFlow<Result<Explored, Failure>, Attempt> {
-        tally.runs += 1;
         // Under `STRAGGLER=warn` a leak is reported once. After that only other failures count, and
         // they need no grace.
         let grace = if tally.warnings == 0 {
@@ -163,9 +158,8 @@ where
             Grace::None
         };
         let mut attempt = self.subject.attempt(seed, false, Purpose::Find { grace });
-        if let Some(steered) = &attempt.run {
-            tally.has_overlap |= steered.has_overlap;
-            tally.unscheduled = tally.unscheduled.max(steered.unscheduled);
+        if !tally.add(&attempt) {
+            return ControlFlow::Continue(attempt);
         }
         match attempt.cause.take() {
             None => {}
@@ -181,6 +175,7 @@ where
                 return ControlFlow::Break(match jumps.flatten() {
                     Some(reason) => Ok(Explored {
                         runs: 1,
+                        discarded: 0,
                         distinct_schedules: 1,
                         extent: Extent::Sample,
                         note: Some(format!("not explored: {reason}")),
@@ -209,11 +204,18 @@ where
             let cause = Cause::Unscheduled(tally.unscheduled);
             return Err(self.failure(0, plain(), None, cause));
         }
+        // In an exploration of all schedules, those that were discarded are no surprise.
+        let note_on_discarded = (!self.is_exhaustive).then(|| tally.note_on_discarded(self.runs));
+        let note_on_discarded = note_on_discarded.flatten();
         let misses_overlap = requires_overlap && !tally.has_overlap;
         if misses_overlap && self.runs > 1 {
-            return Err(self.failure(0, plain(), None, Cause::NoOverlap));
+            let mut failed = self.failed(0, plain(), Cause::NoOverlap, None);
+            failed.runs = tally.runs;
+            failed.note = note_on_discarded;
+            return Err(Failure::new(failed));
         }
-        Ok(misses_overlap.then(|| OVERLAP_NOT_CHECKED.to_owned()))
+        let overlap_note = misses_overlap.then(|| OVERLAP_NOT_CHECKED.to_owned());
+        Ok(note_on_discarded.or(overlap_note))
     }
 
     /// Replays one run.
@@ -235,6 +237,7 @@ where
         let overlap_note = misses_overlap.then(|| OVERLAP_NOT_CHECKED.to_owned());
         let explored = |note: Option<String>| Explored {
             runs: 1,
+            discarded: 0,
             distinct_schedules: 1,
             extent: Extent::Sample,
             note: note
@@ -244,6 +247,9 @@ where
             places: 0,
             refusal: None,
         };
+        if let Some(reason) = attempt.discarded() {
+            return Ok(explored(Some(format!("the run shows nothing: {reason}"))));
+        }
         let cause = match attempt.cause {
             None => {
                 // Only the seed of a failed run has a checksum. One typed by hand may well pass.

@@ -29,6 +29,7 @@ use crate::wording::count;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explored {
     pub(crate) runs: usize,
+    pub(crate) discarded: usize,
     pub(crate) distinct_schedules: usize,
     pub(crate) extent: Extent,
     /// At how many places an operation was cancelled in the plain order. 0 if the runs do not cancel.
@@ -52,10 +53,37 @@ pub(crate) enum Extent {
 }
 
 impl Explored {
-    /// Returns the number of runs.
+    /// Returns the number of runs, without those that were [discarded](Self::discarded).
     #[must_use]
     pub fn runs(&self) -> usize {
         self.runs
+    }
+
+    /// Returns how many more runs were made that count as nothing, because tokio itself could not make them.
+    ///
+    /// Such a run does not fail the test, and is no run, no schedule and no overlap. Another one takes its place, until
+    /// as many were discarded as were asked for; then a [note](Self::note) says why. In an
+    /// [exhaustive](crate::Explore::exhaustive) exploration it counts towards the limit.
+    ///
+    /// A run is discarded if a task that had ended [inside its spawn](crate::Explore::eager_spawns) is aborted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use straggler::Explore;
+    ///
+    /// let explored = Explore::new().runs(20).eager_spawns().find(|| async {
+    ///     let task = straggler::spawn(async {});
+    ///     task.abort();
+    ///     _ = task.await;
+    /// });
+    /// let explored = explored.unwrap();
+    /// assert_eq!(explored.runs(), 20);
+    /// assert!(explored.discarded() > 0);
+    /// ```
+    #[must_use]
+    pub fn discarded(&self) -> usize {
+        self.discarded
     }
 
     /// Returns a lower bound on the number of distinct schedules among the runs, or their number if the
@@ -121,6 +149,8 @@ impl Explored {
     ///
     /// The note says that
     /// - the test was not explored, because a timeout fires early on the paused clock beside real I/O,
+    /// - nothing was explored, or less than was asked for, because so many runs were [discarded](Self::discarded),
+    /// - a replay shows nothing, because its run would be discarded,
     /// - a replay diverged from the recorded run,
     /// - a replay passes although its seed was printed for a failing run,
     /// - a replay has no place at which its seed cancels,
@@ -164,10 +194,10 @@ impl fmt::Display for Explored {
                     places => write!(f, ", cancelled at {}", count(places, "place")),
                 }
             }
-            Extent::All { is_bounded: false } => match self.distinct_schedules {
-                1 => write!(f, "the only schedule passes"),
-                _ => write!(f, "all {schedules} {pass}"),
-            },
+            Extent::All { is_bounded: false } if self.distinct_schedules == 1 => {
+                write!(f, "the only schedule passes")
+            }
+            Extent::All { is_bounded: false } => write!(f, "all {schedules} {pass}"),
             Extent::All { is_bounded: true } => write!(
                 f,
                 "all {schedules} {pass} in which nothing that can run is passed over more than {PASSED_OVER} times \
@@ -180,6 +210,10 @@ impl fmt::Display for Explored {
             Extent::Undecided(what) => {
                 write!(f, "{schedules} {pass}, but no schedule decides {what}")
             }
+        }?;
+        match self.discarded {
+            0 => Ok(()),
+            discarded => write!(f, ", {discarded} discarded"),
         }
     }
 }

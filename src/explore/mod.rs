@@ -19,14 +19,16 @@ pub(crate) mod failure;
 pub(crate) mod outcome;
 pub(crate) mod rerun;
 pub(crate) mod shrink;
+pub(crate) mod tally;
 pub(crate) mod text;
 
 use std::panic::Location;
 use std::time::Duration;
 
 use self::attempt::{Pause, Subject};
-use self::exploration::{Exploration, Seeds, Tally};
+use self::exploration::{Exploration, Seeds};
 use self::failure::Cause;
+use self::tally::Tally;
 use crate::leak::LeakCheck;
 use crate::schedule::eager::Spawns;
 use crate::schedule::seed::Kind;
@@ -392,8 +394,8 @@ impl Explore {
     /// are those of [`spawn_abortable`](crate::spawn_abortable).
     ///
     /// Inside its spawn the task uses the budget of its spawner, and sees the thread-locals, `task_local!`s, tracing
-    /// spans and `tokio::task::id()` of its spawner. A run in which a task ends there and is then aborted does not
-    /// count as failed: tokio would have kept its output.
+    /// spans and `tokio::task::id()` of its spawner. A run in which a task ends there and is then aborted is
+    /// [discarded](Explored::discarded): tokio would have kept its output.
     ///
     /// # Examples
     ///

@@ -27,7 +27,7 @@ impl fmt::Display for Failure {
         };
         match &failed.cause {
             Cause::NotRun(reason) => return write!(f, "explore: {test} was not run: {reason}"),
-            Cause::NoOverlap => return write_no_overlap(f, &test, failed.runs),
+            Cause::NoOverlap => return write_no_overlap(f, &test, failed),
             Cause::Unscheduled(tasks) => return write_unscheduled(f, &test, *tasks, failed.runs),
             Cause::Diverged(run) => return write_diverged(f, &test, *run),
             Cause::NothingToCancel => return write!(f, "explore: {test} {NOTHING_TO_CANCEL}"),
@@ -103,10 +103,11 @@ pub(crate) fn heading(failed: &Failed) -> String {
         .to_owned()
 }
 
-fn write_no_overlap(f: &mut fmt::Formatter<'_>, test: &str, runs: usize) -> fmt::Result {
+fn write_no_overlap(f: &mut fmt::Formatter<'_>, test: &str, failed: &Failed) -> fmt::Result {
+    let runs = count(failed.runs, "run");
     write!(
         f,
-        "explore: no two children of a join and no two tasks were in flight at once in {runs} runs of \
+        "explore: no two children of a join and no two tasks were in flight at once in {runs} of \
          {test}\n\n\
          Straggler sees the children of `settle_all`, `barrier` and their macros, and tasks spawned through \
          straggler. What to do:\n  \
@@ -114,7 +115,11 @@ fn write_no_overlap(f: &mut fmt::Formatter<'_>, test: &str, runs: usize) -> fmt:
          if the body, branches of another join or untracked tasks race, make them children or tracked \
          tasks\n  \
          if nothing should race, remove `require_overlap`"
-    )
+    )?;
+    match &failed.note {
+        Some(note) => write!(f, "\n\nnote: {note}"),
+        None => Ok(()),
+    }
 }
 
 fn write_unscheduled(

@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use crate::contain::contain;
 use crate::mutex::lock;
 use crate::panic::Panic;
+use crate::schedule::discarded::Discarded;
 use crate::schedule::{cancellation, steering};
 
 /// How many spawns may be nested: a chain of tasks that spawn their successors must not overflow the stack.
@@ -125,7 +126,7 @@ impl<T> Drop for Begun<T> {
     fn drop(&mut self) {
         // Whoever aborts a task that has ended gets its output. Tokio cannot know that it has ended.
         if self.outcome.is_some() {
-            steering::note_lost_output();
+            steering::discard(Discarded::LostOutput);
         }
     }
 }

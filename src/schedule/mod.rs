@@ -13,6 +13,7 @@ pub(crate) mod checkpointed;
 #[cfg(any(straggler_instrumented, test))]
 pub(crate) mod combinator;
 pub(crate) mod decisions;
+pub(crate) mod discarded;
 pub(crate) mod draws;
 pub(crate) mod eager;
 pub(crate) mod fairness;

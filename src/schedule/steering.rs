@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::schedule::budget;
 use crate::schedule::cancellation::Cancelled;
 use crate::schedule::decisions::Decisions;
+use crate::schedule::discarded::Discarded;
 use crate::schedule::eager::{self, Spawns};
 use crate::schedule::numbered::Numbered;
 use crate::schedule::points::{self, Cut};
@@ -48,8 +49,8 @@ pub(crate) struct Run {
     in_flight: Numbered<Option<usize>>,
     pub(crate) timers: Timers,
     pub(crate) spawns: Spawns,
-    /// How many tasks had ended inside their spawn, and were aborted. In tokio they keep their output.
-    pub(crate) lost_outputs: usize,
+    /// Why it counts as nothing, if it does.
+    pub(crate) discarded: Option<Discarded>,
     /// How many more times each task is put off, by its number.
     put_off: FxHashMap<usize, usize>,
     /// The checkpoint at which the current poll was made to yield.
@@ -77,7 +78,7 @@ impl Run {
             in_flight: Numbered::default(),
             timers: Timers::FireLast,
             spawns: Spawns::Lazy,
-            lost_outputs: 0,
+            discarded: None,
             put_off: FxHashMap::default(),
             stopped_at: None,
             combinators: 0,
@@ -350,9 +351,9 @@ pub(super) fn begins_in_spawn(label: impl FnOnce() -> String) -> bool {
     begins
 }
 
-/// Notes that a task was aborted that had ended inside its spawn.
-pub(super) fn note_lost_output() {
-    with_run(|run| run.lost_outputs += 1);
+/// Makes the run count as nothing.
+pub(super) fn discard(reason: Discarded) {
+    with_run(|run| run.discarded = run.discarded.or(Some(reason)));
 }
 
 /// Decides whether to yield at a checkpoint.

@@ -21,6 +21,7 @@ mod clock;
 mod corpus;
 mod deadlocks;
 mod diagram;
+mod discarded;
 mod eager_spawns;
 mod environment;
 mod exhaustive;
