@@ -59,8 +59,8 @@ pub(crate) fn advice(failed: &Failed) -> Vec<String> {
 const TIMEOUT: &str = "if a `timeout` elapsed: on a paused clock it does so only when nothing else can run, so find what \
      the future inside it waits for, and why that does not happen in this schedule";
 
-const BY_HAND: &str = "if the test polls by hand, as with `now_or_never` or `tokio_test::task`: such a poll is pending here only \
-     because the schedule left no budget. Run `cargo straggler explore`, which never makes it yield";
+const BY_HAND: &str = "if the test polls by hand: such a poll is pending here only because the schedule left no budget. Use `now_or_never` \
+     or `tokio_test::task` instead of `poll!`, or run `cargo straggler explore`, which never makes these two yield";
 
 const ACCEPT: &str = "if this order is valid: make the test accept it";
 

@@ -179,10 +179,10 @@ where
         };
         let quiet = match purpose {
             Purpose::Confirm { .. } => Quiet::All,
-            Purpose::Find { .. } | Purpose::Replay if pauses_at_start => {
-                Quiet::Message(ALREADY_FROZEN)
-            }
-            Purpose::Find { .. } | Purpose::Replay => Quiet::None,
+            Purpose::Find { .. } | Purpose::Replay => Quiet::Some {
+                message: pauses_at_start.then_some(ALREADY_FROZEN),
+                discarded: purpose != Purpose::Replay,
+            },
         };
         let settings = Settings {
             grace: match grace {

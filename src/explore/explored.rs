@@ -62,10 +62,13 @@ impl Explored {
     /// Returns how many more runs were made that count as nothing, because tokio itself could not make them.
     ///
     /// Such a run does not fail the test, and is no run, no schedule and no overlap. Another one takes its place, until
-    /// as many were discarded as were asked for; then a [note](Self::note) says why. In an
-    /// [exhaustive](crate::Explore::exhaustive) exploration it counts towards the limit.
+    /// as many were discarded as were asked for. If less than half of those count, a [note](Self::note) says why. In
+    /// an [exhaustive](crate::Explore::exhaustive) exploration a discarded run counts towards the limit.
     ///
-    /// A run is discarded if a task that had ended [inside its spawn](crate::Explore::eager_spawns) is aborted.
+    /// A run is discarded
+    /// - if a task that had ended [inside its spawn](crate::Explore::eager_spawns) is aborted, or
+    /// - if an operation that the test polls by hand, with a waker of its own as by `now_or_never`, finds no budget.
+    ///   With scheduling points none does.
     ///
     /// # Examples
     ///

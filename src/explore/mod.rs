@@ -104,9 +104,10 @@ const REPLAY_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 ///   or a fake in an explored test.
 /// - `tokio::select!` picks branches at random, so a seed may not replay it. Add `biased;`, or build with
 ///   scheduling points or with `--cfg tokio_unstable`.
-/// - An operation polled only once, as by `now_or_never` or `poll!`, may be pending even if a lock is
-///   free or a message is there, because the task's cooperative budget is spent. Use `try_lock`
-///   or `try_recv`, or wrap it in `tokio::task::coop::unconstrained`.
+/// - An operation polled only once, as by `poll!`, may be pending even if a lock is free or a message is there,
+///   because the task's cooperative budget is spent. Use `try_lock` or `try_recv`, or wrap it in
+///   `tokio::task::coop::unconstrained`. If it has a waker of its own, as by `now_or_never`, most such runs are
+///   [discarded](Explored::discarded).
 /// - A timer fires only when nothing else can run, so a timeout never cancels a future while its
 ///   siblings can run, unless you add [`race_timers`](Self::race_timers). Or test a cancellation with
 ///   [`cancel_in_schedules`](Self::cancel_in_schedules).
@@ -511,8 +512,8 @@ impl Explore {
     /// `10000 of more than 10000 schedules pass`. A failing run is minimized and replayed like any other. In
     /// the attribute, write `#[straggler::test(explore = "exhaustive")]`, with a limit of 10,000.
     ///
-    /// A limit of 0 counts as 1. A run that takes the same schedule as another one counts towards the limit, but not as
-    /// a schedule. [`runs`](Self::runs) and `STRAGGLER_RUNS` set it too. A run in the plain order
+    /// A limit of 0 counts as 1. A run that takes the same schedule as another one, or is
+    /// [discarded](Explored::discarded), counts towards the limit, but not as a schedule. [`runs`](Self::runs) and `STRAGGLER_RUNS` set it too. A run in the plain order
     /// comes first. [`seed`](Self::seed) and `STRAGGLER_SHARD` change nothing. It cannot be combined with
     /// [`cancel`](Self::cancel), [`cancel_in_schedules`](Self::cancel_in_schedules) or
     /// [`race_timers`](Self::race_timers).

@@ -49,9 +49,9 @@ impl Tally {
         ))
     }
 
-    /// The note on an exploration that made fewer than the `wanted` runs, since it gave up.
+    /// The note on an exploration that gave up before half of the `wanted` runs.
     pub(crate) fn note_on_discarded(&self, wanted: usize) -> Option<String> {
-        let reason = self.discarded_for.filter(|_| self.runs < wanted)?;
+        let reason = self.discarded_for.filter(|_| self.runs <= wanted / 2)?;
         Some(match self.refusal() {
             Some(refusal) => format!("nothing was explored: {refusal}"),
             None => format!(

@@ -7,6 +7,8 @@ use std::fmt;
 pub(crate) enum Discarded {
     /// A task that had ended inside its spawn was aborted.
     LostOutput,
+    /// An operation that was polled by hand found no budget.
+    PolledByHand,
 }
 
 impl Discarded {
@@ -14,6 +16,9 @@ impl Discarded {
     pub(crate) fn advice(self) -> &'static str {
         match self {
             Self::LostOutput => "Remove `eager_spawns`, or await the task",
+            Self::PolledByHand => {
+                "Run `cargo straggler explore`, which never makes such a poll yield"
+            }
         }
     }
 }
@@ -23,6 +28,9 @@ impl fmt::Display for Discarded {
         f.write_str(match self {
             Self::LostOutput => {
                 "a task that had ended inside its spawn was aborted and lost its output, which tokio would have kept"
+            }
+            Self::PolledByHand => {
+                "an operation that was polled by hand, as by `now_or_never` or `tokio_test::task`, found no budget"
             }
         })
     }

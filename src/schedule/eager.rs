@@ -125,7 +125,8 @@ impl<T> Future for Begun<T> {
 impl<T> Drop for Begun<T> {
     fn drop(&mut self) {
         // Whoever aborts a task that has ended gets its output. Tokio cannot know that it has ended.
-        if self.outcome.is_some() {
+        // After the body nothing looks at it any more.
+        if self.outcome.is_some() && steering::is_on() {
             steering::discard(Discarded::LostOutput);
         }
     }

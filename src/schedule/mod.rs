@@ -18,6 +18,7 @@ pub(crate) mod draws;
 pub(crate) mod eager;
 pub(crate) mod fairness;
 pub(crate) mod fate;
+pub(crate) mod hand_poll;
 mod numbered;
 pub(crate) mod outside;
 pub(crate) mod points;

@@ -13,6 +13,7 @@ use std::task::{Context, RawWakerVTable, Waker};
 #[cfg(straggler_instrumented)]
 use tokio::task::coop::{RestoreOnPending, has_budget_remaining};
 
+use crate::schedule::hand_poll;
 #[cfg(straggler_instrumented)]
 use crate::schedule::{budget, combinator, draws, tree};
 use crate::trace::waker;
@@ -110,7 +111,7 @@ pub(crate) fn scheduled<R>(
 
     if !ARE_PRESENT {
         // Nothing asks.
-        return poll(context);
+        return hand_poll::count_clones(context, poll);
     }
     // The clone is none of a future that waits.
     let clone = waker::muted(|| Identity::of(&context.waker().clone()));

@@ -16,10 +16,11 @@ use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
 
 use crate::schedule::budget;
-use crate::schedule::cancellation::Cancelled;
+use crate::schedule::cancellation::{self, Cancelled, Mode};
 use crate::schedule::decisions::Decisions;
 use crate::schedule::discarded::Discarded;
 use crate::schedule::eager::{self, Spawns};
+use crate::schedule::hand_poll;
 use crate::schedule::numbered::Numbered;
 use crate::schedule::points::{self, Cut};
 use crate::schedule::recorder::{Action, Actor, Recorder};
@@ -265,7 +266,12 @@ fn poll_steered<T>(
         return Poll::Pending;
     }
     let how = with_run(|run| run.decisions.poll(number));
-    let cut = match how.unwrap_or(strategy::Poll::Plainly) {
+    let how = how.unwrap_or(strategy::Poll::Plainly);
+    // A task in it that begins in its spawn, and an operation that is cancelled, may spend the budget too.
+    let spends = matches!(how, strategy::Poll::With(_))
+        || cancellation::mode() == Mode::Decided
+        || with_run(|run| run.spawns == Spawns::Eager) == Some(true);
+    let cut = match how {
         strategy::Poll::Plainly => None,
         // Only at the operation itself, so that neither `select!` nor a poll by hand meets the end.
         strategy::Poll::With(left) if points::ARE_PRESENT => Some(Cut::During(left)),
@@ -292,6 +298,13 @@ fn poll_steered<T>(
         }
     };
     let poll = |context: &mut Context<'_>| points::cut(cut, context, poll);
+    let poll = |context: &mut Context<'_>| {
+        if spends {
+            hand_poll::watch(false, context, poll)
+        } else {
+            poll(context)
+        }
+    };
     record_poll(|_| Recorder::task(label()), context, poll)
 }
 
@@ -351,9 +364,15 @@ pub(super) fn begins_in_spawn(label: impl FnOnce() -> String) -> bool {
     begins
 }
 
-/// Makes the run count as nothing.
+/// Makes the run count as nothing. Unlike [`with_run`] it also works in the poll in which the body ends.
 pub(super) fn discard(reason: Discarded) {
-    with_run(|run| run.discarded = run.discarded.or(Some(reason)));
+    with_unsuspended(|run| run.discarded = run.discarded.or(Some(reason)));
+}
+
+/// Whether the run of this thread counts as nothing, as known so far.
+pub(crate) fn is_discarded() -> bool {
+    hand_poll::judge();
+    with_unsuspended(|run| run.discarded.is_some()) == Some(true)
 }
 
 /// Decides whether to yield at a checkpoint.

@@ -12,6 +12,7 @@ use rustc_hash::FxHashSet;
 use crate::schedule::budget;
 use crate::schedule::decisions::Decisions;
 use crate::schedule::fairness::Fairness;
+use crate::schedule::hand_poll;
 use crate::schedule::points::{self, Cut};
 use crate::schedule::preemption::{self, Actor, Ended, Preemption};
 use crate::schedule::ready::{Found, ReadyTasks};
@@ -151,7 +152,12 @@ pub(super) fn poll<T>(
     }
     let mut end = End { is_pending: false };
     let cut = cut.filter(|_| points::ARE_PRESENT);
-    let polled = points::cut(cut, context, record);
+    let poll = |context: &mut Context<'_>| points::cut(cut, context, record);
+    let polled = if decided == 0 {
+        poll(context)
+    } else {
+        hand_poll::watch(true, context, poll)
+    };
     end.is_pending = polled.is_pending();
     polled
 }

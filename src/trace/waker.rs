@@ -56,6 +56,9 @@ thread_local! {
 
     /// The clones in the innermost poll that counts them.
     static CLONES: Cell<Option<usize>> = const { Cell::new(None) };
+
+    /// The clones in all polls that count them.
+    static COUNTED: Cell<usize> = const { Cell::new(0) };
 }
 
 /// How many traced polls run. While it is 0 no combinator needs to look at `CURRENT`.
@@ -98,6 +101,11 @@ pub(crate) fn counting_clones<R>(
 #[cfg_attr(not(straggler_instrumented), allow(dead_code, reason = "nothing asks"))]
 pub(crate) fn was_cloned() -> bool {
     CLONES.get().is_some_and(|count| count > 0)
+}
+
+/// How many clones all polls of this thread have counted so far.
+pub(crate) fn counted_clones() -> usize {
+    COUNTED.get()
 }
 
 /// Whether a traced poll runs on this thread.
@@ -222,8 +230,9 @@ unsafe fn wake_by_ref(original: *const ()) {
 }
 
 fn note_clone(is_wake: bool) {
-    if !is_wake {
-        CLONES.set(CLONES.get().map(|count| count + 1));
+    if let Some(count) = CLONES.get().filter(|_| !is_wake) {
+        CLONES.set(Some(count + 1));
+        COUNTED.set(COUNTED.get() + 1);
     }
     with_current(|current| {
         if !current.is_muted {

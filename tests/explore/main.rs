@@ -25,6 +25,8 @@ mod discarded;
 mod eager_spawns;
 mod environment;
 mod exhaustive;
+#[cfg(not(straggler_instrumented))]
+mod hand_polls;
 mod kept_state;
 mod race_timers;
 mod replay;

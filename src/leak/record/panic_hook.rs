@@ -26,6 +26,7 @@ use crate::leak::record::session::Session;
 use crate::leak::record::task::{Kind, Task};
 use crate::mutex::lock;
 use crate::panic::{Panic, PayloadId, message_of, observe_resumed};
+use crate::schedule::steering;
 use crate::trace::place::Place;
 
 /// Whether the hook is installed: one of the constants below.
@@ -85,10 +86,13 @@ fn install_now() {
 /// Which captured panics the previous hook does not print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quiet {
-    None,
     All,
-    /// Those with this message.
-    Message(&'static str),
+    Some {
+        /// Those with this message.
+        message: Option<&'static str>,
+        /// Those of an explored run that counts as nothing.
+        discarded: bool,
+    },
 }
 
 /// The panics of a thread during [`capture_panics`].
@@ -96,7 +100,7 @@ pub(crate) enum Quiet {
 pub(crate) struct Captured {
     quiet: Quiet,
     pub(crate) places: PanicPlaces,
-    /// Whether the message of [`Quiet::Message`] came.
+    /// Whether the message of [`Quiet::Some`] came.
     pub(crate) has_message: bool,
 }
 
@@ -138,12 +142,12 @@ fn captured_quietly(payload: &(dyn Any + Send), place: Option<&Location<'_>>) ->
             captured.places.add(PayloadId::of(payload), place);
         }
         Some(match captured.quiet {
-            Quiet::None => false,
             Quiet::All => true,
-            Quiet::Message(expected) => {
-                let is_expected = message_of(payload).as_deref() == Some(expected);
+            Quiet::Some { message, discarded } => {
+                let is_expected =
+                    message.is_some_and(|message| message_of(payload).as_deref() == Some(message));
                 captured.has_message |= is_expected;
-                is_expected
+                is_expected || discarded && steering::is_discarded()
             }
         })
     };
