@@ -17,6 +17,7 @@ pub(crate) mod exploration;
 pub(crate) mod explored;
 pub(crate) mod failure;
 pub(crate) mod outcome;
+pub(crate) mod replay;
 pub(crate) mod rerun;
 pub(crate) mod shrink;
 pub(crate) mod tally;
@@ -583,7 +584,8 @@ impl Explore {
     /// - an environment variable is invalid;
     /// - the check has its own runtime builder;
     /// - the call is inside a tokio runtime;
-    /// - this version of tokio has another cooperative budget than exploration needs.
+    /// - this version of tokio has another cooperative budget than exploration needs;
+    /// - the seed to replay cancels at a place, as `cancel:3`, but the exploration does not [cancel](Self::cancel).
     ///
     /// # Panics
     ///
@@ -700,6 +702,20 @@ impl Explore {
                 kind: Kind::Cancelled(places),
                 ..
             }) if cancels => exploration.replay_cancelled(&places),
+            // The run would cancel nothing, and pass.
+            Some(
+                seed @ Seed {
+                    kind: Kind::Cancelled(_),
+                    ..
+                },
+            ) => {
+                let reason = format!(
+                    "its seed `{seed}` cancels an operation, but it has no `cancel`: add it to the attribute, or call \
+                     `Explore::cancel`"
+                );
+                let plain = Seed::new(Kind::Plain);
+                Err(exploration.failure(0, plain, None, Cause::NotRun(reason)))
+            }
             Some(seed) => {
                 exploration.is_exhaustive = false;
                 exploration.replay(seed, requires_overlap)

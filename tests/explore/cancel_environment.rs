@@ -75,6 +75,12 @@ async fn rule_for_cancelled_run() {
     .await;
 }
 
+#[straggler::test(explore = 5)]
+#[ignore = "run by another test"]
+async fn without_cancel() {
+    eprintln!("a run");
+}
+
 const LEAKED: &str = "leak_check: 1 task outlived";
 
 #[test]
@@ -116,6 +122,25 @@ fn skipped_test_runs_once_without_a_note() {
             assert_eq!(ended.stderr, "a run\n", "{variable:?}");
         }
     }
+}
+
+#[test]
+fn seed_that_cancels_needs_cancel() {
+    let seed = ("STRAGGLER_SEED", "cancel:3,7");
+    let ended = run_with("cancel_environment::without_cancel", &[seed]);
+    assert!(!ended.passed, "{ended:?}");
+    assert!(!ended.stderr.contains("a run"), "{ended:?}");
+    let text = "was not run: its seed `cancel:3,7` cancels an operation, but it has no `cancel`";
+    assert!(ended.stderr.contains(text), "{ended:?}");
+
+    let off = ("STRAGGLER", "off");
+    let ended = run_with("cancel_environment::without_cancel", &[seed, off]);
+    assert!(ended.passed, "{ended:?}");
+    assert_eq!(ended.stderr, "a run\n");
+
+    let replay = Explore::new().replay("cancel:0".parse().unwrap());
+    let failure = replay.find(async || ()).unwrap_err();
+    assert!(failure.to_string().contains("has no `cancel`"), "{failure}");
 }
 
 #[test]
