@@ -82,6 +82,7 @@ pub fn suite_test<'a, T: Termination>(
     let Some(runs) = explored_runs(test) else {
         return checked_test(case, place, runtime, settings, body());
     };
+    let spawns_eagerly = Environment::read().is_ok_and(|environment| environment.eager_spawns);
     let used = Cell::new(None);
     let watched = Box::pin(outside::watch(body(), &used));
     let output = checked_test(case, place, runtime, settings.clone(), watched);
@@ -89,7 +90,10 @@ pub fn suite_test<'a, T: Termination>(
         emit_unexplored(test, place, &format!("it uses {what}"));
         return output;
     }
-    let explore = LeakCheck::with(settings).explore().runs(runs);
+    let mut explore = LeakCheck::with(settings).explore().runs(runs);
+    if spawns_eagerly {
+        explore = explore.eager_spawns();
+    }
     let body = || {
         let body = body();
         async { Reported(body.await) }

@@ -79,6 +79,11 @@ pub(crate) struct ExploreOptions {
     #[arg(long, value_name = "PART/COUNT", value_parser = shard)]
     pub(crate) shard: Option<String>,
 
+    /// Let a spawned task begin before its spawner continues, as another thread may run it. A spawner that holds a lock
+    /// of std, which the task locks, then blocks its test
+    #[arg(long)]
+    pub(crate) eager_spawns: bool,
+
     #[command(flatten)]
     pub(crate) test: TestOptions,
 }

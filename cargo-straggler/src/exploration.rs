@@ -18,14 +18,22 @@ pub(crate) struct Exploring {
     pub(crate) command: String,
     runs: usize,
     shard: Option<String>,
+    spawns_eagerly: bool,
 }
 
 impl ExploreOptions {
     pub(crate) fn exploring(&self) -> Exploring {
+        // A seed means something else without it.
+        let eager_spawns = if self.eager_spawns {
+            " --eager-spawns"
+        } else {
+            ""
+        };
         Exploring {
-            command: COMMAND.to_owned() + &self.test.of_build(),
+            command: COMMAND.to_owned() + eager_spawns + &self.test.of_build(),
             runs: self.runs.get(),
             shard: self.shard.clone(),
+            spawns_eagerly: self.eager_spawns,
         }
     }
 }
@@ -39,6 +47,9 @@ impl Exploring {
         ];
         if let Some(shard) = &self.shard {
             variables.push(("STRAGGLER_SHARD", shard.clone()));
+        }
+        if self.spawns_eagerly {
+            variables.push(("STRAGGLER_EAGER_SPAWNS", "true".to_owned()));
         }
         variables
     }

@@ -122,3 +122,46 @@ fn shard_explores_its_part() {
     let ended = fixture.straggler(&["explore", "--shard", "3/2"]);
     assert_eq!(ended.status, Some(2), "{ended:?}");
 }
+
+/// A task that may end before its job is noted, and one that is awaited first.
+const EARLY: &str = r#"
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+#[tokio::test]
+async fn leaves_no_job() {
+    let running = Arc::new(Mutex::new(HashSet::new()));
+    let of_task = Arc::clone(&running);
+    let task = tokio::spawn(async move { of_task.lock().unwrap().remove("job") });
+    running.lock().unwrap().insert("job");
+    task.await.unwrap();
+    assert!(running.lock().unwrap().is_empty(), "the job still runs");
+}
+"#;
+
+#[test]
+fn task_that_ends_in_its_spawn_is_found_if_asked_for() {
+    let fixture = Fixture::suite("eager");
+    fixture.write("tests/early.rs", EARLY);
+    let ended = fixture.straggler(&["explore", "--test=early"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert!(
+        ended.stdout.contains("1 test explored, 0 failed"),
+        "{ended:?}"
+    );
+
+    let ended = fixture.straggler(&["explore", "--test=early", "--eager-spawns"]);
+    assert_eq!(ended.status, Some(101), "{ended:?}");
+    assert!(ended.stdout.contains("the job still runs"), "{ended:?}");
+    let lines = ended.stdout.lines();
+    let replays: Vec<_> = lines
+        .filter_map(|line| line.trim().strip_prefix("replay: STRAGGLER_SEED="))
+        .collect();
+    let (seed, arguments) = replays[0].split_once(" cargo straggler ").unwrap();
+    assert_eq!(arguments, "explore --eager-spawns leaves_no_job -- --exact");
+
+    let arguments: Vec<_> = arguments.split(' ').collect();
+    let mut command = fixture.command(&arguments);
+    let output = command.env("STRAGGLER_SEED", seed).output().unwrap();
+    assert_eq!(output.status.code(), Some(101), "{output:?}");
+}

@@ -109,6 +109,8 @@ pub(crate) struct Environment {
     pub(crate) runs: Option<usize>,
     /// The number of runs of each test that `cargo straggler explore` explores.
     pub(crate) explore: Option<usize>,
+    /// Whether it also lets tasks begin inside their spawns.
+    pub(crate) eager_spawns: bool,
     /// The part of the seeds that every exploration draws.
     pub(crate) shard: Option<Shard>,
     /// Whether each test has its own process, as under nextest.
@@ -201,6 +203,12 @@ impl Environment {
             };
             get(name).map(parse).transpose()
         };
+        let name = "STRAGGLER_EAGER_SPAWNS";
+        let eager_spawns = match get(name).as_deref() {
+            None => false,
+            Some("true") => true,
+            Some(other) => return Err(invalid(name, "`true`", other)),
+        };
         let name = "STRAGGLER_SHARD";
         let shard = get(name).map(|text| {
             let expected = "a part and how many there are, such as `3/8`";
@@ -216,6 +224,7 @@ impl Environment {
             seed: seed.transpose()?,
             runs: number("STRAGGLER_RUNS")?,
             explore: number("STRAGGLER_EXPLORE")?,
+            eager_spawns,
             shard: shard.transpose()?,
             has_process_per_test: get("NEXTEST_EXECUTION_MODE").as_deref()
                 == Some("process-per-test"),
@@ -353,6 +362,7 @@ mod tests {
             ),
             ("STRAGGLER_RUNS", "0", "such as `5000`, got `0`"),
             ("STRAGGLER_EXPLORE", "many", "such as `5000`, got `many`"),
+            ("STRAGGLER_EAGER_SPAWNS", "yes", "`true`, got `yes`"),
             ("STRAGGLER_SHARD", "0/8", "such as `3/8`, got `0/8`"),
             ("STRAGGLER_SHARD", "9/8", "such as `3/8`, got `9/8`"),
             (
