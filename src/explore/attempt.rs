@@ -47,6 +47,8 @@ pub(crate) struct Subject<F> {
     /// Whether timers may fire early.
     pub(crate) races_timers: bool,
     pub(crate) spawns: Spawns,
+    /// Whether an operation that was polled by hand found no budget, which only a closer look has shown.
+    pub(crate) polls_by_hand: bool,
     /// What the rules did in all runs that searched. `None` before the first one.
     pub(crate) rules: Option<RuleUse>,
     /// The path of the test, if it has the attribute.
@@ -76,6 +78,8 @@ pub(crate) enum Purpose {
     /// To see a known failure again. Its panics have been printed already. A known deadlock needs no
     /// waiting: the run ends as soon as nothing can run.
     Confirm { is_deadlock: bool, grace: Grace },
+    /// To look more closely at the poll with this number, which ran out of budget.
+    Look(usize),
 }
 
 /// How long leftovers of a run get to finish.
@@ -141,9 +145,46 @@ where
         attempt
     }
 
+    /// Makes a run that searches for a failure.
+    pub(crate) fn search(&mut self, seed: &Seed, grace: Grace) -> Attempt {
+        let mut attempt = self.attempt(seed, false, Purpose::Find { grace });
+        self.look_again(seed, &mut attempt);
+        if self.polls_by_hand && attempt.cause.as_ref().is_some_and(Cause::is_deadlock) {
+            // A thread may wake it yet.
+            self.polls_by_hand = false;
+            attempt = self.attempt(seed, false, Purpose::Find { grace });
+            self.polls_by_hand = true;
+        }
+        attempt
+    }
+
+    /// Discards a failed run if something was polled by hand in it and found no budget. Only replays show that, if
+    /// the test itself was made to yield in the same poll.
+    pub(crate) fn look_again(&mut self, seed: &Seed, attempt: &mut Attempt) {
+        // Each look at a run that hangs would take as long again.
+        let is_slow = attempt.cause.as_ref().is_some_and(Cause::is_slow);
+        let has_failed = attempt.has_failed() && !is_slow;
+        let Some(run) = attempt.run.as_mut().filter(|_| has_failed) else {
+            return;
+        };
+        let mut suspects = run.hand_polls.suspects.iter();
+        let is_confirmed = suspects.any(|number| {
+            let again = self.attempt(seed, false, Purpose::Look(*number));
+            again.run.is_some_and(|run| run.hand_polls.is_confirmed)
+        });
+        if is_confirmed {
+            run.discarded = Some(Discarded::PolledByHand);
+            attempt.cause = None;
+            self.polls_by_hand = true;
+        }
+    }
+
     /// What steers the run, or `None` for the plain order.
-    fn steered(&self, seed: &Seed, is_recorded: bool) -> Option<Run> {
+    fn steered(&self, seed: &Seed, is_recorded: bool, purpose: Purpose) -> Option<Run> {
         let mut run = Run::new(Decisions::of(&seed.kind)?, is_recorded);
+        if let Purpose::Look(number) = purpose {
+            run.hand_polls.looked_at = Some(number);
+        }
         run.spawns = self.spawns;
         // A running clock advances by itself.
         if self.races_timers && self.pause == Pause::AtStart {
@@ -165,7 +206,7 @@ where
         // Otherwise `select!` draws its branches anew in each runtime.
         #[cfg(tokio_unstable)]
         builder.rng_seed(tokio::runtime::RngSeed::from_bytes(b"straggler"));
-        let mut run = self.steered(seed, is_recorded);
+        let mut run = self.steered(seed, is_recorded, purpose);
         if let Some(run) = &mut run {
             // By default tokio wakes a task that yields only once no other task is ready.
             if run.tree.is_none() && run.decisions.deviates("each task lets others go first") {
@@ -173,12 +214,14 @@ where
             }
         }
         let (ends_when_idle, grace) = match purpose {
-            Purpose::Find { grace } => (false, grace),
+            // Such a body deadlocks often, for no reason.
+            Purpose::Find { grace } => (self.polls_by_hand, grace),
             Purpose::Replay => (false, Grace::Usual),
             Purpose::Confirm { is_deadlock, grace } => (is_deadlock, grace),
+            Purpose::Look(_) => (true, Grace::None),
         };
         let quiet = match purpose {
-            Purpose::Confirm { .. } => Quiet::All,
+            Purpose::Confirm { .. } | Purpose::Look(_) => Quiet::All,
             Purpose::Find { .. } | Purpose::Replay => Quiet::Some {
                 message: pauses_at_start.then_some(ALREADY_FROZEN),
                 discarded: purpose != Purpose::Replay,
@@ -191,7 +234,7 @@ where
             },
             default_timeout: match purpose {
                 Purpose::Replay => REPLAY_TIMEOUT,
-                Purpose::Find { .. } | Purpose::Confirm { .. } => TIMEOUT,
+                Purpose::Find { .. } | Purpose::Confirm { .. } | Purpose::Look(_) => TIMEOUT,
             },
             // A rule may be there for one run only, so the exploration notes at its end what no run used.
             notes_rules: false,

@@ -8,7 +8,6 @@ use crate::explore::outcome::Outcome;
 use crate::explore::tally::Tally;
 use crate::leak::render::emit::warn_of;
 use crate::leak::report::Report;
-use crate::leak::report::verdict::Verdict;
 use crate::schedule::cancellation::Cancellations;
 use crate::schedule::seed::{Kind, Seed};
 use crate::schedule::step::Schedule;
@@ -137,8 +136,7 @@ where
             }
             return Ok(reached.places);
         };
-        let is_deadlock = matches!(cause, Cause::Found(report)
-            if matches!(report.ending(), Some(Verdict::Deadlocked { .. })));
+        let is_deadlock = cause.is_deadlock();
         let confirm = Purpose::Confirm { is_deadlock, grace };
         let again = self.attempt_at(places, true, confirm);
         // The steps, if it fails again.

@@ -14,10 +14,9 @@ use crate::explore::divergence::{self, Replays};
 use crate::explore::explored::{Explored, Extent};
 use crate::explore::failure::{Cause, Failed, Failure, Reorderings};
 use crate::explore::outcome::Outcome;
-use crate::explore::shrink::{Tried, shrink};
+use crate::explore::shrink::{Change, Tried, shrink};
 use crate::explore::tally::Tally;
 use crate::leak::render::emit::warn_of;
-use crate::leak::report::verdict::Verdict;
 use crate::leak::settings::environment::{Environment, Shard};
 use crate::schedule::budget;
 use crate::schedule::seed::{Kind, Seed};
@@ -158,7 +157,7 @@ where
         } else {
             Grace::None
         };
-        let mut attempt = self.subject.attempt(seed, false, Purpose::Find { grace });
+        let mut attempt = self.subject.search(seed, grace);
         if !tally.add(&attempt) {
             return ControlFlow::Continue(attempt);
         }
@@ -231,8 +230,7 @@ where
             cancellations: None,
         };
         let seed = seed.with_checksum(found.fingerprint());
-        let is_deadlock = matches!(&cause, Cause::Found(report)
-            if matches!(report.ending(), Some(Verdict::Deadlocked { .. })));
+        let is_deadlock = cause.is_deadlock();
         let confirm = |grace| Purpose::Confirm { is_deadlock, grace };
         // Before all replays: the plain order passed, so it has to pass again.
         let plain = Seed::new(Kind::Plain);
@@ -240,7 +238,7 @@ where
         let keeps_state = control
             .has_failed()
             .then(|| divergence::KEEPS_STATE.to_owned());
-        if is_slow(&cause) {
+        if cause.is_slow() {
             // Each replay would take as long again.
             let mut failed = self.failed(run, seed, cause, found.run);
             failed.note = keeps_state;
@@ -283,17 +281,7 @@ where
             {
                 continue;
             }
-            let fewest = shrink(changes.clone(), |changes| {
-                let fewer = seed.with_changes(changes);
-                let attempt = self.subject.attempt(&fewer, false, confirm(grace));
-                Tried {
-                    fails: attempt.fails_like(&cause),
-                    made: attempt.changes(),
-                    choices: attempt.choices(),
-                }
-            });
-            let small = seed.with_changes(fewest);
-            let attempt = self.subject.attempt(&small, true, confirm(Grace::Usual));
+            let (small, attempt) = self.shrunk(&changes, &seed, &cause, confirm, grace);
             if attempt.fails_like(&cause) {
                 minimized = Some((small.with_checksum(attempt.fingerprint()), attempt));
                 break;
@@ -306,6 +294,42 @@ where
             reorderings.found = found_with;
         }
         Failure::new(failed)
+    }
+
+    /// Finds fewer changes with which a run fails in the same way, and replays it.
+    fn shrunk(
+        &mut self,
+        changes: &[Change],
+        seed: &Seed,
+        cause: &Cause,
+        confirm: impl Fn(Grace) -> Purpose,
+        grace: Grace,
+    ) -> (Seed, Attempt) {
+        let knows_hand_polls = self.subject.polls_by_hand;
+        let fewest = shrink(changes.to_vec(), |changes| {
+            let fewer = seed.with_changes(changes);
+            let mut attempt = self.subject.attempt(&fewer, false, confirm(grace));
+            // A poll by hand without budget may fail alike.
+            if knows_hand_polls {
+                self.subject.look_again(&fewer, &mut attempt);
+            }
+            Tried {
+                fails: attempt.fails_like(cause),
+                made: attempt.changes(),
+                choices: attempt.choices(),
+            }
+        });
+        let small = seed.with_changes(fewest);
+        let mut attempt = self.subject.attempt(&small, true, confirm(Grace::Usual));
+        if knows_hand_polls {
+            return (small, attempt);
+        }
+        // Most tests poll nothing by hand, so one look at the result is enough.
+        self.subject.look_again(&small, &mut attempt);
+        if self.subject.polls_by_hand {
+            return self.shrunk(changes, seed, cause, confirm, grace);
+        }
+        (small, attempt)
     }
 
     /// Replays a failed run until it takes the same schedule and fails in the same way. The first
@@ -392,19 +416,6 @@ fn is_path(name: &str) -> bool {
         let is_part = |letter: char| letter == '_' || letter.is_alphanumeric();
         part.chars().all(is_part) && part.starts_with(|first: char| !first.is_numeric())
     })
-}
-
-/// Whether the run used up its timeout.
-fn is_slow(cause: &Cause) -> bool {
-    match cause {
-        Cause::Found(report) => {
-            matches!(
-                report.ending(),
-                Some(Verdict::Hung { .. } | Verdict::Late { .. })
-            )
-        }
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::leak::render::emit::emit_as;
 use crate::leak::render::summary::{self, FailedRun, Found, Summary};
 use crate::leak::report::Report;
 use crate::leak::report::role::Role;
+use crate::leak::report::verdict::Verdict;
 use crate::panic::Panic;
 use crate::schedule::cancellation::Cancelled;
 use crate::schedule::seed::{Kind, Seed};
@@ -109,6 +110,23 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
+    pub(crate) fn is_deadlock(&self) -> bool {
+        matches!(self.ending(), Some(Verdict::Deadlocked { .. }))
+    }
+
+    /// Whether the run used up its timeout.
+    pub(crate) fn is_slow(&self) -> bool {
+        let ending = self.ending();
+        matches!(ending, Some(Verdict::Hung { .. } | Verdict::Late { .. }))
+    }
+
+    fn ending(&self) -> Option<&Verdict> {
+        match self {
+            Self::Found(report) => report.ending(),
+            _ => None,
+        }
+    }
+
     /// Whether two runs failed in the same way.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {

@@ -665,6 +665,7 @@ impl Explore {
                 cancels: self.cancels.is_some(),
                 races_timers: self.races_timers,
                 spawns: self.spawns,
+                polls_by_hand: false,
                 rules: None,
                 test,
                 place,

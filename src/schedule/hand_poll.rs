@@ -16,7 +16,7 @@ use std::task::{Context, Wake, Waker};
 use tokio::task::coop::has_budget_remaining;
 
 use crate::schedule::discarded::Discarded;
-use crate::schedule::{budget, points, steering};
+use crate::schedule::{budget, closer_look, points, steering};
 use crate::trace::waker;
 
 /// What wakes nothing, and is in tokio's list for its place alone.
@@ -35,6 +35,49 @@ struct Watched {
     clones: usize,
     /// Whether the polls in it count clones anyway.
     is_tree: bool,
+    number: usize,
+    /// How many futures the schedule has polled in it: the task, and children.
+    futures: usize,
+}
+
+impl Watched {
+    fn with_another(self) -> Self {
+        Self {
+            futures: self.futures + 1,
+            ..self
+        }
+    }
+}
+
+/// At how many polls of a failed run to look closely, at most.
+const SUSPECTS: usize = 32;
+
+/// The polls of a run that may run out of budget.
+#[derive(Debug, Default)]
+pub(crate) struct HandPolls {
+    /// How many there were so far.
+    count: usize,
+    /// In which of them one waker of the schedule or more was kept. Another one may have been.
+    pub(crate) suspects: Vec<usize>,
+    /// The one to look at more closely.
+    pub(crate) looked_at: Option<usize>,
+    /// Whether that look has shown an operation that was polled by hand and found no budget.
+    pub(crate) is_confirmed: bool,
+}
+
+impl HandPolls {
+    /// Begins the next poll, and returns its number.
+    pub(super) fn begin(&mut self) -> usize {
+        self.count += 1;
+        self.count
+    }
+
+    /// Notes a poll in which something found no budget, perhaps polled by hand.
+    pub(super) fn suspect(&mut self, number: usize) {
+        if self.suspects.len() < SUSPECTS {
+            self.suspects.push(number);
+        }
+    }
 }
 
 thread_local! {
@@ -56,17 +99,27 @@ pub(super) fn watch<R>(
     impl Drop for End {
         fn drop(&mut self) {
             judge();
-            WATCHED.set(self.0);
+            let outer = self.0;
+            WATCHED.set(outer.map(Watched::with_another));
         }
     }
 
     if points::ARE_PRESENT {
         return poll(context);
     }
+    let (number, is_suspect) = steering::begin_hand_poll();
+    if is_suspect {
+        let outer = WATCHED.take();
+        let polled = closer_look::look(context, poll);
+        WATCHED.set(outer);
+        return polled;
+    }
     let watched = Watched {
         kept: mark(),
         clones: waker::counted_clones(),
         is_tree,
+        number,
+        futures: 0,
     };
     // Also if the poll panics, as it will if the test asserts what it polled.
     let _end = End(WATCHED.replace(Some(watched)));
@@ -79,7 +132,10 @@ pub(super) fn count_clones<R>(
     poll: impl FnOnce(&mut Context<'_>) -> R,
 ) -> R {
     match WATCHED.get() {
-        Some(Watched { is_tree: false, .. }) => waker::counting_clones(context.waker(), poll).0,
+        Some(watched) if !watched.is_tree => {
+            WATCHED.set(Some(watched.with_another()));
+            waker::counting_clones(context.waker(), poll).0
+        }
         _ => poll(context),
     }
 }
@@ -89,12 +145,14 @@ pub(super) fn judge() {
     let Some(watched) = WATCHED.get() else {
         return;
     };
-    // If a waker of the schedule was cloned too, that may be the one that tokio keeps: the run could be a real one.
-    if has_budget_remaining() || waker::counted_clones() != watched.clones {
+    if has_budget_remaining() || mark() == watched.kept {
         return;
     }
-    if mark() > watched.kept {
+    if waker::counted_clones() == watched.clones {
         steering::discard(Discarded::PolledByHand);
+    } else if watched.futures == 1 && !watched.is_tree {
+        // What tokio keeps may be the waker of the task alone.
+        steering::suspect_hand_poll(watched.number);
     }
 }
 

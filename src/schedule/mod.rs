@@ -10,6 +10,7 @@ pub(crate) mod cancellation;
 pub(crate) mod checkpoint;
 #[cfg(feature = "macros")]
 pub(crate) mod checkpointed;
+pub(crate) mod closer_look;
 #[cfg(any(straggler_instrumented, test))]
 pub(crate) mod combinator;
 pub(crate) mod decisions;

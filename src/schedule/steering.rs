@@ -20,7 +20,7 @@ use crate::schedule::cancellation::{self, Cancelled, Mode};
 use crate::schedule::decisions::Decisions;
 use crate::schedule::discarded::Discarded;
 use crate::schedule::eager::{self, Spawns};
-use crate::schedule::hand_poll;
+use crate::schedule::hand_poll::{self, HandPolls};
 use crate::schedule::numbered::Numbered;
 use crate::schedule::points::{self, Cut};
 use crate::schedule::recorder::{Action, Actor, Recorder};
@@ -50,6 +50,7 @@ pub(crate) struct Run {
     in_flight: Numbered<Option<usize>>,
     pub(crate) timers: Timers,
     pub(crate) spawns: Spawns,
+    pub(crate) hand_polls: HandPolls,
     /// Why it counts as nothing, if it does.
     pub(crate) discarded: Option<Discarded>,
     /// How many more times each task is put off, by its number.
@@ -79,6 +80,7 @@ impl Run {
             in_flight: Numbered::default(),
             timers: Timers::FireLast,
             spawns: Spawns::Lazy,
+            hand_polls: HandPolls::default(),
             discarded: None,
             put_off: FxHashMap::default(),
             stopped_at: None,
@@ -367,6 +369,25 @@ pub(super) fn begins_in_spawn(label: impl FnOnce() -> String) -> bool {
 /// Makes the run count as nothing. Unlike [`with_run`] it also works in the poll in which the body ends.
 pub(super) fn discard(reason: Discarded) {
     with_unsuspended(|run| run.discarded = run.discarded.or(Some(reason)));
+}
+
+/// Begins a poll with little budget. Returns its number, and whether to look at it more closely.
+pub(super) fn begin_hand_poll() -> (usize, bool) {
+    let begin = |run: &mut Run| {
+        let number = run.hand_polls.begin();
+        (number, run.hand_polls.looked_at == Some(number))
+    };
+    with_run(begin).unwrap_or_default()
+}
+
+/// Notes a poll in which something found no budget, perhaps polled by hand.
+pub(super) fn suspect_hand_poll(number: usize) {
+    with_unsuspended(|run| run.hand_polls.suspect(number));
+}
+
+/// Confirms that something was polled by hand, and found no budget.
+pub(super) fn confirm_hand_poll() {
+    with_unsuspended(|run| run.hand_polls.is_confirmed = true);
 }
 
 /// Whether the run of this thread counts as nothing, as known so far.

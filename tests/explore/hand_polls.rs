@@ -68,6 +68,55 @@ fn poll_by_hand_without_budget_fails_no_test() {
     assert!(explored.discarded() > 50, "{explored}");
 }
 
+/// Sends by hand, and then waits for the message.
+async fn sends_by_hand() {
+    let (sender, mut receiver) = mpsc::channel(1);
+    let mut sending = tokio_test::task::spawn(sender.send(1));
+    _ = sending.poll();
+    assert_eq!(receiver.recv().await, Some(1));
+}
+
+/// The schedule also makes the test yield in the poll that polls by hand.
+#[test]
+fn poll_by_hand_before_own_yield_fails_no_test() {
+    let explored = Explore::new().runs(100).find(sends_by_hand);
+    let explored = explored.unwrap();
+    assert!(explored.discarded() > 10, "{explored}");
+
+    let in_task = || async { straggler::spawn(sends_by_hand()).await.unwrap() };
+    let explored = Explore::new().runs(100).find(in_task).unwrap();
+    assert!(explored.discarded() > 10, "{explored}");
+}
+
+/// What looks like a deadlock then, since a thread wakes the test late, is none.
+#[test]
+fn late_wake_up_by_thread_is_no_deadlock() {
+    let explored = Explore::new().runs(20).find(|| async {
+        sends_by_hand().await;
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let (done, is_done) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            _ = wait.recv();
+            done.send(()).unwrap();
+        });
+        go.send(()).unwrap();
+        is_done.await.unwrap();
+        thread.join().unwrap();
+    });
+    explored.unwrap();
+}
+
+#[test]
+fn deadlock_beside_poll_by_hand_is_found() {
+    let failure = Explore::new().find(|| async {
+        sends_by_hand().await;
+        deadlocks::opposite_order_in_tasks().await;
+    });
+    let text = failure.unwrap_err().to_string();
+    assert!(text.contains("is deadlocked"), "{text}");
+    assert!(text.contains("::opposite_order"), "{text}");
+}
+
 #[test]
 fn poll_by_hand_hides_no_race() {
     let failure = Explore::new().find(|| lose_update(by_hand));
