@@ -169,7 +169,7 @@ pub(crate) fn last_timer<R>(
     polled
 }
 
-/// Makes the operations of this thread call [`before_operation`] if it has anything to do.
+/// Makes the operations of this thread call `before_operation` if it has anything to do.
 fn ask_if_needed() {
     #[cfg(straggler_instrumented)]
     {
