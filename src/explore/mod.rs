@@ -514,7 +514,8 @@ impl Explore {
     /// the attribute, write `#[straggler::test(explore = "exhaustive")]`, with a limit of 10,000.
     ///
     /// A limit of 0 counts as 1. A run that takes the same schedule as another one, or is
-    /// [discarded](Explored::discarded), counts towards the limit, but not as a schedule. [`runs`](Self::runs) and `STRAGGLER_RUNS` set it too. A run in the plain order
+    /// [discarded](Explored::discarded), counts towards the limit, but not as a schedule. [`runs`](Self::runs) and
+    /// `STRAGGLER_RUNS` set it too. A run in the plain order
     /// comes first. [`seed`](Self::seed) and `STRAGGLER_SHARD` change nothing. It cannot be combined with
     /// [`cancel`](Self::cancel), [`cancel_in_schedules`](Self::cancel_in_schedules) or
     /// [`race_timers`](Self::race_timers).
