@@ -59,7 +59,7 @@ mod tests {
     fn caught_by(frames: &[(&str, &str)]) -> Catcher {
         let panics = ("{closure#0}", "/rustc/0a1b2c/library/std/src/panicking.rs");
         let frames = [panics, OF_USER].into_iter().chain(frames.iter().copied());
-        catcher(frames.map(|(name, file)| frame(name, file)))
+        catcher(frames.map(|(name, file)| Frame::test(name, file)))
     }
 
     fn ends(frames: &[(&str, &str)]) -> bool {
@@ -123,15 +123,6 @@ mod tests {
         ]));
         assert!(ends(&[("catch_unwind<F>", of_futures), CATCHES, OF_TOKIO]));
         assert!(!ends(&[]));
-    }
-
-    fn frame(name: &str, file: &str) -> Frame {
-        Frame {
-            name: name.to_owned(),
-            file: (!file.is_empty()).then(|| file.to_owned()),
-            line: None,
-            column: None,
-        }
     }
 
     #[test]

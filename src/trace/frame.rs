@@ -318,17 +318,21 @@ fn own_file(file: &str) -> Option<String> {
 const LIBRARIES: [&str; 6] = ["__rust", "alloc::", "core::", "futures", "std::", "tokio"];
 
 #[cfg(test)]
-mod tests {
-    use super::{Frame, OWN_FILES, is_for_task};
-
-    fn frame(name: &str, file: &str) -> Frame {
-        Frame {
+impl Frame {
+    /// A frame without a line, and without a file if that is empty.
+    pub(super) fn test(name: &str, file: &str) -> Self {
+        Self {
             name: name.to_owned(),
             file: (!file.is_empty()).then(|| file.to_owned()),
             line: None,
             column: None,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Frame, OWN_FILES, is_for_task};
 
     #[test]
     fn tokio_outside_of_cache_is_not_users() {
@@ -350,7 +354,7 @@ mod tests {
             // Without debug information.
             ("tokio::sync::mutex::Mutex<T>::lock", ""),
         ] {
-            assert!(!frame(name, file).is_users(), "{name} {file}");
+            assert!(!Frame::test(name, file).is_users(), "{name} {file}");
         }
         for (name, file) in [
             (
@@ -366,7 +370,7 @@ mod tests {
                 concat!(env!("CARGO_MANIFEST_DIR"), "/tokio/src/lib.rs"),
             ),
         ] {
-            assert!(frame(name, file).is_users(), "{name} {file}");
+            assert!(Frame::test(name, file).is_users(), "{name} {file}");
         }
     }
 
@@ -376,28 +380,28 @@ mod tests {
         let path = "tokio::macros::support::poll_budget_available";
         // With full debug information, with line tables, without debug information.
         for (name, file) in [(path, file), ("poll_budget_available", file), (path, "")] {
-            let awaited = frame(name, file).awaited();
+            let awaited = Frame::test(name, file).awaited();
             assert_eq!(awaited.as_deref(), Some("tokio::select!"), "{name} {file}");
         }
     }
 
     #[test]
     fn method_of_trait_told_from_method_of_its_type() {
-        let of_trait = frame(
+        let of_trait = Frame::test(
             "<tokio::net::tcp::listener::TcpListener as bank::Listen>::accept::{{closure}}",
             "src/listen.rs",
         );
         let file = "/users/ada/.cargo/registry/src/index-0a1b/tokio-1.54.1/src/net/tcp/listener.rs";
         let of_type = "tokio::net::tcp::listener::TcpListener::accept::{{closure}}";
-        assert!(!frame(of_type, file).is_closure_of(&of_trait));
+        assert!(!Frame::test(of_type, file).is_closure_of(&of_trait));
         let file = "/users/ada/.cargo/registry/src/index-0a1b/tokio-1.54.1/src/macros/select.rs";
         let of_select = format!("{}::{{{{closure}}}}", of_trait.name);
-        assert!(frame(&of_select, file).is_closure_of(&of_trait));
+        assert!(Frame::test(&of_select, file).is_closure_of(&of_trait));
     }
 
     /// Whether a future with these frames waits for another task.
     fn waits_for_task(frames: &[(&str, &str)]) -> bool {
-        let frames = frames.iter().map(|(name, file)| frame(name, file));
+        let frames = frames.iter().map(|(name, file)| Frame::test(name, file));
         is_for_task(frames.filter_map(|frame| frame.module()))
     }
 
@@ -474,7 +478,7 @@ mod tests {
 
     #[test]
     fn line_tables_tell_awaited_path() {
-        let awaited = |name: &str, file: &str| frame(name, file).awaited();
+        let awaited = |name: &str, file: &str| Frame::test(name, file).awaited();
         let own = |file| format!("{OWN_FILES}{file}");
         let acquires = awaited("poll<bank::Account>", &own("sync/lock.rs"));
         assert_eq!(acquires.as_deref(), Some("straggler::Lock::acquire"));
