@@ -62,7 +62,7 @@ impl Explored {
     /// Returns how many more runs were made that count as nothing, because tokio itself could not make them.
     ///
     /// Such a run does not fail the test, and is no run, no schedule and no overlap. Another one takes its place, until
-    /// as many were discarded as were asked for. If less than half of those count, a [note](Self::note) says why. In
+    /// as many were discarded as were asked for. If at most half of those count, a [note](Self::note) says why. In
     /// an [exhaustive](crate::Explore::exhaustive) exploration a discarded run counts towards the limit.
     ///
     /// A run is discarded
@@ -152,7 +152,7 @@ impl Explored {
     ///
     /// The note says that
     /// - the test was not explored, because a timeout fires early on the paused clock beside real I/O,
-    /// - nothing was explored, or less than was asked for, because so many runs were [discarded](Self::discarded),
+    /// - nothing was explored, or less than was asked for, because many runs were [discarded](Self::discarded),
     /// - a replay shows nothing, because its run would be discarded,
     /// - a replay diverged from the recorded run,
     /// - a replay passes although its seed was printed for a failing run,

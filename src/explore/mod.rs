@@ -515,8 +515,7 @@ impl Explore {
     ///
     /// A limit of 0 counts as 1. A run that takes the same schedule as another one, or is
     /// [discarded](Explored::discarded), counts towards the limit, but not as a schedule. [`runs`](Self::runs) and
-    /// `STRAGGLER_RUNS` set it too. A run in the plain order
-    /// comes first. [`seed`](Self::seed) and `STRAGGLER_SHARD` change nothing. It cannot be combined with
+    /// `STRAGGLER_RUNS` set it too. A run in the plain order comes first. [`seed`](Self::seed) and `STRAGGLER_SHARD` change nothing. It cannot be combined with
     /// [`cancel`](Self::cancel), [`cancel_in_schedules`](Self::cancel_in_schedules) or
     /// [`race_timers`](Self::race_timers).
     ///

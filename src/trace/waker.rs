@@ -357,7 +357,7 @@ mod tests {
             kept
         });
         assert_eq!(wakes_of(&trace), [false], "once");
-        // A comparison of wakers would be one of their tables, of which a build may have several.
+        // Not `will_wake`: it compares the tables of wakers, and a build may hold the same table twice.
         kept.wake();
         assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
     }

@@ -87,7 +87,7 @@ fn failing_run_is_numbered_among_those_that_count() {
     assert_eq!(failure.unwrap_err().run(), 20);
 }
 
-/// Aborts so many tasks that practically each run is impossible that ends a task in its spawn.
+/// Aborts 100 tasks. In nearly every run at least one of them has ended in its spawn.
 async fn abort_many() {
     for _ in 0..100 {
         let (task, _) = spawn_and_end();

@@ -137,7 +137,7 @@ fn exploration_of_hand_polls_says_that_it_shows_nothing() {
 }
 
 #[test]
-fn exhaustive_exploration_leaves_out_polls_by_hand_without_budget() {
+fn exhaustive_exploration_discards_polls_by_hand() {
     let explored = Explore::new().exhaustive(1_000).find(|| async {
         let lock = Mutex::new(());
         drop(lock.lock().await);
