@@ -155,3 +155,26 @@ fn runtime_and_check_threads_not_charged() {
     let ended = child::run("clean");
     assert!(ended.passed && ended.stderr.is_empty(), "{ended:?}");
 }
+
+/// Alone in its process, the outer check charges its test with every new thread.
+#[test]
+#[ignore = "run by another test"]
+fn nested() {
+    let check = || {
+        straggler::LeakCheck::new()
+            .grace(std::time::Duration::from_millis(10))
+            .deny_threads()
+    };
+    let outer = check().run(async move {
+        let inner = move || check().run(async { start(1) });
+        thread::spawn(inner).join().unwrap()
+    });
+    let inner = outer.unwrap();
+    assert_eq!(inner.unwrap_err().threads().len(), 1);
+}
+
+#[test]
+fn thread_of_nested_check_charged_once() {
+    let ended = child::run("nested");
+    assert!(ended.passed, "{ended:?}");
+}

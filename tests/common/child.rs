@@ -49,6 +49,7 @@ fn start(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
         .env_remove("STRAGGLER_TESTS")
         .env_remove("STRAGGLER_TIMEOUT")
         .env_remove("STRAGGLER_ON_HANG")
+        .env_remove("NEXTEST")
         .env_remove("NEXTEST_EXECUTION_MODE")
         .envs(variables.iter().copied())
         .output()

@@ -37,6 +37,7 @@ mod shrink;
 mod unscheduled;
 
 use std::cell::{Cell, RefCell};
+use std::env;
 use std::future::{pending, poll_fn, ready};
 use std::panic::{catch_unwind, resume_unwind};
 use std::pin::pin;
@@ -106,7 +107,11 @@ fn race_found_with_schedule() {
     let text = failure.to_string();
     assert!(text.contains("steps, 1 forced reordering"), "{text}");
     assert!(text.contains("STRAGGLER_SEED=1:1/"), "{text}");
-    let command = "cargo test --test explore race_found_with_schedule -- --exact";
+    let command = if env::var_os("NEXTEST").is_some() {
+        "cargo nextest run -E 'binary_id(=straggler::explore) & test(=race_found_with_schedule)'"
+    } else {
+        "cargo test --test explore race_found_with_schedule -- --exact"
+    };
     assert!(text.ends_with(command), "{text}");
 }
 

@@ -22,6 +22,9 @@ use crate::leak::report::leaked_thread::LeakedThread;
 /// workers. The kernel keeps 15 bytes of a name.
 const HELPERS: [&[u8]; 3] = [b"straggler-watch", b"straggler-grace", b"iou-"];
 
+/// What the mark of every check begins with.
+const MARK: &str = "leaks:";
+
 /// The shortest and the longest pause between two looks.
 const PAUSES: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(2));
 
@@ -59,7 +62,7 @@ impl Threads {
             );
         }
         // At most 15 bytes, which is what the kernel keeps.
-        let mark = format!("leaks:{:x}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let mark = format!("{MARK}{:x}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let begin = || {
             let own = own_id()?;
             let Some(name) = name_of(own)? else {
@@ -128,7 +131,10 @@ impl Threads {
                 .mark
                 .as_ref()
                 .is_some_and(|mark| name == mark.as_bytes());
-            let is_new = |bystanders: &HashSet<Id>| !bystanders.contains(&id) && !is_helper(&name);
+            // One that carries another mark was started by a nested check, which reports it.
+            let is_new = |bystanders: &HashSet<Id>| {
+                !bystanders.contains(&id) && !is_helper(&name) && !name.starts_with(MARK.as_bytes())
+            };
             let is_of_test = is_marked || self.bystanders.as_ref().is_some_and(is_new);
             if is_of_test && !is_exiting(id)? {
                 let name = String::from_utf8_lossy(&name).into_owned();
