@@ -175,6 +175,23 @@ async fn temporarily_blocked_thread() {
     std::thread::sleep(Duration::from_secs(15));
 }
 
+/// Waits, but takes long to say where when it is asked, which is its second poll.
+#[straggler::test(timeout = "20ms")]
+#[ignore = "fails on purpose"]
+async fn slow_answer() {
+    let mut polls = 0;
+    let mut waker = None;
+    std::future::poll_fn(|context| {
+        waker = Some(context.waker().clone());
+        polls += 1;
+        if polls > 1 {
+            std::thread::sleep(Duration::from_millis(1200));
+        }
+        std::task::Poll::<()>::Pending
+    })
+    .await;
+}
+
 #[straggler::test]
 #[ignore = "fails on purpose"]
 async fn hang() {
@@ -201,6 +218,16 @@ fn blocked_test_reported_and_aborted() {
         assert!(said.contains("still alive: 1 task"), "{said}");
         assert!(said.contains("Aborting the process"), "{said}");
     }
+}
+
+#[test]
+fn slow_answer_does_not_block() {
+    let ended = child::run_with("slow_answer", &[("STRAGGLER_ON_HANG", "abort")]);
+    let said = &ended.stderr;
+    assert!(said.contains("did not end within 20ms"), "{said}");
+    assert!(said.contains("it waits at"), "{said}");
+    assert!(!said.contains("blocks its thread"), "{said}");
+    assert!(!said.contains("Aborting"), "{said}");
 }
 
 /// Runs a test that blocks its thread, and returns its report.

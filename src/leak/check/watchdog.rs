@@ -12,8 +12,12 @@ use std::time::{Duration, Instant};
 
 use crate::mutex::lock;
 
-/// How long a probed test gets to end. A test that needs longer blocks its thread.
+/// How long a probed test gets to begin its answer. A test that needs longer blocks its thread.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How long a probed test gets to end once it has begun its answer. On a busy machine, capturing the first backtrace of
+/// a process takes long.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time between two progress checks of a test.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
@@ -25,6 +29,9 @@ pub(crate) trait Test: Send + Sync {
 
     /// Probes the test after its timeout, which makes it end unless it blocks its thread.
     fn probe(&self);
+
+    /// Returns whether the test has begun to answer the probe. Called with the watchdog locked.
+    fn is_answering(&self) -> bool;
 
     /// Reports a test that did not end after the probe.
     fn give_up(&self);
@@ -52,7 +59,8 @@ struct Entry {
     deadline: Option<Instant>,
     /// When the watchdog acts next.
     next: Instant,
-    was_probed: bool,
+    /// When it was probed for its timeout.
+    probed: Option<Instant>,
     /// Whether the check itself is at work: see [`Watched::pause`].
     is_paused: bool,
 }
@@ -64,6 +72,15 @@ static WATCHDOG: Mutex<Watchdog> = Mutex::new(Watchdog {
 
 /// Wakes the thread for an entry that is due before it would wake up.
 static EARLIER: Condvar = Condvar::new();
+
+/// What the watchdog does with a test that is due.
+#[derive(Debug, PartialEq, Eq)]
+enum Action {
+    Check,
+    Probe,
+    Wait,
+    GiveUp,
+}
 
 /// Watches a test until this is dropped.
 #[derive(Debug)]
@@ -97,7 +114,7 @@ pub(crate) fn watch(
         test,
         deadline,
         next,
-        was_probed: false,
+        probed: None,
         is_paused: false,
     };
     let mut watchdog = locked();
@@ -173,15 +190,14 @@ fn run() {
             (watchdog, _) = waited.unwrap_or_else(PoisonError::into_inner);
             continue;
         }
-        watchdog.schedule_next(entry.number, now);
+        let action = watchdog.schedule_next(&entry, now);
         // A test's methods take long, and may start or end other watches.
         drop(watchdog);
-        if entry.was_probed {
-            entry.test.give_up();
-        } else if entry.has_timed_out(now) {
-            entry.test.probe();
-        } else {
-            entry.test.check_progress();
+        match action {
+            Action::Check => entry.test.check_progress(),
+            Action::Probe => entry.test.probe(),
+            Action::Wait => {}
+            Action::GiveUp => entry.test.give_up(),
         }
         drop(entry);
         watchdog = locked();
@@ -189,9 +205,16 @@ fn run() {
 }
 
 impl Entry {
-    /// Returns whether the test has exceeded its timeout.
-    fn has_timed_out(&self, now: Instant) -> bool {
-        is_over(self.deadline, now)
+    /// Returns what to do with the test when it is due.
+    fn action(&self, now: Instant) -> Action {
+        match self.probed {
+            None if is_over(self.deadline, now) => Action::Probe,
+            None => Action::Check,
+            Some(probed) if now < probed + ANSWER_TIMEOUT && self.test.is_answering() => {
+                Action::Wait
+            }
+            Some(_) => Action::GiveUp,
+        }
     }
 }
 
@@ -237,26 +260,28 @@ impl Watchdog {
         entry.deadline = deadline;
         entry.next = next_check(now, deadline);
         // It may have been probed for the old deadline just when the pause began.
-        entry.was_probed = false;
+        entry.probed = None;
         if self.sleeps_until.is_none_or(|sleeps| entry.next < sleeps) {
             EARLIER.notify_one();
         }
     }
 
-    /// Sets when the watchdog acts next on a test, or removes a test it gives up.
-    fn schedule_next(&mut self, number: u64, now: Instant) {
-        let mut tests = self.tests.iter_mut();
-        let Some(entry) = tests.find(|entry| entry.number == number) else {
-            return;
-        };
-        if entry.was_probed {
-            _ = self.remove(number);
-        } else if entry.has_timed_out(now) {
-            entry.was_probed = true;
-            entry.next = now + PROBE_TIMEOUT;
-        } else {
-            entry.next = next_check(now, entry.deadline);
+    /// Returns what to do with a test that is due, and sets when it is due again. Removes a test to give up.
+    fn schedule_next(&mut self, due: &Entry, now: Instant) -> Action {
+        let action = due.action(now);
+        if action == Action::GiveUp {
+            _ = self.remove(due.number);
+            return action;
         }
+        let mut tests = self.tests.iter_mut();
+        if let Some(entry) = tests.find(|entry| entry.number == due.number) {
+            entry.next = match action {
+                Action::Check => next_check(now, entry.deadline),
+                _ => now + PROBE_TIMEOUT,
+            };
+            entry.probed = entry.probed.or((action == Action::Probe).then_some(now));
+        }
+        action
     }
 }
 
@@ -270,9 +295,34 @@ mod tests {
     use std::sync::mpsc::{Sender, TryRecvError, channel};
     use std::time::{Duration, Instant};
 
-    use super::{CHECK_INTERVAL, Entry, Test, Watchdog, watch};
+    use super::{
+        ANSWER_TIMEOUT, Action, CHECK_INTERVAL, Entry, PROBE_TIMEOUT, Test, Watchdog, watch,
+    };
 
     struct Log(Sender<&'static str>);
+
+    /// A test that never ends its answer.
+    struct Answering;
+
+    impl Test for Answering {
+        fn check_progress(&self) {}
+
+        fn probe(&self) {}
+
+        fn is_answering(&self) -> bool {
+            true
+        }
+
+        fn give_up(&self) {}
+
+        fn stands_still(&self) -> bool {
+            false
+        }
+
+        fn thread_count(&self) -> usize {
+            1
+        }
+    }
 
     impl Test for Log {
         fn check_progress(&self) {
@@ -281,6 +331,10 @@ mod tests {
 
         fn probe(&self) {
             _ = self.0.send("probe");
+        }
+
+        fn is_answering(&self) -> bool {
+            false
         }
 
         fn give_up(&self) {
@@ -352,7 +406,7 @@ mod tests {
                 test: Arc::new(Log(sender)),
                 deadline: Some(now),
                 next: now,
-                was_probed: true,
+                probed: Some(now),
                 is_paused: false,
             }],
             sleeps_until: None,
@@ -364,7 +418,34 @@ mod tests {
         watchdog.resume(7, now, Some(deadline));
         let next = watchdog.next().unwrap();
         assert_eq!((next.deadline, next.next), (Some(deadline), deadline));
-        assert!(!next.was_probed, "it would be given up at once");
+        assert_eq!(next.probed, None, "it would be given up at once");
+    }
+
+    #[test]
+    fn test_that_answers_gets_more_time_but_not_forever() {
+        let now = Instant::now();
+        let entry = |test: Arc<dyn Test>| Entry {
+            number: 7,
+            test,
+            deadline: Some(now),
+            next: now,
+            probed: Some(now),
+            is_paused: false,
+        };
+        let after = |entry: &Entry, time| {
+            let mut watchdog = Watchdog {
+                tests: vec![entry.clone()],
+                sleeps_until: None,
+            };
+            let action = watchdog.schedule_next(entry, now + time);
+            (action, watchdog.next().map(|entry| entry.next - now))
+        };
+        let slow = entry(Arc::new(Answering));
+        let again = Some(2 * PROBE_TIMEOUT);
+        assert_eq!(after(&slow, PROBE_TIMEOUT), (Action::Wait, again));
+        assert_eq!(after(&slow, ANSWER_TIMEOUT), (Action::GiveUp, None));
+        let silent = entry(Arc::new(Log(channel().0)));
+        assert_eq!(after(&silent, PROBE_TIMEOUT), (Action::GiveUp, None));
     }
 
     #[test]

@@ -72,6 +72,10 @@ impl watchdog::Test for RunningTest {
         self.probe_all();
     }
 
+    fn is_answering(&self) -> bool {
+        self.body.is_answering()
+    }
+
     fn give_up(&self) {
         let report = self.scope.hung(&self.body, self.timeout);
         let report = self.with_standstill(report);
@@ -169,6 +173,10 @@ impl watchdog::Test for EndingTest {
     /// Does nothing: tasks that are being dropped cannot respond, and a probe would clear their
     /// traces.
     fn probe(&self) {}
+
+    fn is_answering(&self) -> bool {
+        false
+    }
 
     fn give_up(&self) {
         let test = &self.0;

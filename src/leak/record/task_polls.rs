@@ -210,6 +210,11 @@ impl Task {
         lock(&self.progress.answer).is_some()
     }
 
+    /// Returns whether the poll that answers the last probe has begun, and not ended.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.is_in_poll() && !self.progress.is_probed.load(Relaxed) && !self.has_answered()
+    }
+
     /// Returns whether the task is to be polled: for the first time, because it was woken, or for a probe.
     pub(crate) fn is_due(&self) -> bool {
         let progress = &self.progress;
@@ -382,6 +387,27 @@ mod tests {
         task.probe();
         assert_eq!(poll(), second);
         assert!(second < poll());
+    }
+
+    #[test]
+    fn answering_lasts_from_begin_to_end_of_probed_poll() {
+        let task = Task::new(1, Kind::Tracked, None, Location::caller(), Spawner::Thread);
+        let task = Arc::new(task);
+        let poll = |expected| {
+            let context = &mut Context::from_waker(Waker::noop());
+            let polled = task.poll(context, &mut Held::new(), |_| {
+                assert_eq!(task.is_answering(), expected);
+                // The runtime may probe a task while it is polled.
+                task.probe();
+                assert!(!task.is_answering());
+                Poll::<()>::Pending
+            });
+            assert!(polled.is_pending());
+        };
+        assert!(!task.is_answering());
+        poll(true);
+        poll(true);
+        assert!(!task.is_answering());
     }
 
     #[test]
