@@ -8,14 +8,11 @@ use crate::findings::place::Test;
 use crate::output::repository::Repository;
 use crate::output::wording::{count, first, plain};
 
-/// The command that explores a suite.
-pub(crate) const COMMAND: &str = "cargo straggler explore";
-
 /// How a suite is explored.
 #[derive(Debug)]
 pub(crate) struct Exploring {
     /// The command, without the name of a test.
-    pub(crate) command: String,
+    command: String,
     runs: usize,
     shard: Option<String>,
     spawns_eagerly: bool,
@@ -30,7 +27,10 @@ impl ExploreOptions {
             ""
         };
         Exploring {
-            command: COMMAND.to_owned() + eager_spawns + &self.test.of_build(),
+            command: format!(
+                "cargo straggler explore{eager_spawns}{}",
+                self.test.of_build()
+            ),
             runs: self.runs.get(),
             shard: self.shard.clone(),
             spawns_eagerly: self.eager_spawns,
@@ -76,18 +76,10 @@ pub(crate) struct Failed {
     pub(crate) in_repository: Option<At>,
     pub(crate) exploration: Exploration,
     pub(crate) message: Option<String>,
-    /// The command that explores the suite.
-    pub(crate) command: String,
 }
 
 impl Failed {
-    fn new(
-        test: Test,
-        line: &Line,
-        exploration: &Exploration,
-        repository: &Repository,
-        command: &str,
-    ) -> Self {
+    fn new(test: Test, line: &Line, exploration: &Exploration, repository: &Repository) -> Self {
         let findings = || line.findings.iter();
         let panicked_at = findings().find_map(|found| found.panicked_at.clone());
         Self {
@@ -96,7 +88,6 @@ impl Failed {
             panicked_at,
             exploration: exploration.clone(),
             message: findings().find_map(|found| found.message.as_deref().map(plain)),
-            command: command.to_owned(),
         }
     }
 
@@ -108,18 +99,14 @@ impl Failed {
     }
 
     /// The command that runs the schedule again.
-    pub(crate) fn replay(&self) -> Option<String> {
-        let (seed, test) = (self.exploration.seed.as_ref()?, &self.test.name);
-        Some(format!(
-            "STRAGGLER_SEED={seed} {} {test} -- --exact",
-            self.command
-        ))
+    pub(crate) fn replay(&self) -> Option<&str> {
+        self.exploration.replay.as_deref()
     }
 }
 
 impl Explored {
-    /// Reads what became of the tests from the lines of a report. `command` has explored them.
-    pub(crate) fn of(lines: &[Line], repository: &Repository, command: &str) -> Self {
+    /// Reads what became of the tests from the lines of a report.
+    pub(crate) fn of(lines: &[Line], repository: &Repository) -> Self {
         let mut explored = Self::default();
         for line in lines {
             let Some(name) = line.test.clone() else {
@@ -131,7 +118,7 @@ impl Explored {
             };
             match (&line.explored, &line.not_explored) {
                 (Some(exploration), _) if exploration.run.is_some() => {
-                    let failed = Failed::new(test, line, exploration, repository, command);
+                    let failed = Failed::new(test, line, exploration, repository);
                     explored.failed.push(failed);
                 }
                 (Some(_), _) => _ = explored.passed.insert(test),
@@ -209,16 +196,8 @@ mod tests {
                 json!("it sleeps"),
             ),
         ];
-        let explored = Explored::of(
-            &lines,
-            &Repository::around("/work".into()),
-            "explore --all-features",
-        );
-        let replay = explored.failed[0].replay().unwrap();
-        assert_eq!(
-            replay,
-            "STRAGGLER_SEED=2:5/9bc7 explore --all-features closes -- --exact"
-        );
+        let explored = Explored::of(&lines, &Repository::around("/work".into()));
+        assert_eq!(explored.failed.len(), 1);
         assert_eq!(explored.headline(), "4 tests explored, 1 failed");
         assert_eq!(
             explored.notes(),

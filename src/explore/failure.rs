@@ -8,6 +8,7 @@ use std::panic::{Location, resume_unwind};
 use crate::explore::clock_jump::ClockJump;
 use crate::explore::diagram::Diagram;
 use crate::explore::diagram_svg::{self, Svg};
+use crate::explore::rerun::Binary;
 use crate::explore::text;
 use crate::leak::render::emit::emit_as;
 use crate::leak::render::summary::{self, FailedRun, Found, Summary};
@@ -147,6 +148,26 @@ impl Failed {
     pub(crate) fn is_uncancelled(&self) -> bool {
         self.cancels && self.cancelled.is_none() && self.reorderings.is_none()
     }
+
+    /// The command that replays the run, if the name of the test is known.
+    pub(crate) fn replay(&self) -> Option<String> {
+        let test = self.test.as_ref()?;
+        let command = Binary::current(Place::from(self.place).file()).command(test);
+        Some(format!("{} {command}", self.replay_variables()))
+    }
+
+    /// The variables that replay the run.
+    pub(crate) fn replay_variables(&self) -> String {
+        // By default a replay has an hour: the run might end within it, or hang for all of it.
+        let timeout = match self.cause.ending() {
+            Some(Verdict::Hung { timeout, .. } | Verdict::Late { timeout, .. }) => {
+                let timeout = humantime::format_duration(*timeout).to_string();
+                format!("STRAGGLER_TIMEOUT={} ", timeout.replace(' ', ""))
+            }
+            _ => String::new(),
+        };
+        format!("{timeout}STRAGGLER_SEED={}", self.seed)
+    }
 }
 
 impl Failure {
@@ -207,6 +228,7 @@ impl Failure {
         let run = || FailedRun {
             number: failed.run,
             seed: failed.seed.to_string(),
+            replay: failed.replay(),
             schedule: &failed.schedule,
             svg: self.to_svg(),
         };

@@ -7,7 +7,6 @@ use crate::explore::cancelled_text;
 use crate::explore::diagram_text;
 use crate::explore::divergence::NOT_REPLAYED;
 use crate::explore::failure::{Cause, Failed, Failure, Reorderings};
-use crate::explore::rerun::Binary;
 use crate::leak::render::summary::NOTHING_TO_CANCEL;
 use crate::leak::render::text::{AfterPanic, WithoutAdvice};
 use crate::leak::report::Report;
@@ -74,7 +73,7 @@ impl fmt::Display for Failure {
                  debug information, and no timer keeps firing (an `interval`, or a `sleep` in a loop)",
             )?;
         }
-        write_replay(f, failed, place.file(), ending)
+        write_replay(f, failed)
     }
 }
 
@@ -282,12 +281,7 @@ pub(crate) fn schedule_summary(failed: &Failed) -> String {
     format!("{minimal}failing schedule: {steps}, {forced}{reduced}")
 }
 
-fn write_replay(
-    f: &mut fmt::Formatter<'_>,
-    failed: &Failed,
-    file: &str,
-    ending: Option<&Verdict>,
-) -> fmt::Result {
+fn write_replay(f: &mut fmt::Formatter<'_>, failed: &Failed) -> fmt::Result {
     // A seed means something else in the other kind of build. The command makes a plain one, unless told otherwise.
     let build = if points::ARE_PRESENT {
         " in a build with scheduling points"
@@ -295,23 +289,13 @@ fn write_replay(
         ""
     };
     write!(f, "\n\nTo replay this run{build}, also in a debugger:\n  ")?;
-    // By default a replay has an hour: the run might end within it, or hang for all of it.
-    let timeout = match ending {
-        Some(Verdict::Hung { timeout, .. } | Verdict::Late { timeout, .. }) => {
-            let timeout = humantime::format_duration(*timeout).to_string();
-            format!("STRAGGLER_TIMEOUT={} ", timeout.replace(' ', ""))
-        }
-        _ => String::new(),
-    };
-    let seed = &failed.seed;
-    match &failed.test {
-        Some(test) => {
-            let command = Binary::current(file).command(test);
-            write!(f, "{timeout}STRAGGLER_SEED={seed} {command}")
-        }
+    let variables = failed.replay_variables();
+    match failed.replay() {
+        Some(replay) => f.write_str(&replay),
         None => write!(
             f,
-            "`.replay(\"{seed}\".parse().unwrap())`, or {timeout}STRAGGLER_SEED={seed}"
+            "`.replay(\"{}\".parse().unwrap())`, or {variables}",
+            failed.seed
         ),
     }
 }

@@ -6,7 +6,7 @@ use crate::command::publish::publish;
 use crate::command::{Error, read_baseline, while_doing};
 use crate::exit::Exit;
 use crate::expected_panics;
-use crate::exploration::{COMMAND, Explored};
+use crate::exploration::Explored;
 use crate::findings::line;
 use crate::findings::place::Found;
 use crate::findings::sources::Sources;
@@ -40,7 +40,7 @@ pub(crate) fn run(options: &ReportOptions) -> Result<Exit, Error> {
     };
     let sources = Sources::of(&graph);
     let repository = Repository::around(workspace.root.clone());
-    let explored = Explored::of(&lines, &repository, COMMAND);
+    let explored = Explored::of(&lines, &repository);
     let expected_panics = expected_panics::remove(baseline.expected_panics(), &mut lines, &sources);
     let found = Found::by_place(lines, &sources);
     let comparison = baseline.compare(&found.places);

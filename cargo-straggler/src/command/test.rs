@@ -179,7 +179,9 @@ fn build_and_run(
     let sources = Sources::of(&graph);
     let repository = Repository::around(workspace.root.clone());
     let exploring = how.exploring;
-    let explored = exploring.map(|exploring| Explored::of(&lines, &repository, &exploring.command));
+    let explored = exploring
+        .is_some()
+        .then(|| Explored::of(&lines, &repository));
     let expected_panics = expected_panics::remove(baseline.expected_panics(), &mut lines, &sources);
     Ok(Run {
         status,

@@ -32,6 +32,8 @@ pub(crate) struct Exploration {
     /// The run that failed.
     pub(crate) run: Option<usize>,
     pub(crate) seed: Option<String>,
+    /// The command that runs the failed run again.
+    pub(crate) replay: Option<String>,
     /// The picture of the failed run.
     pub(crate) svg: Option<String>,
 }

@@ -108,7 +108,7 @@ struct Schedule<'a> {
     panicked_at: Option<&'a At>,
     in_repository: Option<&'a At>,
     message: Option<&'a str>,
-    replay: Option<String>,
+    replay: Option<&'a str>,
 }
 
 #[derive(Serialize)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::baseline::Origin;
-use crate::exploration::{COMMAND, Explored, Failed};
+use crate::exploration::{Explored, Failed};
 use crate::findings::line::{At, Call, Exploration};
 use crate::findings::place::{Kind, Test};
 use crate::output::results::{Example, ReportedPlace, ReportedTest, Results, TestOutcomes};
@@ -114,10 +114,13 @@ fn explored() -> Explored {
                 runs: 200,
                 run: Some(8),
                 seed: Some("2:1/a30a".to_owned()),
+                replay: Some(
+                    "STRAGGLER_SEED=2:1/a30a cargo straggler explore pool::drains -- --exact"
+                        .to_owned(),
+                ),
                 svg: Some("<svg><script>alert(\"<b>\")</script></svg>".to_owned()),
             },
             message: Some("left: 1\nright: 2".to_owned()),
-            command: COMMAND.to_owned(),
         }],
         unexplored: BTreeMap::from([("it uses a file".to_owned(), of_threads)]),
     }

@@ -158,7 +158,10 @@ fn task_that_ends_in_its_spawn_is_found_if_asked_for() {
         .filter_map(|line| line.trim().strip_prefix("replay: STRAGGLER_SEED="))
         .collect();
     let (seed, arguments) = replays[0].split_once(" cargo straggler ").unwrap();
-    assert_eq!(arguments, "explore --eager-spawns leaves_no_job -- --exact");
+    assert_eq!(
+        arguments,
+        "explore --eager-spawns --test early leaves_no_job -- --exact"
+    );
 
     let arguments: Vec<_> = arguments.split(' ').collect();
     let mut command = fixture.command(&arguments);

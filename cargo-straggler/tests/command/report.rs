@@ -44,10 +44,10 @@ fn failing_schedules_are_findings() {
     let fixture = Fixture::suite("schedules");
     let explored = |test: &str, run: &str, findings: &str| {
         let verdict = if run == "null" { "clean" } else { "panicked" };
-        line(test, verdict, findings).replace(
-            "\"level\"",
-            &format!("\"explored\":{{\"runs\":50,\"run\":{run},\"seed\":\"7:2/1f\"}},\"level\""),
-        )
+        let replay =
+            format!("STRAGGLER_SEED=7:2/1f cargo straggler explore --lib {test} -- --exact");
+        let explored = format!(r#""explored":{{"runs":50,"run":{run},"replay":"{replay}"}}"#);
+        line(test, verdict, findings).replace("\"level\"", &format!("{explored},\"level\""))
     };
     let panic = r#"{"kind":"body_panic","count":1,"file":null,"line":null,"message":"no money"}"#;
     // Two machines share the schedules of both tests.
@@ -66,7 +66,7 @@ straggler: 2 tests checked, no findings in tokio's own order
 
 schedule: one fails in run 9 of 50
   message: no money
-  replay: STRAGGLER_SEED=7:2/1f cargo straggler explore one -- --exact
+  replay: STRAGGLER_SEED=7:2/1f cargo straggler explore --lib one -- --exact
 straggler: 2 tests explored, 1 failed
 ";
     assert_eq!(ended.stdout, expected);

@@ -50,6 +50,7 @@
 //! | `runs` | the number of runs asked for |
 //! | `run` | the number of the failed run, from 1; `null` if no single run failed |
 //! | `seed` | the value of `STRAGGLER_SEED` that replays the run, or `null` |
+//! | `replay` | only beside a seed, if the name of the test is known: the command that replays the run |
 //! | `schedules` | only if the test passed with `explore = "exhaustive"`: the number of schedules it ran in |
 //! | `exhaustive` | only beside `schedules`: whether these are all |
 //! | `schedule` | only if steps of the run were recorded: a list of objects, one a step |

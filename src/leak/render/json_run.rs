@@ -14,7 +14,8 @@ pub(super) fn of_exploration<'a>(runs: usize, failed: Option<&'a FailedRun<'_>>)
     let object = Object::new()
         .with("runs", runs)
         .with("run", failed.map(|run| run.number))
-        .with("seed", failed.map(|run| run.seed.as_str()));
+        .with("seed", failed.map(|run| run.seed.as_str()))
+        .with_some("replay", failed.and_then(|run| run.replay.as_deref()));
     let Some(FailedRun { schedule, svg, .. }) = failed else {
         return object;
     };

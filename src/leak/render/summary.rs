@@ -62,6 +62,8 @@ pub(crate) struct FailedRun<'a> {
     pub(crate) number: usize,
     /// The value of `STRAGGLER_SEED` that replays it.
     pub(crate) seed: String,
+    /// The command that does so, if the name of the test is known.
+    pub(crate) replay: Option<String>,
     pub(crate) schedule: &'a Schedule,
     /// The schedule as a picture.
     pub(crate) svg: String,
