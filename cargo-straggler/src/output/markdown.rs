@@ -69,7 +69,7 @@ fn of_schedule(failed: &Failed) -> String {
     let message = failed.message.as_deref();
     let message = message.map_or(String::new(), |message| fenced("text", message));
     let replay = failed.replay();
-    let replay = replay.map_or(String::new(), |replay| fenced("sh", &replay));
+    let replay = replay.map_or(String::new(), |replay| fenced("sh", replay));
     format!("\n### schedule: {title}\n{message}{replay}")
 }
 
