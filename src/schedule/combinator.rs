@@ -44,7 +44,8 @@ fn name_of(table: &RawWakerVTable) -> Option<String> {
     // `resolve` takes addresses to return to, which are behind a call.
     let inside: *mut c_void = ptr::without_provenance_mut(address + 1);
     backtrace::resolve(inside, |symbol| {
-        found = symbol.name().map(|name| name.to_string());
+        // Without the hashes of crates that the v0 mangling adds.
+        found = symbol.name().map(|name| format!("{name:#}"));
     });
     found
 }
