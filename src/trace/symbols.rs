@@ -57,7 +57,8 @@ impl Symbols {
             .flat_map(|address| self.at(address).to_vec())
             .skip_while(|frame| !frame.name.ends_with("trace::waker::capture"))
             .skip(1)
-            .take_while(|frame| !frame.name.ends_with("trace::waker::poll"))
+            // With the v0 mangling the name has the types that it is generic over.
+            .take_while(|frame| !function_path(&frame.name).ends_with("trace::waker::poll"))
             .collect();
         let calls: Vec<Call> = frames.iter().filter_map(Frame::call).collect();
         let innermost = frames.iter().position(Frame::is_users);
