@@ -23,6 +23,9 @@ use crate::schedule::seed::{Kind, Seed};
 use crate::schedule::steering::Run;
 use crate::schedule::step::Schedule;
 
+/// How many runs after the one in the plain order yield often throughout.
+const DENSE_RUNS: usize = 8;
+
 /// The expected number of decisions of the first steered run. Later runs use the length of the one
 /// before.
 const FIRST_LENGTH: usize = 16;
@@ -117,20 +120,21 @@ where
         let before = tally.runs;
         let mut length = FIRST_LENGTH;
         while tally.runs < self.runs && tally.discarded < self.runs {
-            let seed = match tally.runs {
+            // A body may discard every run that yields often.
+            let seed = match tally.made() {
                 0 => Seed::new(Kind::Plain),
+                1..=DENSE_RUNS => Seed::dense(seeds.draw()),
                 _ => Seed::drawn(seeds.draw(), length),
             };
             let attempt = match self.next_run(&seed, &mut tally) {
                 ControlFlow::Continue(attempt) => attempt,
                 ControlFlow::Break(ended) => return ended,
             };
-            if attempt.discarded().is_some() {
-                continue;
-            }
-            fingerprints.insert(attempt.fingerprint());
             if let Some(steered) = &attempt.run {
                 length = steered.decisions.len();
+            }
+            if attempt.discarded().is_none() {
+                fingerprints.insert(attempt.fingerprint());
             }
         }
         Ok(Explored {

@@ -95,7 +95,7 @@ impl Decisions {
             }
         };
         let expected = match kind {
-            Kind::Drawn(bits) => length(*bits).min(RESERVED),
+            Kind::Drawn(bits) => length(*bits).unwrap_or_default().min(RESERVED),
             _ => 0,
         };
         Some(Self {

@@ -46,7 +46,7 @@ pub(crate) enum Kind {
     /// The run decides nothing.
     Plain,
     /// Drawn from this number. Its last bits hold the expected length of the run as a power of two:
-    /// some strategies spread their changes over that length.
+    /// some strategies spread their changes over that length. Zero if the run yields often throughout.
     Drawn(u64),
     /// The plain decisions except for these, sorted by position.
     Changes(Vec<(usize, u32)>),
@@ -72,6 +72,11 @@ impl Seed {
         Self::new(Kind::Drawn(bits))
     }
 
+    /// A seed that draws its decisions from `bits`, for a run that yields often throughout.
+    pub(crate) fn dense(bits: u64) -> Self {
+        Self::new(Kind::Drawn(bits << LENGTH_BITS))
+    }
+
     /// The seed of a run with these changes, of the same kind as this one or as its minimized runs.
     pub(crate) fn with_changes(&self, changes: Vec<(usize, u32)>) -> Self {
         Self::new(match self.kind {
@@ -89,9 +94,10 @@ impl Seed {
     }
 }
 
-/// The expected number of decisions of the run drawn from this number.
-pub(crate) fn length(drawn: u64) -> usize {
-    1 << (drawn & ((1 << LENGTH_BITS) - 1))
+/// The expected number of decisions of the run drawn from this number, `None` if it yields often throughout.
+pub(crate) fn length(drawn: u64) -> Option<usize> {
+    let power = drawn & ((1 << LENGTH_BITS) - 1);
+    (power > 0).then(|| 1 << power)
 }
 
 /// The error for a text that is not a valid [`Seed`].
@@ -202,6 +208,7 @@ mod tests {
         let seeds = [
             Seed::new(Kind::Plain),
             Seed::drawn(0x1234_5678, 40),
+            Seed::dense(0x1234_5678),
             Seed::drawn(u64::MAX, 1).with_checksum(u64::MAX / 3),
             Seed::new(Kind::Changes(Vec::new())),
             Seed::new(Kind::Changes(vec![(3, 1)])),
@@ -256,7 +263,11 @@ mod tests {
             let Kind::Drawn(bits) = Seed::drawn(u64::MAX, long).kind else {
                 unreachable!("`drawn` returns a drawn seed");
             };
-            assert_eq!(length(bits), taken, "{long}");
+            assert_eq!(length(bits), Some(taken), "{long}");
         }
+        let Kind::Drawn(bits) = Seed::dense(u64::MAX).kind else {
+            unreachable!("`dense` returns a drawn seed");
+        };
+        assert_eq!(length(bits), None);
     }
 }
