@@ -86,6 +86,12 @@ async fn untracked_closure_blocks() {
     drop(tokio::task::spawn_blocking(block_forever));
 }
 
+#[straggler::test(grace = "1h")]
+#[ignore = "fails on purpose"]
+async fn leftovers_cannot_end_within_grace() {
+    straggler::spawn(std::future::pending::<()>());
+}
+
 /// Needs a runtime when dropped.
 struct Spawns;
 
@@ -202,6 +208,16 @@ async fn hang() {
 #[ignore = "run by another test"]
 async fn slow_test_without_timeout() {
     tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+/// It would wait for an hour. Beside other tests, which may wake them, it has to.
+#[test]
+#[cfg(target_os = "linux")]
+fn leftovers_that_cannot_end_reported_at_once() {
+    let ended = child::run("leftovers_cannot_end_within_grace");
+    assert!(!ended.passed);
+    let stderr = ended.stderr;
+    assert!(stderr.contains("1 task outlived the test"), "{stderr}");
 }
 
 #[test]

@@ -171,6 +171,18 @@ fn helpers_stopped_by_verify() {
 }
 
 #[test]
+fn helpers_of_later_watch_run() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            watch().verify().await.unwrap();
+            let watch = watch();
+            straggler::background(async {}).await.unwrap();
+            watch.verify().await.unwrap();
+        });
+    }
+}
+
+#[test]
 fn rules_apply_to_watch() {
     for runtime in runtimes() {
         runtime.block_on(async {
