@@ -10,7 +10,8 @@ const TIME: Duration = Duration::from_secs(10);
 /// The part of both for schedules of a single decision. A long run has thousands of them.
 const SINGLES: u32 = 2;
 
-/// Up to how many changes other choices are tried for.
+/// Up to how many changes other choices are tried for, and up to how many all of them.
+const SOME: usize = 8;
 const FEW: usize = 4;
 
 /// A decision other than the plain one: its position and the choice.
@@ -108,7 +109,7 @@ impl<R: FnMut(Vec<Change>) -> Tried> Search<R> {
 
     /// Removes each of a few changes that is not needed if another one is a different choice.
     fn choose_others(&mut self) {
-        while (2..=FEW).contains(&self.fewest.len()) && self.has_time(1) {
+        while (2..=SOME).contains(&self.fewest.len()) && self.has_time(1) {
             if self.choices.is_empty() {
                 self.runs += 1;
                 self.choices = (self.run)(self.fewest.clone()).choices;
@@ -119,27 +120,44 @@ impl<R: FnMut(Vec<Change>) -> Tried> Search<R> {
         }
     }
 
-    /// Tries each single removal with each other choice of each change that is left.
+    /// Tries each single removal with each other choice of a change that is left. Of more than a few changes only
+    /// those beside the removed one: a poll that goes further makes up for a yield before or after it.
     fn choose_other(&mut self) -> bool {
         let fewest = self.fewest.clone();
         for removed in 0..fewest.len() {
-            let mut rest = fewest.clone();
-            rest.remove(removed);
-            for (index, &(position, current)) in rest.iter().enumerate() {
-                let choices = self.choices.get(position).copied().unwrap_or_default();
-                for choice in (1..choices).filter(|choice| *choice != current) {
-                    let mut changed = rest.clone();
-                    changed[index] = (position, choice);
-                    if !self.has_time(1) {
-                        return false;
-                    }
-                    if self.try_with(changed).0 {
-                        return true;
+            for earlier in shifts(&fewest, removed, removed + 1) {
+                let rest = without(&fewest, removed, removed + 1, earlier);
+                let indices = match fewest.len() {
+                    ..=FEW => 0..rest.len(),
+                    _ => removed.saturating_sub(1)..rest.len().min(removed + 1),
+                };
+                for index in indices {
+                    match self.choose_other_at(&rest, index) {
+                        None => return false,
+                        Some(true) => return true,
+                        Some(false) => {}
                     }
                 }
             }
         }
         false
+    }
+
+    /// Tries each other choice of one change. `None` if there is no time left.
+    fn choose_other_at(&mut self, changes: &[Change], index: usize) -> Option<bool> {
+        let (position, current) = changes[index];
+        let choices = self.choices.get(position).copied().unwrap_or_default();
+        for choice in (1..choices).filter(|choice| *choice != current) {
+            if !self.has_time(1) {
+                return None;
+            }
+            let mut changed = changes.to_vec();
+            changed[index] = (position, choice);
+            if self.try_with(changed).0 {
+                return Some(true);
+            }
+        }
+        Some(false)
     }
 
     /// Removes each part of this length that is not needed, and returns whether there was any.
@@ -163,21 +181,24 @@ impl<R: FnMut(Vec<Change>) -> Tried> Search<R> {
     /// to the front. `None` if there is no time left.
     fn remove_at(&mut self, begin: usize, end: usize) -> Option<bool> {
         let fewest = self.fewest.clone();
-        let (before, after) = (&fewest[..begin], &fewest[end..]);
         for earlier in shifts(&fewest, begin, end) {
             if !self.has_time(1) {
                 return None;
             }
-            let moved = after
-                .iter()
-                .map(|&(position, choice)| (position - earlier, choice));
-            let without = before.iter().copied().chain(moved).collect();
-            if self.try_with(without).0 {
+            if self.try_with(without(&fewest, begin, end, earlier)).0 {
                 return Some(true);
             }
         }
         Some(false)
     }
+}
+
+/// The changes without a part, and the later ones moved to the front by this much.
+fn without(changes: &[Change], begin: usize, end: usize, earlier: usize) -> Vec<Change> {
+    let moved = changes[end..]
+        .iter()
+        .map(|&(position, choice)| (position - earlier, choice));
+    changes[..begin].iter().copied().chain(moved).collect()
 }
 
 /// By how much the changes after a removed part may move to the front.

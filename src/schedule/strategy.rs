@@ -77,6 +77,8 @@ pub(crate) struct Strategy {
     none: u32,
     /// The probability that a task runs later, in sixteenths.
     later: u32,
+    /// The probability that a task that yields does so before an operation, in sixteenths.
+    before: u32,
     /// `None` if the strategy never holds a task back.
     holds: Option<Holds>,
     fates: Fates,
@@ -99,6 +101,11 @@ impl Strategy {
             Some((9..12, _)) => (Choice::LongRuns, 11, 2, 1),
             Some(_) => (Choice::Uniform, 12, 1, 4),
         };
+        let before = match length {
+            _ if !points::ARE_PRESENT => 0,
+            None if rng.bool() => 14,
+            _ => 8,
+        };
         let change_points = match choice {
             Choice::Uniform => None,
             Choice::LongRuns => Some(0),
@@ -114,6 +121,7 @@ impl Strategy {
             whole,
             none,
             later,
+            before,
             holds,
             fates: Fates::draw(seed),
             early_timers: EarlyTimers::draw(seed),
@@ -182,8 +190,10 @@ impl Strategy {
         } else {
             self.rng.usize(1..4)
         };
-        if points::ARE_PRESENT && self.rng.bool() {
-            Poll::Before(left)
+        if points::ARE_PRESENT && self.rng.u32(..16) < self.before {
+            // A poll that continues with an operation gets nowhere if it yields before it.
+            let ends_it = left == 0 && self.rng.u32(..8) > 0;
+            Poll::Before(left + usize::from(ends_it))
         } else {
             Poll::With(left)
         }
