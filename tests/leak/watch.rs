@@ -171,13 +171,13 @@ fn helpers_stopped_by_verify() {
 }
 
 #[test]
-fn helpers_of_later_watch_run() {
+fn helpers_run_after_another_watch_ended() {
     for runtime in runtimes() {
         runtime.block_on(async {
+            let outer = watch();
             watch().verify().await.unwrap();
-            let watch = watch();
             straggler::background(async {}).await.unwrap();
-            watch.verify().await.unwrap();
+            outer.verify().await.unwrap();
         });
     }
 }
