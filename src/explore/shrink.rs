@@ -151,9 +151,9 @@ impl<R: FnMut(Vec<Change>) -> Tried> Search<R> {
             if !self.has_time(1) {
                 return None;
             }
-            let mut changed = changes.to_vec();
-            changed[index] = (position, choice);
-            if self.try_with(changed).0 {
+            let mut other = changes.to_vec();
+            other[index] = (position, choice);
+            if self.try_with(other).0 {
                 return Some(true);
             }
         }
@@ -293,6 +293,19 @@ mod tests {
             choices: vec![2, 2, 2, 6],
         };
         assert_eq!(shrink(vec![(1, 1), (2, 1), (3, 4)], run), [(2, 1), (3, 3)]);
+    }
+
+    #[test]
+    fn shrink_makes_other_choice_beside_removed_change() {
+        let long = changes([1, 3, 5, 7, 9, 11]);
+        // One poll that goes further in place of two, and all later ones two decisions earlier.
+        let short = [&[(1, 3)], &changes([3, 5, 7, 9])[..]].concat();
+        let run = |made: Vec<Change>| Tried {
+            fails: made == long || made == short,
+            made,
+            choices: vec![6; 12],
+        };
+        assert_eq!(shrink(long.clone(), run), short);
     }
 
     #[test]
