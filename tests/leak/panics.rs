@@ -251,12 +251,7 @@ fn task_panic_ranks_above_hang() {
 #[test]
 fn task_panic_ranks_above_late_end() {
     let report = LeakCheck::new().timeout(Duration::ZERO).run(async {
-        // Without the panic hook, which takes seconds for the first backtrace of a process on a busy machine: a body
-        // that blocks its thread for so long after its timeout is given up.
-        let panics = straggler::spawn_blocking(|| resume_unwind(Box::new("no such table")));
-        while !panics.is_finished() {
-            thread::yield_now();
-        }
+        panic_in_closure();
     });
     let report = report.unwrap_err();
     assert_eq!(*report.verdict(), Verdict::Panicked);
