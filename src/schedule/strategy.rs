@@ -77,8 +77,10 @@ pub(crate) struct Strategy {
     none: u32,
     /// The probability that a task runs later, in sixteenths.
     later: u32,
-    /// The probability that a task that yields does so before an operation, in sixteenths.
+    /// The probabilities that a task that yields does so before an operation, and that it ends the one that it waits
+    /// at first, in sixteenths.
     before: u32,
+    ends_first: u32,
     /// `None` if the strategy never holds a task back.
     holds: Option<Holds>,
     fates: Fates,
@@ -101,10 +103,11 @@ impl Strategy {
             Some((9..12, _)) => (Choice::LongRuns, 11, 2, 1),
             Some(_) => (Choice::Uniform, 12, 1, 4),
         };
-        let before = match length {
-            _ if !points::ARE_PRESENT => 0,
-            None if rng.bool() => 14,
-            _ => 8,
+        let (before, ends_first) = match length {
+            _ if !points::ARE_PRESENT => (0, 0),
+            // One operation at each poll.
+            None if rng.bool() => (14, 14),
+            _ => (8, 8),
         };
         let change_points = match choice {
             Choice::Uniform => None,
@@ -122,6 +125,7 @@ impl Strategy {
             none,
             later,
             before,
+            ends_first,
             holds,
             fates: Fates::draw(seed),
             early_timers: EarlyTimers::draw(seed),
@@ -191,9 +195,9 @@ impl Strategy {
             self.rng.usize(1..4)
         };
         if points::ARE_PRESENT && self.rng.u32(..16) < self.before {
-            // A poll that continues with an operation gets nowhere if it yields before it.
-            let ends_it = left == 0 && self.rng.u32(..8) > 0;
-            Poll::Before(left + usize::from(ends_it))
+            // A first poll waits at none, and has to yield before the first operation too.
+            let ends_first = left == 0 && self.rng.u32(..16) < self.ends_first;
+            Poll::Before(left + usize::from(ends_first))
         } else {
             Poll::With(left)
         }
