@@ -86,7 +86,7 @@ async fn untracked_closure_blocks() {
     drop(tokio::task::spawn_blocking(block_forever));
 }
 
-#[straggler::test(grace = "1h")]
+#[straggler::test(grace = "600s")]
 #[ignore = "fails on purpose"]
 async fn leftovers_cannot_end_within_grace() {
     straggler::spawn(std::future::pending::<()>());
@@ -210,7 +210,7 @@ async fn slow_test_without_timeout() {
     tokio::time::sleep(Duration::from_millis(100)).await;
 }
 
-/// It would wait for an hour. Beside other tests, which may wake them, it has to.
+/// It would wait for ten minutes. Beside other tests, which may wake what is left, it has to.
 #[test]
 #[cfg(target_os = "linux")]
 fn leftovers_that_cannot_end_reported_at_once() {
