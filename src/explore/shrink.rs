@@ -10,9 +10,9 @@ const TIME: Duration = Duration::from_secs(10);
 /// The part of both for schedules of a single decision. A long run has thousands of them.
 const SINGLES: u32 = 2;
 
-/// Up to how many changes other choices are tried for, and up to how many all of them.
-const SOME: usize = 8;
-const FEW: usize = 4;
+/// Up to how many changes other choices are tried for: those of each change, or of the ones beside a removed change.
+const EVERYWHERE: usize = 4;
+const NEARBY: usize = 8;
 
 /// A decision other than the plain one: its position and the choice.
 pub(crate) type Change = (usize, u32);
@@ -109,7 +109,7 @@ impl<R: FnMut(Vec<Change>) -> Tried> Search<R> {
 
     /// Removes each of a few changes that is not needed if another one is a different choice.
     fn choose_others(&mut self) {
-        while (2..=SOME).contains(&self.fewest.len()) && self.has_time(1) {
+        while (2..=NEARBY).contains(&self.fewest.len()) && self.has_time(1) {
             if self.choices.is_empty() {
                 self.runs += 1;
                 self.choices = (self.run)(self.fewest.clone()).choices;
@@ -128,7 +128,7 @@ impl<R: FnMut(Vec<Change>) -> Tried> Search<R> {
             for earlier in shifts(&fewest, removed, removed + 1) {
                 let rest = without(&fewest, removed, removed + 1, earlier);
                 let indices = match fewest.len() {
-                    ..=FEW => 0..rest.len(),
+                    ..=EVERYWHERE => 0..rest.len(),
                     _ => removed.saturating_sub(1)..rest.len().min(removed + 1),
                 };
                 for index in indices {

@@ -77,10 +77,9 @@ pub(crate) struct Strategy {
     none: u32,
     /// The probability that a task runs later, in sixteenths.
     later: u32,
-    /// The probabilities that a task that yields does so before an operation, and that it ends the one that it waits
-    /// at first, in sixteenths.
+    /// The probability that a task that yields does so before an operation, and that it then ends the operation that
+    /// it waits for first, in sixteenths. Only in builds with scheduling points.
     before: u32,
-    ends_first: u32,
     /// `None` if the strategy never holds a task back.
     holds: Option<Holds>,
     fates: Fates,
@@ -103,11 +102,10 @@ impl Strategy {
             Some((9..12, _)) => (Choice::LongRuns, 11, 2, 1),
             Some(_) => (Choice::Uniform, 12, 1, 4),
         };
-        let (before, ends_first) = match length {
-            _ if !points::ARE_PRESENT => (0, 0),
-            // One operation at each poll.
-            None if rng.bool() => (14, 14),
-            _ => (8, 8),
+        let before = match length {
+            // Mostly one operation at each poll.
+            None if points::ARE_PRESENT && rng.bool() => 14,
+            _ => 8,
         };
         let change_points = match choice {
             Choice::Uniform => None,
@@ -125,7 +123,6 @@ impl Strategy {
             none,
             later,
             before,
-            ends_first,
             holds,
             fates: Fates::draw(seed),
             early_timers: EarlyTimers::draw(seed),
@@ -195,8 +192,9 @@ impl Strategy {
             self.rng.usize(1..4)
         };
         if points::ARE_PRESENT && self.rng.u32(..16) < self.before {
-            // A first poll waits at none, and has to yield before the first operation too.
-            let ends_first = left == 0 && self.rng.u32(..16) < self.ends_first;
+            // A task that waits for an operation gets nowhere if it yields before that one again. One that begins
+            // waits for none, and has to yield before its first one too.
+            let ends_first = left == 0 && self.rng.u32(..16) < self.before;
             Poll::Before(left + usize::from(ends_first))
         } else {
             Poll::With(left)
